@@ -1,0 +1,95 @@
+# Everything a user or a contributor runs. `make` alone lists it.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+STAMPS := .venv/.stamps
+CODE := model_store runners server
+WITH_SCRIPTS := $(CODE) tests $(wildcard benchmarks)
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
+export CMAKE_ARGS
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+.PHONY: install
+install: $(STAMPS)/paddock ## Make .venv, whose .venv/bin/paddock is the server
+
+.PHONY: run
+run: install ## Start the server on port 11434 (settings: .venv/bin/paddock serve --help)
+	@exec $(BIN)/paddock serve
+
+.PHONY: test
+test: $(STAMPS)/dev ## Run all tests
+	@$(BIN)/python -m pytest
+
+.PHONY: coverage
+coverage: $(STAMPS)/dev ## Run all tests and report the lines they miss, runner processes included
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+.PHONY: check
+check: $(STAMPS)/dev ## Check format, lint, types, import directions and dead code
+	@$(BIN)/ruff format --check
+	@$(BIN)/ruff check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/vulture
+
+.PHONY: format
+format: $(STAMPS)/dev ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix --exit-zero --quiet
+	@$(BIN)/ruff format
+
+.PHONY: bench
+bench: $(STAMPS)/dev ## Measure decoding, prefix reuse and concurrency on this machine
+	@$(BIN)/python -m benchmarks
+
+.PHONY: lock
+lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with their hashes
+	@$(LOCK) pyproject.toml --output-file requirements/run.txt
+	@$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+
+.PHONY: docker
+docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
+	docker build --build-arg BACKEND=$(or $(BACKEND),cpu) --tag paddock .
+
+.PHONY: clean
+clean: ## Remove everything that the other targets made
+	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment: each stamp is older than what it was made from only when that has changed.
+
+$(STAMPS)/venv:
+	@python=$$(scripts/find-python) && "$$python" -m venv --clear .venv
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/build: requirements/build.txt $(STAMPS)/venv
+	@$(PIP) --require-hashes -r requirements/build.txt
+	@touch $@
+
+# Rewritten only when CMAKE_ARGS differs from the last build's.
+.PHONY: FORCE
+$(STAMPS)/cmake-args: FORCE $(STAMPS)/venv
+	@printf '%s' "$${CMAKE_ARGS-}" | cmp -s - $@ || printf '%s' "$${CMAKE_ARGS-}" > $@
+
+$(STAMPS)/run: requirements/run.txt scripts/install-engine $(STAMPS)/build $(STAMPS)/cmake-args
+	@scripts/install-engine
+	@touch $@
+
+$(STAMPS)/paddock: pyproject.toml $(STAMPS)/run
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/paddock
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@

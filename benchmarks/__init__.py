@@ -1,0 +1,1 @@
+"""What paddock promises to be fast at, measured as ratios within one run; see README.md."""

@@ -1,0 +1,103 @@
+"""A client that costs next to nothing: it shares the machine with the server that it measures."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """When the chunks of an answer came, in seconds since the request, and its last object."""
+
+    times: tuple[float, ...]
+    last: dict[str, Any]
+
+    @property
+    def first(self) -> float:
+        """Seconds to the first token."""
+        return self.times[0]
+
+    @property
+    def wall(self) -> float:
+        """Seconds to the end."""
+        return self.times[-1]
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens were generated."""
+        return int(self.last["eval_count"])
+
+    @property
+    def rate(self) -> float:
+        """Tokens per second after the first token."""
+        return (self.n_tokens - 1) / (self.wall - self.first)
+
+
+class Client:
+    """One HTTP/1.1 request per connection; safe for many requests at once."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 11434
+
+    async def generate(self, model: str, prompt: str, n_predict: int, **more: Any) -> Stream:
+        """Stream an answer of `n_predict` tokens; `more` goes into the request's options."""
+        options = {"num_predict": n_predict, "seed": 1, **more.pop("options", {})}
+        body = {"model": model, "prompt": prompt, "raw": True, "options": options, **more}
+        started = time.perf_counter()
+        times: list[float] = []
+        final = b""
+        async for line in self._lines("POST", "/api/generate", body):
+            times.append(time.perf_counter() - started)
+            final = line
+        last = msgspec.json.decode(final)
+        if not last.get("done"):
+            raise RuntimeError(f"the stream ended with {last}")
+        return Stream(tuple(times), last)
+
+    async def post(self, path: str, body: object) -> Any:
+        """Return the answer to a POST that is one JSON value."""
+        return await self._whole("POST", path, body)
+
+    async def get(self, path: str) -> Any:
+        """Return the answer to a GET."""
+        return await self._whole("GET", path, None)
+
+    async def _whole(self, method: str, path: str, body: object) -> Any:
+        return msgspec.json.decode(
+            b"".join([part async for part in self._lines(method, path, body)])
+        )
+
+    async def _lines(self, method: str, path: str, body: object) -> AsyncIterator[bytes]:
+        reader, writer = await asyncio.open_connection(self._host, self._port, limit=1 << 26)
+        try:
+            content = b"" if body is None else msgspec.json.encode(body)
+            head = (
+                f"{method} {path} HTTP/1.1\r\nHost: {self._host}\r\nConnection: close\r\n"
+                f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n\r\n"
+            )
+            writer.write(head.encode() + content)
+            status = int((await reader.readline()).split()[1])
+            headers = (await reader.readuntil(b"\r\n\r\n")).lower()
+            parts = _chunks(reader) if b"chunked" in headers else _rest(reader)
+            async for part in parts:
+                if status != 200:
+                    raise RuntimeError(f"{method} {path}: {status} {part!r}")
+                for line in part.splitlines(keepends=True):
+                    yield line
+        finally:
+            writer.close()
+
+
+async def _chunks(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while size := int(await reader.readline(), 16):
+        yield (await reader.readexactly(size + 2))[:-2]
+
+
+async def _rest(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    yield await reader.read(-1)

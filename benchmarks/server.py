@@ -1,0 +1,101 @@
+"""A paddock server of its own for a benchmark: a free port, a temporary store, a process."""
+
+import asyncio
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from benchmarks.client import Client
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+POLL_SECONDS = 0.02
+CHUNK = 1 << 20
+_SERVE = "from server.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server."""
+
+    url: str
+    client: Client
+    store: Path
+
+    def install(self, model: str, weights: Path) -> None:
+        """Upload a GGUF file and create `model` from it."""
+        with weights.open("rb") as file:
+            digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        with httpx.Client(base_url=self.url, timeout=600) as http, weights.open("rb") as file:
+            http.post(f"/api/blobs/{digest}", content=file).raise_for_status()
+            wanted = {"model": model, "files": {weights.name: digest}, "stream": False}
+            http.post("/api/create", json=wanted).raise_for_status()
+
+    async def unload(self, model: str) -> None:
+        """Take `model` out of memory and wait until it is."""
+        await self.client.post("/api/generate", {"model": model, "keep_alive": 0, "stream": False})
+        for _ in range(int(STOP_SECONDS / POLL_SECONDS)):
+            if not (await self.client.get("/api/ps"))["models"]:
+                return
+            await asyncio.sleep(POLL_SECONDS)
+        raise RuntimeError(f"{model} stays in memory")
+
+
+@asynccontextmanager
+async def serving(**models: Path) -> AsyncIterator[Server]:
+    """Run a server that has `models`, by name, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="paddock-bench-") as folder:
+        process, server = _start(Path(folder))
+        try:
+            await _answers(server, process)
+            for name, weights in models.items():
+                await asyncio.to_thread(server.install, name, weights)
+            yield server
+        finally:
+            process.terminate()
+            try:
+                await asyncio.to_thread(process.wait, STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _start(folder: Path) -> tuple["subprocess.Popen[bytes]", Server]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    store = folder / "models"
+    others = {name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")}
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", _SERVE, "serve"],
+            cwd=Path(__file__).parents[1],
+            env=others | {"OLLAMA_HOST": host, "OLLAMA_MODELS": str(store)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://{host}"
+    return process, Server(url, Client(url), store)
+
+
+async def _answers(server: Server, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            log = server.store.parent / "server.log"
+            raise RuntimeError(f"the server ended at once:\n{log.read_text()}")
+        try:
+            await server.client.get("/api/version")
+            return
+        except OSError:
+            await asyncio.sleep(0.05)
+    raise RuntimeError(f"the server does not answer within {START_SECONDS} s")

@@ -1,0 +1,1 @@
+"""Models as files: names, blobs, manifests and GGUF headers; knows nothing of HTTP or inference."""

@@ -1,0 +1,155 @@
+"""Blobs: written under a temporary name, verified, then published under their digest.
+
+A blob that is there is whole, so nothing here ever writes to one. Only regular files count: a
+link, pipe or device in the directory is neither opened nor followed.
+"""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from model_store.digests import Digest
+from model_store.disk import disk_errors, is_regular, open_regular, replace_durably
+from model_store.errors import BlobNotFound, DigestMismatch
+from model_store.layout import BLOB_SCRATCH_PREFIX, Layout
+
+LARGEST_TEXT = 16 * 2**20
+"""Bytes; the largest layer that is read as a whole (templates, messages, licences …)."""
+
+_MODE = 0o644
+
+
+class StoredBlob(NamedTuple):
+    """A blob after its bytes were handed in; `is_new` is False when it was there before."""
+
+    digest: Digest
+    is_new: bool
+
+
+class BlobWriter:
+    """One blob on its way in; nothing is visible before `commit`.
+
+    As a context manager it discards what was not committed. `expected` None accepts any content.
+    """
+
+    def __init__(self, layout: Layout, expected: Digest | None) -> None:
+        self._layout, self._expected = layout, expected
+        self._hash = hashlib.sha256()
+        with disk_errors():
+            layout.make()
+            descriptor, path = tempfile.mkstemp(prefix=BLOB_SCRATCH_PREFIX, dir=layout.blobs)
+        self._path = Path(path)
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
+        self.size = 0
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`; raises StorageFailed, after which nothing is left on the disk."""
+        rest = memoryview(data)
+        self._hash.update(rest)
+        self.size += rest.nbytes
+        with self._discarded_on_failure():
+            while rest:
+                rest = rest[self._file.write(rest) :]
+
+    def commit(self) -> StoredBlob:
+        """Publish the blob under its digest.
+
+        Raises:
+            DigestMismatch: the bytes are not those announced; they are kept under their true name.
+            StorageFailed: they could not be written; nothing is left.
+        """
+        blob = StoredBlob(Digest(self._hash.hexdigest()), is_new=self._publish())
+        if self._expected is not None and blob.digest != self._expected:
+            raise DigestMismatch(str(self._expected), str(blob.digest))
+        return blob
+
+    def _publish(self) -> bool:
+        final = self._layout.blob(Digest(self._hash.hexdigest()))
+        with self._discarded_on_failure():
+            # Another size means that a crash cut off what some other program wrote there.
+            if is_regular(final) and final.stat().st_size == self.size:
+                os.utime(final)
+                self.discard()
+                return False
+            os.fchmod(self._file.fileno(), _MODE)
+            os.fsync(self._file.fileno())
+            self._file.close()
+            replace_durably(self._path, final)
+        return True
+
+    @contextlib.contextmanager
+    def _discarded_on_failure(self) -> Iterator[None]:
+        try:
+            with disk_errors():
+                yield
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Remove what was written; after `commit` this does nothing."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+        with contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.discard()
+
+
+def put_blob(layout: Layout, data: bytes) -> StoredBlob:
+    """Store `data`; raises StorageFailed."""
+    with BlobWriter(layout, None) as writer:
+        writer.write(data)
+        return writer.commit()
+
+
+def blob_path(layout: Layout, digest: Digest) -> Path:
+    """Return the path of a blob that is there; raises BlobNotFound."""
+    path = layout.blob(digest)
+    if not is_regular(path):
+        raise BlobNotFound(str(digest))
+    return path
+
+
+def read_blob(layout: Layout, digest: Digest) -> bytes:
+    """Return a small blob's bytes, at most LARGEST_TEXT + 1 of them; raises BlobNotFound."""
+    try:
+        with open_regular(layout.blob(digest)) as file:
+            return file.read(LARGEST_TEXT + 1)
+    except OSError as e:
+        raise BlobNotFound(str(digest)) from e
+
+
+def touch_blobs(layout: Layout, digests: Iterable[Digest]) -> None:
+    """Mark blobs as wanted, so that no server that shares the directory prunes them.
+
+    A blob that belongs to another user can only be read; that is no error.
+
+    Raises:
+        BlobNotFound: one is gone.
+        StorageFailed: the disk is read-only or broken.
+    """
+    for digest in digests:
+        path = blob_path(layout, digest)
+        with disk_errors(), contextlib.suppress(PermissionError):
+            os.utime(path)
+
+
+def remove_blob(layout: Layout, digest: Digest) -> None:
+    """Delete a blob; one that is already gone is no error. Raises StorageFailed."""
+    with disk_errors(), contextlib.suppress(FileNotFoundError, IsADirectoryError):
+        layout.blob(digest).unlink()

@@ -1,0 +1,6 @@
+"""Making a model: from uploaded files or an installed one, with layers added and replaced."""
+
+from model_store.create.build import create_model
+from model_store.create.spec import CreateProgress, CreateSpec
+
+__all__ = ["CreateProgress", "CreateSpec", "create_model"]

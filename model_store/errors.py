@@ -1,0 +1,99 @@
+"""What can go wrong in the store; errors carry data, the server words them.
+
+    StoreError
+    ├── InvalidName           a text that is no model name
+    ├── InvalidDigest         a text that is no digest
+    ├── ModelNotFound         no manifest under that name, or a blob of the model is gone
+    │   └── ParentNotFound    the model that another one should be made from is not installed
+    ├── ManifestInvalid       a manifest or one of its small layers cannot be read
+    ├── BlobNotFound          a blob that was referred to is not there
+    ├── DigestMismatch        bytes that are not what their digest says
+    ├── GGUFError             a model file that is damaged, hostile or no model file
+    ├── ModelfileError        a Modelfile that cannot be parsed
+    ├── CreateError           a model that cannot be made as asked
+    └── StorageFailed         the disk is full, read-only or broken
+
+The text of every one may be shown to a client: none holds a path.
+"""
+
+
+class StoreError(Exception):
+    """Base of all errors of this package."""
+
+
+class InvalidName(StoreError):
+    """`text` is no model name."""
+
+    def __init__(self, text: str, reason: str = "invalid model name") -> None:
+        super().__init__(reason)
+        self.text = text
+        self.reason = reason
+
+
+class InvalidDigest(StoreError):
+    """`text` is no digest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("invalid digest format")
+        self.text = text
+
+
+class ModelNotFound(StoreError):
+    """No complete model is installed as `name` (its short form)."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"model '{name}' not found")
+        self.name = name
+
+
+class ParentNotFound(ModelNotFound):
+    """The model that another one should be made from is not installed."""
+
+    def __str__(self) -> str:
+        return f'model "{self.name}" not found, try pulling it first'
+
+
+class ManifestInvalid(StoreError):
+    """The manifest of `name`, or a small layer that it names, cannot be read."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the manifest of model '{name}' is damaged: {reason}")
+        self.name = name
+        self.reason = reason
+
+
+class BlobNotFound(StoreError):
+    """No blob has the digest `digest`."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f'blob "{digest}" not found')
+        self.digest = digest
+
+
+class DigestMismatch(StoreError):
+    """The bytes received have another digest than the one that was announced."""
+
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(f'digest mismatch, expected "{expected}", got "{actual}"')
+        self.expected = expected
+        self.actual = actual
+
+
+class GGUFError(StoreError):
+    """A model file is damaged, hostile or of an unknown kind; the text says where."""
+
+
+class ModelfileError(StoreError):
+    """A Modelfile cannot be parsed; the text names the line where there is one."""
+
+
+class CreateError(StoreError):
+    """A model cannot be made as asked; the text says why."""
+
+
+class StorageFailed(StoreError):
+    """The operating system refused to write; `reason` is its word for why."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"the models directory cannot be written: {reason}")
+        self.reason = reason

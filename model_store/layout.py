@@ -1,0 +1,50 @@
+"""The directory tree of a store; no other file knows it.
+
+    <root>/blobs/sha256-<hex>                               one blob
+    <root>/blobs/sha256-<anything else>                     a blob that is being written
+    <root>/manifests/<host>/<namespace>/<model>/<tag>       one manifest
+    <root>/manifests/.new-<anything>                        a manifest that is being written
+
+A manifest is written beside the directories of the hosts: on the same file system as its final
+place, and where no reader looks, because readers take only files four levels down.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_store.digests import Digest
+from model_store.names import ModelName
+
+BLOB_SCRATCH_PREFIX = "sha256-"
+MANIFEST_SCRATCH_PREFIX = ".new-"
+MANIFEST_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Paths of a store below `root`."""
+
+    root: Path
+
+    @property
+    def blobs(self) -> Path:
+        """Directory of the blobs."""
+        return self.root / "blobs"
+
+    @property
+    def manifests(self) -> Path:
+        """Directory of the manifests."""
+        return self.root / "manifests"
+
+    def make(self) -> None:
+        """Create the directories that are missing."""
+        for folder in (self.blobs, self.manifests):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def blob(self, digest: Digest) -> Path:
+        """Path of a blob."""
+        return self.blobs / f"sha256-{digest.hex}"
+
+    def manifest(self, name: ModelName) -> Path:
+        """Path of a manifest."""
+        return self.manifests.joinpath(*name.parts)

@@ -1,0 +1,193 @@
+"""An installed model, with everything that its manifest names read or located."""
+
+import json
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
+from model_store.config import ModelConfig, parse_config
+from model_store.digests import Digest
+from model_store.errors import BlobNotFound, ManifestInvalid, ModelNotFound
+from model_store.gguf import GGUFHeader, read_header
+from model_store.layout import Layout
+from model_store.manifests import Layer, Manifest
+from model_store.names import ModelName
+
+_KEPT_HEADERS = 128
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message that a model brings along; `fields` is the whole object as stored."""
+
+    role: str
+    content: str
+    fields: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model as installed; `digest` is the bare hex of its manifest, `size` in bytes.
+
+    `template` is the Go template of the model, None when it has none. `parent_model` is the short
+    name of the model that it was made from, or the name of an uploaded file.
+    """
+
+    name: ModelName
+    digest: str
+    size: int
+    modified_at: float
+    config: ModelConfig
+    layers: tuple[Layer, ...]
+    weights: Path | None
+    adapters: tuple[Path, ...]
+    projectors: tuple[Path, ...]
+    drafts: tuple[Path, ...]
+    template: str | None
+    system: str
+    parameters: Mapping[str, object]
+    messages: tuple[StoredMessage, ...]
+    licenses: tuple[str, ...]
+    parent_model: str
+
+    def header(self) -> GGUFHeader:
+        """Return the header of the weights; it is kept for the models used last.
+
+        Raises:
+            ModelNotFound: the weights are gone, or the model has none in this format.
+            GGUFError: they are damaged.
+        """
+        if self.weights is None:
+            raise ModelNotFound(self.name.short)
+        try:
+            return header_of(self.weights)
+        except OSError as e:
+            raise ModelNotFound(self.name.short) from e
+
+
+@lru_cache(maxsize=_KEPT_HEADERS)
+def header_of(path: Path) -> GGUFHeader:
+    """Return the header of the blob at `path`; raises GGUFError or OSError.
+
+    A blob never changes under its name, so the headers used last are kept.
+    """
+    return read_header(path)
+
+
+def load_model(
+    layout: Layout,
+    name: ModelName,
+    manifest: Manifest,
+    *,
+    digest: str,
+    modified_at: float,
+    texts: MutableMapping[Digest, str],
+) -> Model:
+    """Read the model that `manifest` describes.
+
+    `texts` holds the small layers read before; what is read is added to it. Thousands of models
+    share a handful of licences and templates.
+
+    Raises:
+        ManifestInvalid: a layer is damaged.
+        ModelNotFound: a blob is missing.
+    """
+    parts = _Parts(layout, name, manifest, texts)
+    weights = parts.of("model")
+    return Model(
+        name=name,
+        digest=digest,
+        size=manifest.size,
+        modified_at=modified_at,
+        config=parts.config(),
+        layers=manifest.layers,
+        weights=parts.path(weights[-1]) if weights else None,
+        adapters=parts.paths("adapter"),
+        projectors=parts.paths("projector"),
+        drafts=parts.paths("draft"),
+        template=parts.last_text("template", "prompt"),
+        system=parts.last_text("system") or "",
+        parameters=_parameters(parts),
+        messages=_messages(parts),
+        licenses=parts.texts("license"),
+        parent_model=weights[-1].parent if weights else "",
+    )
+
+
+class _Parts:
+    """The blobs of one manifest by what they are for."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        name: ModelName,
+        manifest: Manifest,
+        known: MutableMapping[Digest, str],
+    ) -> None:
+        self._layout, self._name, self._manifest = layout, name.short, manifest
+        self._known = known
+
+    def of(self, *kinds: str) -> tuple[Layer, ...]:
+        return tuple(layer for layer in self._manifest.layers if layer.kind in kinds)
+
+    def path(self, layer: Layer) -> Path:
+        try:
+            return blob_path(self._layout, layer.digest)
+        except BlobNotFound as e:
+            raise ModelNotFound(self._name) from e
+
+    def paths(self, kind: str) -> tuple[Path, ...]:
+        return tuple(self.path(layer) for layer in self.of(kind))
+
+    def texts(self, kind: str) -> tuple[str, ...]:
+        return tuple(self._text(layer) for layer in self.of(kind))
+
+    def last_text(self, *kinds: str) -> str | None:
+        layers = self.of(*kinds)
+        return self._text(layers[-1]) if layers else None
+
+    def json(self, kind: str) -> tuple[object, ...]:
+        try:
+            return tuple(json.loads(text) for text in self.texts(kind))
+        except (ValueError, RecursionError) as e:
+            raise ManifestInvalid(self._name, f"its layer of {kind} is not JSON") from e
+
+    def config(self) -> ModelConfig:
+        if self._manifest.config is None:
+            return ModelConfig()
+        return parse_config(self._name, self._text(self._manifest.config))
+
+    def _text(self, layer: Layer) -> str:
+        text = self._known.get(layer.digest)
+        if text is None:
+            text = self._known[layer.digest] = self._read(layer)
+        return text
+
+    def _read(self, layer: Layer) -> str:
+        try:
+            data = read_blob(self._layout, layer.digest)
+        except BlobNotFound as e:
+            raise ModelNotFound(self._name) from e
+        if len(data) > LARGEST_TEXT:
+            raise ManifestInvalid(self._name, f"its layer of {layer.kind} is too large")
+        return data.decode("utf-8", "replace")
+
+
+def _parameters(parts: _Parts) -> Mapping[str, object]:
+    merged: dict[str, object] = {}
+    for found in parts.json("params"):
+        if isinstance(found, Mapping):
+            merged.update(found)
+    return merged
+
+
+def _messages(parts: _Parts) -> tuple[StoredMessage, ...]:
+    stored = parts.json("messages")
+    last = stored[-1] if stored else None
+    return tuple(
+        StoredMessage(str(item.get("role") or ""), str(item.get("content") or ""), item)
+        for item in (last if isinstance(last, list) else ())
+        if isinstance(item, Mapping)
+    )

@@ -1,0 +1,169 @@
+"""Modelfiles: parsed into commands, and printed."""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from model_store.errors import ModelfileError
+
+_INSTRUCTIONS = {
+    "from": "model",
+    "license": "license",
+    "template": "template",
+    "system": "system",
+    "adapter": "adapter",
+    "draft": "draft",
+    "renderer": "renderer",
+    "parser": "parser",
+    "requires": "requires",
+}
+_UNKNOWN = (
+    'command must be one of "from", "license", "template", "system", "adapter", "draft", '
+    '"renderer", "parser", "parameter", "message", or "requires"'
+)
+_ROLES = ("system", "user", "assistant")
+_BAD_ROLE = 'message role must be one of "system", "user", or "assistant"'
+_BLANKS = " \t"
+_WHITE = " \t\r\n"
+_QUOTES = {
+    quote: re.compile(quote + r"[ \t]*(?=[\r\n]|\Z)")  # only the end of a line closes a quote
+    for quote in ('"""', '"')
+}
+_BETWEEN = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
+_LETTERS = re.compile(r"[A-Za-z]*")
+_NAME = re.compile(r"[A-Za-z0-9_]*")
+_LINE = re.compile(r"[^\r\n]*")
+_KEPT_CATEGORIES = "LMNPS"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One instruction; a parameter's name is its command, FROM is "model"."""
+
+    name: str
+    value: str
+
+
+def parse_modelfile(text: str) -> tuple[Command, ...]:
+    """Return the commands of a Modelfile.
+
+    Raises:
+        ModelfileError: an instruction is unknown or incomplete, or FROM is missing.
+    """
+    commands = tuple(_Parser(text).commands())
+    if not any(command.name == "model" for command in commands):
+        raise ModelfileError("no FROM line")
+    return commands
+
+
+class _Parser:
+    """Walks over the text once; `_at` is the next character."""
+
+    def __init__(self, text: str) -> None:
+        self._text = _without_odd_characters(text)
+        self._at = 0
+
+    def commands(self) -> Iterator[Command]:
+        while True:
+            self._at = _matched(_BETWEEN, self._text, self._at).end()
+            if self._at == len(self._text):
+                return
+            yield self._command()
+
+    def _command(self) -> Command:
+        word = self._word()
+        if word == "parameter":
+            name = self._argument()
+            return Command(name, self._value(name))
+        if word == "message":
+            role = self._argument()
+            if role not in _ROLES:
+                raise self._error(_BAD_ROLE)
+            return Command("message", f"{role}: {self._value(role)}")
+        if word not in _INSTRUCTIONS:
+            raise self._error(_UNKNOWN)
+        return Command(_INSTRUCTIONS[word], self._value(None))
+
+    def _word(self) -> str:
+        word, end = self._taken(_LETTERS)
+        if end not in _BLANKS:
+            raise self._error(_UNKNOWN)
+        return word.lower()
+
+    def _argument(self) -> str:
+        """Read a parameter's name or a role; a blank ends it."""
+        argument, end = self._taken(_NAME)
+        if end not in _BLANKS:
+            raise ModelfileError(f"unexpected EOF: {argument}")
+        return argument
+
+    def _taken(self, pattern: re.Pattern[str]) -> tuple[str, str]:
+        """Pass what `pattern` matches and the character behind it; return both."""
+        match = _matched(pattern, self._text, self._at)
+        self._at = match.end() + 1
+        if self._at > len(self._text):
+            raise ModelfileError("unexpected EOF")
+        return match[0], self._text[self._at - 1]
+
+    def _value(self, owner: str | None) -> str:
+        """Read up to the end of the line, or of the quotes that open there.
+
+        `owner` is the parameter or role that must have a value, None when it may be empty.
+        """
+        start = self._at
+        self._at = _matched(_LINE, self._text, start).end()
+        first = self._text[start : self._at].strip()
+        if not first and owner is not None:
+            raise ModelfileError(f"unexpected EOF: {owner}")
+        for quote, closing in _QUOTES.items():
+            if first.startswith(quote):
+                opening = self._text.index(quote, start)
+                return self._quoted(opening + len(quote), closing)
+        return first
+
+    def _quoted(self, start: int, closing: re.Pattern[str]) -> str:
+        match = closing.search(self._text, start)
+        if match is None:
+            raise ModelfileError("unexpected EOF")
+        self._at = match.end()
+        return self._text[start : match.start()]
+
+    def _error(self, what: str) -> ModelfileError:
+        passed = self._text[: self._at]
+        # Each of CR and LF ends a line, as in the reference.
+        return ModelfileError(f"(line {1 + passed.count(chr(10)) + passed.count(chr(13))}): {what}")
+
+
+def _matched(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
+    match = pattern.match(text, at)
+    assert match is not None  # the patterns match the empty text too
+    return match
+
+
+def _without_odd_characters(text: str) -> str:
+    """Drop what the reference drops: all that is no letter, mark, number, sign or plain space."""
+    odd = {c for c in set(text) if unicodedata.category(c)[0] not in _KEPT_CATEGORIES} - {*_WHITE}
+    return text.translate(dict.fromkeys(map(ord, odd)))
+
+
+def print_modelfile(commands: Iterable[Command]) -> str:
+    """Return the commands as a Modelfile, one a line."""
+    return "".join(_printed(command) + "\n" for command in commands)
+
+
+def _printed(command: Command) -> str:
+    if command.name == "model":
+        return f"FROM {command.value}"
+    if command.name == "message":
+        role, _, text = command.value.partition(": ")
+        return f"MESSAGE {role} {_quoted(text)}"
+    if command.name in _INSTRUCTIONS.values():
+        return f"{command.name.upper()} {_quoted(command.value)}"
+    return f"PARAMETER {command.name} {_quoted(command.value)}"
+
+
+def _quoted(value: str) -> str:
+    if "\n" not in value and not value.startswith(" ") and not value.endswith(" "):
+        return value
+    return f'"""{value}"""' if '"' in value else f'"{value}"'

@@ -1,0 +1,103 @@
+"""Model names: `[scheme://][host/][namespace/]model[:tag]`; nothing of where models are stored."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from model_store.errors import InvalidName
+
+DEFAULT_HOST = "registry.ollama.ai"
+DEFAULT_NAMESPACE = "library"
+DEFAULT_TAG = "latest"
+
+_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}\Z")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}\Z")
+_MODEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}\Z")
+_GRAMMAR = (_HOST, _NAMESPACE, _MODEL, _MODEL)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ModelName:
+    """A complete name; each part is valid, so that none can leave the directory it names."""
+
+    host: str
+    namespace: str
+    model: str
+    tag: str
+
+    def __post_init__(self) -> None:
+        if not all(p.match(part) for p, part in zip(_GRAMMAR, self.parts, strict=True)):
+            raise InvalidName(self.full)
+
+    @classmethod
+    def parse(cls, text: str) -> "ModelName":
+        """Read a name from right to left and fill in what it leaves out; the scheme is dropped.
+
+        Raises:
+            InvalidName: a part is empty, too long, or has a character that it must not have.
+        """
+        rest, colon, tag = text.rpartition(":")
+        if not colon or "/" in tag:
+            rest, tag = text, DEFAULT_TAG
+        host, namespace = DEFAULT_HOST, DEFAULT_NAMESPACE
+        rest, slash, model = rest.rpartition("/")
+        if slash:
+            rest, slash, namespace = rest.rpartition("/")
+            if slash:
+                host = _without_scheme(rest)
+        try:
+            return cls(host, namespace, model, tag)
+        except InvalidName:
+            raise InvalidName(text) from None
+
+    @property
+    def full(self) -> str:
+        """The name with every part."""
+        return f"{self.host}/{self.namespace}/{self.model}:{self.tag}"
+
+    @property
+    def short(self) -> str:
+        """The name without a default host, and then without a default namespace."""
+        if self.host.lower() != DEFAULT_HOST:
+            return self.full
+        if self.namespace.lower() != DEFAULT_NAMESPACE:
+            return f"{self.namespace}/{self.model}:{self.tag}"
+        return f"{self.model}:{self.tag}"
+
+    @property
+    def parts(self) -> tuple[str, str, str, str]:
+        """Host, namespace, model and tag."""
+        return self.host, self.namespace, self.model, self.tag
+
+    @property
+    def folded(self) -> tuple[str, ...]:
+        """The parts as they are compared: without regard to case."""
+        return tuple(part.lower() for part in self.parts)
+
+
+def fold(name: ModelName, installed: Iterable[ModelName]) -> ModelName:
+    """Return `name` spelled as the installed models spell it.
+
+    An installed model that is the same name apart from case wins (the exact spelling first, then
+    the first in sorted order). Otherwise each part takes the spelling that any installed model
+    gives it: beside `bar:latest`, the new name `Foo:Latest` becomes `Foo:latest`.
+    """
+    known = sorted(installed)
+    same = [other for other in known if other.folded == name.folded]
+    if same:
+        return name if name in same else same[0]
+    parts = (_fold_part(position, name, known) for position in range(len(name.parts)))
+    return ModelName(*parts)
+
+
+def _fold_part(position: int, name: ModelName, known: list[ModelName]) -> str:
+    part = name.parts[position]
+    spellings = {other.parts[position] for other in known}
+    if part in spellings:
+        return part
+    return min((s for s in spellings if s.lower() == part.lower()), default=part)
+
+
+def _without_scheme(text: str) -> str:
+    scheme, mark, host = text.partition("://")
+    return host if mark and scheme else text

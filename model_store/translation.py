@@ -1,0 +1,85 @@
+"""A Modelfile's commands as the parts of a `CreateSpec`, for clients that still send the text."""
+
+import re
+from dataclasses import dataclass
+
+from model_store.errors import InvalidName, ModelfileError
+from model_store.modelfile import parse_modelfile
+from model_store.names import ModelName
+from model_store.parameters import typed_parameters
+
+_VERSION = re.compile(r"v?\d+(\.\d+){0,2}([-+][0-9A-Za-z.+-]+)?\Z", re.ASCII)
+_TEXTS = ("template", "system", "renderer", "parser", "requires")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelfileParts:
+    """What a Modelfile asks for, in the terms of a create request."""
+
+    parent: str
+    files: dict[str, str]
+    adapters: dict[str, str]
+    texts: dict[str, str]
+    licenses: tuple[str, ...]
+    parameters: dict[str, object]
+    messages: tuple[dict[str, object], ...]
+
+
+def modelfile_parts(text: str) -> ModelfileParts:
+    """Read a Modelfile that came over the network.
+
+    Raises:
+        ModelfileError: it cannot be parsed, or refers to a path: only uploaded blobs
+            (`@sha256:…`) and installed models may be named.
+    """
+    parent = ""
+    files: dict[str, str] = {}
+    adapters: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    licenses: list[str] = []
+    parameters: list[tuple[str, str]] = []
+    messages: list[dict[str, object]] = []
+    for command in parse_modelfile(text):
+        name, value = command.name, command.value
+        if name in ("model", "adapter") and value.startswith("@"):
+            (files if name == "model" else adapters)[value[1:].replace(":", "-")] = value[1:]
+        elif name == "model":
+            parent = _installed(value)
+        elif name in ("adapter", "draft"):
+            raise ModelfileError(
+                f"{name.upper()} must name an uploaded blob (@sha256:…), not a path"
+            )
+        elif name in _TEXTS:
+            texts[name] = _version(value) if name == "requires" else value
+        elif name == "license":
+            licenses.append(value)
+        elif name == "message":
+            role, _, content = value.partition(": ")
+            messages.append({"role": role, "content": content})
+        else:
+            parameters.append((name, value))
+    return ModelfileParts(
+        parent=parent,
+        files=files,
+        adapters=adapters,
+        texts=texts,
+        licenses=tuple(licenses),
+        parameters=typed_parameters(parameters),
+        messages=tuple(messages),
+    )
+
+
+def _version(value: str) -> str:
+    if not _VERSION.match(value):
+        raise ModelfileError("requires must be a valid semver (e.g. 0.14.0)")
+    return value.removeprefix("v")
+
+
+def _installed(value: str) -> str:
+    try:
+        ModelName.parse(value)
+    except InvalidName:
+        raise ModelfileError(
+            f"FROM {value}: name an installed model or an uploaded blob (@sha256:…), not a path"
+        ) from None
+    return value

@@ -1,0 +1,1 @@
+"""Runner processes: `host` lives in the server, `engine` in the child, `protocol` they share."""

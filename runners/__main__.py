@@ -1,0 +1,7 @@
+"""`python -m runners --fd N`: the runner process."""
+
+import sys
+
+from runners.engine.worker import main
+
+main(sys.argv[1:])

@@ -1,0 +1,1 @@
+"""The child side: one process that holds one model and computes for many requests at once."""

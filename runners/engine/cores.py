@@ -1,0 +1,29 @@
+"""How many cores this process may compute on."""
+
+import math
+import os
+from pathlib import Path
+
+import psutil
+
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores() -> int:
+    """Return the physical cores, as far as affinity and the container's quota leave them.
+
+    A second thread on one core adds nothing to arithmetic, and threads beyond a quota are halted
+    while the others wait for them.
+    """
+    logical = psutil.cpu_count() or 1
+    physical = psutil.cpu_count(logical=False) or logical
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
+    return max(1, min(physical, allowed, _quota()))
+
+
+def _quota() -> int:
+    try:
+        limit, period = _QUOTA.read_text().split()
+        return math.ceil(int(limit) / int(period))
+    except (OSError, ValueError):  # no control group, or no limit ("max")
+        return os.cpu_count() or 1

@@ -1,0 +1,123 @@
+"""Commands on their way to the loop: tokenised, checked and made ready, off the loop's thread."""
+
+from array import array
+
+from runners.engine.constraint import BadConstraint, ConstraintFactory
+from runners.engine.context import Context
+from runners.engine.embedding import EmbedTask
+from runners.engine.llama import TokenIds
+from runners.engine.model import Model
+from runners.engine.sampling import TokenSampler
+from runners.engine.sequence import Sequence
+from runners.engine.text import TextAssembler
+from runners.engine.truncate import kept_prompt, kept_text
+from runners.protocol.messages import (
+    Detokenize,
+    Embed,
+    Embedded,
+    Failed,
+    FailureCode,
+    Generate,
+    Text,
+    Tokenize,
+    Tokens,
+)
+
+_LIMIT_IN_CONTEXTS = 10
+_PADDING = 256
+
+
+class Intake:
+    """Turns commands into work; several threads may, because it only reads the model."""
+
+    def __init__(self, model: Model, context: Context, *, n_ctx: int) -> None:
+        self._vocab, self._pools = model.vocab, model.pools
+        self._constraints = ConstraintFactory(model.vocab)
+        self._n_ctx, self._n_embd = n_ctx, context.n_embd
+        self._room = min(_padded(n_ctx), context.n_cells, max(model.n_ctx_train, n_ctx))
+        longest = min(n_ctx, model.n_ctx_train or n_ctx)
+        # A model that pools must see the whole text in one batch.
+        self._longest_text = min(longest, context.n_batch) if model.pools else longest
+
+    def sequence(self, request: Generate) -> Sequence | Failed:
+        """Return the generation that `request` asks for, or why it is refused."""
+        if self._pools:
+            return _refusal(request, FailureCode.COMPUTE, "this model only computes embeddings")
+        n_ctx = min(request.n_ctx or self._n_ctx, self._n_ctx)
+        room = min(_padded(n_ctx), self._room)
+        tokens = self._tokens(request.prompt)
+        kept = self._kept(request, tokens, n_ctx, room)
+        if kept is None:
+            return _too_long(request, len(tokens), room)
+        try:
+            schema = request.constraint.schema if request.constraint else None
+            matcher = self._constraints.compile(schema) if schema is not None else None
+        except BadConstraint as e:
+            return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
+        limit = _LIMIT_IN_CONTEXTS * n_ctx
+        wanted = request.n_predict if request.n_predict and request.n_predict > 0 else limit
+        return Sequence(
+            request=request,
+            tokens=array("i", kept.tobytes()),
+            n_truncated=len(tokens) - len(kept),
+            n_limit=min(wanted, limit),
+            n_ctx=room,
+            sampler=TokenSampler(request.sampling, self._vocab, n_ctx=n_ctx),
+            matcher=matcher,
+            text=TextAssembler(request.stop),
+        )
+
+    def _tokens(self, text: str) -> TokenIds:
+        """Return the tokens of `text` with the model's own around them, one at least."""
+        tokens = self._vocab.tokenize(text, add_special=True)
+        return tokens if len(tokens) else self._vocab.placeholder
+
+    def _kept(self, request: Generate, tokens: TokenIds, n_ctx: int, room: int) -> TokenIds | None:
+        """Return what is used of a prompt; None when it is too long and must not be cut.
+
+        Where a client allows cutting, the context that it asked for counts, else the one that
+        llama.cpp rounds up to: that is what clients of the reference server see.
+        """
+        if request.truncate and len(tokens) >= n_ctx:
+            if not request.shift:
+                return None
+            return kept_prompt(tokens, n_ctx, request.n_keep, adds_bos=self._vocab.adds_bos)
+        return tokens if len(tokens) < room else None
+
+    def embed_task(self, request: Embed) -> EmbedTask | Embedded | Failed:
+        """Return the texts of `request` as tokens, or its answer when nothing is to be computed."""
+        if not request.texts:
+            return Embedded(id=request.id, dim=self._n_embd, vectors=b"", n_tokens=0)
+        texts = [self._tokens(text) for text in request.texts]
+        longest = max(map(len, texts))
+        if longest > self._longest_text and not request.truncate:
+            return _too_long(request, longest, self._longest_text)
+        closing = self._vocab.closing
+        cut = [kept_text(tokens, self._longest_text, closing) for tokens in texts]
+        return EmbedTask(request.id, cut)
+
+    def tokens(self, request: Tokenize) -> Tokens:
+        """Answer a `Tokenize`."""
+        found = self._vocab.tokenize(request.text, add_special=request.add_special)
+        return Tokens(request.id, tuple(found.tolist()))
+
+    def text(self, request: Detokenize) -> Text | Failed:
+        """Answer a `Detokenize`."""
+        if any(not 0 <= token < self._vocab.size for token in request.tokens):
+            message = "a token id is outside the model's vocabulary"
+            return _refusal(request, FailureCode.BAD_TOKEN, message)
+        pieces = b"".join(map(self._vocab.full_piece, request.tokens))
+        return Text(request.id, pieces.decode("utf-8", "replace"))
+
+
+def _padded(n_ctx: int) -> int:
+    """Round a context up as llama.cpp does."""
+    return -(-n_ctx // _PADDING) * _PADDING
+
+
+def _refusal(request: Generate | Detokenize, code: FailureCode, message: str) -> Failed:
+    return Failed(id=request.id, code=code, message=message)
+
+
+def _too_long(request: Generate | Embed, n_tokens: int, n_ctx: int) -> Failed:
+    return Failed(id=request.id, code=FailureCode.PROMPT_TOO_LONG, n_tokens=n_tokens, n_ctx=n_ctx)

@@ -1,0 +1,86 @@
+"""Which resident sequence begins like a new prompt.
+
+Owns the token ids of every sequence that has cells in the KV cache, running or idle, and the order
+in which they were used. Knows nothing of the cache itself: the caller keeps the two in step.
+"""
+
+from array import array
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+TokenIds = Sequence[int] | npt.NDArray[np.int32]
+
+_BLOCK = 8192
+"""Tokens compared at a time: large enough for numpy, small enough to stop soon at a difference."""
+
+
+class PrefixIndex:
+    """Finds the longest common beginning among the resident sequences.
+
+    A context has at most a few hundred sequences, so each keeps a plain array: growing it by a
+    token costs nanoseconds, and a search compares whole blocks and skips every sequence that
+    cannot beat the best one so far. Searching 100,000 tokens takes about a millisecond.
+    """
+
+    def __init__(self) -> None:
+        self._tokens: dict[int, array[int]] = {}
+        self._last_used: dict[int, int] = {}
+        self._clock = 0
+
+    def insert(self, seq_id: int, tokens: TokenIds) -> None:
+        """Make `tokens` all that `seq_id` holds, and count this as its latest use."""
+        self._tokens[seq_id] = array("i", np.asarray(tokens, np.int32).tobytes())
+        self.touch(seq_id)
+
+    def extend(self, seq_id: int, tokens: Iterable[int]) -> None:
+        """Append the tokens that were computed for `seq_id`."""
+        self._tokens[seq_id].extend(tokens)
+
+    def truncate(self, seq_id: int, length: int) -> None:
+        """Keep only the first `length` tokens of `seq_id`."""
+        del self._tokens[seq_id][length:]
+
+    def remove(self, seq_id: int) -> None:
+        """Forget `seq_id`, which need not be resident."""
+        self._tokens.pop(seq_id, None)
+        self._last_used.pop(seq_id, None)
+
+    def longest(self, tokens: TokenIds) -> tuple[int, int]:
+        """Return the sequence that shares the longest beginning with `tokens`, and its length.
+
+        (-1, 0) when no sequence shares the first token. Of equally long ones the sequence that
+        was inserted first is returned.
+        """
+        wanted = np.asarray(tokens, np.int32)
+        best, longest = -1, 0
+        for seq_id, resident in self._tokens.items():
+            if longest == len(wanted):
+                break
+            if longest >= len(resident) or resident[longest] != wanted[longest]:
+                continue
+            common = common_length(np.frombuffer(resident, np.int32), wanted)
+            if common > longest:
+                best, longest = seq_id, common
+        return best, longest
+
+    def touch(self, seq_id: int) -> None:
+        """Count this as the latest use of `seq_id`."""
+        self._clock += 1
+        self._last_used[seq_id] = self._clock
+
+    def least_recent(self, candidates: Iterable[int]) -> int:
+        """The candidate whose latest use is longest ago; all must be resident, and one at least."""
+        return min(candidates, key=self._last_used.__getitem__)
+
+
+def common_length(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> int:
+    """Return how many tokens two sequences share from their beginning on."""
+    shorter = min(len(a), len(b))
+    for start in range(0, shorter, _BLOCK):
+        end = min(start + _BLOCK, shorter)
+        differs = a[start:end] != b[start:end]
+        if differs.any():
+            return start + int(differs.argmax())
+    return shorter

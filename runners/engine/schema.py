@@ -1,0 +1,152 @@
+"""A client's JSON Schema, read the way clients of Ollama mean it.
+
+Owns the limits on what a client may send and the one reading that differs from the standard: an
+object that lists its properties has no others. Turns text into text; compiling is not done here.
+"""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 100
+MAX_MULTIPLE = 10_000
+"""An automaton that checks multiples of n has n states."""
+
+_IN_PLACE = ("allOf", "anyOf", "oneOf")
+_MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
+_LISTS = ("prefixItems", "items")
+_SINGLES = ("items", "additionalProperties", "additionalItems", "contains", "not", "propertyNames")
+
+_JSON = dict[str, Any]
+
+
+class BadSchema(ValueError):
+    """The schema cannot be used; the message is a sentence for the client."""
+
+
+def prepare(text: str) -> _JSON:
+    """Return the schema in `text`, checked and with listed objects closed.
+
+    Raises BadSchema. The empty schema and `true` mean any object, as with `"format": "json"`.
+    """
+    if len(text) > MAX_BYTES:
+        raise BadSchema(f"the schema is larger than {MAX_BYTES // 1024} KiB")
+    try:
+        schema = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as e:
+        raise BadSchema("the schema is not valid JSON") from e
+    if schema is True or schema == {}:
+        return {"type": "object"}
+    if not isinstance(schema, dict):
+        raise BadSchema("the schema must be a JSON object")
+    _check(schema)
+    _close_objects(schema)
+    if not str(schema.get("$schema", "")).partition("://")[2].startswith("json-schema.org/"):
+        schema.pop("$schema", None)
+    return schema
+
+
+def _check(root: _JSON) -> None:
+    level: list[Any] = [root]
+    for _ in range(MAX_DEPTH):
+        for value in level:
+            if isinstance(value, dict):
+                _check_multiple(value.get("multipleOf"))
+        level = [child for value in level for child in _children(value)]
+        if not level:
+            return
+    raise BadSchema(f"the schema is nested more than {MAX_DEPTH} levels deep")
+
+
+def _children(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value.values()
+    elif isinstance(value, list):
+        yield from value
+
+
+def _check_multiple(multiple: Any) -> None:
+    if not isinstance(multiple, int | float):
+        return
+    digits = Decimal(str(multiple)).normalize().as_tuple().digits
+    if int("".join(map(str, digits))) > MAX_MULTIPLE or abs(multiple) > MAX_MULTIPLE:
+        raise BadSchema(f'"multipleOf" may have no value over {MAX_MULTIPLE} or as many digits')
+
+
+def _close_objects(root: _JSON) -> None:
+    """Give every object that lists its properties `"additionalProperties": false`.
+
+    Where several schemas describe one object together (`allOf`, or a reference beside properties)
+    each must allow what the others list, so those stay open.
+    """
+    schemas: dict[int, _JSON] = {}
+    open_ids: set[int] = set()
+    pending = [(root, False)]
+    while pending:
+        schema, is_part = pending.pop()
+        if id(schema) in schemas and (not is_part or id(schema) in open_ids):
+            continue
+        schemas[id(schema)] = schema
+        is_part = is_part or _is_composed(schema)
+        if is_part:
+            open_ids.add(id(schema))
+        pending += [(part, is_part) for part in _parts(root, schema)]
+        pending += [(inner, False) for inner in _inner(schema)]
+    for schema in schemas.values():
+        if id(schema) not in open_ids and _lists_all(schema):
+            schema["additionalProperties"] = False
+
+
+def _is_composed(schema: _JSON) -> bool:
+    """Whether more than one schema describes the value."""
+    all_of = schema.get("allOf")
+    describing = sum(key in schema for key in ("properties", "$ref", *_IN_PLACE))
+    return describing > 1 or (isinstance(all_of, list) and len(all_of) > 1)
+
+
+def _lists_all(schema: _JSON) -> bool:
+    properties, required = schema.get("properties"), schema.get("required", [])
+    if not isinstance(properties, dict) or not isinstance(required, list):
+        return False
+    if "additionalProperties" in schema or "patternProperties" in schema:
+        return False
+    return all(name in properties for name in required if isinstance(name, str))
+
+
+def _parts(root: _JSON, schema: _JSON) -> Iterator[_JSON]:
+    """Schemas that describe the same value as `schema`."""
+    for key in _IN_PLACE:
+        yield from _objects(schema.get(key))
+    target = _resolve(root, schema.get("$ref"))
+    if target is not None:
+        yield target
+
+
+def _inner(schema: _JSON) -> Iterator[_JSON]:
+    """Schemas of the values inside, and definitions."""
+    for key in _MAPS:
+        if isinstance(members := schema.get(key), dict):
+            yield from _objects(list(members.values()))
+    for key in _LISTS:
+        yield from _objects(schema.get(key))
+    for key in _SINGLES:
+        yield from _objects([schema.get(key)])
+
+
+def _objects(values: Any) -> Iterator[_JSON]:
+    if isinstance(values, list):
+        yield from (value for value in values if isinstance(value, dict))
+
+
+def _resolve(root: _JSON, reference: Any) -> _JSON | None:
+    """What a reference within the document points to, if it is a schema."""
+    if not isinstance(reference, str) or not reference.startswith("#"):
+        return None
+    target: Any = root
+    for step in reference.removeprefix("#").split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        target = target.get(name) if isinstance(target, dict) else None
+    return target if isinstance(target, dict) else None

@@ -1,0 +1,129 @@
+"""What the server asks of the scheduler and is told by it: plain values."""
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from runners.protocol.messages import CacheType, FlashAttention, Ready
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """The numbers of a model file that its memory depends on; sizes in bytes.
+
+    `layer_bytes` holds one entry per repeating layer. `embedding_bytes` is the token embedding,
+    which never leaves the CPU. `output_bytes` is all that follows the last layer (norm and head;
+    for tied embeddings, the copy of them that a device needs). `kv_heads` has one entry per
+    layer, 0 where a layer keeps no KV cache (encoders, recurrent layers). `n_ctx_train` 0 means
+    unknown.
+    """
+
+    layer_bytes: tuple[int, ...]
+    embedding_bytes: int
+    output_bytes: int
+    n_embd: int
+    n_vocab: int
+    n_ctx_train: int
+    n_heads: int
+    kv_heads: tuple[int, ...]
+    head_dim_k: int
+    head_dim_v: int
+    is_embedding: bool = False
+
+    @property
+    def n_layers(self) -> int:
+        """Number of repeating layers, without the output layer."""
+        return len(self.layer_bytes)
+
+    @property
+    def total_bytes(self) -> int:
+        """Size of all weights."""
+        return sum(self.layer_bytes) + self.embedding_bytes + self.output_bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadOptions:
+    """The options that decide how a model is loaded; None leaves the choice to the scheduler.
+
+    `num_gpu` counts layers on GPUs, the output layer too: 0 is the CPU alone, anything over the
+    number of layers is everything, a negative number is automatic. `num_thread` 0 is automatic.
+    """
+
+    num_ctx: int | None = None
+    num_batch: int | None = None
+    num_gpu: int | None = None
+    main_gpu: int | None = None
+    use_mmap: bool | None = None
+    num_thread: int | None = None
+
+
+class ModelKey(NamedTuple):
+    """What makes two models the same one in memory: tags that share it share a runner."""
+
+    weights: Path
+    adapters: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """A model that somebody wants to use now.
+
+    `keep_alive` is in seconds after the last use: None keeps what the runner has (or the default
+    for a new one), 0 unloads after this use, a negative number or infinity never unloads. `card`
+    belongs to the caller and comes back in `RunnerStatus`.
+    """
+
+    name: str
+    digest: str
+    weights: Path
+    adapters: tuple[Path, ...] = ()
+    facts: ModelFacts
+    options: LoadOptions = LoadOptions()
+    keep_alive: float | None = None
+    card: object = None
+
+    @property
+    def key(self) -> ModelKey:
+        """Identity of the model in memory."""
+        return ModelKey(self.weights, self.adapters)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchedulerConfig:
+    """Settings of the scheduler; durations in seconds, sizes in bytes.
+
+    0 means automatic for `max_loaded` (three models per GPU, at least three), `num_parallel` and
+    `context_length` (by the memory of all GPUs). `load_timeout` limits the time without progress,
+    not the whole load. `gpu_overhead` is left free on each GPU. `grace_period` is what running
+    requests get to finish when the server closes.
+    """
+
+    keep_alive: float = 300.0
+    load_timeout: float = 300.0
+    max_loaded: int = 0
+    max_queue: int = 512
+    num_parallel: int = 0
+    context_length: int = 0
+    flash_attention: FlashAttention = FlashAttention.AUTO
+    cache_type: CacheType = CacheType.F16
+    sched_spread: bool = False
+    gpu_overhead: int = 0
+    grace_period: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerStatus:
+    """A loaded model. `request` is the one that caused the load; sizes are measured, in bytes."""
+
+    request: ModelRequest
+    ready: Ready
+    expires_at: datetime
+    size: int
+    size_vram: int
+
+
+def keep_alive_seconds(value: float) -> float:
+    """Return `value` with every way to say "for ever" turned into infinity."""
+    return math.inf if value < 0 else value

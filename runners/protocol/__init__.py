@@ -1,0 +1,1 @@
+"""The messages that cross between the server and a runner process, and their framing."""

@@ -1,0 +1,392 @@
+"""Every message between the server (host) and a runner (engine); nothing else crosses.
+
+Commands flow from host to engine, events from engine to host. Requests carry an `id` chosen by
+the host, unique per runner process. Whatever happens, each request is answered by exactly one
+terminal event: `Done`, `Failed`, `Embedded`, `Tokens`, `Text` or `StatsReport`. A request that was
+cancelled is answered too (usually by `Done`), and the host ignores what it no longer waits for.
+
+Lengths are in tokens, sizes in bytes and durations in nanoseconds unless a field says otherwise.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class FlashAttention(StrEnum):
+    """Whether the attention kernel is fused; `AUTO` leaves the choice to llama.cpp."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class CacheType(StrEnum):
+    """Element type of the KV cache."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    Q8_0 = "q8_0"
+    Q5_1 = "q5_1"
+    Q5_0 = "q5_0"
+    Q4_1 = "q4_1"
+    Q4_0 = "q4_0"
+    IQ4_NL = "iq4_nl"
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Where a model's layers go.
+
+    `devices` are indices of `Device.index`; empty means the CPU alone. `n_gpu_layers` counts
+    the output layer too. `split` holds each device's share of those layers, in the order of
+    `devices`; empty lets llama.cpp divide them by free memory.
+    """
+
+    n_gpu_layers: int = 0
+    devices: tuple[int, ...] = ()
+    split: tuple[float, ...] = ()
+
+
+class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a runner needs to load a model; equal specs make interchangeable runners.
+
+    `n_ctx` bounds one sequence. `n_cells` is the size of the KV cache that the `n_seq` sequences
+    share, at least `n_ctx`. `n_threads` 0 means measured while running.
+    """
+
+    weights: str
+    adapters: tuple[str, ...] = ()
+    n_ctx: int
+    n_cells: int
+    n_seq: int
+    n_batch: int
+    placement: Placement = Placement()
+    use_mmap: bool = True
+    n_threads: int = 0
+    flash_attention: FlashAttention = FlashAttention.AUTO
+    cache_type: CacheType = CacheType.F16
+
+
+class Sampling(msgspec.Struct, frozen=True, kw_only=True):
+    """How the next token is drawn; ranges were checked by the server. `seed` None is random."""
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.9
+    min_p: float = 0.0
+    typical_p: float = 1.0
+    repeat_last_n: int = 64
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+
+
+class JSONSchema(msgspec.Struct, frozen=True):
+    """Constrain the output to one JSON value that satisfies `schema` (a JSON text)."""
+
+    schema: str
+
+
+# Commands: host to engine.
+
+
+class Load(msgspec.Struct, frozen=True, tag="load"):
+    """Load a model; answered by `Loading` events, then one `Ready` or `LoadFailed`."""
+
+    spec: LoadSpec
+
+
+class ListDevices(msgspec.Struct, frozen=True, tag="list_devices"):
+    """Ask for the devices; answered by `Devices`. Initialises the drivers in this process."""
+
+
+class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
+    """Continue `prompt`; answered by `Chunk` events, then one `Done` or `Failed`.
+
+    The prompt is tokenised with special texts parsed and BOS added as the model wants it.
+    `n_ctx` bounds this request where it wants less context than the runner has. `n_predict` is
+    the most tokens to sample (None: ten times the context). A prompt that does
+    not fit is cut in the middle when `truncate` and `shift` are set (the first `n_keep` tokens
+    stay; negative keeps all), and is refused otherwise. `shift` also lets a sequence that fills
+    its context drop its older half and go on. `logprobs` None reports none; n reports each
+    token with n alternatives.
+    """
+
+    id: int
+    prompt: str
+    sampling: Sampling = Sampling()
+    n_ctx: int | None = None
+    n_predict: int | None = None
+    n_keep: int = 4
+    stop: tuple[str, ...] = ()
+    truncate: bool = True
+    shift: bool = True
+    logprobs: int | None = None
+    constraint: JSONSchema | None = None
+
+
+class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
+    """Embed each text; answered by one `Embedded` or `Failed`.
+
+    Texts longer than the context are cut at the end when `truncate` is set, else refused.
+    """
+
+    id: int
+    texts: tuple[str, ...]
+    truncate: bool = True
+
+
+class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
+    """Turn text into token ids, special texts parsed; answered by `Tokens`."""
+
+    id: int
+    text: str
+    add_special: bool = False
+
+
+class Detokenize(msgspec.Struct, frozen=True, kw_only=True, tag="detokenize"):
+    """Turn token ids into text, special tokens rendered; answered by `Text` or `Failed`."""
+
+    id: int
+    tokens: tuple[int, ...]
+
+
+class Stats(msgspec.Struct, frozen=True, tag="stats"):
+    """Ask for the counters; answered by `StatsReport`."""
+
+    id: int
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Stop working on a request; unknown and finished ids are ignored."""
+
+    id: int
+
+
+class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
+    """End the process now. End of file on the socket means the same."""
+
+
+Command = Load | ListDevices | Generate | Embed | Tokenize | Detokenize | Stats | Cancel | Shutdown
+
+
+# Events: engine to host.
+
+
+class DeviceKind(StrEnum):
+    """What a compute device is."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+    INTEGRATED = "integrated"
+    ACCELERATOR = "accelerator"
+
+
+class Device(msgspec.Struct, frozen=True, kw_only=True):
+    """A compute device as llama.cpp reports it. `free` and `total` of the CPU mean nothing."""
+
+    index: int
+    name: str
+    description: str
+    kind: DeviceKind
+    free: int
+    total: int
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """First event of every runner: the library is imported and no model is loaded yet."""
+
+    pid: int
+    supports_gpu: bool
+
+
+class Devices(msgspec.Struct, frozen=True, tag="devices"):
+    """Answer to `ListDevices`."""
+
+    devices: tuple[Device, ...]
+
+
+class Loading(msgspec.Struct, frozen=True, tag="loading"):
+    """The load is alive; `progress` runs from 0 to 1."""
+
+    progress: float
+
+
+class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
+    """Bytes that a loaded model holds on one device, as measured by llama.cpp."""
+
+    device: str
+    is_gpu: bool
+    weights: int = 0
+    kv_cache: int = 0
+    compute: int = 0
+
+
+class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
+    """The model is loaded. `n_ctx` is what one sequence really gets."""
+
+    n_ctx: int
+    n_seq: int
+    n_cells: int
+    n_vocab: int
+    n_embd: int
+    pooled: bool
+    adds_bos: bool
+    can_shift: bool
+    n_layers: int
+    n_gpu_layers: int
+    memory: tuple[MemoryUse, ...]
+
+
+class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
+    """The model could not be loaded; the process is of no further use."""
+
+    message: str
+    out_of_memory: bool
+
+
+class TokenAlternative(msgspec.Struct, frozen=True, array_like=True):
+    """A token's text (bytes that need not be whole UTF-8) and its natural-log probability."""
+
+    text: bytes
+    logprob: float
+
+
+class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
+    """The chosen token and the most probable tokens in its place, best first."""
+
+    chosen: TokenAlternative
+    top: tuple[TokenAlternative, ...]
+
+
+class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk"):
+    """New text of one request. Whole UTF-8; never part of a stop string."""
+
+    id: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class StopReason(StrEnum):
+    """Why a generation ended."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    CANCELLED = "cancelled"
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    """A generation ended; `Chunk`s sent before hold all of its text.
+
+    `n_prompt` counts the tokens of the prompt that were used, `n_reused` those of them that were
+    taken from the cache, `n_truncated` those that were cut away. `n_eval` counts sampled tokens,
+    the end-of-generation token included.
+    """
+
+    id: int
+    reason: StopReason
+    n_prompt: int
+    n_reused: int
+    n_truncated: int
+    n_eval: int
+    prompt_ns: int
+    eval_ns: int
+
+
+class FailureCode(StrEnum):
+    """Why a request failed; the server turns each into a status and a sentence."""
+
+    PROMPT_TOO_LONG = "prompt_too_long"
+    """The prompt does not fit the context and must not be cut; `n_tokens` and `n_ctx` are set."""
+    CONTEXT_FULL = "context_full"
+    """There is no room for the next token and nothing can be given up."""
+    BAD_CONSTRAINT = "bad_constraint"
+    """The schema cannot be turned into a grammar; `message` says why."""
+    BAD_TOKEN = "bad_token"
+    """A token id is outside the vocabulary."""
+    NO_EMBEDDINGS = "no_embeddings"
+    """This model cannot embed."""
+    NOT_FINITE = "not_finite"
+    """An embedding has NaN or infinite values."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The device ran out of memory while computing."""
+    COMPUTE = "compute"
+    """llama.cpp failed to compute a batch; `message` is its own word."""
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """A request failed; others go on."""
+
+    id: int
+    code: FailureCode
+    message: str = ""
+    n_tokens: int = 0
+    n_ctx: int = 0
+
+
+class Embedded(msgspec.Struct, frozen=True, kw_only=True, tag="embedded"):
+    """Pooled vectors, not normalised: float32, little endian, shape (texts, dim), row-major."""
+
+    id: int
+    dim: int
+    vectors: bytes
+    n_tokens: int
+
+
+class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
+    """Answer to `Tokenize`."""
+
+    id: int
+    tokens: tuple[int, ...]
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """Answer to `Detokenize`."""
+
+    id: int
+    text: str
+
+
+class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report"):
+    """Counters since the model was loaded.
+
+    `decode_ns` is time inside llama_decode, `step_ns` the whole of all steps that decoded;
+    their difference is what Python and sampling cost.
+    """
+
+    id: int
+    steps: int
+    step_ns: int
+    decode_ns: int
+    sample_ns: int
+    n_prompt_computed: int
+    n_prompt_reused: int
+    n_generated: int
+    n_preempted: int
+    n_threads: int
+    n_running: int
+    n_waiting: int
+    n_cells_used: int
+
+
+class Step(msgspec.Struct, frozen=True, tag="step"):
+    """All that one step of the batching loop has to say, in one frame."""
+
+    events: tuple[Chunk | Done | Failed, ...]
+
+
+Event = (
+    Hello
+    | Devices
+    | Loading
+    | Ready
+    | LoadFailed
+    | Step
+    | Failed
+    | Embedded
+    | Tokens
+    | Text
+    | StatsReport
+)

@@ -1,0 +1,95 @@
+"""The FastAPI application: routes, guards, and one way to tell errors."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+from starlette.exceptions import HTTPException
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Match
+
+from server.middleware.cors import CORSMiddleware, OriginPolicy
+from server.middleware.draining import Drain, DrainMiddleware
+from server.middleware.failures import FailureMiddleware
+from server.middleware.hosts import HostMiddleware, HostPolicy, own_addresses
+from server.middleware.paths import PathMiddleware, slash_redirect
+from server.openapi import describe
+from server.routes import blobs, create, inference, library, system
+from server.services import Services, open_services
+from server.settings import Settings
+from server.versions import PADDOCK
+
+_ROUTERS = (system, inference, library, blobs, create)
+_METHODS = ("HEAD", "GET", "POST", "DELETE")
+_ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
+
+
+def create_app(
+    settings: Settings, services: Services | None = None, drain: Drain | None = None
+) -> FastAPI:
+    """Return the application.
+
+    Without `services` its lifespan opens and closes its own. `drain` lets the caller close it in
+    order: see `DrainMiddleware`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings) as opened:
+            app.state.services = opened
+            yield
+
+    app = FastAPI(
+        title="paddock",
+        lifespan=None if services else lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    app.state.max_body = settings.max_body
+    for routes in _ROUTERS:
+        app.include_router(routes.router)
+    describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
+    app.add_exception_handler(HTTPException, _answer_router)
+    _add_middleware(app, settings, drain or Drain())
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
+    """Put the guards around the routes; the last one added is the first to see a request."""
+    is_loopback = settings.address.is_loopback
+    hosts = HostPolicy(settings.allowed_hosts, is_loopback=is_loopback, addresses=own_addresses())
+    app.add_middleware(FailureMiddleware)
+    app.add_middleware(PathMiddleware)
+    app.add_middleware(DrainMiddleware, drain=drain)
+    app.add_middleware(HostMiddleware, policy=hosts)
+    app.add_middleware(CORSMiddleware, policy=OriginPolicy(settings.origins))
+
+
+async def _answer_router(request: Request, error: Exception) -> Response:
+    """Answer for the router, which found no route: in plain text, as clients know it."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    if error.status_code == 404 and path.endswith("/") and _methods(request, path[:-1]):
+        return RedirectResponse(
+            path[:-1],
+            slash_redirect(request.scope),
+            headers={"content-type": "text/html; charset=utf-8"},
+        )
+    headers = {"content-type": "text/plain"}
+    if error.status_code == 405:
+        headers["allow"] = ", ".join(_methods(request, path))
+    text = _ROUTER_TEXTS.get(error.status_code, str(error.detail))
+    return PlainTextResponse(text, error.status_code, headers)
+
+
+def _methods(request: Request, path: str) -> list[str]:
+    """Return the methods that some route has for `path`."""
+    return [
+        method
+        for method in _METHODS
+        if any(
+            route.matches({**request.scope, "path": path, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]

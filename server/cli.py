@@ -1,0 +1,117 @@
+"""The `paddock` command."""
+
+import asyncio
+import errno
+import logging
+import os
+import socket
+from typing import Annotated, NoReturn
+
+import typer
+
+from model_store.errors import StoreError
+from server.app import create_app
+from server.middleware.draining import Drain
+from server.services import open_services
+from server.serving import DrainingServer, fastest_loop, listen
+from server.setting_values import Address
+from server.settings import VARIABLES, SettingError, Settings
+from server.versions import PADDOCK
+
+_ENVIRONMENT = "\n".join(f"{variable.name:<26}{variable.help}" for variable in VARIABLES)
+_HELP = f"""Serve models on the address that Ollama's clients expect, until interrupted.
+
+\b
+Settings are environment variables:
+{_ENVIRONMENT}
+"""
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="A drop-in for Ollama's REST server.",
+    rich_markup_mode=None,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"paddock {PADDOCK}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+@app.command(help=_HELP)
+def serve() -> None:
+    """Serve until interrupted."""
+    try:
+        settings = Settings.from_env(os.environ)
+    except SettingError as e:
+        _fail(str(e))
+    _set_up_logging(debug=settings.debug)
+    listener = _listener(settings.address)
+    try:
+        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+            runner.run(_serve(settings, listener))
+    except StoreError as e:
+        _fail(f"{e} ({settings.models})")
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    drain = Drain()
+    async with open_services(settings) as services:
+        server = DrainingServer(
+            create_app(settings, services, drain),
+            drain,
+            services.close,
+            grace_period=settings.grace_period,
+            debug=settings.debug,
+        )
+        _greet(settings.address._replace(port=listener.getsockname()[1]))
+        await server.serve(sockets=[listener])
+
+
+def _set_up_logging(*, debug: bool) -> None:
+    logging.basicConfig(
+        level=logging.DEBUG if debug else logging.INFO,
+        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+    )
+    # What uvicorn tells of its own start and end says nothing that the greeting does not.
+    logging.getLogger("uvicorn.error").setLevel(logging.DEBUG if debug else logging.WARNING)
+
+
+def _listener(address: Address) -> socket.socket:
+    try:
+        return listen(address)
+    except OSError as e:
+        where = f"{address.host or '*'}:{address.port}"
+        if e.errno == errno.EADDRINUSE:
+            _fail(
+                f"cannot listen on {where}: another server, perhaps Ollama, is running there; "
+                "stop it, or set OLLAMA_HOST to another address"
+            )
+        _fail(f"cannot listen on {where}: {e.strerror}; set OLLAMA_HOST to another address")
+
+
+def _greet(address: Address) -> None:
+    typer.echo(f"paddock {PADDOCK} listens on {address.url}")
+    typer.echo(f"Try:  curl {address.url}/api/tags")
+
+
+def _fail(reason: str) -> NoReturn:
+    typer.echo(f"paddock: {reason}", err=True)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,52 @@
+"""JSON as it leaves the server: compact, with the few characters escaped that clients expect."""
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+_encoder = msgspec.json.Encoder()
+# What a browser could take for HTML, or an old JavaScript engine for the end of a line.
+_ESCAPES = (
+    (b"<", b"\\u003c"),
+    (b">", b"\\u003e"),
+    (b"&", b"\\u0026"),
+    ("\u2028".encode(), b"\\u2028"),
+    ("\u2029".encode(), b"\\u2029"),
+)
+_FEWEST_DIGITS, _MOST_DIGITS = 6, 9
+
+
+def encode(value: object) -> bytes:
+    """Return `value` (structs, mappings, sequences, `msgspec.Raw`) as compact JSON."""
+    data = _encoder.encode(value)
+    for character, escape in _ESCAPES:
+        if character in data:
+            data = data.replace(character, escape)
+    return data
+
+
+def shortest(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return doubles that print with the fewest digits that still mean the same float32.
+
+    A float32 that became a double as it is would print 17 digits, ten of them noise.
+    """
+    exact = vectors.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        exponent = np.floor(np.log10(np.abs(exact)))
+        result = exact.copy()
+        found = ~np.isfinite(exact) | (exact == 0)
+        for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
+            rounded = _round(exact, digits - 1 - exponent)
+            fits = ~found & (rounded.astype(np.float32) == vectors)
+            result[fits] = rounded[fits]
+            found |= fits
+    return result
+
+
+def _round(
+    values: npt.NDArray[np.float64], decimals: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    # Both steps are exact up to one rounding while the power of ten is exact, that is to 1e22;
+    # smaller values only print longer.
+    scale = np.power(10.0, np.clip(decimals, 0, 22))
+    return np.rint(values * scale) / scale

@@ -1,0 +1,155 @@
+"""What a client is told when something fails: the one table from exception to status and text.
+
+Every text is one sentence for the person who asked. It never holds a path of the server, a stack
+trace or a message of some library: what nobody foresaw is logged, and the client is told no more
+than that it happened.
+"""
+
+import errno
+import logging
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from model_store import errors as store
+from runners.host import errors as host
+from runners.protocol.messages import FailureCode
+
+_log = logging.getLogger(__name__)
+
+
+class ServerError(Exception):
+    """Base of the errors that begin in this package; the text of each is for the client."""
+
+
+class BadRequest(ServerError):
+    """The client asked for something that makes no sense; the text says what."""
+
+
+class BodyTooLarge(ServerError):
+    """The body of a request is larger than `limit` bytes."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"the request body is larger than the {limit} bytes allowed here")
+
+
+class NotFound(ServerError):
+    """What the client named is not here; the text says what."""
+
+
+class Forbidden(ServerError):
+    """This server never does that; the text says why."""
+
+
+class Unsupported(ServerError):
+    """The model cannot do what was asked; the text names both."""
+
+
+class TemplateError(ServerError):
+    """A template cannot be parsed or executed; the text is for its author."""
+
+
+class Explanation(NamedTuple):
+    """What a client is told of an error."""
+
+    status: int
+    text: str
+
+
+Explain = Callable[[Any], Explanation]
+
+_TOO_LONG = (
+    "the prompt is longer than the context length currently available to the model; shorten the "
+    "prompt, adjust the context length in settings, or use a model with a longer context length"
+)
+_INTERNAL = Explanation(500, "internal server error")
+
+
+def _plain(status: int) -> Explain:
+    return lambda error: Explanation(status, str(error))
+
+
+def _invalid_name(error: store.InvalidName) -> Explanation:
+    return Explanation(400, error.reason)
+
+
+def _runner_died(error: host.RunnerDied) -> Explanation:
+    return Explanation(500, f"an error was encountered while running the model: {error.detail}")
+
+
+def _request_failed(error: host.RequestFailed) -> Explanation:
+    match error.code:
+        case FailureCode.PROMPT_TOO_LONG:
+            text = (
+                f"request ({error.n_tokens} tokens) exceeds the available context size "
+                f"({error.n_ctx} tokens), try increasing it"
+            )
+        case FailureCode.CONTEXT_FULL:
+            text = _TOO_LONG
+        case FailureCode.BAD_CONSTRAINT:
+            text = f"the format cannot be used: {error.message}"
+        case _:
+            text = _FAILURES[error.code]
+    status = 500 if error.code in (FailureCode.OUT_OF_MEMORY, FailureCode.COMPUTE) else 400
+    return Explanation(status, text)
+
+
+_FAILURES = {
+    FailureCode.BAD_TOKEN: "context holds a token that the model does not know",
+    FailureCode.NO_EMBEDDINGS: "this model cannot make embeddings",
+    FailureCode.NOT_FINITE: "embedding contains NaN or Inf values",
+    FailureCode.OUT_OF_MEMORY: (
+        "the model ran out of memory; use a smaller context (num_ctx) or a smaller model"
+    ),
+    FailureCode.COMPUTE: "the model failed to compute an answer",
+}
+
+EXPLANATIONS: dict[type[Exception], Explain] = {
+    BadRequest: _plain(400),
+    BodyTooLarge: _plain(413),
+    NotFound: _plain(404),
+    Forbidden: _plain(403),
+    Unsupported: _plain(400),
+    TemplateError: _plain(400),
+    store.InvalidName: _invalid_name,
+    store.InvalidDigest: _plain(400),
+    store.ModelNotFound: _plain(404),
+    store.ParentNotFound: _plain(404),
+    store.ManifestInvalid: _plain(500),
+    store.BlobNotFound: _plain(400),
+    store.DigestMismatch: _plain(400),
+    store.GGUFError: _plain(400),
+    store.ModelfileError: _plain(400),
+    store.CreateError: _plain(400),
+    store.StorageFailed: _plain(507),
+    host.QueueFull: _plain(503),
+    host.ShuttingDown: _plain(503),
+    host.LoadFailed: _plain(500),
+    host.LoadTimeout: _plain(500),
+    host.RunnerDied: _runner_died,
+    host.RequestFailed: _request_failed,
+}
+"""A row for each exception that may reach a client; the most specific class counts."""
+
+# What an operator has to look into; a full queue or a closing server is no fault.
+_LOGGED = (500, 507)
+_DISK_ERRORS = {
+    errno.ENOSPC: "no space is left on the disk that holds the models",
+    errno.EDQUOT: "the disk quota of the models directory is used up",
+    errno.EROFS: "the models directory is on a read-only disk",
+    errno.EACCES: "the server may not write to the models directory",
+}
+
+
+def explain(error: BaseException) -> Explanation:
+    """Return what a client is told of `error`; what nobody foresaw is logged with its trace."""
+    for kind in type(error).__mro__:
+        if kind in EXPLANATIONS:
+            explanation = EXPLANATIONS[kind](error)
+            if explanation.status in _LOGGED:
+                _log.warning("answered %d: %s", explanation.status, explanation.text)
+            return explanation
+    if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
+        _log.error("the models directory cannot be written", exc_info=error)
+        return Explanation(507, _DISK_ERRORS[error.errno])
+    _log.error("an unforeseen error ended a request", exc_info=error)
+    return _INTERNAL

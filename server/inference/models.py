@@ -1,0 +1,31 @@
+"""Installed models by the names of requests, with each endpoint's way of saying "not here"."""
+
+import json
+
+from model_store.errors import ModelNotFound
+from model_store.model import Model
+from model_store.store import Store
+from server.errors import BadRequest, NotFound
+from server.references import model_name
+
+
+def find_model(
+    store: Store, text: str, *, pull_hint: bool = False, required: bool = False
+) -> Model:
+    """Return the model that `text` names.
+
+    Raises:
+        BadRequest: it is no name, or empty and `required`.
+        NotFound: no such model is installed; with `pull_hint` the text says what to do.
+    """
+    if not text.strip():
+        if required:
+            raise BadRequest("model is required")
+        raise NotFound(f"model '{text}' not found")
+    try:
+        return store.resolve(model_name(text))
+    except ModelNotFound:
+        if pull_hint:
+            quoted = json.dumps(text, ensure_ascii=False)
+            raise NotFound(f"model {quoted} not found, try pulling it first") from None
+        raise NotFound(f"model '{text}' not found") from None

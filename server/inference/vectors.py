@@ -1,0 +1,46 @@
+"""Embedding vectors after the runner: as arrays, at unit length, cut to fewer dimensions."""
+
+import numpy as np
+import numpy.typing as npt
+
+from model_store.gguf import GGUFHeader
+from runners.protocol.messages import Embedded
+
+Vectors = npt.NDArray[np.float32]
+
+_SMALLEST_NORM = 1e-12
+
+
+def vectors_of(answer: Embedded) -> Vectors:
+    """Return the vectors of `answer`, float32, shape (texts, dim)."""
+    flat: Vectors = np.frombuffer(answer.vectors, dtype="<f4")
+    vectors: Vectors = flat.reshape(-1, answer.dim)
+    return vectors
+
+
+def at_unit_length(vectors: Vectors) -> Vectors:
+    """Scale each row to an L2 norm of 1; a row of zeros stays as it is."""
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    scaled: Vectors = (vectors / np.maximum(norms, _SMALLEST_NORM)).astype(np.float32)
+    return scaled
+
+
+def cut_to(vectors: Vectors, dimensions: int) -> Vectors:
+    """Keep the first `dimensions` values of each row at unit length; 0 or less keeps all."""
+    if 0 < dimensions < vectors.shape[1]:
+        return at_unit_length(vectors[:, :dimensions])
+    return vectors
+
+
+def is_normalised(header: GGUFHeader) -> bool:
+    """Tell whether clients of the older endpoint get unit vectors from this model.
+
+    The reference leaves the vectors of a few BERT models as the network made them, unless their
+    metadata asks for normalisation; indexes built with those vectors must keep working.
+    """
+    asked = header.flag(f"{header.architecture}.normalize_embeddings")
+    if header.architecture in ("nomic-bert", "nomic-bert-moe"):
+        return asked is True
+    if header.architecture == "bert":
+        return asked is not False and header.text("tokenizer.ggml.model") == "bert"
+    return True

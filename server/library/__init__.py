@@ -1,0 +1,1 @@
+"""Installed and loaded models, as listings and descriptions show them."""

@@ -1,0 +1,86 @@
+"""POST /api/show: all that is known of one model."""
+
+import msgspec
+
+from model_store.gguf import GGUFHeader, read_header
+from model_store.model import Model
+from model_store.parameters import shown_parameters
+from model_store.show import modelfile_of
+from server.capabilities import capabilities
+from server.library.details import Details, details_of, metadata_of
+from server.prompt.render import DEFAULT_TEMPLATE, uses_go_template
+from server.schemas.library import ShowRequest
+from server.timestamps import local_time
+
+
+class TensorInfo(msgspec.Struct):
+    """A tensor of the weights; the fastest dimension comes first."""
+
+    name: str
+    type: str
+    shape: tuple[int, ...]
+
+
+class ShownMessage(msgspec.Struct):
+    """A message that the model brings along."""
+
+    role: str
+    content: str
+
+
+class Description(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The reply of /api/show. Clients fail without `model_info`, so it is always there."""
+
+    license: str = ""
+    modelfile: str
+    parameters: str = ""
+    template: str = ""
+    system: str = ""
+    details: Details
+    messages: tuple[ShownMessage, ...] = ()
+    model_info: dict[str, object]
+    projector_info: dict[str, object] | None = None
+    tensors: tuple[TensorInfo, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    modified_at: str
+    requires: str = ""
+
+
+def describe(model: Model, request: ShowRequest, *, go_template: bool | None) -> Description:
+    """Describe `model` as `request` wants it; raises ModelNotFound or GGUFError."""
+    header = model.header()
+    return Description(
+        license="\n".join(model.licenses),
+        modelfile=modelfile_of(model, system=request.system, options=request.options or None),
+        parameters=shown_parameters(model.parameters),
+        template=_template(model, header, go_template=go_template),
+        system=request.system or model.system,
+        details=details_of(model),
+        messages=tuple(ShownMessage(m.role, m.content) for m in model.messages),
+        model_info=_model_info(model, header, verbose=request.verbose),
+        projector_info=_projector_info(model, verbose=request.verbose),
+        tensors=tuple(TensorInfo(t.name, t.type, t.shape) for t in header.tensors),
+        capabilities=capabilities(model, go_template),
+        modified_at=local_time(model.modified_at),
+        requires=model.config.requires,
+    )
+
+
+def _template(model: Model, header: GGUFHeader, *, go_template: bool | None) -> str:
+    if uses_go_template(model, go_template):
+        return model.template or DEFAULT_TEMPLATE
+    return header.chat_template
+
+
+def _model_info(model: Model, header: GGUFHeader, *, verbose: bool) -> dict[str, object]:
+    if verbose and model.weights is not None:
+        # Arrays may hold a vocabulary of a hundred thousand words: read when asked, never kept.
+        header = read_header(model.weights, with_arrays=True)
+    return metadata_of(header, with_arrays=verbose)
+
+
+def _projector_info(model: Model, *, verbose: bool) -> dict[str, object] | None:
+    if not model.projectors:
+        return None
+    header = read_header(model.projectors[-1], with_arrays=verbose)
+    return metadata_of(header, with_arrays=verbose)

@@ -1,0 +1,49 @@
+"""What tags, ps and show answer, encoded, from one place."""
+
+from model_store.errors import ModelNotFound
+from model_store.store import Store
+from runners.host.scheduler import Scheduler
+from server.encoding import encode
+from server.errors import BadRequest, NotFound
+from server.library.description import describe
+from server.library.listing import Listing, encode_loaded
+from server.references import model_name
+from server.schemas.library import ShowRequest
+
+_COPILOT = "GitHubCopilotChat/"
+
+
+class Library:
+    """Lists and describes models; `tags` and `show` read files and belong in a worker thread."""
+
+    def __init__(self, store: Store, scheduler: Scheduler, *, go_template: bool | None) -> None:
+        self._store, self._scheduler, self._go_template = store, scheduler, go_template
+        self._listing = Listing(go_template=go_template)
+
+    def tags(self) -> bytes:
+        """Return the JSON of every installed model, newest first."""
+        return self._listing.encode(self._store.models())
+
+    def running(self) -> bytes:
+        """Return the JSON of every loaded model, the one that stays longest first."""
+        return encode_loaded(self._scheduler.status())
+
+    def show(self, request: ShowRequest, user_agent: str = "") -> bytes:
+        """Return the JSON that describes one model.
+
+        Raises:
+            BadRequest: no name, or a malformed one.
+            NotFound: it is not installed, or not completely.
+        """
+        if not request.wanted.strip():
+            raise BadRequest("model is required")
+        name = model_name(request.wanted)
+        try:
+            model = self._store.resolve(name)
+            description = describe(model, request, go_template=self._go_template)
+        except ModelNotFound:
+            raise NotFound(f"model '{name.short}' not found") from None
+        if user_agent.startswith(_COPILOT):
+            # It shows this as the model's name, and asks for the model by it.
+            description.model_info["general.basename"] = request.wanted
+        return encode(description)

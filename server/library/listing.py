@@ -1,0 +1,109 @@
+"""GET /api/tags and /api/ps: the installed and the loaded models."""
+
+import logging
+from collections.abc import Sequence
+
+import msgspec
+
+from model_store.errors import GGUFError, ModelNotFound
+from model_store.model import Model
+from runners.host.requests import RunnerStatus
+from server.capabilities import capabilities
+from server.encoding import encode
+from server.library.details import Details, details_of
+from server.timestamps import local_time
+
+_log = logging.getLogger(__name__)
+
+_Version = tuple[str, str, float]
+
+
+class InstalledModel(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """An entry of /api/tags; `digest` is the bare hex of the manifest."""
+
+    name: str
+    model: str
+    modified_at: str
+    size: int
+    digest: str
+    details: Details
+    capabilities: tuple[str, ...] = ()
+
+
+class LoadedModel(msgspec.Struct, kw_only=True):
+    """An entry of /api/ps; sizes in bytes."""
+
+    name: str
+    model: str
+    size: int
+    digest: str
+    details: Details
+    expires_at: str
+    size_vram: int
+    context_length: int
+
+
+class Listing:
+    """Tells the installed models; what a manifest says is worked out once, while it is the same.
+
+    May be used by several threads: a listing replaces what is known as a whole.
+    """
+
+    def __init__(self, *, go_template: bool | None) -> None:
+        self._go_template = go_template
+        # An empty entry stands for a model that cannot be read, so that it is tried only once.
+        self._known: dict[_Version, msgspec.Raw] = {}
+
+    def encode(self, models: Sequence[Model]) -> bytes:
+        """Return the JSON that lists `models`, without those whose weights cannot be read."""
+        known = self._known
+        versions = [(model.name.full, model.digest, model.modified_at) for model in models]
+        self._known = {
+            version: known.get(version) or self._entry(model)
+            for version, model in zip(versions, models, strict=True)
+        }
+        return encode({"models": [entry for entry in self._known.values() if bytes(entry)]})
+
+    def _entry(self, model: Model) -> msgspec.Raw:
+        try:
+            return msgspec.Raw(encode(self._installed(model)))
+        except (GGUFError, ModelNotFound) as e:
+            _log.warning("%s is left out of the list: %s", model.name.short, e)
+            return msgspec.Raw()
+
+    def _installed(self, model: Model) -> InstalledModel:
+        header = model.header()
+        details = details_of(model)
+        details.context_length = header.integer(f"{header.architecture}.context_length") or 0
+        details.embedding_length = header.integer(f"{header.architecture}.embedding_length") or 0
+        return InstalledModel(
+            name=model.name.short,
+            model=model.name.short,
+            modified_at=local_time(model.modified_at),
+            size=model.size,
+            digest=model.digest,
+            details=details,
+            capabilities=capabilities(model, self._go_template),
+        )
+
+
+def encode_loaded(statuses: Sequence[RunnerStatus]) -> bytes:
+    """Return the JSON that lists the models in memory, in the order given."""
+    return encode({"models": [_loaded(status) for status in statuses]})
+
+
+def _loaded(status: RunnerStatus) -> LoadedModel:
+    model = status.request.card
+    assert isinstance(model, Model)
+    details = details_of(model)
+    details.parent_model = ""
+    return LoadedModel(
+        name=status.request.name,
+        model=status.request.name,
+        size=status.size,
+        digest=status.request.digest,
+        details=details,
+        expires_at=local_time(status.expires_at),
+        size_vram=status.size_vram,
+        context_length=status.ready.n_ctx,
+    )

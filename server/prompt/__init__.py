@@ -1,0 +1,1 @@
+"""From messages to the prompt that a model reads."""

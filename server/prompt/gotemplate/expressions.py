@@ -1,0 +1,259 @@
+"""Pipelines: from the tokens of an action to what it computes."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
+
+from server.errors import TemplateError
+from server.prompt.gotemplate import literals
+from server.prompt.gotemplate.errors import Fault
+from server.prompt.gotemplate.functions import FUNCTIONS
+from server.prompt.gotemplate.lexer import Kind, Token, tokens
+from server.prompt.gotemplate.nodes import (
+    Chain,
+    Command,
+    Constant,
+    Dot,
+    Field,
+    Function,
+    Operand,
+    Pipeline,
+    Place,
+    Variable,
+)
+
+_MOST_NESTED: Final = 64
+"""How deep blocks and parentheses may stand in each other."""
+
+_LITERALS: Final[dict[Kind, Callable[[str], object]]] = {
+    Kind.STRING: literals.string,
+    Kind.RAW_STRING: lambda text: text[1:-1],
+    Kind.CHARACTER: literals.character,
+    Kind.NUMBER: literals.number,
+    Kind.BOOL: lambda text: text == "true",
+}
+_LONGEST_SHOWN: Final = 10
+
+
+class Expressions:
+    """Reads tokens and pipelines; keeps which variables are declared where it stands."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._tokens: list[Token] = []
+        self._rest = tokens(source)
+        self._at = 0
+        self._action_line = 0
+        self._variables = ["$"]
+        self._depth = 0
+
+    def line(self, token: Token) -> int:
+        """Return the line on which `token` starts."""
+        return self._source.count("\n", 0, token.start) + 1
+
+    def fail(self, text: str, token: Token | None = None) -> NoReturn:
+        """Raise the TemplateError for `token`, or for where reading stands."""
+        raise TemplateError(f"template: :{self.line(token or self.peek())}: {text}")
+
+    def peek(self, *, past_space: bool = False) -> Token:
+        """Return the next token and leave it there; with `past_space` drop blanks before it."""
+        while True:
+            if self._at == len(self._tokens):
+                self._tokens.append(next(self._rest))
+            token = self._tokens[self._at]
+            if not (past_space and token.kind is Kind.SPACE):
+                return token
+            self._at += 1
+
+    def next(self, *, past_space: bool = False) -> Token:
+        """Return the next token and go past it; raises TemplateError for a malformed one."""
+        token = self.peek(past_space=past_space)
+        if token.kind is Kind.ERROR:
+            self._malformed(token)
+        if token.kind is Kind.LEFT:
+            self._action_line = self.line(token)
+        if token.kind is not Kind.END:
+            self._at += 1
+        return token
+
+    def _malformed(self, token: Token) -> NoReturn:
+        started = f" in action started at :{self._action_line}"
+        if self._action_line in (0, self.line(token)):
+            started = ""
+        elif token.text.endswith(" action"):
+            started = started.removeprefix(" in action")
+        self.fail(token.text + started, token)
+
+    def expect(self, kind: Kind, context: str) -> Token:
+        """Return the next token but blanks; raises TemplateError unless it is of `kind`."""
+        token = self.next(past_space=True)
+        if token.kind is not kind:
+            self.unexpected(token, context)
+        return token
+
+    def unexpected(self, token: Token, context: str) -> NoReturn:
+        """Raise the TemplateError that says that `token` makes no sense in `context`."""
+        if token.kind is Kind.ERROR:
+            self._malformed(token)
+        if token.kind is Kind.END:
+            shown = "EOF"
+        elif token.kind is Kind.KEYWORD or token.kind is Kind.DOT:
+            shown = f"<{token.text}>"
+        elif len(token.text) > _LONGEST_SHOWN:
+            shown = f'"{token.text[:_LONGEST_SHOWN]}"...'
+        else:
+            shown = f'"{token.text}"'
+        self.fail(f"unexpected {shown} in {context}", token)
+
+    def place(self, start: int, end: int) -> Place:
+        """Return the place of `source[start:end]`."""
+        line_start = self._source.rfind("\n", 0, start) + 1
+        column = len(self._source[line_start:start].encode("utf-8", "replace"))
+        line = self._source.count("\n", 0, start) + 1
+        return Place(line, column, self._source[start:end].strip())
+
+    @contextmanager
+    def scope(self, variables: list[str] | None = None) -> Iterator[None]:
+        """Forget on leaving what is declared inside; start from `variables` if they are given.
+
+        Raises TemplateError when scopes stand too deep in each other.
+        """
+        outside, count = self._variables, len(self._variables)
+        self._variables = outside if variables is None else variables
+        with self._nested():
+            yield
+        self._variables = outside
+        del self._variables[count:]
+
+    @contextmanager
+    def _nested(self) -> Iterator[None]:
+        self._depth += 1
+        if self._depth > _MOST_NESTED:
+            self.fail("nested too deeply")
+        yield
+        self._depth -= 1
+
+    def pipeline(self, context: str, end: Kind = Kind.RIGHT) -> Pipeline:
+        """Read a pipeline and the `end` after it."""
+        with self._nested():
+            return self._pipeline(context, end)
+
+    def _pipeline(self, context: str, end: Kind) -> Pipeline:
+        start = self.peek(past_space=True).start
+        variables, declares = self._assigned(context)
+        commands: list[Command] = []
+        while (token := self.peek(past_space=True)).kind is not end:
+            if token.kind not in _STARTS:
+                self.unexpected(self.next(), context)
+            commands.append(self._command())
+        if not commands:
+            self.fail(f"missing value for {context}")
+        for stage, command in enumerate(commands[1:], 2):
+            if isinstance(command.operands[0], Constant | Dot):
+                self.fail(f"non executable command in pipeline stage {stage}")
+        self.next()
+        place = self.place(start, token.start)
+        return Pipeline(tuple(commands), variables, declares, place)
+
+    def _assigned(self, context: str) -> tuple[tuple[str, ...], bool]:
+        """Read `$a, $b :=` or `=`, if there is one."""
+        start, names = self._at, []
+        while self.peek(past_space=True).kind is Kind.VARIABLE:
+            names.append(self.next().text)
+            mark = self.peek(past_space=True)
+            if mark.kind in (Kind.DECLARE, Kind.ASSIGN):
+                self.next()
+                self._variables += names
+                return tuple(names), mark.kind is Kind.DECLARE
+            if mark.text != ",":
+                break
+            self.next()
+            if context != "range" or len(names) > 1:
+                self.fail(f"too many declarations in {context}")
+            if self.peek(past_space=True).kind is not Kind.VARIABLE:
+                self.fail("range can only initialize variables")
+        self._at = start
+        return (), True
+
+    def _command(self) -> Command:
+        operands: list[Operand] = []
+        start = self.peek(past_space=True).start
+        while True:
+            operand = self._operand()
+            if operand is not None:
+                operands.append(operand)
+            token = self.peek()
+            if token.kind is Kind.SPACE:
+                self.next()
+                continue
+            if token.kind is Kind.PIPE:
+                self.next()
+            elif token.kind not in (Kind.RIGHT, Kind.RIGHT_PAREN):
+                self.unexpected(self.next(), "operand")
+            if not operands:
+                self.fail("empty command")
+            return Command(tuple(operands), self.place(start, token.start))
+
+    def _operand(self) -> Operand | None:
+        operand = self._term()
+        names = tuple(self._fields())
+        if operand is None or not names:
+            return operand
+        if isinstance(operand, Field):
+            return Field(operand.names + names)
+        if isinstance(operand, Variable):
+            return Variable(operand.name, operand.names + names)
+        if isinstance(operand, Constant | Dot):
+            self.fail("unexpected . after a literal")
+        return Chain(operand, names)
+
+    def _fields(self) -> Iterable[str]:
+        while self.peek().kind is Kind.FIELD:
+            yield self.next().text[1:]
+
+    def _term(self) -> Operand | None:
+        token = self.peek(past_space=True)
+        if token.kind not in _STARTS:
+            return None
+        self.next()
+        if token.kind is Kind.LEFT_PAREN:
+            return self.pipeline("parenthesized pipeline", Kind.RIGHT_PAREN)
+        if token.kind is Kind.FIELD:
+            return Field((token.text[1:],))
+        if token.kind in _LITERALS:
+            return self._literal(token)
+        return self._named(token)
+
+    def _named(self, token: Token) -> Operand:
+        if token.kind is Kind.DOT:
+            return Dot()
+        if token.kind is Kind.VARIABLE:
+            if token.text not in self._variables:
+                self.fail(f'undefined variable "{token.text}"', token)
+            return Variable(token.text)
+        if token.kind is Kind.KEYWORD:
+            if token.text != "nil":
+                self.unexpected(token, "command")
+            return Constant(None, is_nil=True)
+        if token.text not in FUNCTIONS:
+            self.fail(f'function "{token.text}" not defined', token)
+        return Function(token.text)
+
+    def _literal(self, token: Token) -> Constant:
+        try:
+            return Constant(_LITERALS[token.kind](token.text))
+        except Fault as e:
+            self.fail(str(e), token)
+
+
+_STARTS: Final = frozenset(
+    {
+        *_LITERALS,
+        Kind.LEFT_PAREN,
+        Kind.FIELD,
+        Kind.DOT,
+        Kind.VARIABLE,
+        Kind.KEYWORD,
+        Kind.IDENTIFIER,
+    }
+)

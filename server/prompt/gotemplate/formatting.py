@@ -1,0 +1,240 @@
+"""`print`, `println` and `printf` as Go's fmt package does them."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+from server.prompt.gotemplate.errors import Fault
+from server.prompt.gotemplate.printing import text
+from server.prompt.gotemplate.values import Missing, Struct, is_integer, type_name
+
+LONGEST: Final = 1 << 24
+"""The longest text, in characters, that a function may make."""
+
+_WIDEST: Final = 1_000_000
+_DIRECTIVE: Final = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\*|\d*))?(.?)", re.DOTALL)
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Join texts; raises Fault instead of making one longer than LONGEST."""
+    if sum(map(len, parts)) > LONGEST:
+        raise Fault("the text is too long")
+    return "".join(parts)
+
+
+def sprint(*values: object) -> str:
+    """Join values with a blank between two that are no strings."""
+    parts = [text(value) for value in values[:1]]
+    for before, value in pairwise(values):
+        if not (isinstance(before, str) or isinstance(value, str)):
+            parts.append(" ")
+        parts.append(text(value))
+    return joined(parts)
+
+
+def sprintln(*values: object) -> str:
+    """Join values with blanks and end the line."""
+    parts = [part for value in values for part in (" ", text(value))]
+    return joined([*parts[1:], "\n"])
+
+
+def sprintf(form: str, *values: object) -> str:
+    """Put values in the place of the directives of `form`; mistakes show in the text."""
+    arguments = _Arguments(values)
+    parts: list[str] = []
+    at = 0
+    for match in _DIRECTIVE.finditer(form):
+        if match.start() < at:
+            continue
+        parts += (form[at : match.start()], _directive(match, arguments))
+        at = match.end()
+    extra = arguments.rest()
+    if extra:
+        shown = ", ".join("<nil>" if v is None else f"{type_name(v)}={text(v)}" for v in extra)
+        return joined([*parts, form[at:], f"%!(EXTRA {shown})"])
+    return joined([*parts, form[at:]])
+
+
+class _Arguments:
+    """The values that directives take one after the other."""
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self._values = [None if isinstance(v, Missing) else v for v in values]
+        self._next = 0
+
+    def take(self) -> object:
+        """Return the next value; raises IndexError when there is none."""
+        self._next += 1
+        return self._values[self._next - 1]
+
+    def rest(self) -> list[object]:
+        return self._values[self._next :]
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """Flags, width and precision of a directive."""
+
+    flags: str
+    width: int
+    precision: int | None
+
+    def padded(self, shown: str, *, zeros: bool = False) -> str:
+        if "-" in self.flags:
+            return shown.ljust(self.width)
+        if zeros and "0" in self.flags:
+            sign = shown[:1] if shown[:1] in ("+", "-") else ""
+            return sign + shown[len(sign) :].rjust(self.width - len(sign), "0")
+        return shown.rjust(self.width)
+
+    def signed(self, shown: str) -> str:
+        if shown.startswith("-") or not ({"+", " "} & set(self.flags)):
+            return shown
+        return ("+" if "+" in self.flags else " ") + shown
+
+
+def _directive(match: re.Match[str], arguments: _Arguments) -> str:
+    flags, width, precision, verb = match.groups()
+    if verb == "%":
+        return "%"
+    if not verb:
+        return "%!(NOVERB)"
+    note = ""
+    try:
+        n_wide, flags, note = _size(width, flags, arguments, "WIDTH")
+        n_digits, _, wrong = _size(precision, "", arguments, "PREC")
+        value = arguments.take()
+    except IndexError:
+        return f"{note}%!{verb}(MISSING)"
+    form = _Format(flags, n_wide or 0, n_digits)
+    return note + wrong + _shown(verb, value, form)
+
+
+def _size(
+    given: str | None, flags: str, arguments: _Arguments, name: str
+) -> tuple[int | None, str, str]:
+    """Return a width or precision, the flags with it, and what to print for a wrong one."""
+    if given is None:
+        return None, flags, ""
+    value = arguments.take() if given == "*" else int(given[:9] or 0)
+    if not is_integer(value) or not isinstance(value, int) or abs(value) > _WIDEST:
+        return None, flags, f"%!(BAD{name})"
+    if value < 0 and name == "PREC":
+        return None, flags, f"%!(BAD{name})"
+    return abs(value), flags + "-" * (value < 0), ""
+
+
+def _shown(verb: str, value: object, form: _Format) -> str:
+    if verb == "T":
+        return form.padded("<nil>" if value is None else type_name(value))
+    if verb == "v":
+        return form.padded(_plain(value, form), zeros=isinstance(value, int | float))
+    if isinstance(value, list | tuple | Mapping | Struct):
+        return _each(verb, value, form)
+    kind = next((kind for kind in _VERBS if isinstance(value, kind)), None)
+    formatter = _VERBS[kind].get(verb) if kind else None
+    return formatter(value, form) if formatter else _mismatch(verb, value)
+
+
+def _plain(value: object, form: _Format) -> str:
+    shown = text(value)
+    return form.signed(shown) if isinstance(value, int | float) else shown
+
+
+def _mismatch(verb: str, value: object) -> str:
+    if value is None:
+        return f"%!{verb}(<nil>)"
+    return f"%!{verb}({type_name(value)}={text(value)})"
+
+
+def _each(verb: str, value: object, form: _Format) -> str:
+    """Format the elements of a composite value one by one."""
+    if verb == "s" and text(value)[:1] not in ("[", "m"):
+        return form.padded(text(value))
+    if isinstance(value, Mapping):
+        pairs = (f"{_shown(verb, k, form)}:{_shown(verb, value[k], form)}" for k in sorted(value))
+        return f"map[{' '.join(pairs)}]"
+    if isinstance(value, Struct):
+        return "{" + " ".join(_shown(verb, item, form) for item in value.fields.values()) + "}"
+    assert isinstance(value, list | tuple)
+    return "[" + " ".join(_shown(verb, item, form) for item in value) + "]"
+
+
+def _cut(value: str, form: _Format) -> str:
+    return form.padded(value if form.precision is None else value[: form.precision])
+
+
+def quoted(value: str) -> str:
+    """Return `value` in Go's double quotes."""
+    return '"' + "".join(_quoted_characters(value)) + '"'
+
+
+def _quoted_characters(value: str) -> Iterator[str]:
+    for character in value:
+        if character in _QUOTED:
+            yield _QUOTED[character]
+        elif character.isprintable():
+            yield character
+        elif ord(character) < 0x80:
+            yield f"\\x{ord(character):02x}"
+        else:
+            code = ord(character)
+            yield f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_QUOTED: Final = {
+    '"': '\\"', "\\": "\\\\", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n",
+    "\r": "\\r", "\t": "\\t", "\v": "\\v",
+}  # fmt: skip
+
+
+def _whole(base: str) -> Callable[[int, _Format], str]:
+    def shown(value: int, form: _Format) -> str:
+        digits = format(abs(value), base)
+        if form.precision is not None:
+            digits = digits.rjust(form.precision, "0")
+        prefix = {"x": "0x", "X": "0X", "o": "0", "b": "0b"}.get(base, "") * ("#" in form.flags)
+        return form.padded(form.signed("-" * (value < 0) + prefix + digits), zeros=True)
+
+    return shown
+
+
+def _float(kind: str) -> Callable[[float, _Format], str]:
+    def shown(value: float, form: _Format) -> str:
+        if kind in "gG" and form.precision is None:
+            return form.padded(form.signed(text(value)), zeros=True)
+        digits = 6 if form.precision is None else min(form.precision, _MOST_DIGITS)
+        return form.padded(form.signed(format(value, f".{digits}{kind}")), zeros=True)
+
+    return shown
+
+
+_MOST_DIGITS: Final = 1000
+
+
+def _code_point(value: int) -> str:
+    return chr(value) if 0 <= value <= 0x10FFFF and not 0xD800 <= value < 0xE000 else "\ufffd"
+
+
+# Each by the verbs that the type understands; bool comes before int, which it is one of.
+_VERBS: Final[dict[type, dict[str, Callable[..., str]]]] = {
+    bool: {"t": lambda value, form: form.padded("true" if value else "false")},
+    str: {
+        "s": _cut,
+        "q": lambda value, form: form.padded(quoted(value)),
+        "x": lambda value, form: form.padded(value.encode("utf-8", "replace").hex()),
+        "X": lambda value, form: form.padded(value.encode("utf-8", "replace").hex().upper()),
+    },
+    int: {
+        **{verb: _whole(verb) for verb in "dxXob"},
+        "c": lambda value, form: form.padded(_code_point(value)),
+        "q": lambda value, form: form.padded("'" + _code_point(value) + "'"),
+        "U": lambda value, form: form.padded(f"U+{value:04X}"),
+    },
+    float: {
+        **{verb: _float(verb) for verb in "eEfgG"},
+        "F": _float("f"),
+    },
+}

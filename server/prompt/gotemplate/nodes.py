@@ -1,0 +1,137 @@
+"""The syntax tree of a template."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal as OneOf
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands: `line` from 1, `column` in bytes from 0, and its source text."""
+
+    line: int
+    column: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal value; `is_nil` for the word nil, which may only be an argument."""
+
+    value: object
+    is_nil: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """`.`, the current value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`.A.B` on the current value."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """`$name.A.B`; `name` includes the dollar sign."""
+
+    name: str
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """`(base).A.B`."""
+
+    base: "Operand"
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """The name of a function."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """An operand, or a function followed by its arguments."""
+
+    operands: "tuple[Operand, ...]"
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Commands that hand on their value, and the variables that receive the last one."""
+
+    commands: tuple[Command, ...]
+    variables: tuple[str, ...]
+    declares: bool
+    place: Place
+
+
+Operand = Constant | Dot | Field | Variable | Chain | Function | Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Printed as it stands."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """`{{ pipeline }}`: printed, unless it sets a variable."""
+
+    pipeline: Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """`if` or `with`: the first body whose pipeline holds, else `otherwise`."""
+
+    keyword: OneOf["if", "with"]
+    clauses: "tuple[tuple[Pipeline, Body], ...]"
+    otherwise: "Body"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`range`: `body` for each element, `otherwise` when there is none."""
+
+    pipeline: Pipeline
+    body: "Body"
+    otherwise: "Body"
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """`break` or `continue`."""
+
+    keyword: OneOf["break", "continue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Include:
+    """`{{ template "name" pipeline }}`, which is also what `block` leaves behind."""
+
+    name: str
+    pipeline: Pipeline
+
+
+Node = Text | Action | Branch | Range | Jump | Include
+Body = tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A whole template with the templates that it defines."""
+
+    root: Body
+    defined: Mapping[str, Body]

@@ -1,0 +1,96 @@
+"""Values as templates see them, beside Python's own text, numbers, lists and mappings.
+
+A mapping is a Go map, a list or tuple a Go slice, `None` a nil. What Go's reflection would tell of
+a value (its kind, its truth) is decided here; how it prints, in `printing`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+
+class Missing:
+    """The type of `MISSING`."""
+
+    __slots__ = ()
+
+
+MISSING: Final = Missing()
+"""What a look-up of an absent key finds. Unlike nil, it can be asked for fields in turn."""
+
+
+class JSONMap(dict[str, object]):
+    """A map that prints as JSON."""
+
+
+class JSONList(list[object]):
+    """A list that prints as JSON."""
+
+
+class NameList(list[object]):
+    """A list of names, of which a single one prints without brackets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    """A value with named fields; asking for another one is an error.
+
+    `json` holds what encodes it as JSON, in order. `methods` are called when named like a field.
+    """
+
+    type_name: str
+    fields: Mapping[str, object]
+    json: Mapping[str, object]
+    prints_json: bool = False
+    methods: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+
+
+def is_true(value: object) -> bool:
+    """Tell whether a condition on `value` holds: not for what is empty, zero, nil or missing."""
+    if isinstance(value, Struct):
+        return True
+    return not isinstance(value, Missing) and bool(value)
+
+
+def is_integer(value: object) -> bool:
+    """Tell whether `value` is a Go integer."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def type_name(value: object) -> str:
+    """Return the name of the value's Go type."""
+    if isinstance(value, Struct):
+        return value.type_name
+    for kind, name in _TYPE_NAMES:
+        if isinstance(value, kind):
+            return name
+    return "nil"
+
+
+_TYPE_NAMES: Final = (
+    (bool, "bool"),
+    (int, "int"),
+    (float, "float64"),
+    (str, "string"),
+    (bytes, "[]uint8"),
+    (Mapping, "map[string]interface {}"),
+    (list | tuple, "[]interface {}"),
+)
+
+
+def from_json(value: object) -> object:
+    """Return decoded JSON as Go would hold it: every number is a float.
+
+    Whole numbers that a float cannot hold stay whole, so that no digit of an identifier is lost.
+    """
+    if is_integer(value):
+        assert isinstance(value, int)
+        return float(value) if abs(value) <= _LARGEST_EXACT else value
+    if isinstance(value, Mapping):
+        return {str(key): from_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [from_json(item) for item in value]
+    return value
+
+
+_LARGEST_EXACT: Final = 2**53

@@ -1,0 +1,45 @@
+"""A conversation as templates see it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the assistant made earlier; `arguments` are decoded JSON."""
+
+    id: str
+    index: int
+    name: str
+    arguments: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn; `images` hold the files' bytes."""
+
+    role: str
+    content: str = ""
+    thinking: str = ""
+    images: tuple[bytes, ...] = ()
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_name: str = ""
+    tool_call_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call; `parameters` is its JSON Schema as the client wrote it.
+
+    Templates see the parts of the schema that `server.prompt.tools` knows, in the client's order.
+    """
+
+    type: str = ""
+    name: str = ""
+    description: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+    items: object = None
+
+
+Think = bool | str
+"""Whether to think, or how much: "low", "medium", "high" or "max"."""

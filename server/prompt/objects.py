@@ -1,0 +1,118 @@
+"""Messages and tools as Go templates know them: named fields that print in known ways."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from server.prompt.gotemplate.values import JSONList, JSONMap, NameList, Struct, from_json
+from server.prompt.messages import Message, Tool, ToolCall
+from server.prompt.tools import tool_json, type_names
+
+_TYPESCRIPT: Final = {
+    "string": "string",
+    "number": "number",
+    "integer": "number",
+    "boolean": "boolean",
+    "array": "any[]",
+    "object": "Record<string, any>",
+    "null": "null",
+}
+
+
+def message(given: Message) -> Struct:
+    """Return a message; its JSON leaves empty fields out."""
+    calls = [_call(call) for call in given.tool_calls]
+    fields = {
+        "Role": given.role,
+        "Content": given.content,
+        "Thinking": given.thinking,
+        "Images": list(given.images),
+        "ToolCalls": calls,
+        "ToolName": given.tool_name,
+        "ToolCallID": given.tool_call_id,
+    }
+    optional = {
+        "thinking": given.thinking,
+        "images": list(given.images),
+        "tool_calls": calls,
+        "tool_name": given.tool_name,
+        "tool_call_id": given.tool_call_id,
+    }
+    kept = {name: value for name, value in optional.items() if value}
+    return Struct("Message", fields, {"role": given.role, "content": given.content, **kept})
+
+
+def _call(given: ToolCall) -> Struct:
+    arguments = JSONMap({name: from_json(value) for name, value in given.arguments.items()})
+    values = {"Index": given.index, "Name": given.name, "Arguments": arguments}
+    function = Struct(
+        "ToolCallFunction", values, {name.lower(): value for name, value in values.items()}
+    )
+    json = {"id": given.id, "function": function} if given.id else {"function": function}
+    return Struct("ToolCall", {"ID": given.id, "Function": function}, json)
+
+
+def tools(given: Sequence[Tool]) -> JSONList:
+    """Return the tools, which print as a JSON array."""
+    return JSONList(map(_tool, given))
+
+
+def _tool(given: Tool) -> Struct:
+    shown = tool_json(given)
+    described = shown["function"]
+    assert isinstance(described, Mapping)
+    function = Struct(
+        "ToolFunction",
+        {
+            "Name": given.name,
+            "Description": given.description,
+            "Parameters": _parameters(described["parameters"]),
+        },
+        described,
+    )
+    fields = {"Type": given.type, "Items": from_json(given.items), "Function": function}
+    return Struct("Tool", fields, {**shown, "function": function}, prints_json=True)
+
+
+def _parameters(schema: Mapping[str, object]) -> Struct:
+    listed = _properties(schema["properties"])
+    fields = {
+        "Type": schema["type"],
+        "Defs": from_json(schema.get("$defs")),
+        "Items": from_json(schema.get("items")),
+        "Required": schema.get("required", []),
+        "Properties": listed,
+    }
+    return Struct("ToolFunctionParameters", fields, {**schema, "properties": listed})
+
+
+def _properties(listed: object) -> JSONMap:
+    assert isinstance(listed, Mapping)
+    return JSONMap({name: _property(schema) for name, schema in listed.items()})
+
+
+def _property(schema: Mapping[str, object]) -> Struct:
+    any_of = schema.get("anyOf", [])
+    assert isinstance(any_of, list)
+    inner = {"properties": _properties(schema["properties"])} if "properties" in schema else {}
+    fields = {
+        "AnyOf": [_property(item) for item in any_of],
+        "Type": NameList(type_names(schema)),
+        "Items": from_json(schema.get("items")),
+        "Description": schema.get("description", ""),
+        "Enum": from_json(schema.get("enum", [])),
+        "Properties": inner.get("properties"),
+        "Required": schema.get("required", []),
+    }
+    return Struct(
+        "ToolProperty",
+        fields,
+        {**schema, **inner},
+        methods={"ToTypeScriptType": lambda: _typescript(schema)},
+    )
+
+
+def _typescript(schema: Mapping[str, object]) -> str:
+    any_of = schema.get("anyOf")
+    if isinstance(any_of, list) and any_of:
+        return " | ".join(_typescript(item) for item in any_of)
+    return " | ".join(_TYPESCRIPT.get(name, "any") for name in type_names(schema)) or "any"

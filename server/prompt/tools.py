@@ -1,0 +1,74 @@
+"""Tool schemas reduced to what templates know, so that every template sees the same."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from server.prompt.messages import Tool
+
+_MOST_NESTED: Final = 32
+
+
+def tool_json(tool: Tool) -> dict[str, object]:
+    """Return a tool as JSON for templates; properties stay in the client's order."""
+    items = {"items": tool.items} if tool.items is not None else {}
+    function = {
+        "name": tool.name,
+        "description": tool.description,
+        "parameters": _parameters(tool.parameters),
+    }
+    return {"type": tool.type, **items, "function": function}
+
+
+def _parameters(schema: Mapping[str, object]) -> dict[str, object]:
+    kept: dict[str, object] = {"type": _text(schema.get("type"))}
+    for key in ("$defs", "items"):
+        if schema.get(key) is not None:
+            kept[key] = schema[key]
+    if required := _texts(schema.get("required")):
+        kept["required"] = required
+    kept["properties"] = properties(schema)
+    return kept
+
+
+def properties(schema: Mapping[str, object], depth: int = 0) -> dict[str, dict[str, object]]:
+    """Return the properties that `schema` lists, each with the keywords that templates know."""
+    found = schema.get("properties")
+    if not isinstance(found, Mapping) or depth > _MOST_NESTED:
+        return {}
+    return {str(name): _property(value, depth) for name, value in found.items()}
+
+
+def _property(schema: object, depth: int) -> dict[str, object]:
+    if not isinstance(schema, Mapping):
+        return {}
+    any_of = schema.get("anyOf")
+    alternatives = any_of if isinstance(any_of, list | tuple) and depth < _MOST_NESTED else ()
+    types = type_names(schema)
+    kept: dict[str, object] = {
+        "anyOf": [_property(item, depth + 1) for item in alternatives],
+        "type": types[0] if len(types) == 1 else types,
+        "items": schema.get("items"),
+        "description": _text(schema.get("description")),
+        "enum": _list(schema.get("enum")),
+        "properties": properties(schema, depth + 1),
+        "required": _texts(schema.get("required")),
+    }
+    return {key: value for key, value in kept.items() if value not in (None, "", [], {})}
+
+
+def type_names(schema: Mapping[str, object]) -> list[str]:
+    """Return the type or types that `schema` allows."""
+    found = schema.get("type")
+    return [found] if isinstance(found, str) else _texts(found)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
+
+
+def _texts(value: object) -> list[str]:
+    return [item for item in _list(value) if isinstance(item, str)]

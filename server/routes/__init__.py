@@ -1,0 +1,1 @@
+"""The endpoints; each only decodes, calls a service and encodes."""

@@ -1,0 +1,54 @@
+"""Uploading blobs: streamed to the disk, published once their digest is checked."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from model_store.digests import Digest
+from server.errors import NotFound
+from server.routes.dependencies import services_of
+from server.schemas.base import ApiModel
+from server.threads import in_thread
+
+router = APIRouter(prefix="/api/blobs")
+BODIES: tuple[type[ApiModel], ...] = ()
+
+_WRITE_SIZE = 1 << 20
+
+
+@router.head("/{digest}")
+async def has_blob(digest: str, request: Request) -> Response:
+    """Tell by the status whether a blob is there."""
+    wanted = Digest.parse(digest)
+    if not await asyncio.to_thread(services_of(request).store.has_blob, wanted):
+        raise NotFound(f'blob "{digest}" not found')
+    return Response()
+
+
+@router.post("/{digest}", status_code=201)
+async def put_blob(digest: str, request: Request) -> Response:
+    """Store the body as a blob, if it is what its digest says."""
+    wanted, store = Digest.parse(digest), services_of(request).store
+    if await asyncio.to_thread(store.has_blob, wanted):
+        return Response()
+    writer = await asyncio.to_thread(store.blob_writer, wanted)
+    try:
+        async for data in _pieces(request):
+            await in_thread(writer.write, data)
+        await in_thread(writer.commit)
+    finally:
+        await in_thread(writer.discard)
+    return Response(status_code=201)
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """Yield the body in pieces that are worth a trip to another thread."""
+    gathered = bytearray()
+    async for data in request.stream():
+        gathered += data
+        if len(gathered) >= _WRITE_SIZE:
+            yield bytes(gathered)
+            gathered.clear()
+    yield bytes(gathered)

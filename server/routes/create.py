@@ -1,0 +1,107 @@
+"""POST /api/create: a model from uploaded files or an installed one, each step told."""
+
+from collections.abc import Generator, Iterator
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from model_store.create import CreateProgress, CreateSpec
+from model_store.errors import CreateError
+from model_store.names import ModelName
+from model_store.translation import ModelfileParts, modelfile_parts
+from server.body import read_body
+from server.errors import BadRequest, Forbidden, TemplateError
+from server.openapi import body_of
+from server.prompt.render import parsed
+from server.references import model_name
+from server.routes.dependencies import services_of
+from server.schemas.chat import ChatMessage
+from server.schemas.library import CreateRequest
+from server.streaming import BARE_JSON_TYPE, EventReply, Events
+from server.threads import in_thread
+
+router = APIRouter(prefix="/api")
+BODIES = (CreateRequest,)
+
+_TEXTS = ("template", "system", "renderer", "parser", "requires")
+
+
+_NO_MODELFILE = ModelfileParts(
+    parent="", files={}, adapters={}, texts={}, licenses=(), parameters={}, messages=()
+)
+
+
+class Progress(msgspec.Struct):
+    """A step of the work."""
+
+    status: str
+
+
+@router.post("/create", openapi_extra=body_of(CreateRequest))
+async def create(request: Request) -> Response:
+    """Make a model, telling each step."""
+    wanted = await read_body(request, CreateRequest)
+    spec = _spec(wanted)
+    return EventReply(
+        _steps(services_of(request).store.create(spec)),
+        stream=wanted.stream,
+        fold=lambda steps: steps[-1],
+        object_type=BARE_JSON_TYPE,
+    )
+
+
+async def _steps(work: Iterator[CreateProgress]) -> Events[Progress]:
+    """Yield the steps of `work`, which goes on only as fast as they are taken."""
+    try:
+        while (step := await in_thread(next, work, None)) is not None:
+            yield Progress(step.status)
+    finally:
+        if isinstance(work, Generator):
+            await in_thread(work.close)
+
+
+def _spec(wanted: CreateRequest) -> CreateSpec:
+    _refuse_what_is_not_done(wanted)
+    name = ModelName.parse(wanted.wanted)
+    parts = modelfile_parts(wanted.modelfile) if wanted.modelfile else _NO_MODELFILE
+    parent = wanted.from_ or parts.parent
+    texts = {name: getattr(wanted, name) or parts.texts.get(name, "") for name in _TEXTS}
+    return CreateSpec(
+        name=name,
+        parent=model_name(parent) if parent else None,
+        files=wanted.files or parts.files,
+        adapters=wanted.adapters or parts.adapters,
+        licenses=wanted.license or parts.licenses,
+        parameters={**parts.parameters, **wanted.parameters},
+        messages=_messages(wanted, parts),
+        info=wanted.info,
+        quantize=wanted.quantize or wanted.quantization,
+        check_template=_check_template,
+        **texts,
+    )
+
+
+def _refuse_what_is_not_done(wanted: CreateRequest) -> None:
+    if wanted.path:
+        raise BadRequest("a model is made from uploaded files; a path of the server is not read")
+    if wanted.draft_files:
+        raise BadRequest("creating a model with a draft model is not supported")
+    if wanted.remote_host:
+        raise Forbidden("ollama cloud is disabled: remote models cannot be created")
+
+
+def _messages(wanted: CreateRequest, parts: ModelfileParts) -> list[dict[str, object]]:
+    return [_stored(message) for message in wanted.messages] or list(parts.messages)
+
+
+def _stored(message: ChatMessage) -> dict[str, object]:
+    told = message.model_dump(mode="json", exclude_defaults=True)
+    return {"role": message.role, "content": message.content} | told
+
+
+def _check_template(source: str) -> None:
+    try:
+        parsed(source)
+    except TemplateError as e:
+        raise CreateError(f"template error: {e}") from None

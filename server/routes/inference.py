@@ -1,0 +1,47 @@
+"""generate, chat, embed and embeddings: decode the body, hand it on, send what comes back."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.body import read_body
+from server.inference.chat import fold_chat
+from server.inference.generate import fold_generate
+from server.openapi import body_of
+from server.routes.dependencies import services_of
+from server.schemas.chat import ChatRequest
+from server.schemas.embed import EmbeddingsRequest, EmbedRequest
+from server.schemas.generate import GenerateRequest
+from server.streaming import EventReply, json_response
+
+router = APIRouter(prefix="/api")
+BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest)
+
+
+@router.post("/generate", openapi_extra=body_of(GenerateRequest))
+async def generate(request: Request) -> Response:
+    """Continue a prompt."""
+    wanted = await read_body(request, GenerateRequest)
+    events = services_of(request).generate(wanted)
+    return EventReply(events, stream=wanted.stream, fold=fold_generate)
+
+
+@router.post("/chat", openapi_extra=body_of(ChatRequest))
+async def chat(request: Request) -> Response:
+    """Continue a conversation."""
+    wanted = await read_body(request, ChatRequest)
+    events = services_of(request).chat(wanted)
+    return EventReply(events, stream=wanted.stream, fold=fold_chat)
+
+
+@router.post("/embed", openapi_extra=body_of(EmbedRequest))
+async def embed(request: Request) -> Response:
+    """Turn texts into vectors."""
+    wanted = await read_body(request, EmbedRequest)
+    return json_response(await services_of(request).embedding.embed(wanted))
+
+
+@router.post("/embeddings", openapi_extra=body_of(EmbeddingsRequest))
+async def embeddings(request: Request) -> Response:
+    """Turn a text into a vector, in the older form."""
+    wanted = await read_body(request, EmbeddingsRequest)
+    return json_response(await services_of(request).embedding.embeddings(wanted))

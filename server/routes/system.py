@@ -1,0 +1,29 @@
+"""`/`, `/api/version` and `/api/status`."""
+
+from fastapi import APIRouter
+from starlette.responses import PlainTextResponse, Response
+
+from server.schemas.base import ApiModel
+from server.streaming import json_response
+from server.versions import PADDOCK, REFERENCE
+
+router = APIRouter()
+BODIES: tuple[type[ApiModel], ...] = ()
+
+
+@router.api_route("/", methods=["GET", "HEAD"])
+async def root() -> Response:
+    """Say that the server is up, in the words that clients wait for."""
+    return PlainTextResponse("Ollama is running")
+
+
+@router.api_route("/api/version", methods=["GET", "HEAD"])
+async def api_version() -> Response:
+    """Tell the matched version and paddock's own."""
+    return json_response({"version": REFERENCE, "paddock": PADDOCK})
+
+
+@router.get("/api/status")
+async def status() -> Response:
+    """Tell that no remote service is used."""
+    return json_response({"cloud": {"disabled": True, "source": "env"}})

@@ -1,0 +1,1 @@
+"""The shapes of requests (pydantic) and replies (msgspec) of the native API."""

@@ -1,0 +1,64 @@
+"""What all request objects have in common: strict types, keys in any case, null as if absent."""
+
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+_OWN = "paddock"
+_INT64 = 2**63
+
+
+def refuse(text: str) -> PydanticCustomError:
+    """Return an error whose text reaches the client as it is."""
+    return PydanticCustomError(_OWN, "{text}", {"text": text})
+
+
+def is_own_text(error_type: str) -> bool:
+    """Tell whether an error of this type was made by `refuse`."""
+    return error_type == _OWN
+
+
+class ApiModel(BaseModel):
+    """Base of all request objects.
+
+    Keys match whatever their case, unknown ones are ignored, null counts as absent, and no value
+    is converted to another type.
+    """
+
+    model_config = ConfigDict(strict=True, extra="ignore", populate_by_name=True, frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fold_keys(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            return value
+        known = _known_keys(cls)
+        return {
+            name: item
+            for key, item in value.items()
+            if item is not None and (name := known.get(key.lower())) is not None
+        }
+
+
+@lru_cache(maxsize=64)
+def _known_keys(model: type[BaseModel]) -> dict[str, str]:
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return {name.lower(): name for name in names}
+
+
+def _zero_for_null(zero: object) -> BeforeValidator:
+    return BeforeValidator(lambda value: zero if value is None else value)
+
+
+Text = Annotated[str, _zero_for_null("")]
+"""A string in a list or a map, where null is the empty string."""
+
+Integer = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1)]
+"""A whole number of at most 64 bits."""
+
+FreeMap = dict[str, Any]
+"""An object whose keys are the client's own; they keep their case."""

@@ -1,0 +1,109 @@
+"""Values that several requests have: keep_alive, think, images, log probabilities, token ids."""
+
+import base64
+import binascii
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+
+from server.durations import keep_alive_seconds
+from server.quoting import quoted
+from server.schemas.base import refuse
+
+_BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
+_BASE64_GROUP = 4
+_MOST_LOGPROBS = 20
+_INT32 = 2**31
+
+
+def _keep_alive(value: object) -> float | None:
+    try:
+        return keep_alive_seconds(value)
+    except ValueError as e:
+        raise refuse(str(e)) from None
+
+
+KeepAlive = Annotated[
+    float | None,
+    BeforeValidator(_keep_alive),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number"}, {"type": "string"}],
+            "description": 'Seconds, or a duration such as "10m"; negative: for ever.',
+        }
+    ),
+]
+"""Seconds; None means not given, infinity for ever."""
+
+_THINK_LEVELS = ("high", "medium", "low", "max")
+_THINK_VALUES = '"high", "medium", "low", "max", true, or false'
+
+
+def _think(value: object) -> bool | str | None:
+    if value is None or isinstance(value, bool):
+        return value
+    if not isinstance(value, str):
+        raise refuse(f"think must be a boolean or string ({_THINK_VALUES})")
+    if value not in _THINK_LEVELS:
+        raise refuse(f"invalid think value: {quoted(value)} (must be {_THINK_VALUES})")
+    return value
+
+
+Think = Annotated[
+    bool | str | None,
+    BeforeValidator(_think),
+    WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": list(_THINK_LEVELS)}]}),
+]
+"""Whether and how hard to think; None means not given."""
+
+
+def _image(value: object) -> bytes:
+    if value is None:
+        return b""
+    if not isinstance(value, str):
+        raise refuse("an image must be a base64 string")
+    text = value.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return _image_in_lines(text.translate(None, b"\r\n"))
+
+
+def _image_in_lines(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        good = len(_BASE64.match(text)[0])  # type: ignore[index]  # the pattern matches anything
+        at = good if good < len(text) else good // _BASE64_GROUP * _BASE64_GROUP
+        hint = ": leave out its data: prefix" if text.startswith(b"data:") else ""
+        raise refuse(f"illegal base64 data at input byte {at}{hint}") from None
+
+
+Image = Annotated[
+    bytes,
+    BeforeValidator(_image),
+    PlainSerializer(lambda data: base64.b64encode(data).decode(), when_used="json"),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
+"""The decoded bytes of an image; what they are is for others to find out."""
+
+
+def _top_logprobs(value: object) -> object:
+    # Checked here, because this mistake is told before that of an unknown model.
+    if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= _MOST_LOGPROBS:
+        raise refuse(f"top_logprobs must be between 0 and {_MOST_LOGPROBS}")
+    return value
+
+
+TopLogprobs = Annotated[
+    int,
+    BeforeValidator(_top_logprobs),
+    WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _MOST_LOGPROBS}),
+]
+
+TokenId = Annotated[
+    int,
+    Field(ge=-_INT32, le=_INT32 - 1),
+    BeforeValidator(lambda value: 0 if value is None else value),
+]

@@ -1,0 +1,136 @@
+"""Replies of generate, chat and create: one object, or a stream of lines that can still fail.
+
+The first event is awaited before any header is sent, so that a request that fails early has the
+status it deserves. What fails later is one more line, `{"error": …}`.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from starlette.responses import Response
+from starlette.types import Message, Receive, Scope, Send
+
+from server.encoding import encode
+from server.errors import explain
+
+JSON_TYPE = "application/json; charset=utf-8"
+BARE_JSON_TYPE = "application/json"
+LINES_TYPE = "application/x-ndjson"
+_TRY_AGAIN = 503
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Single(Generic[_T]):
+    """An event that is the whole reply: a plain JSON object even to a client that streams."""
+
+    value: _T
+
+
+Events = AsyncGenerator[_T | Single[_T], None]
+"""What a service yields: pieces of an answer, or one `Single` and nothing else."""
+
+
+def json_response(value: object, status: int = 200, media_type: str = JSON_TYPE) -> Response:
+    """Return one JSON object."""
+    return raw_json_response(encode(value), status, media_type)
+
+
+def raw_json_response(data: bytes, status: int = 200, media_type: str = JSON_TYPE) -> Response:
+    """Return one JSON object that is encoded already."""
+    return Response(data, status, headers={"content-type": media_type})
+
+
+def error_response(error: BaseException, media_type: str = JSON_TYPE) -> Response:
+    """Return the object that tells a client of `error`."""
+    status, text = explain(error)
+    response = json_response({"error": text}, status, media_type)
+    if status == _TRY_AGAIN:
+        response.headers["retry-after"] = "1"
+    return response
+
+
+class EventReply(Response, Generic[_T]):
+    """The reply that the events of one request make.
+
+    With `stream`, each event is a line, sent at once; else `fold` makes one object of them all.
+    The iterator is closed as soon as the client is gone, whatever it is waiting for, and in any
+    case before the reply ends. Sending a line costs no task and no queue.
+    """
+
+    def __init__(
+        self,
+        events: Events[_T],
+        *,
+        stream: bool,
+        fold: Callable[[list[_T]], _T],
+        object_type: str = JSON_TYPE,
+    ) -> None:
+        super().__init__()
+        self._events, self._stream, self._fold = events, stream, fold
+        self._object_type = object_type
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply; ends early when the client leaves."""
+        async with asyncio.TaskGroup() as tasks:
+            answer = tasks.create_task(self._answer(scope, receive, send))
+            watch = tasks.create_task(_cancel_when_gone(receive, answer))
+            answer.add_done_callback(lambda _: watch.cancel())
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await (self._lines(send) if self._stream else self._whole())
+        finally:
+            await self._events.aclose()
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def _whole(self) -> Response:
+        pieces: list[_T] = []
+        try:
+            async for event in self._events:
+                if isinstance(event, Single):
+                    return json_response(event.value, media_type=self._object_type)
+                pieces.append(event)
+        except Exception as e:
+            return error_response(e, self._object_type)
+        return json_response(self._fold(pieces), media_type=self._object_type)
+
+    async def _lines(self, send: Send) -> Response | None:
+        """Send the stream; returns the reply instead when it turns out to be one object."""
+        try:
+            first = await anext(self._events)
+        except Exception as e:
+            return error_response(e, BARE_JSON_TYPE)
+        if isinstance(first, Single):
+            return json_response(first.value, media_type=self._object_type)
+        await send(_START)
+        await send(_line(first))
+        try:
+            async for event in self._events:
+                await send(_line(event))
+        except Exception as e:
+            await send(_line({"error": explain(e).text}))
+        await send(_END)
+        return None
+
+
+_START: Message = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", LINES_TYPE.encode())],
+}
+_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
+
+
+def _line(value: object) -> Message:
+    return {"type": "http.response.body", "body": encode(value) + b"\n", "more_body": True}
+
+
+async def _cancel_when_gone(receive: Receive, answer: "asyncio.Task[None]") -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue
+    answer.cancel()

@@ -1,0 +1,197 @@
+"""What the server relies on in a runner; the scripted one and the real one must both keep to it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runners.host.errors import LoadFailed, RequestFailed, RunnerDied
+from runners.host.process import RunnerProcess
+from runners.protocol.messages import (
+    Chunk,
+    Done,
+    FailureCode,
+    Generate,
+    Sampling,
+    StopReason,
+)
+from tests.support.runners import load_spec, start_fake_runner
+from tests.support.tiny_models import write_llama
+
+pytestmark = pytest.mark.anyio
+PROMPT = "one two three four five six seven eight nine ten eleven twelve"
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_llama(tmp_path_factory.mktemp("contract") / "model.gguf")
+
+
+@pytest.fixture(params=[start_fake_runner, RunnerProcess.start], ids=["fake", "real"])
+async def empty_runner(
+    request: pytest.FixtureRequest, anyio_backend: str
+) -> AsyncIterator[RunnerProcess]:
+    """A runner that has said hello."""
+    start: Callable[[], AsyncIterator[RunnerProcess]] = request.param
+    runner = await start()
+    yield runner
+    await runner.close()
+
+
+@pytest.fixture
+async def runner(empty_runner: RunnerProcess, weights: Path) -> RunnerProcess:
+    """A runner with a model."""
+    await empty_runner.load(load_spec(weights), stall_timeout=60)
+    return empty_runner
+
+
+def request(prompt: str = PROMPT, **changes: object) -> Generate:
+    return Generate(id=0, prompt=prompt, sampling=Sampling(temperature=0.0), **changes)
+
+
+async def collect(runner: RunnerProcess, asked: Generate) -> tuple[str, Done]:
+    events = [event async for event in runner.client.generate(asked)]
+    *chunks, last = events
+    assert all(type(chunk) is Chunk for chunk in chunks)
+    assert isinstance(last, Done)
+    return "".join(chunk.text for chunk in chunks), last
+
+
+async def test_hello_names_the_process(empty_runner: RunnerProcess) -> None:
+    assert empty_runner.hello.pid == empty_runner.pid
+
+
+async def test_load_gives_at_least_what_was_asked(
+    empty_runner: RunnerProcess, weights: Path
+) -> None:
+    spec = load_spec(weights, n_ctx=128, n_cells=512, n_seq=4)
+    ready = await empty_runner.load(spec, stall_timeout=60)
+    assert ready.n_ctx >= 128
+    assert ready.n_cells >= 512
+    assert ready.n_seq >= 4
+    assert ready.n_vocab > 0
+    assert ready.memory
+    assert all(use.weights >= 0 for use in ready.memory)
+
+
+async def test_file_that_is_no_model_fails_to_load_in_a_sentence_without_its_path(
+    empty_runner: RunnerProcess, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "broken.gguf"
+    damaged.write_bytes(b"GGUF and then nothing of use")
+    with pytest.raises(LoadFailed) as failed:
+        await empty_runner.load(load_spec(damaged), stall_timeout=60)
+    assert failed.value.message
+    assert str(tmp_path) not in failed.value.message
+    assert not failed.value.out_of_memory
+
+
+async def test_generation_is_chunks_and_then_one_done(runner: RunnerProcess) -> None:
+    text, last = await collect(runner, request(n_predict=5))
+    assert text
+    assert last.reason is StopReason.LENGTH
+    assert last.n_eval == 5
+    assert last.n_prompt > 0
+
+
+async def test_generations_run_side_by_side_and_keep_their_text_apart(
+    runner: RunnerProcess,
+) -> None:
+    alone, _ = await collect(runner, request(n_predict=8))
+    together = await asyncio.gather(*[collect(runner, request(n_predict=8)) for _ in range(8)])
+    assert [text for text, _ in together] == [alone] * 8
+
+
+async def test_request_that_is_refused_fails_alone(runner: RunnerProcess) -> None:
+    other = asyncio.create_task(collect(runner, request(n_predict=5)))
+    with pytest.raises(RequestFailed) as failed:
+        await collect(runner, request("refuse " + "word " * 2000, truncate=False))
+    assert failed.value.code is FailureCode.PROMPT_TOO_LONG
+    assert failed.value.n_tokens > failed.value.n_ctx > 0
+    assert (await other)[1].reason is StopReason.LENGTH
+
+
+async def test_closing_the_iterator_stops_the_work(runner: RunnerProcess) -> None:
+    async with aclosing(runner.client.generate(request("forever", n_predict=100_000))) as stream:
+        async for _ in stream:
+            break
+    before = await idle_count(runner)
+    await asyncio.sleep(0.05)
+    assert await idle_count(runner) == before
+    assert runner.connection.n_pending == 0
+
+
+async def idle_count(runner: RunnerProcess) -> int:
+    """Return the tokens generated so far, once nothing runs any more."""
+    async with asyncio.timeout(20):
+        while True:
+            stats = await runner.client.stats()
+            await asyncio.sleep(0.02)
+            later = await runner.client.stats()
+            if stats.n_generated == later.n_generated:
+                return later.n_generated
+
+
+async def test_cancelled_task_stops_the_work(runner: RunnerProcess) -> None:
+    task = asyncio.create_task(collect(runner, request("forever", n_predict=100_000)))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await idle_count(runner)
+    assert runner.connection.n_pending == 0
+
+
+async def test_abandoned_request_does_not_disturb_the_next(runner: RunnerProcess) -> None:
+    expected, _ = await collect(runner, request(n_predict=4))
+    for _ in range(20):
+        async with aclosing(runner.client.generate(request(n_predict=50))) as stream:
+            async for _event in stream:
+                break
+    assert (await collect(runner, request(n_predict=4)))[0] == expected
+
+
+async def test_tokens_and_text_convert_both_ways(runner: RunnerProcess) -> None:
+    tokens = await runner.client.tokenize("hello there")
+    assert tokens
+    assert (await runner.client.detokenize(tokens)).strip() == "hello there"
+    assert await runner.client.tokenize("") == ()
+
+
+async def test_embedding_has_one_vector_per_text(runner: RunnerProcess) -> None:
+    answer = await runner.client.embed(["one", "two", "three"])
+    assert len(answer.vectors) == 3 * answer.dim * 4
+    assert answer.n_tokens > 0
+
+
+async def test_counters_count(runner: RunnerProcess) -> None:
+    before = await runner.client.stats()
+    await collect(runner, request(n_predict=5))
+    assert (await runner.client.stats()).n_generated > before.n_generated
+
+
+async def test_killed_runner_ends_its_requests(runner: RunnerProcess) -> None:
+    tasks = [
+        asyncio.create_task(collect(runner, request("forever", n_predict=100_000)))
+        for _ in range(4)
+    ]
+    await runner.client.stats()
+    os.kill(runner.pid, 9)
+    for task in tasks:
+        with pytest.raises(RunnerDied, match="signal 9"):
+            await task
+    assert not psutil.pid_exists(runner.pid)
+
+
+async def test_runner_whose_parent_is_gone_ends(runner: RunnerProcess) -> None:
+    """Nobody would ever end it otherwise, and it holds the memory of a model."""
+    stream = asyncio.create_task(collect(runner, request("forever", n_predict=100_000)))
+    await runner.client.stats()
+    runner.connection.close()
+    with pytest.raises(RunnerDied):
+        await stream
+    await asyncio.wait_for(runner.died, 20)

@@ -1,0 +1,238 @@
+"""A runner without a model: a real process that speaks the protocol and does as it is told.
+
+What it does is written in what it is asked: the file name of the weights scripts the load, the
+first word of a prompt scripts the generation.
+
+    weights   stall.gguf       never answers           slow.gguf    reports progress, then is ready
+              oom.gguf         runs out of memory      broken.gguf  refuses the file
+              crash.gguf       aborts while loading    chatty.gguf  writes to stderr, then is ready
+    prompt    forever          chunks until cancelled  die X Y      says X Y, is killed by a signal
+              assert           aborts with a message   refuse       Failed(PROMPT_TOO_LONG)
+              flood N          N chunks in one go      deaf         answers nothing, not even cancel
+              anything else    is said back word by word
+"""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from runners.protocol.framing import FrameBuffer, decode_command, encode
+from runners.protocol.messages import (
+    Cancel,
+    Chunk,
+    Detokenize,
+    Device,
+    DeviceKind,
+    Devices,
+    Done,
+    Embed,
+    Embedded,
+    Event,
+    Failed,
+    FailureCode,
+    Generate,
+    Hello,
+    ListDevices,
+    Load,
+    LoadFailed,
+    Loading,
+    LoadSpec,
+    MemoryUse,
+    Ready,
+    Stats,
+    StatsReport,
+    Step,
+    StopReason,
+    Text,
+    Tokenize,
+    Tokens,
+)
+
+ASSERTION = "/build/secret/path/ggml.c:42: GGML_ASSERT(n_rows <= n_batch) failed"
+GPU = Device(
+    index=1, name="FAKE0", description="A GPU", kind=DeviceKind.GPU, free=8 << 30, total=8 << 30
+)
+
+
+class FakeRunner:
+    """Answers commands; each generation has a thread of its own."""
+
+    def __init__(self, sock: socket.socket, *, gpu: bool) -> None:
+        self._socket = sock
+        self._gpu = gpu
+        self._lock = threading.Lock()
+        self._cancelled: dict[int, threading.Event] = {}
+        self._generated = 0
+
+    def serve(self) -> None:
+        """Answer until the socket is closed."""
+        self._send(Hello(pid=os.getpid(), supports_gpu=self._gpu))
+        frames = FrameBuffer()
+        while data := self._socket.recv(65536):
+            for body in frames.feed(data):
+                self._answer(decode_command(body))
+
+    def _send(self, event: Event) -> None:
+        with self._lock:
+            self._socket.sendall(encode(event))
+
+    def _answer(self, command: object) -> None:
+        match command:
+            case Load(spec):
+                self._load(spec)
+            case ListDevices():
+                self._send(Devices((GPU,) if self._gpu else ()))
+            case Generate():
+                self._cancelled[command.id] = threading.Event()
+                threading.Thread(target=self._generate, args=(command,), daemon=True).start()
+            case Cancel(id):
+                if id in self._cancelled:
+                    self._cancelled[id].set()
+            case Embed():
+                self._embed(command)
+            case Tokenize():
+                self._send(Tokens(command.id, tuple(command.text.encode())))
+            case Detokenize():
+                self._send(Text(command.id, bytes(command.tokens).decode(errors="replace")))
+            case Stats(id):
+                self._send(self._stats(id))
+
+    def _load(self, spec: LoadSpec) -> None:
+        match Path(spec.weights).stem:
+            case "stall":
+                return
+            case "oom":
+                self._send(LoadFailed(message="not enough memory", out_of_memory=True))
+                return
+            case "broken":
+                self._send(LoadFailed(message="the file is damaged", out_of_memory=False))
+                return
+            case "crash":
+                abort(ASSERTION)
+            case "slow":
+                for step in range(10):
+                    self._send(Loading(step / 10))
+                    time.sleep(0.05)
+            case "chatty":
+                for _ in range(10):
+                    print("still here", file=sys.stderr, flush=True)
+                    time.sleep(0.05)
+        self._send(ready(spec))
+
+    def _generate(self, request: Generate) -> None:
+        words = request.prompt.split()
+        match words:
+            case ["die", *last_words]:
+                for word in last_words:
+                    self._send(Step((Chunk(request.id, f"{word} "),)))
+                os.kill(os.getpid(), signal.SIGKILL)
+            case ["assert", *_]:
+                abort(ASSERTION)
+            case ["refuse", *_]:
+                failure = Failed(
+                    id=request.id, code=FailureCode.PROMPT_TOO_LONG, n_tokens=9, n_ctx=4
+                )
+                self._send(Step((failure,)))
+            case ["deaf", *_]:
+                return
+            case ["flood", count, *_]:
+                self._flood(request, int(count))
+            case ["forever", *_]:
+                self._say(request, iter(lambda: "again ", ""))
+            case _:
+                self._say(request, iter([f"{word} " for word in words]))
+
+    def _say(self, request: Generate, words: Iterator[str]) -> None:
+        cancelled = self._cancelled[request.id]
+        n_eval = 0
+        reason = StopReason.STOP
+        for word in words:
+            if cancelled.is_set():
+                reason = StopReason.CANCELLED
+                break
+            if request.n_predict is not None and n_eval >= request.n_predict:
+                reason = StopReason.LENGTH
+                break
+            n_eval += 1
+            self._generated += 1
+            self._send(Step((Chunk(request.id, word),)))
+            time.sleep(0.001)
+        self._send(Step((done(request.id, reason, n_eval),)))
+
+    def _flood(self, request: Generate, count: int) -> None:
+        chunks = tuple(Chunk(request.id, f"{n} ") for n in range(count))
+        self._send(Step((*chunks, done(request.id, StopReason.STOP, count))))
+
+    def _embed(self, request: Embed) -> None:
+        if any("refuse" in text for text in request.texts):
+            self._send(Failed(id=request.id, code=FailureCode.NO_EMBEDDINGS))
+            return
+        vectors = b"\0\0\x80\x3f" * (4 * len(request.texts))
+        n_tokens = sum(len(text) for text in request.texts)
+        self._send(Embedded(id=request.id, dim=4, vectors=vectors, n_tokens=n_tokens))
+
+    def _stats(self, request_id: int) -> StatsReport:
+        counters = dict.fromkeys(StatsReport.__struct_fields__, 0)
+        return StatsReport(**{**counters, "id": request_id, "n_generated": self._generated})
+
+
+MEMORY = (MemoryUse(device="CPU", is_gpu=False, weights=1000, kv_cache=200, compute=30),)
+
+
+def ready(spec: LoadSpec, memory: tuple[MemoryUse, ...] | None = None) -> Ready:
+    """Return what a runner says that got all it asked for."""
+    return Ready(
+        n_ctx=spec.n_ctx,
+        n_seq=spec.n_seq,
+        n_cells=spec.n_cells,
+        n_vocab=256,
+        n_embd=4,
+        pooled=True,
+        adds_bos=True,
+        can_shift=True,
+        n_layers=3,
+        n_gpu_layers=spec.placement.n_gpu_layers,
+        memory=MEMORY if memory is None else memory,
+    )
+
+
+def done(request_id: int, reason: StopReason, n_eval: int) -> Done:
+    """Return the end of a generation."""
+    return Done(
+        id=request_id,
+        reason=reason,
+        n_prompt=1,
+        n_reused=0,
+        n_truncated=0,
+        n_eval=n_eval,
+        prompt_ns=1,
+        eval_ns=1,
+    )
+
+
+def abort(message: str) -> None:
+    """End as native code does whose assertion failed."""
+    print(message, file=sys.stderr, flush=True)
+    os.abort()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--silent", action="store_true", help="end before saying hello")
+    arguments = parser.parse_args()
+    if arguments.silent:
+        sys.exit("ModuleNotFoundError: No module named 'llama_cpp'")
+    with socket.socket(fileno=arguments.fd) as sock:
+        FakeRunner(sock, gpu=arguments.gpu).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""A real `paddock serve` in a process of its own, on a free port, with a store of its own."""
+
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+SERVE = "from server.cli import main; main()"
+
+
+@dataclass(frozen=True, slots=True)
+class LiveServer:
+    """A running server; `store` is its models directory and `log` what it wrote."""
+
+    process: psutil.Popen
+    url: str
+    store: Path
+    log: Path
+
+    def create(self, model: str, gguf: Path) -> None:
+        """Upload `gguf` and create `model` from it, both through the API."""
+        content = gguf.read_bytes()
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        with httpx.Client(base_url=self.url, timeout=60) as http:
+            http.post(f"/api/blobs/{digest}", content=content).raise_for_status()
+            wanted = {"model": model, "files": {gguf.name: digest}, "stream": False}
+            http.post("/api/create", json=wanted).raise_for_status()
+
+    def runners(self) -> list[psutil.Process]:
+        """Return the processes that the server started, the standby one included."""
+        return [p for p in self.process.children(recursive=True) if _is_alive(p)]
+
+    def terminate(self) -> None:
+        """Ask the server to close, as a service manager does."""
+        self.process.send_signal(signal.SIGTERM)
+
+
+@contextmanager
+def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
+    """Run a server until the block ends; `settings` are environment variables."""
+    store, log = directory / "models", directory / "server.log"
+    host = f"127.0.0.1:{_free_port()}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")},
+        "OLLAMA_HOST": host,
+        "OLLAMA_MODELS": str(store),
+        **settings,
+    }
+    with log.open("wb") as output:
+        process = psutil.Popen(
+            [sys.executable, "-c", SERVE, "serve"],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = LiveServer(process, f"http://{host}", store, log)
+    try:
+        _wait_until_it_answers(server)
+        yield server
+    finally:
+        _stop(server)
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 30.0) -> bool:
+    """Wait for `condition`; return whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_it_answers(server: LiveServer) -> None:
+    def answers() -> bool:
+        if server.process.poll() is not None:
+            raise RuntimeError(f"the server ended at once:\n{server.log.read_text()}")
+        try:
+            return httpx.get(server.url, timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    if not eventually(answers, seconds=START_SECONDS):
+        raise RuntimeError(f"the server does not answer:\n{server.log.read_text()}")
+
+
+def _stop(server: LiveServer) -> None:
+    runners = server.runners() if server.process.poll() is None else []
+    if server.process.poll() is None:
+        server.terminate()
+    try:
+        server.process.wait(STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        server.process.kill()
+        server.process.wait(STOP_SECONDS)
+    for runner in psutil.wait_procs(runners, timeout=STOP_SECONDS)[1]:
+        runner.kill()
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

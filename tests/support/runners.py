@@ -1,0 +1,30 @@
+"""Starts runner processes for tests: the scripted one, and the real one."""
+
+import os
+import sys
+from pathlib import Path
+
+import runners
+from runners.host.process import RunnerProcess
+from runners.protocol.messages import LoadSpec
+
+COMMAND = (sys.executable, "-m", "tests.support.fake_runner")
+ROOTS = (Path(runners.__file__).parents[1], Path(__file__).parents[2])
+
+
+async def start_fake_runner(*arguments: str) -> RunnerProcess:
+    """Start `tests.support.fake_runner`, which see, as a runner process."""
+    paths = os.pathsep.join(str(root) for root in ROOTS)
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
+    return await RunnerProcess.start((*COMMAND, *arguments), env=environment)
+
+
+async def start_fake_gpu_runner() -> RunnerProcess:
+    """Start a scripted runner that has a GPU."""
+    return await start_fake_runner("--gpu")
+
+
+def load_spec(weights: str | Path = "/models/a.gguf", **changes: int) -> LoadSpec:
+    """Return a spec of small sizes."""
+    sizes = {"n_ctx": 256, "n_cells": 1024, "n_seq": 8, "n_batch": 64, **changes}
+    return LoadSpec(weights=str(weights), **sizes)

@@ -1,0 +1,156 @@
+"""Modelfiles mean what they mean to the reference, and print so that they can be read again."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model_store.errors import ModelfileError
+from model_store.modelfile import Command, parse_modelfile, print_modelfile
+from model_store.translation import modelfile_parts
+
+COMMANDS = (
+    'command must be one of "from", "license", "template", "system", "adapter", "draft", '
+    '"renderer", "parser", "parameter", "message", or "requires"'
+)
+
+
+def parsed(text: str) -> list[tuple[str, str]]:
+    return [(command.name, command.value) for command in parse_modelfile(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("  # c\n\tFROM foo", [("model", "foo")]),
+        ("from foo", [("model", "foo")]),
+        ("FROM foo # c\n", [("model", "foo # c")]),
+        ('FROM foo\nSYSTEM """a """"\n', [("model", "foo"), ("system", 'a "')]),
+        ("FROM foo\nMESSAGE user a: b\n", [("model", "foo"), ("message", "user: a: b")]),
+        ("FROM foo\nSYSTEM 你好\u3000世界\n", [("model", "foo"), ("system", "你好世界")]),
+        ("FROM foo\nSYSTEM \n", [("model", "foo"), ("system", "")]),
+        ('FROM foo\nSYSTEM a "q" b\n', [("model", "foo"), ("system", 'a "q" b')]),
+        ('FROM foo\nSYSTEM "a\n\nb"  \n', [("model", "foo"), ("system", "a\n\nb")]),
+        ('FROM foo\nTEMPLATE """\nx\n"""\n', [("model", "foo"), ("template", "\nx\n")]),
+        ('FROM foo\r\nSYSTEM """a\r\nb"""\r\n', [("model", "foo"), ("system", "a\r\nb")]),
+        ("FROM foo\nSYSTEM 'a\\n'\n", [("model", "foo"), ("system", "'a\\n'")]),
+        ("FROM foo\nPARAMETER Stop a b\n", [("model", "foo"), ("Stop", "a b")]),
+        ("FROM foo\nPARAMETER  stop x\n", [("model", "foo"), ("", "stop x")]),
+        ("FROM a\nFROM b\nREQUIRES 0.14\n", [("model", "a"), ("model", "b"), ("requires", "0.14")]),
+    ],
+)
+def test_a_modelfile_is_read_as_the_reference_reads_it(
+    text: str, commands: list[tuple[str, str]]
+) -> None:
+    assert parsed(text) == commands
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("FROM foo\nBAD x\n", f"(line 2): {COMMANDS}"),
+        ("FROM foo\r\nBAD x\r\n", f"(line 3): {COMMANDS}"),
+        ("FROM foo\nFROM\n", f"(line 3): {COMMANDS}"),
+        ("FR0M foo\n", f"(line 1): {COMMANDS}"),
+        ("FROM foo\nPARAMETER stop\n", "unexpected EOF: stop"),
+        ("FROM foo\nPARAMETER temp-x 1\n", "unexpected EOF: temp"),
+        ("FROM foo\nMESSAGE user\n", "unexpected EOF: user"),
+        (
+            "FROM foo\nMESSAGE User hi\n",
+            '(line 2): message role must be one of "system", "user", or "assistant"',
+        ),
+        ("FROM", "unexpected EOF"),
+        ("FROM foo\nPARAMETER sto", "unexpected EOF"),
+        ('FROM foo\nSYSTEM "abc" def\nTEMPLATE x\n', "unexpected EOF"),
+        ('FROM foo\nSYSTEM """a""\n', "unexpected EOF"),
+        ('FROM foo\nSYSTEM "', "unexpected EOF"),
+        ("SYSTEM x\n", "no FROM line"),
+        ("", "no FROM line"),
+    ],
+)
+def test_a_mistake_is_told_in_the_words_of_the_reference(text: str, message: str) -> None:
+    with pytest.raises(ModelfileError) as caught:
+        parse_modelfile(text)
+
+    assert str(caught.value) == message
+
+
+def test_a_large_text_is_read_in_linear_time() -> None:
+    """An open quote over a million lines must not keep the server busy."""
+    with pytest.raises(ModelfileError):
+        parse_modelfile('FROM x\nSYSTEM "' + "a\n" * 1_000_000)
+
+
+VALUES = st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \n")).filter(
+    lambda text: not text.startswith('"') and '"""' not in text and not text.endswith('"')
+)
+
+
+@given(st.lists(VALUES))
+def test_what_is_printed_reads_back_as_the_same_commands(values: list[str]) -> None:
+    commands = [Command("model", "foo"), *(Command("system", value) for value in values)]
+
+    assert parse_modelfile(print_modelfile(commands)) == tuple(commands)
+
+
+def test_every_kind_of_command_is_printed() -> None:
+    text = (
+        "FROM foo\nADAPTER a.gguf\nTEMPLATE {{ .Prompt }}\nPARAMETER stop <|\n"
+        'PARAMETER stop " x"\nMESSAGE user Hi: there\nLICENSE """a "quoted"\ntext"""\n'
+    )
+
+    assert print_modelfile(parse_modelfile(text)) == text
+
+
+def test_a_modelfile_from_the_network_becomes_the_parts_of_a_model() -> None:
+    digest = "sha256:" + "0" * 64
+    parts = modelfile_parts(
+        f"FROM base:7b\nADAPTER @{digest}\nSYSTEM a\nSYSTEM b\nLICENSE x\nLICENSE y\n"
+        "PARAMETER temperature 0.5\nPARAMETER stop a\nPARAMETER stop b\nPARAMETER num_ctx 1e+06\n"
+        "PARAMETER mirostat 1\nMESSAGE user hi: you\nREQUIRES v0.14.0\nRENDERER r\n"
+    )
+
+    assert parts.parent == "base:7b"
+    assert list(parts.adapters.values()) == [digest]
+    assert parts.texts == {"system": "b", "requires": "0.14.0", "renderer": "r"}
+    assert parts.licenses == ("x", "y")
+    assert parts.parameters == {"temperature": 0.5, "stop": ["a", "b"], "num_ctx": 1_000_000}
+    assert parts.messages == ({"role": "user", "content": "hi: you"},)
+
+
+def test_an_uploaded_file_is_named_by_its_digest() -> None:
+    digest = "sha256:" + "0" * 64
+
+    assert list(modelfile_parts(f"FROM @{digest}").files.values()) == [digest]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["FROM /etc/passwd", "FROM ./m.gguf", "FROM ~/m", "FROM ../x", "FROM a\nADAPTER /dev/random"],
+)
+def test_a_path_on_the_server_is_refused(text: str) -> None:
+    with pytest.raises(ModelfileError, match=r"uploaded blob \(@sha256:…\)"):
+        modelfile_parts(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("PARAMETER nosuch 1", "unknown parameter 'nosuch'"),
+        ("PARAMETER Temperature 1", "unknown parameter 'Temperature'"),
+        ("PARAMETER temperature hot", "invalid float value [hot]"),
+        ("PARAMETER temperature nan", "invalid float value [nan]"),
+        ("PARAMETER temperature 1e99", "invalid float value [1e99]"),
+        ("PARAMETER temperature 1_0", "invalid float value [1_0]"),
+        ("PARAMETER num_ctx 1.5", "invalid int value [1.5]"),
+        ("PARAMETER num_ctx 1_0", "invalid int value [1_0]"),
+        ("PARAMETER num_ctx 99999999999999999999", "invalid int value [99999999999999999999]"),
+        ("PARAMETER num_ctx 1e9999", "invalid int value [1e9999]"),
+        ("PARAMETER use_mmap yes", "invalid bool value [yes]"),
+        ("REQUIRES soon", "requires must be a valid semver (e.g. 0.14.0)"),
+    ],
+)
+def test_a_bad_value_is_told_in_the_words_of_the_reference(line: str, message: str) -> None:
+    with pytest.raises(ModelfileError) as caught:
+        modelfile_parts(f"FROM a\n{line}\n")
+
+    assert str(caught.value) == message

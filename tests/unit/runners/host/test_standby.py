@@ -1,0 +1,119 @@
+"""The runner that is kept ready."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psutil
+import pytest
+
+from runners.host.errors import RunnerDied
+from runners.host.process import RunnerProcess
+from runners.host.standby import Standby
+from tests.support.runners import start_fake_runner
+
+pytestmark = pytest.mark.anyio
+
+
+class Starter:
+    """Starts scripted runners and remembers them."""
+
+    def __init__(self) -> None:
+        self.started: list[RunnerProcess] = []
+        self._news = asyncio.Condition()
+
+    async def __call__(self) -> RunnerProcess:
+        runner = await start_fake_runner()
+        self.started.append(runner)
+        async with self._news:
+            self._news.notify_all()
+        return runner
+
+    async def has(self, count: int) -> None:
+        async with asyncio.timeout(20), self._news:
+            await self._news.wait_for(lambda: len(self.started) >= count)
+
+
+@asynccontextmanager
+async def running(standby: Standby) -> AsyncIterator[None]:
+    task = asyncio.create_task(standby.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_standby_is_handed_out_and_replaced_when_asked() -> None:
+    start = Starter()
+    standby = Standby(start, delay=0.0)
+    async with running(standby):
+        standby.refill()
+        await start.has(1)
+        first = await standby.take()
+        assert first is start.started[0]
+        await asyncio.sleep(0.05)
+        assert len(start.started) == 1, "starting one during the load would slow the load"
+        standby.refill()
+        await start.has(2)
+        await first.close()
+    assert not any(psutil.pid_exists(runner.pid) for runner in start.started)
+
+
+async def test_taking_waits_for_a_standby_that_is_being_started() -> None:
+    start = Starter()
+    standby = Standby(start)
+    async with running(standby):
+        standby.refill()
+        await asyncio.sleep(0.01)
+        runner = await standby.take()
+        assert start.started == [runner]
+        await runner.close()
+
+
+async def test_two_takers_never_get_the_same_runner() -> None:
+    start = Starter()
+    standby = Standby(start)
+    async with running(standby):
+        standby.refill()
+        await asyncio.sleep(0.01)
+        one, two = await asyncio.gather(standby.take(), standby.take())
+        assert one is not two
+        await one.close()
+        await two.close()
+
+
+async def test_standby_that_died_meanwhile_is_replaced_by_a_fresh_one() -> None:
+    start = Starter()
+    standby = Standby(start)
+    async with running(standby):
+        standby.refill()
+        await start.has(1)
+        await asyncio.sleep(0.01)
+        psutil.Process(start.started[0].pid).kill()
+        await start.started[0].died
+        runner = await standby.take()
+        assert runner is start.started[1]
+        assert not runner.died.done()
+        await runner.close()
+
+
+async def test_standby_that_cannot_start_is_reported_to_whoever_needs_one() -> None:
+    async def start() -> RunnerProcess:
+        return await start_fake_runner("--silent")
+
+    standby = Standby(start)
+    async with running(standby):
+        standby.refill()
+        with pytest.raises(RunnerDied):
+            await standby.take()
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.01, 0.1])
+async def test_standby_that_is_being_started_at_the_end_is_not_left_behind(delay: float) -> None:
+    before = len(psutil.Process().children())
+    standby = Standby(start_fake_runner)
+    async with running(standby):
+        standby.refill()
+        await asyncio.sleep(delay)
+    assert len(psutil.Process().children()) == before

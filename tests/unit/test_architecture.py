@@ -1,0 +1,60 @@
+"""Rules about the shape of the project that no other tool checks."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("model_store", "runners", "server")
+SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+LOCK_FILES = sorted((ROOT / "requirements").glob("*.txt"))
+MAX_LINES = 400
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, object]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= MAX_LINES
+
+
+def test_the_server_process_never_loads_the_engine() -> None:
+    """Native code that crashes must not be in the process that holds all connections."""
+    probe = "import server.cli, server.app, sys; print('llama_cpp' in sys.modules)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert loaded.stdout.strip() == "False"
+
+
+def test_the_newest_entry_of_the_changelog_is_this_version(project: dict[str, object]) -> None:
+    entries = re.findall(r"^## \[(\d.*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert entries[0] == project["version"]
+
+
+@pytest.mark.parametrize("path", LOCK_FILES, ids=lambda path: path.name)
+def test_a_lock_file_pins_every_requirement_by_hash_and_names_no_host(path: Path) -> None:
+    text = path.read_text()
+    pins = re.findall(r"^[\w.-]+==\S+.*", text, re.MULTILINE)
+
+    assert pins
+    assert all(pin.endswith("\\") for pin in pins)
+    assert "://" not in text
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_a_document_links_only_to_files_that_exist(name: str) -> None:
+    document = ROOT / name
+    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text())
+
+    assert [target for target in targets if not (document.parent / target).exists()] == []
