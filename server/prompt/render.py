@@ -6,9 +6,9 @@ from typing import Protocol
 
 from model_store.model import Model
 from server.errors import TemplateError
-from server.prompt.gotemplates import GoTemplate
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool
+from server.prompt.template import GoTemplate
 
 DEFAULT_TEMPLATE = "{{ .Prompt }}"
 

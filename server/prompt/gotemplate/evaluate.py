@@ -84,7 +84,8 @@ class _Run:
         elif isinstance(node, Range):
             signal = self._range(node, dot)
         else:
-            signal = self._include(node, dot)
+            self._include(node, dot)
+            signal = None
         del self._variables[mark:]
         return signal
 

@@ -1,5 +1,6 @@
 """The functions that templates can call. `and` and `or`, which need not evaluate all of their
-arguments, are the evaluator's own."""
+arguments, are the evaluator's own.
+"""
 
 import html
 import urllib.parse
@@ -129,8 +130,11 @@ def _escaped(escape: Callable[[str], str]) -> Callable[..., str]:
 
 
 def _html(plain: str) -> str:
-    return html.escape(plain).replace("&quot;", "&#34;").replace("&#x27;", "&#39;").replace(
-        "\0", "\ufffd"
+    return (
+        html.escape(plain)
+        .replace("&quot;", "&#34;")
+        .replace("&#x27;", "&#39;")
+        .replace("\0", "\ufffd")
     )
 
 
@@ -141,9 +145,7 @@ _JS: Final = {
 
 
 def _js(plain: str) -> str:
-    return "".join(
-        _JS.get(c) or (c if c.isprintable() else f"\\u{ord(c):04X}") for c in plain
-    )
+    return "".join(_JS.get(c) or (c if c.isprintable() else f"\\u{ord(c):04X}") for c in plain)
 
 
 def _urlquery(plain: str) -> str:
@@ -151,7 +153,9 @@ def _urlquery(plain: str) -> str:
 
 
 def _call(function: object, *_: object) -> object:
-    raise Fault("call of nil" if _is_nil(function) else f"non-function of type {type_name(function)}")
+    raise Fault(
+        "call of nil" if _is_nil(function) else f"non-function of type {type_name(function)}"
+    )
 
 
 def _printf(form: object, *values: object) -> str:

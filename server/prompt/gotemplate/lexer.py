@@ -145,7 +145,7 @@ def _token(source: str, at: int) -> Token:
     match = _TOKEN.match(source, at)
     if at >= len(source):
         return Token(Kind.ERROR, "unclosed action", at)
-    if match is None or source[at] in _UNTERMINATED and match.lastgroup == "MARK":
+    if match is None or (source[at] in _UNTERMINATED and match.lastgroup == "MARK"):
         problem = _UNTERMINATED.get(source[at])
         problem = problem or f"unrecognized character in action: {_code_point(source[at])}"
         return Token(Kind.ERROR, problem, at)
