@@ -45,5 +45,5 @@ def _of_go(model: Model) -> Iterator[str]:
         yield "tools"
     if "suffix" in template.variables:
         yield "insert"
-    if all(template.thinking_tags):
+    if template.thinking_tags:
         yield "thinking"

@@ -1,7 +1,7 @@
 """Executes a template's tree. A hostile template ends soon with an error, whatever it does."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Literal, NoReturn
+from typing import Final, Literal
 
 from server.errors import TemplateError
 from server.prompt.gotemplate.errors import Fault
@@ -136,11 +136,13 @@ class _Run:
         if is_integer(value):
             assert isinstance(value, int)
             if len(pipeline.variables) > 1:
-                _fail(pipeline.place, f"can't use {value} to iterate over more than one variable")
+                raise _failure(
+                    pipeline.place, f"can't use {value} to iterate over more than one variable"
+                )
             return ((i, i) for i in range(value))
         if value is None or isinstance(value, Missing):
             return iter(())
-        _fail(pipeline.place, f"range can't iterate over {text(value)[:64]}")
+        raise _failure(pipeline.place, f"range can't iterate over {text(value)[:64]}")
 
     def _set_loop_variables(self, pipeline: Pipeline, key: object, item: object) -> None:
         values = (item,) if len(pipeline.variables) == 1 else (key, item)
@@ -150,10 +152,10 @@ class _Run:
     def _include(self, node: Include, dot: object) -> None:
         place, body = node.pipeline.place, self._defined.get(node.name)
         if body is None:
-            _fail(place, f'template "{node.name}" not defined')
+            raise _failure(place, f'template "{node.name}" not defined')
         self._includes += 1
         if self._includes > _MOST_INCLUDES:
-            _fail(place, "exceeded maximum template depth")
+            raise _failure(place, "exceeded maximum template depth")
         value = self._pipeline(node.pipeline, dot)
         outside, self._variables = self._variables, [("$", value)]
         self.body(body, value)
@@ -180,7 +182,7 @@ class _Run:
             if self._variables[position][0] == name:
                 self._variables[position] = (name, value)
                 return
-        _fail(pipeline.place, f"undefined variable: {name}")
+        raise _failure(pipeline.place, f"undefined variable: {name}")
 
     def _command(self, command: Command, dot: object, piped: object) -> object:
         self._spend(1)
@@ -188,9 +190,9 @@ class _Run:
         if isinstance(first, Function):
             return self._call(first.name, command, dot, piped)
         if len(command.operands) > 1 or piped is not _NOTHING:
-            _fail(place, f"can't give argument to non-function {place.text[:64]}")
+            raise _failure(place, f"can't give argument to non-function {place.text[:64]}")
         if isinstance(first, Constant) and first.is_nil:
-            _fail(place, "nil is not a command")
+            raise _failure(place, "nil is not a command")
         return self._operand(first, dot, place)
 
     def _operand(self, operand: Operand, dot: object, place: Place) -> object:
@@ -213,7 +215,7 @@ class _Run:
         for known, value in reversed(self._variables):
             if known == name:
                 return value
-        _fail(place, f"undefined variable: {name}")
+        raise _failure(place, f"undefined variable: {name}")
 
     def _call(self, name: str, command: Command, dot: object, piped: object) -> object:
         function, place = FUNCTIONS[name], command.place
@@ -224,7 +226,9 @@ class _Run:
             arguments.append(piped)
         if not function.fewest <= len(arguments) <= (function.most or len(arguments)):
             wanted = f"{'' if function.most == function.fewest else 'at least '}{function.fewest}"
-            _fail(place, f"wrong number of args for {name}: want {wanted} got {len(arguments)}")
+            raise _failure(
+                place, f"wrong number of args for {name}: want {wanted} got {len(arguments)}"
+            )
         return self._charged(name, function.call, arguments, place)
 
     def _charged(
@@ -234,7 +238,7 @@ class _Run:
         try:
             value = call(*arguments)
         except Fault as e:
-            _fail(place, f"error calling {name}: {e}")
+            raise _failure(place, f"error calling {name}: {e}") from e
         self._spend(_weight(value))
         return value
 
@@ -247,7 +251,7 @@ class _Run:
         if piped is not _NOTHING:
             return piped
         if value is _NOTHING:
-            _fail(command.place, "wrong number of args for and, or: want at least 1 got 0")
+            raise _failure(command.place, "wrong number of args for and, or: want at least 1 got 0")
         return value
 
 
@@ -263,9 +267,9 @@ def _field(value: object, names: tuple[str, ...], place: Place) -> object:
         elif isinstance(value, Struct):
             value = _struct_field(value, name, place)
         elif value is None:
-            _fail(place, f"nil pointer evaluating interface {{}}.{name}")
+            raise _failure(place, f"nil pointer evaluating interface {{}}.{name}")
         elif not isinstance(value, Missing):
-            _fail(place, f"can't evaluate field {name} in type {type_name(value)}")
+            raise _failure(place, f"can't evaluate field {name} in type {type_name(value)}")
     return value
 
 
@@ -274,9 +278,9 @@ def _struct_field(value: Struct, name: str, place: Place) -> object:
         return value.fields[name]
     if name in value.methods:
         return value.methods[name]()
-    _fail(place, f"can't evaluate field {name} in type {value.type_name}")
+    raise _failure(place, f"can't evaluate field {name} in type {value.type_name}")
 
 
-def _fail(place: Place, problem: str) -> NoReturn:
+def _failure(place: Place, problem: str) -> TemplateError:
     where = f":{place.line}:{place.column}"
-    raise TemplateError(f'template: {where}: executing "" at <{place.text[:80]}>: {problem}')
+    return TemplateError(f'template: {where}: executing "" at <{place.text[:80]}>: {problem}')

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import Final
 
 from server.errors import TemplateError
 from server.prompt.gotemplate import literals
@@ -51,9 +51,9 @@ class Expressions:
         """Return the line on which `token` starts."""
         return self._source.count("\n", 0, token.start) + 1
 
-    def fail(self, text: str, token: Token | None = None) -> NoReturn:
-        """Raise the TemplateError for `token`, or for where reading stands."""
-        raise TemplateError(f"template: :{self.line(token or self.peek())}: {text}")
+    def failure(self, text: str, token: Token | None = None) -> TemplateError:
+        """Return the error of `token`, or of where reading stands."""
+        return TemplateError(f"template: :{self.line(token or self.peek())}: {text}")
 
     def peek(self, *, past_space: bool = False) -> Token:
         """Return the next token and leave it there; with `past_space` drop blanks before it."""
@@ -69,32 +69,32 @@ class Expressions:
         """Return the next token and go past it; raises TemplateError for a malformed one."""
         token = self.peek(past_space=past_space)
         if token.kind is Kind.ERROR:
-            self._malformed(token)
+            raise self._malformed(token)
         if token.kind is Kind.LEFT:
             self._action_line = self.line(token)
         if token.kind is not Kind.END:
             self._at += 1
         return token
 
-    def _malformed(self, token: Token) -> NoReturn:
+    def _malformed(self, token: Token) -> TemplateError:
         started = f" in action started at :{self._action_line}"
         if self._action_line in (0, self.line(token)):
             started = ""
         elif token.text.endswith(" action"):
             started = started.removeprefix(" in action")
-        self.fail(token.text + started, token)
+        return self.failure(token.text + started, token)
 
     def expect(self, kind: Kind, context: str) -> Token:
         """Return the next token but blanks; raises TemplateError unless it is of `kind`."""
         token = self.next(past_space=True)
         if token.kind is not kind:
-            self.unexpected(token, context)
+            raise self.unexpected(token, context)
         return token
 
-    def unexpected(self, token: Token, context: str) -> NoReturn:
-        """Raise the TemplateError that says that `token` makes no sense in `context`."""
+    def unexpected(self, token: Token, context: str) -> TemplateError:
+        """Return the error that says that `token` makes no sense in `context`."""
         if token.kind is Kind.ERROR:
-            self._malformed(token)
+            return self._malformed(token)
         if token.kind is Kind.END:
             shown = "EOF"
         elif token.kind is Kind.KEYWORD or token.kind is Kind.DOT:
@@ -103,7 +103,7 @@ class Expressions:
             shown = f'"{token.text[:_LONGEST_SHOWN]}"...'
         else:
             shown = f'"{token.text}"'
-        self.fail(f"unexpected {shown} in {context}", token)
+        return self.failure(f"unexpected {shown} in {context}", token)
 
     def place(self, start: int, end: int) -> Place:
         """Return the place of `source[start:end]`."""
@@ -129,7 +129,7 @@ class Expressions:
     def _nested(self) -> Iterator[None]:
         self._depth += 1
         if self._depth > _MOST_NESTED:
-            self.fail("nested too deeply")
+            raise self.failure("nested too deeply")
         yield
         self._depth -= 1
 
@@ -144,13 +144,13 @@ class Expressions:
         commands: list[Command] = []
         while (token := self.peek(past_space=True)).kind is not end:
             if token.kind not in _STARTS:
-                self.unexpected(self.next(), context)
+                raise self.unexpected(self.next(), context)
             commands.append(self._command())
         if not commands:
-            self.fail(f"missing value for {context}")
+            raise self.failure(f"missing value for {context}")
         for stage, command in enumerate(commands[1:], 2):
             if isinstance(command.operands[0], Constant | Dot):
-                self.fail(f"non executable command in pipeline stage {stage}")
+                raise self.failure(f"non executable command in pipeline stage {stage}")
         self.next()
         place = self.place(start, token.start)
         return Pipeline(tuple(commands), variables, declares, place)
@@ -169,9 +169,9 @@ class Expressions:
                 break
             self.next()
             if context != "range" or len(names) > 1:
-                self.fail(f"too many declarations in {context}")
+                raise self.failure(f"too many declarations in {context}")
             if self.peek(past_space=True).kind is not Kind.VARIABLE:
-                self.fail("range can only initialize variables")
+                raise self.failure("range can only initialize variables")
         self._at = start
         return (), True
 
@@ -189,9 +189,9 @@ class Expressions:
             if token.kind is Kind.PIPE:
                 self.next()
             elif token.kind not in (Kind.RIGHT, Kind.RIGHT_PAREN):
-                self.unexpected(self.next(), "operand")
+                raise self.unexpected(self.next(), "operand")
             if not operands:
-                self.fail("empty command")
+                raise self.failure("empty command")
             return Command(tuple(operands), self.place(start, token.start))
 
     def _operand(self) -> Operand | None:
@@ -204,7 +204,7 @@ class Expressions:
         if isinstance(operand, Variable):
             return Variable(operand.name, operand.names + names)
         if isinstance(operand, Constant | Dot):
-            self.fail("unexpected . after a literal")
+            raise self.failure("unexpected . after a literal")
         return Chain(operand, names)
 
     def _fields(self) -> Iterable[str]:
@@ -229,21 +229,21 @@ class Expressions:
             return Dot()
         if token.kind is Kind.VARIABLE:
             if token.text not in self._variables:
-                self.fail(f'undefined variable "{token.text}"', token)
+                raise self.failure(f'undefined variable "{token.text}"', token)
             return Variable(token.text)
         if token.kind is Kind.KEYWORD:
             if token.text != "nil":
-                self.unexpected(token, "command")
+                raise self.unexpected(token, "command")
             return Constant(None, is_nil=True)
         if token.text not in FUNCTIONS:
-            self.fail(f'function "{token.text}" not defined', token)
+            raise self.failure(f'function "{token.text}" not defined', token)
         return Function(token.text)
 
     def _literal(self, token: Token) -> Constant:
         try:
             return Constant(_LITERALS[token.kind](token.text))
         except Fault as e:
-            self.fail(str(e), token)
+            raise self.failure(str(e), token) from e
 
 
 _STARTS: Final = frozenset(

@@ -1,5 +1,6 @@
-"""The functions that templates can call. `and` and `or`, which need not evaluate all of their
-arguments, are the evaluator's own.
+"""The functions that templates can call.
+
+`and` and `or`, which need not evaluate all of their arguments, are the evaluator's own.
 """
 
 import html

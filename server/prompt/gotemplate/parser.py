@@ -47,7 +47,7 @@ class _Parser:
         while self._tokens.peek().kind is not Kind.END:
             found = self._node(top=True)
             if isinstance(found, str):
-                self._tokens.fail(f"unexpected {{{{{found}}}}}")
+                raise self._tokens.failure(f"unexpected {{{{{found}}}}}")
             root += found
         return Tree(tuple(root), self._defined)
 
@@ -59,7 +59,7 @@ class _Parser:
             if isinstance(found, str):
                 return tuple(nodes), found
             nodes += found
-        self._tokens.fail("unexpected EOF")
+        raise self._tokens.failure("unexpected EOF")
 
     def _node(self, *, top: bool = False) -> tuple[Node, ...] | str:
         """Return the next node, none for a definition, or the keyword that ends a body."""
@@ -91,7 +91,7 @@ class _Parser:
                 return (self._include(word),)
             case "else" | "end":
                 return self._ending(word.text)
-        self._tokens.unexpected(word, "command")
+        raise self._tokens.unexpected(word, "command")
 
     def _ending(self, word: str) -> str:
         following = self._tokens.peek(past_space=True)
@@ -115,10 +115,10 @@ class _Parser:
         if ended == "end":
             return ()
         if ended != "else":
-            self._tokens.unexpected(self._tokens.next(), "input")
+            raise self._tokens.unexpected(self._tokens.next(), "input")
         body, ended = self._body()
         if ended != "end":
-            self._tokens.fail(f"expected end; found {{{{{ended}}}}}")
+            raise self._tokens.failure(f"expected end; found {{{{{ended}}}}}")
         return body
 
     def _range(self) -> Range:
@@ -132,7 +132,7 @@ class _Parser:
     def _jump(self, keyword: Literal["break", "continue"]) -> Jump:
         self._tokens.expect(Kind.RIGHT, f"{{{{{keyword}}}}}")
         if not self._loops:
-            self._tokens.fail(f"{{{{{keyword}}}}} outside {{{{range}}}}")
+            raise self._tokens.failure(f"{{{{{keyword}}}}} outside {{{{range}}}}")
         return Jump(keyword)
 
     def _include(self, word: Token) -> Include:
@@ -158,7 +158,7 @@ class _Parser:
             body, ended = self._body()
             self._loops = loops
         if ended != "end":
-            self._tokens.fail(f"unexpected {{{{{ended}}}}} in define clause")
+            raise self._tokens.failure(f"unexpected {{{{{ended}}}}} in define clause")
         if body or name not in self._defined:
             self._defined[name] = body
 
@@ -167,8 +167,8 @@ class _Parser:
         if token.kind is Kind.RAW_STRING:
             return token.text[1:-1]
         if token.kind is not Kind.STRING:
-            self._tokens.unexpected(token, context)
+            raise self._tokens.unexpected(token, context)
         try:
             return literals.string(token.text)
         except Fault as e:
-            self._tokens.fail(str(e), token)
+            raise self._tokens.failure(str(e), token) from e
