@@ -51,7 +51,7 @@ class Context:
         params = self._params(model, spec, n_threads)
         self.pointer = lib.llama_init_from_model(model.pointer, params)
         if not self.pointer:
-            raise LoadError("no context can be made for the model")
+            raise LoadError("the context of the model cannot be made")
         model.apply_adapters(self.pointer)
         self._memory = lib.llama_get_memory(self.pointer)
         self.has_memory = bool(self._memory)

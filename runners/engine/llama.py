@@ -6,7 +6,6 @@ exclude it by construction.
 """
 
 import ctypes
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,13 +55,11 @@ OK, NO_ROOM, ABORTED, ALLOCATION_FAILED = 0, 1, 2, -2
 
 
 class LoadError(Exception):
-    """llama.cpp could not load the model or make its context."""
+    """llama.cpp could not load the model or make its context; `native` is its own word on it."""
 
-    def __init__(self, what: str, *files: str) -> None:
-        detail = native_log.error()
-        for file in files:
-            detail = detail.replace(file, Path(file).name)
-        super().__init__(f"{what}: {detail}" if detail else what)
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.native = native_log.error()
         self.out_of_memory = native_log.ran_out_of_memory()
 
 

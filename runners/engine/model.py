@@ -26,7 +26,7 @@ class Model:
         params.progress_callback = self._progress
         self.pointer = lib.llama_model_load_from_file(spec.weights.encode(), params)
         if not self.pointer:
-            raise LoadError("the model file cannot be loaded", spec.weights)
+            raise LoadError("the model cannot be loaded")
         self.vocab = Vocab(self.pointer)
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.pointer)
         self.n_embd: int = lib.llama_model_n_embd_out(self.pointer)
@@ -64,7 +64,7 @@ class Model:
     def _load_adapter(self, path: str) -> Any:
         adapter = lib.llama_adapter_lora_init(self.pointer, path.encode())
         if not adapter:
-            raise LoadError("the adapter does not fit the model", path)
+            raise LoadError("the adapter cannot be loaded")
         return adapter
 
     def apply_adapters(self, context: Any) -> None:
@@ -75,4 +75,4 @@ class Model:
         pointers = (lib.llama_adapter_lora_p_ctypes * count)(*self._adapters)
         scales = (ctypes.c_float * count)(*[1.0] * count)
         if lib.llama_set_adapters_lora(context, pointers, count, scales) != 0:
-            raise LoadError("the adapter does not fit the model")
+            raise LoadError("the adapter cannot be loaded")

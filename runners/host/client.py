@@ -1,6 +1,7 @@
 """What the server can ask of a runner whose model is loaded."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from runners.protocol.messages import (
     Embed,
     Embedded,
     Failed,
+    FailureCode,
     Generate,
     Stats,
     StatsReport,
@@ -26,6 +28,10 @@ from runners.protocol.messages import (
     Tokens,
 )
 
+logger = logging.getLogger(__name__)
+
+# Failures that no request is to blame for: whoever runs the server should know of them.
+_FAULTS = (FailureCode.COMPUTE, FailureCode.OUT_OF_MEMORY)
 _AnswerT = TypeVar("_AnswerT", Embedded, Tokens, Text, StatsReport)
 
 
@@ -117,5 +123,7 @@ class RunnerClient:
 def _checked(answer: Answer) -> Answer:
     """Return `answer` unless it says that the request failed."""
     if type(answer) is Failed:
+        if answer.code in _FAULTS:
+            logger.warning("a request failed: %s", answer.message)
         raise RequestFailed(answer.code, answer.message, answer.n_tokens, answer.n_ctx)
     return answer

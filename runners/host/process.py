@@ -17,7 +17,8 @@ import runners
 from runners.host.client import RunnerClient
 from runners.host.connection import Connection, SetupEvent
 from runners.host.errors import LoadFailed, LoadTimeout, RunnerDied, ShuttingDown
-from runners.host.output import OutputTail, describe_exit, tells_of_memory, without_paths
+from runners.host.output import OutputTail
+from runners.host.reasons import describe_exit, describe_failure, tells_of_memory
 from runners.protocol import messages
 from runners.protocol.messages import (
     Device,
@@ -51,14 +52,18 @@ _PASSED_PREFIXES = (
     "ONEAPI_", "SYCL_", "ZE_", "MTL_", "OMP_", "GOMP_", "KMP_", "COVERAGE_",
 )  # fmt: skip
 
+# A crashing library would start a debugger to print its stack, and its clients would wait for it.
+_DEFAULTS = {"GGML_NO_BACKTRACE": "1"}
+
 
 def runner_environment(source: Mapping[str, str]) -> dict[str, str]:
     """Return the part of `source` that a runner needs."""
-    return {
+    passed = {
         name: value
         for name, value in source.items()
         if name in _PASSED or name.startswith(_PASSED_PREFIXES)
     }
+    return _DEFAULTS | passed
 
 
 class RunnerProcess:
@@ -138,7 +143,9 @@ class RunnerProcess:
         except RunnerDied as e:
             raise LoadFailed(e.detail, out_of_memory=e.out_of_memory) from e
         if isinstance(answer, messages.LoadFailed):
-            message = without_paths(answer.message)
+            if answer.native:
+                logger.warning("runner %d: %s: %s", self.pid, answer.message, answer.native)
+            message = describe_failure(answer.message, answer.native)
             raise LoadFailed(message, out_of_memory=answer.out_of_memory)
         assert isinstance(answer, Ready)
         return answer

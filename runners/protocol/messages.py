@@ -241,9 +241,14 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
 
 
 class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
-    """The model could not be loaded; the process is of no further use."""
+    """The model could not be loaded; the process is of no further use.
+
+    `message` says what failed, for the client; `native` is what the library wrote of it, which
+    may hold paths.
+    """
 
     message: str
+    native: str = ""
     out_of_memory: bool
 
 

@@ -111,7 +111,9 @@ class FakeRunner:
                 self._send(LoadFailed(message="not enough memory", out_of_memory=True))
                 return
             case "broken":
-                self._send(LoadFailed(message="the file is damaged", out_of_memory=False))
+                native = "/a/b.gguf: the model is corrupted or incomplete"
+                refusal = "the model cannot be loaded"
+                self._send(LoadFailed(message=refusal, native=native, out_of_memory=False))
                 return
             case "crash":
                 abort(ASSERTION)

@@ -1,0 +1,105 @@
+"""Why a runner failed, in our own words: no text of native code is fit for a client.
+
+Owns the table from what llama.cpp and the system say to what a person can do about it. What the
+table does not know is left to the server's log.
+"""
+
+import re
+import signal
+
+_SEE_LOG = "the server's log says more"
+_UNFIT_TENSORS = "its tensors are not those of its architecture"
+
+_REASONS = tuple(
+    (re.compile(pattern, re.IGNORECASE), sentence)
+    for pattern, sentence in (
+        (
+            r"unknown model architecture: '([\w.-]{1,40})'",
+            r'its architecture "\1" is not known to this version of the engine',
+        ),
+        (
+            r"unknown (?:pre-)?tokenizer(?: type)?: '?([\w.-]{1,40})",
+            r'its tokenizer "\1" is not known to this version of the engine',
+        ),
+        (
+            r"corrupted or incomplete|has invalid data|invalid magic|failed to read",
+            "the file is damaged or incomplete",
+        ),
+        (
+            r"LoRA arch mismatch|wrong base model|no longer supported",
+            "the adapter was made for another model",
+        ),
+        (r"wrong number of tensors|key not found in model|wrong shape", _UNFIT_TENSORS),
+        (r"tensor '[^']*' (?:not found|is duplicated)", _UNFIT_TENSORS),
+        (
+            r"does not divide n_embd_head|different K \(",
+            "the type of its KV cache does not fit it: set OLLAMA_KV_CACHE_TYPE=f16",
+        ),
+        (
+            r"quantized V cache",
+            "a quantised KV cache needs flash attention: unset OLLAMA_FLASH_ATTENTION",
+        ),
+        (r"map(?:_base)?::at", "a character of the text has no token in the model's vocabulary"),
+        (r"ModuleNotFoundError|ImportError", "its engine is not installed: run make install"),
+        (r"(?:CUDA|ROCm|Vulkan|Metal) error", "the GPU reported an error"),
+        (r"GGML_ASSERT|Assertion", "an internal check of the engine failed"),
+    )
+)
+_NO_MEMORY = "memory ran out"
+_MEMORY_WORDS = (
+    "out of memory",
+    "out of device memory",
+    "cudamalloc failed",
+    "hipmalloc failed",
+    "failed to allocate",
+    "allocation failed",
+    "not enough memory",
+    "insufficient memory",
+    "outofdevicememory",
+    "out_of_device_memory",
+    "bad_alloc",
+    "memoryerror",
+)
+_SIGNALS: dict[int, str] = {
+    signal.SIGKILL: "it was killed, perhaps because the machine ran out of memory",
+    signal.SIGILL: (
+        "its engine was compiled for another processor: install it with "
+        "CMAKE_ARGS=-DGGML_NATIVE=off"
+    ),
+    signal.SIGBUS: "the model's file can no longer be read",
+}
+
+
+def describe_exit(returncode: int | None, output: str) -> str:
+    """Return one sentence that says how a runner ended; `returncode` is negative for a signal."""
+    reason = _reason(output) or _SIGNALS.get(-(returncode or 0), _SEE_LOG)
+    return f"the model runner stopped unexpectedly ({_status(returncode)}): {reason}"
+
+
+def describe_failure(what: str, native: str) -> str:
+    """Return `what` could not be done, with the cause that the `native` text tells, if any."""
+    return f"{what}: {_reason(native) or _SEE_LOG}" if native else what
+
+
+def tells_of_memory(output: str) -> bool:
+    """Whether the output says that memory ran out."""
+    # llama.cpp prints that line when it goes on with a smaller plan of its own.
+    lines = [
+        line for line in output.lower().splitlines() if "retrying without pipeline" not in line
+    ]
+    return any(word in line for line in lines for word in _MEMORY_WORDS)
+
+
+def _status(returncode: int | None) -> str:
+    if returncode is None:
+        return "its connection closed"
+    return f"signal {-returncode}" if returncode < 0 else f"exit status {returncode}"
+
+
+def _reason(native: str) -> str:
+    if tells_of_memory(native):
+        return _NO_MEMORY
+    for pattern, sentence in _REASONS:
+        if match := pattern.search(native):
+            return match.expand(sentence)
+    return ""
