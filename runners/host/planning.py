@@ -13,11 +13,11 @@ from runners.host.memory import (
 from runners.host.placement import is_automatic, place
 from runners.host.requests import ModelRequest, SchedulerConfig
 from runners.host.sizing import (
-    CPU_POOL_BYTES,
     Context,
     batch_choices,
     choose_context,
     choose_sequences,
+    cpu_pool_bytes,
     least_cells,
     lower_tier,
     pool_cells,
@@ -177,7 +177,7 @@ def _spare_cells(plan: Plan) -> int:
 
 
 def _spare_bytes(task: Task, shape: Shape, placement: Placement) -> int:
-    """Return what the pool may grow by: on GPUs half of what stays free, else a fixed amount."""
+    """Return what the pool may grow by: on GPUs half of what stays free, else as loading allows."""
     facts, config = task.request.facts, task.config
     if config.num_parallel > 0 or not task.limits.may_grow_pool:
         return 0
@@ -188,4 +188,4 @@ def _spare_bytes(task: Task, shape: Shape, placement: Placement) -> int:
         return (free - needed) // 2
     if placement.n_gpu_layers > 0:
         return 0
-    return CPU_POOL_BYTES - shape.n_cells * sum(kv_cell_bytes(facts, shape.cache_type))
+    return cpu_pool_bytes(facts) - shape.n_cells * sum(kv_cell_bytes(facts, shape.cache_type))

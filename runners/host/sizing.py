@@ -21,8 +21,10 @@ CPU_SEQUENCES = 16
 GPU_SEQUENCES = 64
 EMBEDDING_SEQUENCES = 32
 
-# Filling KV memory with zeros takes 0.3 s per GB, which a cold load on a CPU would wait for.
+# Filling KV memory with zeros takes 0.3 s per GB, which a cold load on a CPU would wait for. The
+# load of a large model takes longer by itself, and its tokens take more memory.
 CPU_POOL_BYTES = 128 * MIB
+CPU_POOL_SHARE = 4
 
 BATCH = 512
 LARGE_BATCH = 2048
@@ -97,6 +99,11 @@ def batch_choices(
         return (max(BATCH, least),)
     cells = least_cells(context, config)
     return tuple(max(rows, least) for over, rows in GPU_BATCHES if cells > over) or (BATCH,)
+
+
+def cpu_pool_bytes(facts: ModelFacts) -> int:
+    """Return what the pool of a model on the CPU may take where one context needs less."""
+    return max(CPU_POOL_BYTES, facts.total_bytes // CPU_POOL_SHARE)
 
 
 def pool_cells(facts: ModelFacts, shape: Shape, *, n_ctx: int, n_seq: int, spare_bytes: int) -> int:

@@ -66,6 +66,14 @@ def test_pool_on_a_cpu_grows_no_further_than_a_cold_load_can_bear() -> None:
     assert spec.n_cells * 1024 <= 128 * MIB
 
 
+def test_pool_on_a_cpu_grows_with_the_model() -> None:
+    """Seven full conversations with a large model fit side by side, instead of taking turns."""
+    large = replace(LONG, layer_bytes=(2 * GIB, 2 * GIB), kv_heads=(64, 64))
+    spec = plan(model_request(facts=large)).spec
+    assert spec.n_cells > 7 * spec.n_ctx
+    assert spec.n_cells * 32 * 1024 <= GIB + 16 * MIB
+
+
 def test_pool_on_a_cpu_holds_at_least_one_full_context() -> None:
     heavy = replace(FACTS, kv_heads=(64, 64))
     spec = plan(model_request(facts=heavy, num_ctx=8192)).spec
