@@ -1,7 +1,8 @@
 """A client's JSON Schema, read the way clients of Ollama mean it.
 
-Owns the limits on what a client may send and the one reading that differs from the standard: an
-object that lists its properties has no others. Turns text into text; compiling is not done here.
+Owns the limits on what a client may send and the two readings that differ from the standard: an
+object that lists its properties has no others, and an integer has at most sixteen digits. Turns
+text into text; compiling is not done here.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ MAX_BYTES = 256 * 1024
 MAX_DEPTH = 100
 MAX_MULTIPLE = 10_000
 """An automaton that checks multiples of n has n states."""
+LARGEST_INTEGER = 10**16 - 1
+"""As with the reference server; a weak model would write digits for ever."""
 
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
 _MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
@@ -28,7 +31,7 @@ class BadSchema(ValueError):
 
 
 def prepare(text: str) -> _JSON:
-    """Return the schema in `text`, checked and with listed objects closed.
+    """Return the schema in `text`, checked, with listed objects closed and integers bounded.
 
     Raises BadSchema. The empty schema and `true` mean any object, as with `"format": "json"`.
     """
@@ -43,7 +46,7 @@ def prepare(text: str) -> _JSON:
     if not isinstance(schema, dict):
         raise BadSchema("the schema must be a JSON object")
     _check(schema)
-    _close_objects(schema)
+    _tighten(schema)
     if not str(schema.get("$schema", "")).partition("://")[2].startswith("json-schema.org/"):
         schema.pop("$schema", None)
     return schema
@@ -76,8 +79,8 @@ def _check_multiple(multiple: Any) -> None:
         raise BadSchema(f'"multipleOf" may have no value over {MAX_MULTIPLE} or as many digits')
 
 
-def _close_objects(root: _JSON) -> None:
-    """Give every object that lists its properties `"additionalProperties": false`.
+def _tighten(root: _JSON) -> None:
+    """Bound integers, and give objects that list their properties no additional ones.
 
     Where several schemas describe one object together (`allOf`, or a reference beside properties)
     each must allow what the others list, so those stay open.
@@ -98,6 +101,28 @@ def _close_objects(root: _JSON) -> None:
     for schema in schemas.values():
         if id(schema) not in open_ids and _lists_all(schema):
             schema["additionalProperties"] = False
+        if _is_integer(schema):
+            _bound(schema)
+
+
+def _is_integer(schema: _JSON) -> bool:
+    """Whether the values are integers, and which ones is not told by listing them."""
+    types = schema.get("type")
+    allowed = types if isinstance(types, list) else [types]
+    return "integer" in allowed and "number" not in allowed and not {"enum", "const"} & set(schema)
+
+
+def _bound(schema: _JSON) -> None:
+    lowest = schema.get("minimum", schema.get("exclusiveMinimum"))
+    highest = schema.get("maximum", schema.get("exclusiveMaximum"))
+    if highest is None and (lowest is None or _is_below(lowest, LARGEST_INTEGER)):
+        schema["maximum"] = LARGEST_INTEGER
+    if lowest is None and (highest is None or _is_below(-LARGEST_INTEGER, highest)):
+        schema["minimum"] = -LARGEST_INTEGER
+
+
+def _is_below(lower: Any, upper: Any) -> bool:
+    return isinstance(lower, int | float) and isinstance(upper, int | float) and lower < upper
 
 
 def _is_composed(schema: _JSON) -> bool:

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from runners.engine.schema import MAX_BYTES, MAX_DEPTH, BadSchema, prepare
+from runners.engine.schema import LARGEST_INTEGER, MAX_BYTES, MAX_DEPTH, BadSchema, prepare
 
-LISTED = {"type": "object", "properties": {"a": {"type": "integer"}}}
+LISTED = {"type": "object", "properties": {"a": {"type": "string"}}}
 CLOSED = LISTED | {"additionalProperties": False}
 
 
@@ -42,6 +42,25 @@ def test_an_object_that_lists_its_properties_has_no_others(
 ) -> None:
     """Otherwise a weak model goes on inventing properties after those that were asked for."""
     assert prepared(schema) == expected
+
+
+@pytest.mark.parametrize(
+    ("schema", "added"),
+    [
+        ({"type": "integer"}, {"minimum": -LARGEST_INTEGER, "maximum": LARGEST_INTEGER}),
+        ({"type": ["integer", "null"], "minimum": 0}, {"maximum": LARGEST_INTEGER}),
+        ({"type": "integer", "exclusiveMaximum": 5}, {"minimum": -LARGEST_INTEGER}),
+        ({"type": "integer", "minimum": 10**17}, {}),
+        ({"type": "integer", "maximum": -(10**17)}, {}),
+        ({"type": "integer", "minimum": "0"}, {}),
+        ({"type": "integer", "enum": [10**20]}, {}),
+        ({"type": ["integer", "number"]}, {}),
+        ({"type": "number"}, {}),
+    ],
+)
+def test_an_integer_ends_somewhere(schema: dict[str, object], added: dict[str, object]) -> None:
+    """A weak model writes digits until its budget is used up, and the answer is no JSON."""
+    assert prepared(schema) == schema | added
 
 
 @pytest.mark.parametrize(
@@ -93,7 +112,7 @@ def test_what_cannot_be_used_is_refused_with_a_reason(text: str, message: str) -
 
 
 def test_a_property_may_be_called_multiple_of() -> None:
-    schema = {"type": "object", "properties": {"multipleOf": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"multipleOf": {"type": "string"}}}
     assert prepared(schema) == schema | {"additionalProperties": False}
 
 
