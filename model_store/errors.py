@@ -9,6 +9,7 @@
     ├── BlobNotFound          a blob that was referred to is not there
     ├── DigestMismatch        bytes that are not what their digest says
     ├── GGUFError             a model file that is damaged, hostile or no model file
+    │   └── WeightsDamaged    the model file of an installed model cannot be read
     ├── ModelfileError        a Modelfile that cannot be parsed
     ├── CreateError           a model that cannot be made as asked
     └── StorageFailed         the disk is full, read-only or broken
@@ -81,6 +82,15 @@ class DigestMismatch(StoreError):
 
 class GGUFError(StoreError):
     """A model file is damaged, hostile or of an unknown kind; the text says where."""
+
+
+class WeightsDamaged(GGUFError):
+    """The model file of the installed model `name` (its short form) cannot be read."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the file of model '{name}' is damaged: {reason}")
+        self.name = name
+        self.reason = reason
 
 
 class ModelfileError(StoreError):

@@ -9,7 +9,13 @@ from pathlib import Path
 from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
 from model_store.config import ModelConfig, parse_config
 from model_store.digests import Digest
-from model_store.errors import BlobNotFound, ManifestInvalid, ModelNotFound
+from model_store.errors import (
+    BlobNotFound,
+    GGUFError,
+    ManifestInvalid,
+    ModelNotFound,
+    WeightsDamaged,
+)
 from model_store.gguf import GGUFHeader, read_header
 from model_store.layout import Layout
 from model_store.manifests import Layer, Manifest
@@ -57,7 +63,7 @@ class Model:
 
         Raises:
             ModelNotFound: the weights are gone, or the model has none in this format.
-            GGUFError: they are damaged.
+            WeightsDamaged: they cannot be read.
         """
         if self.weights is None:
             raise ModelNotFound(self.name.short)
@@ -65,6 +71,8 @@ class Model:
             return header_of(self.weights)
         except OSError as e:
             raise ModelNotFound(self.name.short) from e
+        except GGUFError as e:
+            raise WeightsDamaged(self.name.short, str(e)) from e
 
 
 @lru_cache(maxsize=_KEPT_HEADERS)

@@ -118,6 +118,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     store.BlobNotFound: _plain(400),
     store.DigestMismatch: _plain(400),
     store.GGUFError: _plain(400),
+    store.WeightsDamaged: _plain(500),
     store.ModelfileError: _plain(400),
     store.CreateError: _plain(400),
     store.StorageFailed: _plain(507),

@@ -16,9 +16,7 @@ def model_name(text: str) -> ModelName:
         Forbidden: it names a model that only a remote service has.
     """
     trimmed = text.strip()
-    name, suffix = _split_suffix(trimmed)
-    if suffix and _split_suffix(name)[1]:
-        raise BadRequest(f"use either :local or :cloud, not both: {quoted(trimmed)}")
+    name, suffix = _one_suffix(trimmed)
     if suffix == "cloud" or _is_cloud_tag(trimmed):
         raise Forbidden(_CLOUD)
     try:
@@ -31,14 +29,22 @@ def stored_name(text: str) -> ModelName:
     """Return the name under which a model lies in the store, remote ones included.
 
     Raises:
+        BadRequest: it says twice where the model is.
         InvalidName: it is no name.
     """
     trimmed = text.strip()
-    name, suffix = _split_suffix(trimmed)
+    name, suffix = _one_suffix(trimmed)
     if suffix == "cloud":
         has_tag = ":" in name.rpartition("/")[2]
         return ModelName.parse(f"{name}-cloud" if has_tag else trimmed)
     return ModelName.parse(name)
+
+
+def _one_suffix(text: str) -> tuple[str, str]:
+    name, suffix = _split_suffix(text)
+    if suffix and _split_suffix(name)[1]:
+        raise BadRequest(f"use either :local or :cloud, not both: {quoted(text)}")
+    return name, suffix
 
 
 def _split_suffix(text: str) -> tuple[str, str]:

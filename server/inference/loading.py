@@ -4,8 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from model_store.errors import ModelNotFound
-from model_store.gguf import read_header
-from model_store.model import Model
+from model_store.model import Model, header_of
 from runners.host.requests import LoadOptions, ModelFacts, ModelKey, ModelRequest
 from server.inference.facts import model_facts
 from server.schemas.options import Options
@@ -14,8 +13,14 @@ _SMALLEST_CONTEXT = 4
 
 
 def model_request(model: Model, options: Options, keep_alive: float | None) -> ModelRequest:
-    """Return the scheduler's request for `model`; the model itself is its card."""
+    """Return the scheduler's request for `model`; the model itself is its card.
+
+    Raises:
+        ModelNotFound: its weights are gone.
+        WeightsDamaged: they cannot be read.
+    """
     key = model_key(model)
+    model.header()  # what is wrong with it is told as the model's fault, not the request's
     n_ctx = options.num_ctx
     return ModelRequest(
         name=model.name.short,
@@ -46,4 +51,4 @@ def model_key(model: Model) -> ModelKey:
 @lru_cache(maxsize=256)
 def _facts(weights: Path) -> ModelFacts:
     # A blob never changes under its name.
-    return model_facts(read_header(weights))
+    return model_facts(header_of(weights))

@@ -1,5 +1,8 @@
 """generate, chat, embed and embeddings: decode the body, hand it on, send what comes back."""
 
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -11,10 +14,13 @@ from server.routes.dependencies import services_of
 from server.schemas.chat import ChatRequest
 from server.schemas.embed import EmbeddingsRequest, EmbedRequest
 from server.schemas.generate import GenerateRequest
-from server.streaming import EventReply, json_response
+from server.streaming import EventReply, Events
 
 router = APIRouter(prefix="/api")
 BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest)
+
+_RequestT = TypeVar("_RequestT")
+_AnswerT = TypeVar("_AnswerT")
 
 
 @router.post("/generate", openapi_extra=body_of(GenerateRequest))
@@ -37,11 +43,20 @@ async def chat(request: Request) -> Response:
 async def embed(request: Request) -> Response:
     """Turn texts into vectors."""
     wanted = await read_body(request, EmbedRequest)
-    return json_response(await services_of(request).embedding.embed(wanted))
+    return _whole(services_of(request).embedding.embed, wanted)
 
 
 @router.post("/embeddings", openapi_extra=body_of(EmbeddingsRequest))
 async def embeddings(request: Request) -> Response:
     """Turn a text into a vector, in the older form."""
     wanted = await read_body(request, EmbeddingsRequest)
-    return json_response(await services_of(request).embedding.embeddings(wanted))
+    return _whole(services_of(request).embedding.embeddings, wanted)
+
+
+def _whole(serve: Callable[[_RequestT], Awaitable[_AnswerT]], wanted: _RequestT) -> Response:
+    """Reply with the one object that `serve` returns; it is cancelled when the client leaves."""
+
+    async def events() -> Events[_AnswerT]:
+        yield await serve(wanted)
+
+    return EventReply(events(), stream=False, fold=lambda answers: answers[-1])

@@ -1,0 +1,105 @@
+"""GET /api/ps: what is in memory, for how long."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import EMBEDDER, TEXT_MODEL
+from tests.support.application import Server, serving
+from tests.support.fake_host import FakeHost
+from tests.support.fake_runner import MEMORY
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_nothing_is_loaded_until_it_is_used(server: Server) -> None:
+    answer = await server.http.get("/api/ps")
+
+    assert answer.json() == {"models": []}
+    assert answer.headers["content-type"] == "application/json; charset=utf-8"
+
+
+async def test_an_entry_tells_all_that_clients_show(server: Server) -> None:
+    await server.create("small", "base", parameters={"num_ctx": 300})
+    await server.post("/api/generate", model="SMALL", keep_alive="10m")
+
+    [told] = (await server.http.get("/api/ps")).json()["models"]
+
+    manifest = server.manifest("small").read_bytes()
+    assert told == {
+        "name": "small:latest",
+        "model": "small:latest",
+        "size": sum(use.weights + use.kv_cache + use.compute for use in MEMORY),
+        "digest": hashlib.sha256(manifest).hexdigest(),
+        "details": {
+            "parent_model": "",
+            "format": "gguf",
+            "family": "llama",
+            "families": ["llama"],
+            "parameter_size": "64",
+            "quantization_level": "unknown",
+        },
+        "expires_at": told["expires_at"],
+        "size_vram": 0,
+        "context_length": 300,
+    }
+
+
+@pytest.mark.parametrize(
+    ("asked", "context"), [(None, 4096), (300, 300), (99_999, 4096), (3, 4), (0, 4), (-1, 4)]
+)
+async def test_the_context_told_is_the_one_a_request_gets(
+    tmp_path: Path, asked: int | None, context: int
+) -> None:
+    async with serving(tmp_path, host=FakeHost()) as server:
+        await server.create("base", TEXT_MODEL)
+        await server.post("/api/generate", model="base", options={"num_ctx": asked})
+
+        [told] = (await server.http.get("/api/ps")).json()["models"]
+
+    assert told["context_length"] == context
+
+
+async def test_tags_of_the_same_weights_share_what_is_loaded(server: Server) -> None:
+    await server.create("brief", "base", system="Be brief.")
+    await server.post("/api/generate", model="base")
+    await server.post("/api/generate", model="brief")
+
+    assert await server.loaded() == ["base:latest"]
+    assert len(server.runners) == 1
+
+
+async def test_what_stays_longest_comes_first(server: Server) -> None:
+    await server.create("embedder", EMBEDDER)
+    await server.post("/api/generate", model="base", keep_alive=60)
+    await server.post("/api/embed", model="embedder", keep_alive=120)
+    first = await server.loaded()
+
+    await server.post("/api/generate", model="base", keep_alive=-1)
+
+    assert first == ["embedder:latest", "base:latest"]
+    assert await server.loaded() == ["base:latest", "embedder:latest"]
+
+
+async def test_a_deleted_model_stays_in_memory_until_its_time_is_over(server: Server) -> None:
+    """Nobody can unload it by name any more."""
+    await server.post("/api/generate", model="base", keep_alive="5m")
+    await server.http.request("DELETE", "/api/delete", json={"model": "base"})
+
+    assert await server.loaded() == ["base:latest"]
+    unload = await server.post("/api/generate", model="base", keep_alive=0)
+    assert (unload.status_code, unload.json()) == (404, {"error": "model 'base' not found"})
+    assert await server.loaded() == ["base:latest"]
+    server.clock.advance(300)
+    assert await server.loaded() == []
+
+
+async def test_a_model_made_anew_under_a_loaded_name_is_another_model(server: Server) -> None:
+    await server.post("/api/generate", model="base")
+    await server.create("base", EMBEDDER)
+    await server.post("/api/embed", model="base")
+
+    told = (await server.http.get("/api/ps")).json()["models"]
+
+    assert [model["details"]["family"] for model in told] == ["llama", "bert"]

@@ -1,0 +1,127 @@
+"""The application in the test's own process: real store, real scheduler, time that stands still.
+
+Runners are scripted processes, each started when a request needs it; `fake_runner` lists what
+their prompts mean. A host of the test's own takes their place where loads are what matters.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from model_store.store import Store
+from runners.host.hosts import Host, LocalHost
+from runners.host.process import RunnerProcess
+from runners.host.scheduler import Scheduler
+from runners.host.standby import Standby
+from server.app import create_app
+from server.services import make_services
+from server.settings import Settings
+from tests.support.clock import FakeClock
+from tests.support.runners import start_fake_runner
+
+URL = "http://127.0.0.1:11434"
+
+
+class _NoStandby(Standby):
+    """Starts runners only when they are asked for; most tests need none."""
+
+    def refill(self) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Server:
+    """A served application; `runners` holds every runner that was started, in order."""
+
+    app: FastAPI
+    http: httpx.AsyncClient
+    store: Path
+    clock: FakeClock
+    runners: list[RunnerProcess]
+
+    async def post(self, path: str, /, **body: Any) -> httpx.Response:
+        return await self.http.post(path, json=body)
+
+    async def upload(self, content: bytes) -> str:
+        """Store a blob; return its digest."""
+        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+        (await self.http.post(f"/api/blobs/{digest}", content=content)).raise_for_status()
+        return digest
+
+    async def create(self, model: str, source: str | bytes, /, **fields: Any) -> None:
+        """Make a model from the installed model or the file `source`."""
+        if isinstance(source, str):
+            fields["from"] = source
+        else:
+            fields["files"] = {"model.gguf": await self.upload(source)}
+        answer = await self.post("/api/create", model=model, stream=False, **fields)
+        assert answer.json() == {"status": "success"}
+
+    async def install(self, model: str, content: bytes) -> None:
+        """Put a model where another program would: nobody looks into its file."""
+        digest = await self.upload(content)
+        kind = "application/vnd.ollama.image.model"
+        layer = {"mediaType": kind, "digest": digest, "size": len(content)}
+        manifest = self.manifest(model)
+        manifest.parent.mkdir(parents=True)
+        manifest.write_text(json.dumps({"schemaVersion": 2, "layers": [layer]}))
+
+    def manifest(self, model: str) -> Path:
+        """Return where the manifest of a plain name lies."""
+        return self.store / "manifests" / "registry.ollama.ai" / "library" / model / "latest"
+
+    def blob(self, content: bytes) -> Path:
+        """Return where a blob with this content lies."""
+        return self.store / "blobs" / f"sha256-{hashlib.sha256(content).hexdigest()}"
+
+    async def installed(self) -> list[str]:
+        """Return the names that /api/tags lists."""
+        return [model["name"] for model in (await self.http.get("/api/tags")).json()["models"]]
+
+    async def loaded(self) -> list[str]:
+        """Return the names that /api/ps lists."""
+        return [model["name"] for model in (await self.http.get("/api/ps")).json()["models"]]
+
+
+@asynccontextmanager
+async def serving(
+    directory: Path, *, host: Host | None = None, **settings: Any
+) -> AsyncIterator[Server]:
+    """Serve an empty store below `directory` until the block ends."""
+    given = Settings(models=directory / "models", **settings)
+    started: list[RunnerProcess] = []
+
+    async def start() -> RunnerProcess:
+        started.append(await start_fake_runner())
+        return started[-1]
+
+    store, clock = Store(given.models), FakeClock()
+    store.prepare()
+    config = replace(given.scheduler(), grace_period=0.0)
+    host = host or LocalHost(_NoStandby(start))
+    async with Scheduler(config, host=host, clock=clock) as scheduler:
+        services = make_services(store, scheduler, go_template=given.go_template)
+        app = create_app(given, services)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
+            yield Server(app, http, given.models, clock, started)
+
+
+def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
+    """Return the objects of a streamed answer; every line must be one."""
+    assert answer.text.endswith("\n")
+    return [json.loads(line) for line in answer.text.removesuffix("\n").split("\n")]
+
+
+async def settled() -> None:
+    """Let everything happen that waits for nothing but its turn."""
+    for _ in range(50):
+        await asyncio.sleep(0)
