@@ -7,7 +7,7 @@ path joins the names of the objects on the way and leaves out positions in lists
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -17,11 +17,12 @@ from pydantic import ValidationError
 from server.errors import BadRequest, BodyTooLarge
 from server.schemas.base import ApiModel, is_own_text
 
-MAX_DEPTH = 512
+# Python's own stack has to hold what walks through a body, several frames for each level.
+MAX_DEPTH = 128
 _LONGEST_PATH = 200
 _BLANKS = " \t\r\n"
-# What a literal or a number looks like where a body was cut off in the middle of one.
-_CUT_OFF = re.compile(r"(t(ru?)?|f(al?|als)?|n(ul?)?|-|\.|[eE][+-]?)\Z")
+# What a literal, a number or an escape looks like where a body was cut off in the middle of one.
+_CUT_OFF = re.compile(r"(t(ru?)?|f(al?|als)?|n(ul?)?|-|\.|[eE][+-]?|u[0-9a-fA-F]{0,3})\Z")
 _KINDS = {
     str: "a string",
     bool: "a boolean",
@@ -88,6 +89,8 @@ def _first_value(data: bytes) -> object:
         _refuse_depth()
     except ValueError:
         value = _tolerant_value(data.decode("utf-8", "replace"))
+        _check_depth(data, value)
+        return _without_surrogates(value)
     _check_depth(data, value)
     return value
 
@@ -98,13 +101,13 @@ def _tolerant_value(text: str) -> object:
         raise BadRequest("missing request body")
     try:
         value, _ = _decoder.raw_decode(text, start)
+        return value
     except json.JSONDecodeError as e:
         _refuse_syntax(text, e)
     except RecursionError:
         _refuse_depth()
     except ValueError:
         raise BadRequest("the request body holds a number that is out of range") from None
-    return _without_surrogates(value)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -140,18 +143,21 @@ def _refuse_depth() -> NoReturn:
 def _check_depth(data: bytes, value: object) -> None:
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
-    level: list[object] = [value]
+    level = _containers([value])
     for _ in range(MAX_DEPTH):
-        level = [item for each in level for item in _children(each)]
+        level = [
+            inside
+            for each in level
+            for inside in _containers(each.values() if isinstance(each, dict) else each)
+        ]
         if not level:
             return
     _refuse_depth()
 
 
-def _children(value: object) -> list[object]:
-    """Return the lists and objects directly inside `value`."""
-    inside = value.values() if isinstance(value, dict) else value
-    return [item for item in inside if isinstance(item, list | dict)]  # type: ignore[attr-defined]
+def _containers(values: Iterable[object]) -> list[list[object] | dict[str, object]]:
+    """Return the lists and objects among `values`."""
+    return [value for value in values if isinstance(value, list | dict)]
 
 
 def _without_surrogates(value: object) -> object:

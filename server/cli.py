@@ -58,9 +58,11 @@ def serve() -> None:
     except SettingError as e:
         _fail(str(e))
     _set_up_logging(debug=settings.debug)
-    listener = _listener(settings.address)
     try:
-        with asyncio.Runner(loop_factory=fastest_loop()) as runner:
+        with (
+            _listener(settings.address) as listener,
+            asyncio.Runner(loop_factory=fastest_loop()) as runner,
+        ):
             runner.run(_serve(settings, listener))
     except StoreError as e:
         _fail(f"{e} ({settings.models})")

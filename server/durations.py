@@ -56,7 +56,7 @@ def keep_alive_seconds(value: object) -> float | None:
         case bool():
             raise ValueError("Unsupported type: 'bool'")
         case int() | float():
-            seconds = float(min(value, _LONGEST))
+            seconds = float(max(min(value, _LONGEST), -_LONGEST))
         case str():
             seconds = parse_duration(value)
         case list():

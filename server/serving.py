@@ -83,7 +83,9 @@ def listen(address: Address) -> socket.socket:
             backlog=_BACKLOG,
             dualstack_ipv6=True,
         )
-    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
     # A name with addresses of both kinds means IPv4 to most clients, as it does to the reference.
     family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     return socket.create_server(where[:2], family=family, backlog=_BACKLOG)

@@ -59,6 +59,7 @@ def address(text: str) -> Address:
         # Whoever asks for https must not be served without it.
         raise ValueError(text)
     host, port = _split_port(rest.partition("/")[0])
+    host.encode("idna")  # what can be no name is told now, not when it is looked up
     if not port:
         return Address(host or DEFAULT_HOST, _HTTP_PORT if mark else DEFAULT_PORT)
     number = whole(port)

@@ -191,13 +191,14 @@ class Settings:
         Raises:
             SettingError: a variable has a value that cannot be used.
         """
-        home = Path(environment.get("HOME") or "~").expanduser()
-        values: dict[str, Any] = {"models": home / ".ollama" / "models"}
+        values: dict[str, Any] = {}
         for variable in VARIABLES:
             # Unit files and shells leave blanks and quotes around values.
             text = environment.get(variable.name, "").strip().strip("\"'")
             if text:
                 values[variable.field] = _value(variable, text)
+        if "models" not in values:
+            values["models"] = _default_models(environment)
         return cls(**values)
 
     def scheduler(self) -> SchedulerConfig:
@@ -215,6 +216,15 @@ class Settings:
             gpu_overhead=self.gpu_overhead,
             grace_period=self.grace_period,
         )
+
+
+def _default_models(environment: Mapping[str, str]) -> Path:
+    try:
+        return Path(environment.get("HOME") or "~").expanduser() / ".ollama" / "models"
+    except RuntimeError:
+        raise SettingError(
+            "HOME names no directory to keep models in; set OLLAMA_MODELS to a directory"
+        ) from None
 
 
 def _value(variable: Variable, text: str) -> object:

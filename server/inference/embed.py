@@ -6,6 +6,7 @@ from model_store.store import Store
 from runners.host.errors import RequestFailed
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import FailureCode
+from server.encoding import shortest
 from server.errors import BadRequest
 from server.inference.loading import model_request
 from server.inference.models import find_model
@@ -45,7 +46,7 @@ class EmbedService:
         vectors = cut_to(at_unit_length(vectors_of(answer)), request.dimensions)
         return EmbedResponse(
             model=request.model,
-            embeddings=[shortest(row) for row in vectors],
+            embeddings=shortest(vectors).tolist(),
             total_duration=time.perf_counter_ns() - started,
             load_duration=leased - started,
             prompt_eval_count=answer.n_tokens,
@@ -70,11 +71,6 @@ class EmbedService:
         if is_normalised(model.header()):
             vectors = at_unit_length(vectors)
         return EmbeddingsResponse([float(value) for value in vectors[0]])
-
-
-def shortest(row: object) -> list[float]:
-    """Return a float32 vector as floats that print with the digits a float32 has."""
-    return [float(str(value)) for value in row]  # type: ignore[attr-defined]
 
 
 def _reworded(error: RequestFailed) -> Exception:

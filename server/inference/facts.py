@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from model_store.gguf import GGUFHeader
 from runners.host.requests import ModelFacts
 
-_LAYER = re.compile(r"blk\.(\d+)\.")
+_LAYER = re.compile(r"blk\.([0-9]{1,9})\.")
+# llama.cpp refuses to load more, and the number comes from a stranger's file.
+_MOST_LAYERS = 512
 
 
 def model_facts(header: GGUFHeader) -> ModelFacts:
@@ -22,10 +24,10 @@ def model_facts(header: GGUFHeader) -> ModelFacts:
             embedding += tensor.size
         else:
             output += tensor.size
-    n_layers = header.integer(f"{arch}.block_count") or len(layers)
+    n_layers = min(header.integer(f"{arch}.block_count") or len(layers), _MOST_LAYERS)
     n_embd = header.integer(f"{arch}.embedding_length") or 0
-    n_heads = header.integer(f"{arch}.attention.head_count") or 1
-    head_dim = n_embd // n_heads if n_heads else 0
+    n_heads = max((1, *header.integers(f"{arch}.attention.head_count")))
+    head_dim = n_embd // n_heads
     tied = not any(t.name == "output.weight" for t in header.tensors)
     return ModelFacts(
         layer_bytes=tuple(layers[i] for i in range(n_layers)),

@@ -118,5 +118,5 @@ def logprobs_wanted(logprobs: bool, top_logprobs: int) -> int | None:
 
 def context_of(options: Options, ready: Ready) -> int:
     """Return the tokens that a request may use: a runner may have been loaded with more."""
-    wanted = options.num_ctx or ready.n_ctx
+    wanted = ready.n_ctx if options.num_ctx is None else options.num_ctx
     return max(4, min(wanted, ready.n_ctx))

@@ -1,11 +1,10 @@
 """Installed models by the names of requests, with each endpoint's way of saying "not here"."""
 
-import json
-
 from model_store.errors import ModelNotFound
 from model_store.model import Model
 from model_store.store import Store
 from server.errors import BadRequest, NotFound
+from server.quoting import quoted
 from server.references import model_name
 
 
@@ -26,6 +25,5 @@ def find_model(
         return store.resolve(model_name(text))
     except ModelNotFound:
         if pull_hint:
-            quoted = json.dumps(text, ensure_ascii=False)
-            raise NotFound(f"model {quoted} not found, try pulling it first") from None
+            raise NotFound(f"model {quoted(text)} not found, try pulling it first") from None
         raise NotFound(f"model '{text}' not found") from None

@@ -51,25 +51,30 @@ class Listing:
 
     def __init__(self, *, go_template: bool | None) -> None:
         self._go_template = go_template
-        # An empty entry stands for a model that cannot be read, so that it is tried only once.
+        # An empty entry stands for a model that is damaged, so that it is tried only once.
         self._known: dict[_Version, msgspec.Raw] = {}
 
     def encode(self, models: Sequence[Model]) -> bytes:
         """Return the JSON that lists `models`, without those whose weights cannot be read."""
         known = self._known
         versions = [(model.name.full, model.digest, model.modified_at) for model in models]
-        self._known = {
-            version: known.get(version) or self._entry(model)
+        entries = {
+            version: known[version] if version in known else self._entry(model)
             for version, model in zip(versions, models, strict=True)
         }
-        return encode({"models": [entry for entry in self._known.values() if bytes(entry)]})
+        self._known = {version: entry for version, entry in entries.items() if entry is not None}
+        return encode({"models": [entry for entry in entries.values() if bytes(entry or b"")]})
 
-    def _entry(self, model: Model) -> msgspec.Raw:
+    def _entry(self, model: Model) -> msgspec.Raw | None:
+        """Return the JSON of `model`, empty if it is damaged, None if its file is not there now."""
         try:
             return msgspec.Raw(encode(self._installed(model)))
-        except (GGUFError, ModelNotFound) as e:
+        except GGUFError as e:
             _log.warning("%s is left out of the list: %s", model.name.short, e)
             return msgspec.Raw()
+        except ModelNotFound:
+            _log.warning("%s is left out of the list: its file cannot be opened", model.name.short)
+            return None
 
     def _installed(self, model: Model) -> InstalledModel:
         header = model.header()

@@ -8,6 +8,7 @@ of a container network) are never registered by strangers.
 
 import ipaddress
 import logging
+import re
 import socket
 from collections.abc import Iterable
 
@@ -26,6 +27,8 @@ _PRIVATE = tuple(
     ipaddress.ip_network(network)
     for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 )
+_SINGLE_WORD = re.compile(r"[a-z0-9_-]+")
+_HOST_AND_PORT = re.compile(r"(?:\[([^]]*)]|([^:]*))(?::[0-9]*)?")
 # The names by which containers reach the machine they run on.
 _CONTAINER_HOSTS = ("host.docker.internal", "gateway.docker.internal", "host.containers.internal")
 
@@ -52,7 +55,7 @@ class HostPolicy:
         """Tell whether `host`, in lower case and without port, is a name of this server."""
         if self._allows_all or host in self._names or host.endswith(".localhost"):
             return True
-        return not self._is_loopback and host.isascii() and host.replace("-", "").isalnum()
+        return not self._is_loopback and _SINGLE_WORD.fullmatch(host) is not None
 
     def allows_address(self, address: _IPAddress) -> bool:
         """Tell whether a client may have reached the server by `address`."""
@@ -112,11 +115,9 @@ def own_addresses() -> list[str]:
 
 
 def host_of(header: str) -> str:
-    """Return the host of a Host header, in lower case; all of it where it has no port."""
-    host, colon, port = header.lower().rpartition(":")
-    if not colon or port.endswith("]") or (":" in host and not host.startswith("[")):
-        return header.lower()
-    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    """Return the host of a Host header, in lower case; all of it where it is malformed."""
+    match = _HOST_AND_PORT.fullmatch(header.lower())
+    return match[1] or match[2] or "" if match else header.lower()
 
 
 def _address(host: str) -> _IPAddress | None:

@@ -20,7 +20,8 @@ router = APIRouter(prefix="/api")
 BODIES = (ShowRequest, CopyRequest, DeleteRequest)
 
 
-@router.api_route("/tags", methods=["GET", "HEAD"])
+@router.get("/tags")
+@router.head("/tags", include_in_schema=False)
 async def tags(request: Request) -> Response:
     """List the installed models."""
     return raw_json_response(await asyncio.to_thread(services_of(request).library.tags))

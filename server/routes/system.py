@@ -11,13 +11,15 @@ router = APIRouter()
 BODIES: tuple[type[ApiModel], ...] = ()
 
 
-@router.api_route("/", methods=["GET", "HEAD"])
+@router.get("/")
+@router.head("/", include_in_schema=False)
 async def root() -> Response:
     """Say that the server is up, in the words that clients wait for."""
     return PlainTextResponse("Ollama is running")
 
 
-@router.api_route("/api/version", methods=["GET", "HEAD"])
+@router.get("/api/version")
+@router.head("/api/version", include_in_schema=False)
 async def api_version() -> Response:
     """Tell the matched version and paddock's own."""
     return json_response({"version": REFERENCE, "paddock": PADDOCK})

@@ -50,7 +50,7 @@ class ToolFunction(ApiModel):
 
     name: str = ""
     description: str = ""
-    parameters: ToolParameters = ToolParameters()
+    parameters: ToolParameters = Field(default_factory=ToolParameters)
 
 
 class Tool(ApiModel):
@@ -58,4 +58,4 @@ class Tool(ApiModel):
 
     type: str = ""
     items: Any = None
-    function: ToolFunction = ToolFunction()
+    function: ToolFunction = Field(default_factory=ToolFunction)

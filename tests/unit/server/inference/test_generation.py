@@ -1,0 +1,195 @@
+"""Options reach the runner as they were meant, and its counters reach the client."""
+
+import json
+
+import msgspec
+import pytest
+
+from runners.protocol.messages import (
+    Done,
+    Generate,
+    JSONSchema,
+    Ready,
+    Sampling,
+    StopReason,
+)
+from server.errors import BadRequest
+from server.inference.generation import (
+    Timings,
+    command,
+    constraint_of,
+    context_of,
+    done_reason,
+    logprobs_wanted,
+    metrics,
+)
+from server.schemas.options import Options, merged_options
+
+
+def commanded(**options: object) -> Generate:
+    return command(
+        "Once",
+        merged_options(options),
+        n_ctx=64,
+        truncate=True,
+        shift=True,
+        logprobs=None,
+        constraint=None,
+    )
+
+
+def ready(n_ctx: int) -> Ready:
+    return Ready(
+        n_ctx=n_ctx, n_seq=1, n_cells=n_ctx, n_vocab=10, n_embd=8, pooled=False, adds_bos=True,
+        can_shift=True, n_layers=1, n_gpu_layers=0, memory=(),
+    )  # fmt: skip
+
+
+def done(reason: StopReason = StopReason.STOP, *, n_truncated: int = 0) -> Done:
+    return Done(
+        id=1, reason=reason, n_prompt=7, n_reused=5, n_truncated=n_truncated, n_eval=3,
+        prompt_ns=40, eval_ns=50,
+    )  # fmt: skip
+
+
+def test_without_options_the_defaults_of_the_reference_hold() -> None:
+    work = commanded()
+
+    assert work.sampling == Sampling()
+    assert (work.prompt, work.n_ctx, work.n_predict, work.n_keep) == ("Once", 64, None, 4)
+    assert (work.stop, work.logprobs, work.constraint) == ((), None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", 0.0), ("top_k", 0), ("top_p", 0.5), ("min_p", 0.1), ("typical_p", 0.9),
+        ("repeat_last_n", -1), ("repeat_penalty", 1.1), ("presence_penalty", -1.0),
+        ("frequency_penalty", 0.5), ("seed", 0), ("seed", 42),
+    ],
+)  # fmt: skip
+def test_a_sampling_option_reaches_the_runner(name: str, value: float) -> None:
+    """Zero too, which is not the same as nothing."""
+    assert commanded(**{name: value}).sampling == msgspec.structs.replace(
+        Sampling(), **{name: value}
+    )
+
+
+def test_a_seed_of_minus_one_is_random() -> None:
+    assert commanded(seed=-1).sampling.seed is None
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"), [(1, 1), (5, 5), (0, None), (-1, None), (-2, None), (None, None)]
+)
+def test_an_answer_without_a_length_ends_by_the_context(
+    given: int | None, sent: int | None
+) -> None:
+    """Some clients send 0 or -2, on which the reference never ends."""
+    assert commanded(num_predict=given).n_predict == sent
+
+
+@pytest.mark.parametrize(("given", "sent"), [(None, 4), (0, 0), (-1, -1), (24, 24)])
+def test_what_is_kept_of_the_prompt_reaches_the_runner(given: int | None, sent: int) -> None:
+    assert commanded(num_keep=given).n_keep == sent
+
+
+def test_stop_strings_reach_the_runner() -> None:
+    assert commanded(stop="a").stop == ("a",)
+    assert commanded(stop=["a", ""]).stop == ("a", "")
+
+
+def test_whether_a_prompt_may_be_cut_reaches_the_runner() -> None:
+    work = command(
+        "Once", Options(), n_ctx=8, truncate=False, shift=False, logprobs=5,
+        constraint=JSONSchema("{}"),
+    )  # fmt: skip
+
+    assert (work.truncate, work.shift, work.logprobs) == (False, False, 5)
+    assert work.constraint == JSONSchema("{}")
+
+
+@pytest.mark.parametrize("format", [None, ""])
+def test_no_format_is_free_text(format: object) -> None:
+    assert constraint_of(format) is None
+
+
+@pytest.mark.parametrize("format", ["json", {}])
+def test_json_without_a_schema_is_any_object(format: object) -> None:
+    assert constraint_of(format) == JSONSchema('{"type":"object"}')
+
+
+def test_a_schema_reaches_the_runner_as_it_was_sent() -> None:
+    schema = {"type": "object", "properties": {"größe": {"enum": ["ü", 1, None]}}}
+    constraint = constraint_of(schema)
+
+    assert constraint is not None
+    assert json.loads(constraint.schema) == schema
+    assert "größe" in constraint.schema
+
+
+@pytest.mark.parametrize(
+    ("format", "shown"),
+    [
+        ("yaml", r'"\"yaml\""'), ("JSON", r'"\"JSON\""'), (5, '"5"'), ([], '"[]"'),
+        (False, '"false"'), ('{"type":"object"}', r'"\"{\\\"type\\\":\\\"object\\\"}\""'),
+    ],
+)  # fmt: skip
+def test_another_format_is_refused_in_the_words_of_the_reference(
+    format: object, shown: str
+) -> None:
+    with pytest.raises(BadRequest) as caught:
+        constraint_of(format)
+
+    assert str(caught.value) == (
+        f'invalid format: {shown}; expected "json" or a valid JSON Schema object'
+    )
+
+
+def test_durations_run_from_the_start_and_waiting_for_the_model_is_told() -> None:
+    told = metrics(done(), Timings(started=1000, leased=1300), now=2000)
+
+    assert told == {
+        "total_duration": 1000,
+        "load_duration": 300,
+        "prompt_eval_count": 7,
+        "prompt_eval_duration": 40,
+        "eval_count": 3,
+        "eval_duration": 50,
+        "prompt_truncated": False,
+        "prompt_tokens_dropped": 0,
+    }
+
+
+def test_a_prompt_that_was_cut_is_told_with_how_much_went() -> None:
+    told = metrics(done(n_truncated=9), Timings(0, 0), now=0)
+
+    assert (told["prompt_truncated"], told["prompt_tokens_dropped"]) == (True, 9)
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [(StopReason.STOP, "stop"), (StopReason.LENGTH, "length"), (StopReason.CANCELLED, "stop")],
+)
+def test_an_answer_ends_with_a_word_that_clients_know(reason: StopReason, word: str) -> None:
+    assert done_reason(done(reason)) == word
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "top", "wanted"), [(False, 0, None), (False, 5, None), (True, 0, 0), (True, 5, 5)]
+)
+def test_alternatives_are_told_only_with_log_probabilities(
+    logprobs: bool, top: int, wanted: int | None
+) -> None:
+    assert logprobs_wanted(logprobs, top) == wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "loaded", "n_ctx"),
+    [(None, 4096, 4096), (512, 4096, 512), (8192, 4096, 4096), (0, 4096, 4), (-1, 4096, 4)],
+)
+def test_a_request_uses_the_context_it_asked_for_however_much_is_loaded(
+    asked: int | None, loaded: int, n_ctx: int
+) -> None:
+    """Else an answer would depend on who asked before."""
+    assert context_of(merged_options({"num_ctx": asked}), ready(loaded)) == n_ctx

@@ -1,0 +1,117 @@
+"""No body, however large, deep or odd, does more to the server than be refused."""
+
+import contextlib
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from server.body import MAX_DEPTH, parse_body, read_body
+from server.errors import BadRequest, BodyTooLarge
+from server.schemas.chat import ChatRequest
+from server.schemas.generate import GenerateRequest
+from tests.support.asgi import Client, http_scope
+
+T = TypeVar("T")
+
+
+def refusal(body: str) -> str:
+    """Return the sentence that `body` is refused with."""
+    with pytest.raises(BadRequest) as caught:
+        parse_body(body.encode(), ChatRequest)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "1" + "0" * 5000], ids=["large", "small", "many digits"]
+)
+def test_a_number_that_no_computer_holds_is_refused(number: str) -> None:
+    assert refusal(f'{{"keep_alive":{number}}}') == (
+        "the request body holds a number that is out of range"
+    )
+
+
+TOOL_TEMPLATE = '{"tools":[{"function":{"parameters":{"properties":{"x":%s}}}}]}'
+NESTED: dict[str, Callable[[int], str]] = {
+    "ignored": lambda n: '{"unknown":' + "[" * n + "]" * n + "}",
+    "objects": lambda n: '{"format":' + '{"a":' * n + "1" + "}" * n + "}",
+    "tools": lambda n: TOOL_TEMPLATE % ('{"anyOf":[' * (n // 2) + "{}" + "]}" * (n // 2)),
+    "open": lambda n: "[" * n,
+    "behind bad Unicode": lambda n: '{"\\ud800":' + "[" * n + "]" * n + "}",
+}
+
+
+@pytest.mark.parametrize("shape", NESTED)
+@pytest.mark.parametrize("rest", ["", " x"], ids=["clean", "with a rest"])
+@pytest.mark.parametrize("levels", [MAX_DEPTH + 10, 400, 600, 999, 100_000])
+def test_deep_nesting_is_refused_and_never_overflows(shape: str, rest: str, levels: int) -> None:
+    said = refusal(NESTED[shape](levels) + rest)
+
+    assert said in {
+        f"the request body is nested too deeply: more than {MAX_DEPTH} levels",
+        "unexpected EOF",
+        f"the request body is not valid JSON: unexpected character 'x' at position {levels + 2}",
+    }
+
+
+@pytest.mark.parametrize("shape", ["ignored", "objects", "tools"])
+@pytest.mark.parametrize("rest", ["", " x"], ids=["clean", "with a rest"])
+def test_what_is_nested_as_deep_as_allowed_is_read_wherever_the_server_is(
+    shape: str, rest: str
+) -> None:
+    """Middleware and routes have taken a part of the stack when a body is read."""
+
+    def below(frames: int, call: Callable[[], T]) -> T:
+        return below(frames - 1, call) if frames else call()
+
+    body = (NESTED[shape](MAX_DEPTH - 7) + rest).encode()
+
+    assert below(150, lambda: parse_body(body, ChatRequest)).messages == []
+
+
+@given(
+    st.binary(max_size=40)
+    | st.text('{}[]":,0123456789.eE+-truefalsn\\u \ud800é', max_size=40).map(
+        lambda text: text.encode("utf-8", "surrogatepass")
+    )
+)
+def test_no_body_whatever_does_more_than_be_refused(body: bytes) -> None:
+    with contextlib.suppress(BadRequest):
+        assert parse_body(body, GenerateRequest).model_dump_json()
+
+
+def request_of(*parts: bytes, max_body: int, content_type: str = "") -> Request:
+    app = SimpleNamespace(state=SimpleNamespace(max_body=max_body))
+    headers = [("content-type", content_type)] if content_type else []
+    scope = http_scope("/api/chat", method="POST", headers=headers)
+    return Request({**scope, "app": app}, Client(*parts).receive)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "content_type", ["", "application/json", "text/plain", "application/x-www-form-urlencoded"]
+)
+async def test_a_body_is_read_whatever_its_type_is_said_to_be(content_type: str) -> None:
+    """`curl -d` says that every body is a form."""
+    request = request_of(b'{"mod', b'el":"a"}', max_body=100, content_type=content_type)
+
+    assert (await read_body(request, ChatRequest)).model == "a"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("parts", [(b" " * 101,), (b" " * 60, b" " * 41)])
+async def test_a_body_over_the_limit_is_refused_with_the_limit(parts: tuple[bytes, ...]) -> None:
+    with pytest.raises(BodyTooLarge, match="larger than the 100 bytes"):
+        await read_body(request_of(*parts, max_body=100), ChatRequest)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("limit", [13, 0], ids=["just enough", "no limit"])
+async def test_a_body_within_the_limit_is_read(limit: int) -> None:
+    body = b'{"model":"a"}'
+
+    assert (await read_body(request_of(body, max_body=limit), ChatRequest)).model == "a"

@@ -1,0 +1,84 @@
+"""The command tells what it can, and what is wrong, in one line and with a status."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from server.cli import app
+from server.serving import listen
+from server.setting_values import Address
+from server.settings import VARIABLES
+from server.versions import PADDOCK
+
+
+def run(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env=environment)
+
+
+def test_the_version_is_told() -> None:
+    answer = run("--version")
+
+    assert (answer.exit_code, answer.stdout) == (0, f"paddock {PADDOCK}\n")
+
+
+def test_without_a_command_the_help_is_shown() -> None:
+    answer = run()
+
+    assert "Usage:" in answer.output
+    assert "serve" in answer.output
+
+
+def test_the_help_explains_every_variable_on_a_line_of_its_own() -> None:
+    answer = run("serve", "--help")
+    lines = [line.strip() for line in answer.stdout.splitlines()]
+
+    assert answer.exit_code == 0
+    for variable in VARIABLES:
+        assert f"{variable.name:<26}{variable.help}" in lines
+
+
+@pytest.fixture
+def taken() -> object:
+    with listen(Address("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def refusal(**environment: str) -> str:
+    """Return the one line that `serve` ends with."""
+    answer = run("serve", **environment)
+
+    assert answer.exit_code == 1
+    assert answer.stdout == ""
+    (line,) = answer.stderr.splitlines()
+    return line
+
+
+def test_a_setting_that_makes_no_sense_stops_the_start() -> None:
+    assert refusal(OLLAMA_MAX_QUEUE="many") == (
+        'paddock: OLLAMA_MAX_QUEUE is "many", but must be a whole number of at least 0'
+    )
+
+
+def test_an_address_that_is_in_use_is_told_with_a_way_out(taken: str, tmp_path: Path) -> None:
+    assert refusal(OLLAMA_HOST=taken, OLLAMA_MODELS=str(tmp_path)) == (
+        f"paddock: cannot listen on {taken}: another server, perhaps Ollama, is running there; "
+        "stop it, or set OLLAMA_HOST to another address"
+    )
+
+
+def test_an_address_of_another_machine_is_told_with_a_way_out() -> None:
+    line = refusal(OLLAMA_HOST="192.0.2.1:11434")
+
+    assert line.startswith("paddock: cannot listen on 192.0.2.1:11434: ")
+    assert line.endswith("; set OLLAMA_HOST to another address")
+
+
+def test_a_models_directory_that_cannot_be_one_is_told_with_its_path(tmp_path: Path) -> None:
+    """The operator may know where it is; a client must not."""
+    file = tmp_path / "models"
+    file.write_text("")
+
+    assert refusal(OLLAMA_HOST="127.0.0.1:0", OLLAMA_MODELS=str(file)) == (
+        f"paddock: the models directory cannot be written: not a directory ({file})"
+    )
