@@ -2,65 +2,62 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from traceback import walk_tb
+from typing import Final, NoReturn
 
 from jinja2 import TemplateError as JinjaError
-from jinja2.exceptions import SecurityError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateSyntaxError, pass_environment
 
 from server.errors import TemplateError
+from server.prompt.allowance import Allowance, limit, whole_size
 from server.prompt.messages import Message, Think, Tool
+from server.prompt.sandbox import ALLOWANCE, Sandbox
 
-_LARGEST_OUTPUT = 64 * 2**20
-_SECONDS = 5.0
-
-
-class _Environment(ImmutableSandboxedEnvironment):
-    """A sandbox that also ends templates that run too long."""
-
-    def call(self, context: Any, obj: Any, *args: Any, **kwargs: Any) -> Any:
-        if time.monotonic() > context.environment.globals["deadline"]():
-            raise SecurityError("the template runs too long")
-        return super().call(context, obj, *args, **kwargs)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise JinjaError(message)
+_LONGEST_SOURCE: Final = 1 << 16
+_WIDEST_DATE: Final = 256
+"""How many characters one character of a form for dates can print."""
+_LONGEST_REASON: Final = 500
+_DEEPEST: Final = 1 << 10
+"""More levels than Python can encode."""
 
 
 class JinjaTemplate:
-    """A compiled template; `render` may be called from one thread at a time."""
+    """A compiled template; `clock` tells the seconds by which a rendering ends."""
 
-    def __init__(self, source: str, *, bos: str, eos: str) -> None:
-        self._deadline = 0.0
-        environment = _Environment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
+    def __init__(
+        self, source: str, *, bos: str, eos: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        if len(source) > _LONGEST_SOURCE:
+            raise TemplateError(
+                f"the model's chat template is longer than {_LONGEST_SOURCE} characters"
+            )
+        self._clock = clock
+        environment = Sandbox()
         environment.filters["tojson"] = _tojson
-        environment.globals = {
-            "range": environment.globals["range"],
-            "namespace": environment.globals["namespace"],
-            "dict": dict,
+        environment.globals |= {
             "raise_exception": _refuse,
-            "strftime_now": lambda form: datetime.now().strftime(form),  # noqa: DTZ005 - local
+            "strftime_now": _now,
             "bos_token": bos,
             "eos_token": eos,
-            "deadline": lambda: self._deadline,
         }
         try:
             self._template = environment.from_string(source)
-        except (JinjaError, RecursionError, ValueError) as e:
-            raise TemplateError(f"the model's chat template cannot be parsed: {e}") from e
+        except Exception as e:
+            raise TemplateError(f"the model's chat template cannot be parsed: {_reason(e)}") from e
 
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
-        """Return the prompt; raises TemplateError when the template fails or takes too much."""
+        """Return the prompt; raises TemplateError when the template fails or takes too much.
+
+        An answer that the assistant has begun is left open, for the model to go on with it.
+        """
+        finished, begun = _begun(messages)
         values: dict[str, object] = {
-            "messages": [_as_mapping(message) for message in messages],
-            "add_generation_prompt": not messages or messages[-1].role != "assistant",
+            "messages": [_as_mapping(message) for message in finished],
+            "add_generation_prompt": True,
         }
         if tools:
             values["tools"] = [_tool(tool) for tool in tools]
@@ -68,30 +65,63 @@ class JinjaTemplate:
             values["enable_thinking"] = bool(think)
         if isinstance(think, str):
             values["reasoning_effort"] = think
-        self._deadline = time.monotonic() + _SECONDS
-        size, parts = 0, []
+        token = ALLOWANCE.set(Allowance(self._clock))
         try:
-            for part in self._template.generate(**values):
-                size += len(part)
-                if size > _LARGEST_OUTPUT or time.monotonic() > self._deadline:
-                    raise TemplateError("the model's chat template takes too much time or space")
-                parts.append(part)
-        except (
-            JinjaError,
-            TypeError,
-            ValueError,
-            LookupError,
-            ArithmeticError,
-            RecursionError,
-            AttributeError,
-            MemoryError,
-        ) as e:
-            raise TemplateError(f"the model's chat template failed: {e}") from e
-        return "".join(parts)
+            return self._template.render(values) + begun
+        except TemplateError:
+            raise
+        except Exception as e:
+            raise TemplateError(f"the model's chat template failed: {_reason(e)}") from e
+        finally:
+            ALLOWANCE.reset(token)
 
 
-def _tojson(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
+def _begun(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
+    """Return the finished messages, and the text of an answer that was begun after them."""
+    if len(messages) > 1 and messages[-1].role == "assistant" and not messages[-1].tool_calls:
+        return messages[:-1], messages[-1].content
+    return messages, ""
+
+
+def _reason(error: Exception) -> str:
+    """Return where a template failed and why: what Jinja says of it, but not what Python says."""
+    if isinstance(error, TemplateSyntaxError):
+        lines = [error.lineno]
+    else:
+        frames = walk_tb(error.__traceback__)
+        lines = [line for frame, line in frames if frame.f_code.co_filename == "<template>"]
+    why = error.message if isinstance(error, JinjaError) else type(error).__name__
+    if isinstance(error, RecursionError | SyntaxError):
+        why = "nested too deeply"
+    return "".join(f"line {line}: " for line in lines[-1:]) + str(why)[:_LONGEST_REASON]
+
+
+def _refuse(message: object) -> NoReturn:
+    raise JinjaError(str(message))
+
+
+def _now(form: str) -> str:
+    limit(len(form) * _WIDEST_DATE)
+    return datetime.now().strftime(form)  # noqa: DTZ005 - the model is told the user's own time
+
+
+@pass_environment
+def _tojson(
+    environment: Sandbox,
+    value: object,
+    indent: int | str | None = None,
+    *,
+    ensure_ascii: bool = False,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    whole_size(value)
+    limit(_DEEPEST * (indent if isinstance(indent, int) else len(indent or "")))
+    encoder = json.JSONEncoder(
+        ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    )
+    plain = indent is None and separators is None
+    return environment.joined([encoder.encode(value)] if plain else encoder.iterencode(value))
 
 
 def _as_mapping(message: Message) -> Mapping[str, object]:

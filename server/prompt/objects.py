@@ -60,14 +60,11 @@ def _tool(given: Tool) -> Struct:
     shown = tool_json(given)
     described = shown["function"]
     assert isinstance(described, Mapping)
+    parameters = _parameters(described["parameters"])
     function = Struct(
         "ToolFunction",
-        {
-            "Name": given.name,
-            "Description": given.description,
-            "Parameters": _parameters(described["parameters"]),
-        },
-        described,
+        {"Name": given.name, "Description": given.description, "Parameters": parameters},
+        {**described, "parameters": parameters},
     )
     fields = {"Type": given.type, "Items": from_json(given.items), "Function": function}
     return Struct("Tool", fields, {**shown, "function": function}, prints_json=True)

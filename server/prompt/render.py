@@ -47,7 +47,7 @@ def go_template_of(model: Model) -> GoTemplate:
     return parsed(model.template or DEFAULT_TEMPLATE)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def parsed(source: str) -> GoTemplate:
     """Return a parsed Go template; raises TemplateError."""
     return GoTemplate(source)

@@ -7,6 +7,7 @@ from typing import Final
 from server.prompt import objects
 from server.prompt.gotemplate import inspection
 from server.prompt.gotemplate.evaluate import execute
+from server.prompt.gotemplate.limits import Limits
 from server.prompt.gotemplate.parser import parse
 from server.prompt.messages import Message, Think, Tool
 
@@ -56,17 +57,17 @@ class GoTemplate:
 
     def _by_exchange(self, messages: Sequence[Message], think: Think | None) -> str:
         """Run the whole template for each finished exchange and its beginning for the last one."""
-        thinking = _thinking(think)
+        thinking, limits = _thinking(think), Limits()
         parts: list[str] = []
         exchange = dict.fromkeys(_SLOTS.values(), "")
         for message in messages:
             if message.role not in _SLOTS:
                 continue
             if any(exchange[slot] for slot in _LATER[message.role]):
-                parts.append(execute(self._tree, {**exchange, **thinking}))
+                parts.append(execute(self._tree, {**exchange, **thinking}, limits))
                 exchange = dict.fromkeys(exchange, "")
             exchange[_SLOTS[message.role]] = message.content
-        parts.append(execute(self._open, {**exchange, **thinking}))
+        parts.append(execute(self._open, {**exchange, **thinking}, limits))
         return "".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Executes a template's tree. A hostile template ends soon with an error, whatever it does."""
+"""Executes a template's tree."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
@@ -6,6 +6,7 @@ from typing import Final, Literal
 from server.errors import TemplateError
 from server.prompt.gotemplate.errors import Fault
 from server.prompt.gotemplate.functions import FUNCTIONS
+from server.prompt.gotemplate.limits import Limits
 from server.prompt.gotemplate.nodes import (
     Action,
     Body,
@@ -29,24 +30,20 @@ from server.prompt.gotemplate.nodes import (
 from server.prompt.gotemplate.printing import printed, text
 from server.prompt.gotemplate.values import MISSING, Missing, Struct, is_integer, is_true, type_name
 
-_MOST_STEPS: Final = 1_000_000
-_LARGEST_OUTPUT: Final = 1 << 26
 _MOST_INCLUDES: Final = 16
-_CHARACTERS_PER_STEP: Final = 64
-"""Functions are charged for the text they take and make, one step for this many characters."""
 _NOTHING: Final = object()
 """Where Go has no previous value to hand on."""
 
 _Signal = Literal["break", "continue"] | None
 
 
-def execute(tree: Tree, data: Mapping[str, object]) -> str:
-    """Return what the template prints for `data`.
+def execute(tree: Tree, data: Mapping[str, object], limits: Limits | None = None) -> str:
+    """Return what the template prints for `data`, within `limits` of its own if none are given.
 
     Raises:
         TemplateError: it uses values wrongly, or runs or prints too much; the text says where.
     """
-    run = _Run(tree, data)
+    run = _Run(tree, data, limits or Limits())
     try:
         run.body(tree.root, data)
     except RecursionError:
@@ -57,16 +54,17 @@ def execute(tree: Tree, data: Mapping[str, object]) -> str:
 class _Run:
     """One execution: what is printed so far and the variables in reach, the latest last."""
 
-    def __init__(self, tree: Tree, data: Mapping[str, object]) -> None:
+    def __init__(self, tree: Tree, data: Mapping[str, object], limits: Limits) -> None:
         self.output: list[str] = []
+        self._limits = limits
         self._defined = tree.defined
         self._variables: list[tuple[str, object]] = [("$", data)]
-        self._size = self._steps = self._includes = 0
+        self._includes = 0
 
     def body(self, body: Body, dot: object) -> _Signal:
         """Execute nodes; return how a loop around them goes on when they end early."""
         for node in body:
-            self._spend(1)
+            self._limits.step()
             if isinstance(node, Text):
                 self._write(node.text)
             elif isinstance(node, Action):
@@ -89,22 +87,15 @@ class _Run:
         del self._variables[mark:]
         return signal
 
-    def _spend(self, steps: int) -> None:
-        self._steps += steps
-        if self._steps > _MOST_STEPS:
-            raise TemplateError("template: it runs too long")
-
     def _write(self, piece: str) -> None:
-        self._size += len(piece)
-        if self._size > _LARGEST_OUTPUT:
-            raise TemplateError("template: it prints too much")
+        self._limits.write(len(piece))
         self.output.append(piece)
 
     def _action(self, node: Action, dot: object) -> None:
         value = self._pipeline(node.pipeline, dot)
         if not node.pipeline.variables:
             shown = printed(value)
-            self._spend(len(shown) // _CHARACTERS_PER_STEP)
+            self._limits.step(len(shown))
             self._write(shown)
 
     def _branch(self, node: Branch, dot: object) -> _Signal:
@@ -120,7 +111,7 @@ class _Run:
         mark, empty = len(self._variables), True
         for key, item in self._pairs(value, pipeline):
             empty = False
-            self._spend(1)
+            self._limits.step()
             self._set_loop_variables(pipeline, key, item)
             signal = self.body(node.body, item)
             del self._variables[mark:]
@@ -185,7 +176,7 @@ class _Run:
         raise _failure(pipeline.place, f"undefined variable: {name}")
 
     def _command(self, command: Command, dot: object, piped: object) -> object:
-        self._spend(1)
+        self._limits.step()
         first, place = command.operands[0], command.place
         if isinstance(first, Function):
             return self._call(first.name, command, dot, piped)
@@ -220,7 +211,7 @@ class _Run:
     def _call(self, name: str, command: Command, dot: object, piped: object) -> object:
         function, place = FUNCTIONS[name], command.place
         if function is None:
-            return self._and_or(command, dot, piped, decides=name == "or")
+            return self._and_or(name, command, dot, piped)
         arguments = [self._operand(o, dot, place) for o in command.operands[1:]]
         if piped is not _NOTHING:
             arguments.append(piped)
@@ -234,16 +225,16 @@ class _Run:
     def _charged(
         self, name: str, call: Callable[..., object], arguments: list[object], place: Place
     ) -> object:
-        self._spend(sum(map(_weight, arguments)))
+        self._limits.step(sum(map(_length, arguments)))
         try:
             value = call(*arguments)
         except Fault as e:
             raise _failure(place, f"error calling {name}: {e}") from e
-        self._spend(_weight(value))
+        self._limits.step(_length(value))
         return value
 
-    def _and_or(self, command: Command, dot: object, piped: object, *, decides: bool) -> object:
-        value: object = piped
+    def _and_or(self, name: str, command: Command, dot: object, piped: object) -> object:
+        decides, value = name == "or", piped
         for operand in command.operands[1:]:
             value = self._operand(operand, dot, command.place)
             if is_true(value) == decides:
@@ -251,12 +242,12 @@ class _Run:
         if piped is not _NOTHING:
             return piped
         if value is _NOTHING:
-            raise _failure(command.place, "wrong number of args for and, or: want at least 1 got 0")
+            raise _failure(command.place, f"wrong number of args for {name}: want at least 1 got 0")
         return value
 
 
-def _weight(value: object) -> int:
-    return len(value) // _CHARACTERS_PER_STEP if isinstance(value, str | bytes) else 0
+def _length(value: object) -> int:
+    return len(value) if isinstance(value, str | bytes) else 0
 
 
 def _field(value: object, names: tuple[str, ...], place: Place) -> object:

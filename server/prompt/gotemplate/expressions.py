@@ -7,6 +7,7 @@ from typing import Final
 from server.errors import TemplateError
 from server.prompt.gotemplate import literals
 from server.prompt.gotemplate.errors import Fault
+from server.prompt.gotemplate.formatting import quoted
 from server.prompt.gotemplate.functions import FUNCTIONS
 from server.prompt.gotemplate.lexer import Kind, Token, tokens
 from server.prompt.gotemplate.nodes import (
@@ -43,7 +44,7 @@ class Expressions:
         self._tokens: list[Token] = []
         self._rest = tokens(source)
         self._at = 0
-        self._action_line = 0
+        self._action: Token | None = None
         self._variables = ["$"]
         self._depth = 0
 
@@ -71,16 +72,15 @@ class Expressions:
         if token.kind is Kind.ERROR:
             raise self._malformed(token)
         if token.kind is Kind.LEFT:
-            self._action_line = self.line(token)
+            self._action = token
         if token.kind is not Kind.END:
             self._at += 1
         return token
 
     def _malformed(self, token: Token) -> TemplateError:
-        started = f" in action started at :{self._action_line}"
-        if self._action_line in (0, self.line(token)):
-            started = ""
-        elif token.text.endswith(" action"):
+        line = self.line(self._action) if self._action else 0
+        started = "" if line in (0, self.line(token)) else f" in action started at :{line}"
+        if token.text.endswith(" action"):
             started = started.removeprefix(" in action")
         return self.failure(token.text + started, token)
 
@@ -99,18 +99,14 @@ class Expressions:
             shown = "EOF"
         elif token.kind is Kind.KEYWORD or token.kind is Kind.DOT:
             shown = f"<{token.text}>"
-        elif len(token.text) > _LONGEST_SHOWN:
-            shown = f'"{token.text[:_LONGEST_SHOWN]}"...'
         else:
-            shown = f'"{token.text}"'
+            more = "..." if len(token.text) > _LONGEST_SHOWN else ""
+            shown = quoted(token.text[:_LONGEST_SHOWN]) + more
         return self.failure(f"unexpected {shown} in {context}", token)
 
     def place(self, start: int, end: int) -> Place:
         """Return the place of `source[start:end]`."""
-        line_start = self._source.rfind("\n", 0, start) + 1
-        column = len(self._source[line_start:start].encode("utf-8", "replace"))
-        line = self._source.count("\n", 0, start) + 1
-        return Place(line, column, self._source[start:end].strip())
+        return Place(self._source, start, end)
 
     @contextmanager
     def scope(self, variables: list[str] | None = None) -> Iterator[None]:
@@ -143,7 +139,7 @@ class Expressions:
         variables, declares = self._assigned(context)
         commands: list[Command] = []
         while (token := self.peek(past_space=True)).kind is not end:
-            if token.kind not in _STARTS:
+            if not _starts_operand(token):
                 raise self.unexpected(self.next(), context)
             commands.append(self._command())
         if not commands:
@@ -213,7 +209,7 @@ class Expressions:
 
     def _term(self) -> Operand | None:
         token = self.peek(past_space=True)
-        if token.kind not in _STARTS:
+        if not _starts_operand(token):
             return None
         self.next()
         if token.kind is Kind.LEFT_PAREN:
@@ -232,8 +228,6 @@ class Expressions:
                 raise self.failure(f'undefined variable "{token.text}"', token)
             return Variable(token.text)
         if token.kind is Kind.KEYWORD:
-            if token.text != "nil":
-                raise self.unexpected(token, "command")
             return Constant(None, is_nil=True)
         if token.text not in FUNCTIONS:
             raise self.failure(f'function "{token.text}" not defined', token)
@@ -246,14 +240,12 @@ class Expressions:
             raise self.failure(str(e), token) from e
 
 
+def _starts_operand(token: Token) -> bool:
+    if token.kind is Kind.KEYWORD:
+        return token.text == "nil"
+    return token.kind in _STARTS
+
+
 _STARTS: Final = frozenset(
-    {
-        *_LITERALS,
-        Kind.LEFT_PAREN,
-        Kind.FIELD,
-        Kind.DOT,
-        Kind.VARIABLE,
-        Kind.KEYWORD,
-        Kind.IDENTIFIER,
-    }
+    {*_LITERALS, Kind.LEFT_PAREN, Kind.FIELD, Kind.DOT, Kind.VARIABLE, Kind.IDENTIFIER}
 )

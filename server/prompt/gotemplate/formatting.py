@@ -1,60 +1,70 @@
 """`print`, `println` and `printf` as Go's fmt package does them."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from server.prompt.gotemplate.errors import Fault
-from server.prompt.gotemplate.printing import text
+from server.prompt.gotemplate.printing import has_printer, text
 from server.prompt.gotemplate.values import Missing, Struct, is_integer, type_name
 
 LONGEST: Final = 1 << 24
 """The longest text, in characters, that a function may make."""
 
+_LONGEST_FORM: Final = 1 << 16
 _WIDEST: Final = 1_000_000
 _DIRECTIVE: Final = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\*|\d*))?(.?)", re.DOTALL)
 
 
-def joined(parts: Sequence[str]) -> str:
+def joined(parts: Iterable[str], between: str = "") -> str:
     """Join texts; raises Fault instead of making one longer than LONGEST."""
-    if sum(map(len, parts)) > LONGEST:
-        raise Fault("the text is too long")
-    return "".join(parts)
+    kept: list[str] = []
+    size = 0
+    for part in parts:
+        size += len(part) + len(between)
+        if size > LONGEST:
+            raise Fault("the text is too long")
+        kept.append(part)
+    return between.join(kept)
 
 
 def sprint(*values: object) -> str:
     """Join values with a blank between two that are no strings."""
-    parts = [text(value) for value in values[:1]]
-    for before, value in pairwise(values):
+    return joined(_apart(values))
+
+
+def _apart(values: Sequence[object]) -> Iterator[str]:
+    before: object = ""
+    for value in values:
         if not (isinstance(before, str) or isinstance(value, str)):
-            parts.append(" ")
-        parts.append(text(value))
-    return joined(parts)
+            yield " "
+        yield text(value)
+        before = value
 
 
 def sprintln(*values: object) -> str:
     """Join values with blanks and end the line."""
-    parts = [part for value in values for part in (" ", text(value))]
-    return joined([*parts[1:], "\n"])
+    return joined(map(text, values), " ") + "\n"
 
 
 def sprintf(form: str, *values: object) -> str:
     """Put values in the place of the directives of `form`; mistakes show in the text."""
-    arguments = _Arguments(values)
-    parts: list[str] = []
+    if len(form) > _LONGEST_FORM:
+        raise Fault("the format is too long")
+    return joined(_pieces(form, _Arguments(values)))
+
+
+def _pieces(form: str, arguments: "_Arguments") -> Iterator[str]:
     at = 0
     for match in _DIRECTIVE.finditer(form):
-        if match.start() < at:
-            continue
-        parts += (form[at : match.start()], _directive(match, arguments))
+        yield form[at : match.start()]
+        yield _directive(match, arguments)
         at = match.end()
-    extra = arguments.rest()
-    if extra:
-        shown = ", ".join("<nil>" if v is None else f"{type_name(v)}={text(v)}" for v in extra)
-        return joined([*parts, form[at:], f"%!(EXTRA {shown})"])
-    return joined([*parts, form[at:]])
+    yield form[at:]
+    if extra := arguments.rest():
+        shown = ("<nil>" if v is None else f"{type_name(v)}={text(v)}" for v in extra)
+        yield f"%!(EXTRA {joined(shown, ', ')})"
 
 
 class _Arguments:
@@ -150,16 +160,19 @@ def _mismatch(verb: str, value: object) -> str:
 
 
 def _each(verb: str, value: object, form: _Format) -> str:
-    """Format the elements of a composite value one by one."""
-    if verb == "s" and text(value)[:1] not in ("[", "m"):
+    """Format the elements of a composite value one by one, unless it knows how to print itself."""
+    if verb == "s" and has_printer(value):
         return form.padded(text(value))
+
+    def element(item: object) -> str:
+        return "<nil>" if item is None else _shown(verb, item, form)
+
     if isinstance(value, Mapping):
-        pairs = (f"{_shown(verb, k, form)}:{_shown(verb, value[k], form)}" for k in sorted(value))
-        return f"map[{' '.join(pairs)}]"
+        return f"map[{joined((f'{element(k)}:{element(value[k])}' for k in sorted(value)), ' ')}]"
     if isinstance(value, Struct):
-        return "{" + " ".join(_shown(verb, item, form) for item in value.fields.values()) + "}"
+        return "{" + joined(map(element, value.fields.values()), " ") + "}"
     assert isinstance(value, list | tuple)
-    return "[" + " ".join(_shown(verb, item, form) for item in value) + "]"
+    return f"[{joined(map(element, value), ' ')}]"
 
 
 def _cut(value: str, form: _Format) -> str:

@@ -166,7 +166,7 @@ def _printf(form: object, *values: object) -> str:
 
 
 def _json(value: object) -> str:
-    return joined([to_json(value)])
+    return joined((to_json(value),))
 
 
 def _today(*_: object) -> str:

@@ -52,7 +52,7 @@ _TOKEN: Final = re.compile(
     |(?P<STRING>"(?:[^"\\\n]|\\[^\n])*")
     |(?P<RAW_STRING>`[^`]*`)
     |(?P<CHARACTER>'(?:[^'\\\n]|\\[^\n])*')
-    |(?P<NUMBER>[+-]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+
+    |(?P<NUMBER>[+-]?(?:0[xX][0-9a-fA-F_]*|0[oO][0-7_]*|0[bB][01_]*
         |[0-9][0-9_]*(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]+)?|\.[0-9][0-9_]*(?:[eE][+-]?[0-9_]+)?))
     |(?P<VARIABLE>\$\w*)
     |(?P<FIELD>\.\w+)
@@ -152,12 +152,12 @@ def _token(source: str, at: int) -> Token:
     kind, text, after = Kind[match.lastgroup or ""], match[0], source[match.end() : match.end() + 1]
     if kind is Kind.SPACE:
         return Token(kind, _without_trim_mark(source, at, text), at)
+    if kind is Kind.MARK and text in "+-":
+        kind = Kind.NUMBER
     if kind is Kind.NUMBER and (after == "_" or after.isalnum()):
         return Token(Kind.ERROR, f'bad number syntax: "{text}{after}"', at)
     if kind in _NAMES and after and after not in _AFTER_NAME and not _closing(source, match.end()):
         return Token(Kind.ERROR, f"bad character {_code_point(after)}", at)
-    if kind is Kind.MARK and text in "+-":
-        return Token(Kind.ERROR, f'bad number syntax: "{text}{after}"', at)
     if kind is Kind.IDENTIFIER:
         kind = Kind.KEYWORD if text in _KEYWORDS else kind
         kind = Kind.BOOL if text in ("true", "false") else kind

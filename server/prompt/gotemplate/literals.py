@@ -1,6 +1,7 @@
 """The value of a literal in a template."""
 
 import re
+from math import isinf
 from typing import Final
 
 from server.prompt.gotemplate.errors import Fault
@@ -59,7 +60,7 @@ def number(text: str) -> int | float:
     try:
         return _number(text)
     except (ValueError, OverflowError):
-        raise Fault(f'bad number syntax: "{text[:32]}"') from None
+        raise Fault(f'illegal number syntax: "{text[:32]}"') from None
 
 
 def _number(text: str) -> int | float:
@@ -70,10 +71,12 @@ def _number(text: str) -> int | float:
         value: int | float = int(text, 0)
     elif any(mark in digits for mark in ".eE"):
         value = float(text)
+        if isinf(value):
+            raise ValueError
     elif len(digits) > 1 and digits[0] == "0":
         value = int(text, 8)
     else:
         value = int(text)
     if isinstance(value, int) and abs(value) > _LARGEST_INTEGER:
-        raise Fault(f"integer overflow: {text[:32]}")
+        raise Fault(f'integer overflow: "{text[:32]}"')
     return value

@@ -7,11 +7,27 @@ from typing import Literal as OneOf
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands: `line` from 1, `column` in bytes from 0, and its source text."""
+    """Where something stands in the source; the rest is only worked out for an error."""
 
-    line: int
-    column: int
-    text: str
+    source: str
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        """The line it begins on, from 1."""
+        return self.source.count("\n", 0, self.start) + 1
+
+    @property
+    def column(self) -> int:
+        """How many bytes of that line stand before it."""
+        line_start = self.source.rfind("\n", 0, self.start) + 1
+        return len(self.source[line_start : self.start].encode("utf-8", "replace"))
+
+    @property
+    def text(self) -> str:
+        """What stands there."""
+        return self.source[self.start : self.end].strip()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from server.prompt.gotemplate.nodes import (
     Tree,
 )
 
-_LARGEST: Final = 1 << 18
+_LARGEST: Final = 1 << 16
 """The longest template in characters; the largest in use have some ten thousand."""
 
 
@@ -47,7 +47,7 @@ class _Parser:
         while self._tokens.peek().kind is not Kind.END:
             found = self._node(top=True)
             if isinstance(found, str):
-                raise self._tokens.failure(f"unexpected {{{{{found}}}}}")
+                raise self._tokens.failure(f"unexpected {_shown(found)}")
             root += found
         return Tree(tuple(root), self._defined)
 
@@ -118,7 +118,7 @@ class _Parser:
             raise self._tokens.unexpected(self._tokens.next(), "input")
         body, ended = self._body()
         if ended != "end":
-            raise self._tokens.failure(f"expected end; found {{{{{ended}}}}}")
+            raise self._tokens.failure(f"expected end; found {_shown(ended)}")
         return body
 
     def _range(self) -> Range:
@@ -137,11 +137,12 @@ class _Parser:
 
     def _include(self, word: Token) -> Include:
         """Read `template` with its value, or `block`, which defines what it includes."""
-        name = self._name(word.text)
+        context = f"{word.text} clause"
+        name = self._name(context)
         if self._tokens.peek(past_space=True).kind is Kind.RIGHT:
             # Go would run it on nothing; the reference server refuses it.
             raise TemplateError("undefined template specified")
-        pipeline = self._tokens.pipeline(word.text)
+        pipeline = self._tokens.pipeline(context)
         if word.text == "block":
             self._definition(name)
         return Include(name, pipeline)
@@ -158,7 +159,7 @@ class _Parser:
             body, ended = self._body()
             self._loops = loops
         if ended != "end":
-            raise self._tokens.failure(f"unexpected {{{{{ended}}}}} in define clause")
+            raise self._tokens.failure(f"unexpected {_shown(ended)} in define clause")
         if body or name not in self._defined:
             self._defined[name] = body
 
@@ -172,3 +173,8 @@ class _Parser:
             return literals.string(token.text)
         except Fault as e:
             raise self._tokens.failure(str(e), token) from e
+
+
+def _shown(ended: str) -> str:
+    """Return the action that ended a body as an error shows it."""
+    return f"{{{{{ended.partition(' ')[0]}}}}}"

@@ -39,15 +39,22 @@ def text(value: object) -> str:
     return _composite(value)
 
 
+def has_printer(value: object) -> bool:
+    """Tell whether `value` decides itself how it prints, rather than as what it is made of."""
+    return isinstance(value, JSONList | JSONMap | NameList) or (
+        isinstance(value, Struct) and value.prints_json
+    )
+
+
 def _composite(value: object) -> str:
-    if isinstance(value, JSONList | JSONMap) or (isinstance(value, Struct) and value.prints_json):
+    if isinstance(value, NameList) and len(value) == 1:
+        return text(value[0])
+    if has_printer(value) and not isinstance(value, NameList):
         return to_json(value)
     if isinstance(value, Struct):
         return "{" + " ".join(map(text, value.fields.values())) + "}"
     if isinstance(value, Mapping):
         return "map[" + " ".join(f"{key}:{text(value[key])}" for key in sorted(value)) + "]"
-    if isinstance(value, NameList) and len(value) == 1:
-        return text(value[0])
     assert isinstance(value, list | tuple | bytes)
     return "[" + " ".join(map(text, value)) + "]"
 

@@ -1,0 +1,42 @@
+"""Installed models as the server sees them, without a store around them."""
+
+from pathlib import Path
+
+from model_store.config import ModelConfig
+from model_store.model import Model
+from model_store.names import ModelName
+from tests.support import gguf_bytes
+
+
+def installed(
+    directory: Path,
+    *keys: bytes,
+    template: str | None = None,
+    chat_template: str = "",
+    projectors: tuple[Path, ...] = (),
+    config: ModelConfig | None = None,
+) -> Model:
+    """Return a model whose file in `directory` has `keys` and, in Jinja, `chat_template`."""
+    if chat_template:
+        text = gguf_bytes.key("tokenizer.chat_template", gguf_bytes.STRING, chat_template)
+        keys = (*keys, text)
+    weights = directory / "model.gguf"
+    weights.write_bytes(gguf_bytes.model("llama", *keys))
+    return Model(
+        name=ModelName.parse("test"),
+        digest="0" * 64,
+        size=weights.stat().st_size,
+        modified_at=0.0,
+        config=config or ModelConfig(),
+        layers=(),
+        weights=weights,
+        adapters=(),
+        projectors=projectors,
+        drafts=(),
+        template=template,
+        system="",
+        parameters={},
+        messages=(),
+        licenses=(),
+        parent_model="",
+    )

@@ -1,0 +1,104 @@
+"""What a model can do is told from its file, its template and its config, in a known order."""
+
+from pathlib import Path
+
+import pytest
+
+from model_store.config import ModelConfig
+from server.capabilities import capabilities
+from tests.support.gguf_bytes import U32, key
+from tests.support.installed import installed
+
+POOLING = key("llama.pooling_type", U32, 1)
+VISION = key("llama.vision.block_count", U32, 1)
+AUDIO = key("llama.audio.block_count", U32, 1)
+THINKING = "{{ range .Messages }}{{ if .Thinking }}<think>{{ .Thinking }}</think>{{ end }}{{ end }}"
+TOOLS = "{{ .Tools }}{{ range .Messages }}{{ end }}"
+JINJA = "{{ tools }}<think></think>"
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ((), ("completion",)),
+        ((POOLING,), ("embedding",)),
+        ((VISION,), ("completion", "vision")),
+        ((AUDIO,), ("completion", "audio")),
+        ((POOLING, VISION, AUDIO), ("embedding", "vision", "audio")),
+    ],
+)
+def test_the_file_tells_what_the_model_was_made_for(
+    tmp_path: Path, keys: tuple[bytes, ...], found: tuple[str, ...]
+) -> None:
+    assert capabilities(installed(tmp_path, *keys), None) == found
+
+
+def test_a_projector_lets_a_model_see(tmp_path: Path) -> None:
+    model = installed(tmp_path, VISION, projectors=(tmp_path / "projector.gguf",))
+
+    assert capabilities(model, None) == ("completion", "vision")
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("{{ .Prompt }}", ("completion",)),
+        (TOOLS, ("completion", "tools")),
+        ("{{ .Prompt }}{{ .Suffix }}", ("completion", "insert")),
+        (THINKING, ("completion", "thinking")),
+        (TOOLS + "{{ .Suffix }}" + THINKING, ("completion", "tools", "insert", "thinking")),
+        ("{{ .Tools", ("completion",)),
+        ("text about tools and <think></think>", ("completion",)),
+    ],
+)
+def test_a_go_template_tells_what_it_prints(
+    tmp_path: Path, template: str, found: tuple[str, ...]
+) -> None:
+    """A broken one takes nothing from the model's entry in a listing."""
+    assert capabilities(installed(tmp_path, template=template), None) == found
+
+
+@pytest.mark.parametrize(
+    ("chat_template", "found"),
+    [
+        ("{{ messages }}", ("completion",)),
+        ("{% if tools %}{% endif %}", ("tools", "completion")),
+        ("{{ message.tool_calls }}", ("tools", "completion")),
+        ("<think>", ("completion",)),
+        (JINJA, ("tools", "thinking", "completion")),
+    ],
+)
+def test_a_template_in_jinja_tells_by_its_words(
+    tmp_path: Path, chat_template: str, found: tuple[str, ...]
+) -> None:
+    assert capabilities(installed(tmp_path, chat_template=chat_template), None) == found
+
+
+@pytest.mark.parametrize(
+    ("setting", "found"),
+    [
+        (None, ("completion", "insert")),
+        (True, ("completion", "insert")),
+        (False, ("tools", "thinking", "completion")),
+    ],
+)
+def test_only_the_template_in_use_counts(
+    tmp_path: Path, setting: bool | None, found: tuple[str, ...]
+) -> None:
+    model = installed(tmp_path, template="{{ .Suffix }}", chat_template=JINJA)
+
+    assert capabilities(model, setting) == found
+
+
+@pytest.mark.parametrize("family", ["gptoss", "gpt-oss"])
+def test_one_family_thinks_whatever_its_template(tmp_path: Path, family: str) -> None:
+    model = installed(tmp_path, template=TOOLS, config=ModelConfig(model_family=family))
+
+    assert capabilities(model, None) == ("completion", "tools", "thinking")
+
+
+def test_what_the_config_names_comes_first_and_once(tmp_path: Path) -> None:
+    config = ModelConfig(capabilities=("thinking", "completion", "custom"))
+    model = installed(tmp_path, template=TOOLS + THINKING, config=config)
+
+    assert capabilities(model, None) == ("thinking", "completion", "custom", "tools")
