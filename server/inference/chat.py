@@ -29,6 +29,7 @@ from server.schemas.generate import DebugInfo
 from server.schemas.options import merged_options
 from server.schemas.tools import Tool as ToolField
 from server.streaming import Single
+from server.threads import in_thread
 from server.timestamps import utc_now
 
 Events = AsyncGenerator[ChatResponse | Single[ChatResponse], None]
@@ -59,7 +60,7 @@ class ChatService:
                 return
             messages = _conversation(request, model)
             prompt = await fitted_prompt(
-                renderer_for(model, self._go_template),
+                await in_thread(renderer_for, model, self._go_template),
                 messages,
                 tools=[_tool(tool) for tool in request.tools],
                 think=think,

@@ -24,10 +24,12 @@ from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt
 from server.inference.wire import logprobs_of
 from server.prompt.messages import Message, Think
-from server.prompt.render import go_template_of, parsed, renderer_for
+from server.prompt.render import Renderer, go_template_of, parsed, renderer_for
+from server.prompt.template import GoTemplate
 from server.schemas.generate import DebugInfo, GenerateRequest, GenerateResponse
 from server.schemas.options import Options, merged_options
 from server.streaming import Single
+from server.threads import in_thread
 from server.timestamps import utc_now
 
 Events = AsyncGenerator[GenerateResponse | Single[GenerateResponse], None]
@@ -101,13 +103,10 @@ class GenerateService:
         if request.raw:
             return request.prompt
         if request.suffix:
-            template = parsed(request.template) if request.template else go_template_of(model)
-            return template.render_gap(request.prompt, request.suffix, think)
-        renderer = (
-            parsed(request.template) if request.template else renderer_for(model, self._go_template)
-        )
+            template = await in_thread(self._template, request, model)
+            return await in_thread(template.render_gap, request.prompt, request.suffix, think)
         rendered = await fitted_prompt(
-            renderer,
+            await in_thread(self._renderer, request, model),
             _messages(request, model),
             think=think,
             runner=lease.runner,
@@ -116,6 +115,14 @@ class GenerateService:
         )
         earlier = await lease.runner.detokenize(request.context) if request.context else ""
         return earlier + rendered
+
+    def _template(self, request: GenerateRequest, model: Model) -> GoTemplate:
+        return parsed(request.template) if request.template else go_template_of(model)
+
+    def _renderer(self, request: GenerateRequest, model: Model) -> Renderer:
+        if request.template:
+            return parsed(request.template)
+        return renderer_for(model, self._go_template)
 
 
 def _messages(request: GenerateRequest, model: Model) -> list[Message]:

@@ -6,6 +6,7 @@ from runners.host.client import RunnerClient
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.render import Renderer
 from server.prompt.truncate import fit_history
+from server.threads import in_thread
 
 
 async def fitted_prompt(
@@ -18,14 +19,17 @@ async def fitted_prompt(
     n_ctx: int,
     truncate: bool,
 ) -> str:
-    """Render `messages`, without the oldest turns when `truncate` is set and they do not fit."""
+    """Render `messages`, without the oldest turns when `truncate` is set and they do not fit.
 
-    def render(kept: Sequence[Message]) -> str:
-        return renderer.render(kept, tools, think)
+    Templates come from strangers and may take seconds, so other requests do not wait for them.
+    """
+
+    async def render(kept: Sequence[Message]) -> str:
+        return await in_thread(renderer.render, kept, tools, think)
 
     async def count(text: str) -> int:
         return len(await runner.tokenize(text))
 
     if not truncate:
-        return render(messages)
-    return render(await fit_history(messages, render, count, n_ctx))
+        return await render(messages)
+    return await fit_history(messages, render, count, n_ctx)

@@ -25,7 +25,7 @@ class Measure:
         self.rendered: list[str] = []
         self.counted: list[str] = []
 
-    def render(self, messages: Sequence[Message]) -> str:
+    async def render(self, messages: Sequence[Message]) -> str:
         self.rendered.append("".join(message.content for message in messages))
         return self.rendered[-1]
 
@@ -34,8 +34,7 @@ class Measure:
         return self._tokens_per_letter * len(text)
 
     async def kept(self, messages: Sequence[Message], limit: int) -> str:
-        found = await fit_history(messages, self.render, self.count, limit)
-        return "".join(message.content for message in found)
+        return await fit_history(messages, self.render, self.count, limit)
 
 
 @pytest.mark.parametrize(
