@@ -48,6 +48,11 @@ class Admission:
         """Put a request that lost its slot in front."""
         self._waiting.appendleft(sequence)
 
+    def put_off(self, sequence: Sequence) -> None:
+        """Put a request in front that gave up its slot for others, until they give up room."""
+        self.requeue(sequence)
+        self._blocked, self._blocked_at = sequence, self._slots.n_releases
+
     def withdraw(self, sequence: Sequence) -> None:
         """Take a request out of the queue."""
         self._waiting.remove(sequence)

@@ -30,6 +30,9 @@ _CACHE_TYPES = {
     CacheType.IQ4_NL: 20,
     CacheType.BF16: 30,
 }
+# With other types llama.cpp ends the process when it has to rotate keys: always for BF16, and for
+# heads whose size is no multiple of 64 when the cache is quantised.
+_MOVABLE = (CacheType.F32, CacheType.F16)
 _FLASH = {FlashAttention.AUTO: -1, FlashAttention.OFF: 0, FlashAttention.ON: 1}
 _POOLING_RANK = 4
 _TEXT_OUTPUTS = 32
@@ -59,6 +62,8 @@ class Context:
         self.n_cells: int = lib.llama_n_ctx(self.pointer)
         self.n_seq = spec.n_seq
         self.can_shift = bool(self._memory and lib.llama_memory_can_shift(self._memory))
+        self.can_move = spec.cache_type in _MOVABLE
+        """Whether `shift` may be called."""
         ranks = lib.llama_pooling_type(self.pointer) == _POOLING_RANK
         self.n_embd: int = lib.llama_model_n_cls_out(model.pointer) if ranks else model.n_embd
         self._n_vocab = model.vocab.size

@@ -9,13 +9,18 @@ import psutil
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
+def logical_cores() -> int:
+    """Return the threads that the machine can run at once; more of them only wait."""
+    return psutil.cpu_count() or 1
+
+
 def usable_cores() -> int:
     """Return the physical cores, as far as affinity and the container's quota leave them.
 
     A second thread on one core adds nothing to arithmetic, and threads beyond a quota are halted
     while the others wait for them.
     """
-    logical = psutil.cpu_count() or 1
+    logical = logical_cores()
     physical = psutil.cpu_count(logical=False) or logical
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
     return max(1, min(physical, allowed, _quota()))

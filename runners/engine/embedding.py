@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.engine.context import Context
-from runners.engine.llama import ABORTED, ALLOCATION_FAILED, OK, native_log
+from runners.engine.llama import ABORTED, ALLOCATION_FAILED, NO_ROOM, OK, native_log
 from runners.engine.sequence import NO_SLOT
 from runners.engine.slots import Slots
 from runners.engine.threads import ThreadTuner
@@ -56,8 +56,10 @@ class Embedder:
         self._context, self._slots, self._tuner, self._pools = context, slots, tuner, pools
         self._tasks: deque[EmbedTask] = deque()
         self._group: list[_Text] = []
-        rows = context.n_batch if pools else context.n_outputs
+        rows = min(context.n_batch, context.n_outputs)
         self._n_rows = rows if context.has_memory else min(rows, _ENCODER_ROWS)
+        self._blocked_at = -1
+        """What `n_releases` was when there was no room; until it grows there is none."""
 
     @property
     def busy(self) -> bool:
@@ -88,7 +90,7 @@ class Embedder:
         status = self._compute()
         if status == OK:
             return self._collect()
-        if status == ABORTED:
+        if status == ABORTED or (status == NO_ROOM and self._may_find_room()):
             return []
         code = FailureCode.OUT_OF_MEMORY if status == ALLOCATION_FAILED else FailureCode.COMPUTE
         tasks = dict.fromkeys(text.task for text in self._group)
@@ -98,6 +100,8 @@ class Embedder:
 
     def _form_group(self) -> None:
         """Take texts of all tasks in turn, as many as fit a batch; a longer one goes alone."""
+        if self._blocked_at == self._slots.n_releases:
+            return
         n_rows = 0
         while len(self._group) < self._context.n_seq and (task := self._next_task()):
             size = len(task.texts[task.n_begun])
@@ -123,10 +127,25 @@ class Embedder:
         return self._slots.borrowed.issuperset(text.slot for text in self._group)
 
     def _restart(self) -> None:
-        """Begin the group anew: its slots were cleared."""
+        """Begin the group anew, later: its slots were cleared, or others need them."""
         for text in reversed(self._group):
             text.task.n_begun = min(text.task.n_begun, text.index)
+            self._release(text)
         self._group.clear()
+
+    def _may_find_room(self) -> bool:
+        """Make room that the count says is there, as with layers that keep only a window.
+
+        Idle prefixes go first, then the group waits for a running sequence to end. False when
+        there are neither.
+        """
+        if self._slots.drop_idle():
+            return True
+        if not self._slots.any_running:
+            return False
+        self._restart()
+        self._blocked_at = self._slots.n_releases
+        return True
 
     # Computing.
 

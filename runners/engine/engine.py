@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from runners.engine.context import Context
-from runners.engine.cores import usable_cores
+from runners.engine.cores import logical_cores, usable_cores
 from runners.engine.embedding import Embedder, EmbedTask
 from runners.engine.intake import Intake
 from runners.engine.llama import LoadError, native_log
@@ -43,7 +43,8 @@ class Engine:
         model = Model(spec, on_progress)
         if model.needs_encoder and not model.pools:
             raise LoadError("models that need an encoder for their prompt are not supported")
-        tuner = ThreadTuner(spec.n_threads or usable_cores(), min_threads=spec.n_threads or 1)
+        fixed = min(spec.n_threads, logical_cores())
+        tuner = ThreadTuner(fixed or usable_cores(), min_threads=fixed or 1)
         context = Context(model, spec, n_threads=tuner.n_threads)
         slots = Slots(model, context)
         self._send, self._context = send, context

@@ -48,7 +48,7 @@ class Intake:
         tokens = self._tokens(request.prompt)
         kept = self._kept(request, tokens, n_ctx, room)
         if kept is None:
-            return _too_long(request, len(tokens), room)
+            return _too_long(request, len(tokens), n_ctx if request.truncate else room)
         try:
             schema = request.constraint.schema if request.constraint else None
             matcher = self._constraints.compile(schema) if schema is not None else None

@@ -168,7 +168,7 @@ class Loop:
     def _preempt(self) -> None:
         youngest = self._running.pop()
         self._slots.evict(youngest)
-        self._queue.requeue(youngest)
+        self._queue.put_off(youngest)
         self._counters.n_preempted += 1
 
     def _keep_within_contexts(self) -> None:

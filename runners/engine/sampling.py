@@ -42,7 +42,8 @@ class TokenSampler:
     """Draws the tokens of one request; fed with its prompt once, by `start`."""
 
     def __init__(self, sampling: Sampling, vocab: Vocab, *, n_ctx: int) -> None:
-        self._window = n_ctx if sampling.repeat_last_n < 0 else sampling.repeat_last_n
+        # The library takes memory for as many tokens as the window has.
+        self._window = min(sampling.repeat_last_n, n_ctx) if sampling.repeat_last_n >= 0 else n_ctx
         self._penalises = self._window > 0 and (
             sampling.repeat_penalty != 1
             or sampling.presence_penalty != 0

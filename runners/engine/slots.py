@@ -34,7 +34,7 @@ class Slots:
         self._idle: set[int] = set()
         self._borrowed: set[int] = set()
         self.n_releases = 0
-        """Grows whenever a slot becomes free or idle."""
+        """Grows whenever work ends or shifts: what found no room may find some then."""
 
     @property
     def n_free_cells(self) -> int:
@@ -55,6 +55,11 @@ class Slots:
     def any_vacant(self) -> bool:
         """Whether a sequence could be given a slot."""
         return bool(self._free or self._idle)
+
+    @property
+    def any_running(self) -> bool:
+        """Whether a sequence has a slot; borrowed ones do not count."""
+        return len(self._lengths) > len(self._idle) + len(self._borrowed)
 
     def is_idle(self, slot: int) -> bool:
         """Whether a slot only keeps tokens for later."""
@@ -127,7 +132,6 @@ class Slots:
         self._lengths.pop(slot, None)
         self._idle.discard(slot)
         self._free.append(slot)
-        self.n_releases += 1
 
     def extend(self, sequence: Sequence, n_tokens: int) -> None:
         """Note that the next `n_tokens` of `sequence` were computed."""
@@ -152,11 +156,12 @@ class Slots:
     def cut_out(self, sequence: Sequence, start: int, end: int) -> bool:
         """Forget the computed tokens [start, end) and move up what follows, in place.
 
-        False when that cannot be done: cells that others share would move for them too, and a
-        recurrent state cannot forget.
+        False when that cannot be done: cells that others share would move for them too, a
+        recurrent state cannot forget, and not every type of cell can be moved.
         """
         slot = sequence.slot
-        if self._is_recurrent or self._ledger.shared_length(slot) > end:
+        can_move = self._context.can_move and not self._is_recurrent
+        if not can_move or self._ledger.shared_length(slot) > end:
             return False
         self._context.remove(slot, start, end)
         self._context.shift(slot, end, start - end)
@@ -164,15 +169,16 @@ class Slots:
         del sequence.tokens[start:end]
         sequence.n_computed = self._lengths[slot] = sequence.n_computed - (end - start)
         self._index.insert(slot, sequence.tokens[: sequence.n_computed])
+        self.n_releases += 1
         return True
 
     def release(self, sequence: Sequence) -> None:
         """Take the slot back from a request that ended; its tokens stay until room is needed."""
         slot, sequence.slot = sequence.slot, NO_SLOT
+        self.n_releases += 1
         if sequence.n_computed:
             self._idle.add(slot)
             self._index.touch(slot)
-            self.n_releases += 1
         else:
             self._empty(slot)
 
@@ -212,3 +218,4 @@ class Slots:
         """Empty a borrowed slot."""
         self._borrowed.remove(slot)
         self._empty(slot)
+        self.n_releases += 1

@@ -6,7 +6,7 @@ greedy output varies and that some prompts run into an end-of-generation token.
 """
 
 import string
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 
@@ -46,13 +46,18 @@ def write_llama(
     seed: int = 0,
     chat_template: str | None = None,
     vocab: Vocabulary = "bytes",
+    ends: bool = True,
+    suppressed: Sequence[int] = (),
+    pooling: PoolingType | None = None,
 ) -> Path:
     """Write a Llama-architecture model with a SentencePiece vocabulary; return `path`.
 
     `vocab` "words" leaves the byte tokens out, so that text outside ASCII cannot be tokenised
-    (llama.cpp aborts the process on it). `n_embd` must be a multiple of 2 * `n_heads`.
+    (llama.cpp aborts the process on it). Without `ends` greedy output goes on until it is stopped.
+    `suppressed` are ids of tokens that must never be generated. With `pooling` it is an embedding
+    model. `n_embd` must be a multiple of 2 * `n_heads`.
     """
-    pieces = [piece for piece in _llama_pieces() if vocab == "bytes" or piece[2] != TokenType.BYTE]
+    pieces = [piece for piece in llama_pieces() if vocab == "bytes" or piece[2] != TokenType.BYTE]
     n_ff = 2 * n_embd
     head_dim = n_embd // n_heads
     writer = GGUFWriter(None, "llama")
@@ -67,17 +72,21 @@ def write_llama(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_file_type(LlamaFileType.ALL_F32)
     writer.add_vocab_size(len(pieces))
-    _add_sentencepiece(writer, pieces)
+    add_sentencepiece(writer, pieces)
+    if pooling is not None:
+        writer.add_pooling_type(pooling)
+    if suppressed:
+        writer.add_array("tokenizer.ggml.suppress_tokens", suppressed)
     if chat_template is not None:
         writer.add_chat_template(chat_template)
-    draw = _normal(seed)
+    draw = normal(seed)
     writer.add_tensor("token_embd.weight", draw(len(pieces), n_embd))
     for layer in range(n_layers):
-        for name, tensor in _llama_layer(draw, n_embd, head_dim * (n_heads // 2), n_ff):
+        for name, tensor in llama_layer(draw, n_embd, head_dim * (n_heads // 2), n_ff):
             writer.add_tensor(f"blk.{layer}.{name}.weight", tensor)
     writer.add_tensor("output_norm.weight", np.ones(n_embd, np.float32))
-    writer.add_tensor("output.weight", _output(draw, pieces, n_embd))
-    return _write(writer, path)
+    writer.add_tensor("output.weight", output_layer(draw, pieces, n_embd, ends=ends))
+    return write_file(writer, path)
 
 
 def write_bert(
@@ -99,14 +108,14 @@ def write_bert(
     writer.add_file_type(LlamaFileType.ALL_F32)
     writer.add_vocab_size(len(pieces))
     _add_wordpiece(writer, pieces)
-    draw = _normal(seed)
+    draw = normal(seed)
     writer.add_tensor("token_embd.weight", draw(len(pieces), n_embd))
     writer.add_tensor("position_embd.weight", 0.1 * draw(n_ctx, n_embd))
     writer.add_tensor("token_types.weight", 0.1 * draw(2, n_embd))
     _add_layer_norm(writer, "token_embd_norm", n_embd)
     for layer in range(n_layers):
         _add_bert_layer(writer, f"blk.{layer}.", draw, n_embd, n_ff)
-    return _write(writer, path)
+    return write_file(writer, path)
 
 
 def write_lora(path: Path, base: Path, *, rank: int = 4, seed: int = 1) -> Path:
@@ -116,17 +125,18 @@ def write_lora(path: Path, base: Path, *, rank: int = 4, seed: int = 1) -> Path:
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", float(2 * rank))
     writer.add_file_type(LlamaFileType.ALL_F32)
-    draw = _normal(seed)
+    draw = normal(seed)
     for tensor in GGUFReader(base).tensors:
         if not tensor.name.endswith(("attn_v.weight", "attn_output.weight")):
             continue
         n_in, n_out = (int(n) for n in tensor.shape)
         writer.add_tensor(f"{tensor.name}.lora_a", draw(rank, n_in) / np.float32(n_in**0.5))
         writer.add_tensor(f"{tensor.name}.lora_b", draw(n_out, rank))
-    return _write(writer, path)
+    return write_file(writer, path)
 
 
-def _write(writer: GGUFWriter, path: Path) -> Path:
+def write_file(writer: GGUFWriter, path: Path) -> Path:
+    """Write what was added to `writer`; return `path`."""
     writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -134,12 +144,13 @@ def _write(writer: GGUFWriter, path: Path) -> Path:
     return path
 
 
-def _normal(seed: int) -> Callable[..., Array]:
+def normal(seed: int) -> Callable[..., Array]:
+    """Return a function that draws arrays of a shape, always the same for one seed."""
     rng = np.random.default_rng(seed)
     return lambda *shape: rng.standard_normal(shape, dtype=np.float32)
 
 
-def _llama_pieces() -> Iterator[Piece]:
+def llama_pieces() -> Iterator[Piece]:
     """Special tokens, the bytes, printable ASCII, then the words with all of their beginnings.
 
     SentencePiece merges two neighbours at a time, so a word is reached only through its beginnings.
@@ -156,7 +167,8 @@ def _llama_pieces() -> Iterator[Piece]:
         yield text, float(len(text) - rank / 1000), TokenType.NORMAL
 
 
-def _add_sentencepiece(writer: GGUFWriter, pieces: list[Piece]) -> None:
+def add_sentencepiece(writer: GGUFWriter, pieces: list[Piece]) -> None:
+    """Add the tokenizer of `llama_pieces`."""
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
     writer.add_token_list([text for text, _, _ in pieces])
@@ -170,7 +182,7 @@ def _add_sentencepiece(writer: GGUFWriter, pieces: list[Piece]) -> None:
     writer.add_add_space_prefix(True)
 
 
-def _llama_layer(
+def llama_layer(
     draw: Callable[..., Array], n_embd: int, n_kv: int, n_ff: int
 ) -> Iterator[tuple[str, Array]]:
     """Attention is sharp and strong, so that each token depends on all before it."""
@@ -186,11 +198,13 @@ def _llama_layer(
     yield "ffn_down", 2 * draw(n_embd, n_ff) / np.float32(n_ff**0.5)
 
 
-def _output(draw: Callable[..., Array], pieces: list[Piece], n_embd: int) -> Array:
+def output_layer(
+    draw: Callable[..., Array], pieces: list[Piece], n_embd: int, *, ends: bool
+) -> Array:
     """Rows of the output layer: words are likely, single bytes rare, the end now and then."""
     scale = {TokenType.NORMAL: 3.0, TokenType.BYTE: 1.5}
     rows = np.array([scale.get(kind, 0.0) for _, _, kind in pieces], np.float32)
-    rows[EOS] = 3.0
+    rows[EOS] = 3.0 if ends else 0.0
     return rows[:, None] * draw(len(pieces), n_embd) / np.float32(n_embd**0.5)
 
 

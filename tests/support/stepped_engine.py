@@ -1,0 +1,193 @@
+"""An engine in this process that computes a step when the test says so, on one thread.
+
+Between two steps a test sees exactly what has happened, so nothing depends on time. Arithmetic is
+as exact as it gets: a quantised cache or the fused kernel rounds differently in each batch, and
+then two tokens that are nearly equally probable may change places.
+"""
+
+import gc
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from runners.engine.embedding import EmbedTask
+from runners.engine.engine import Engine
+from runners.engine.llama import lib
+from runners.engine.sequence import Sequence
+from runners.protocol.messages import (
+    CacheType,
+    Chunk,
+    Done,
+    Embed,
+    Embedded,
+    Failed,
+    FlashAttention,
+    Generate,
+    Sampling,
+    StatsReport,
+    Step,
+    TokenLogprob,
+)
+from tests.support.runners import load_spec
+
+GREEDY = Sampling(temperature=0.0)
+MOST_STEPS = 20_000
+STEADY = {"cache_type": CacheType.F32, "flash_attention": FlashAttention.OFF, "n_threads": 1}
+NEAR_TIE = 0.002
+"""Log probability by which a choice is clear, whatever else is in the batch."""
+
+
+@dataclass(eq=False)
+class Answer:
+    """What one request was answered so far."""
+
+    id: int
+    chunks: list[str] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    end: Done | Failed | Embedded | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.chunks)
+
+    @property
+    def done(self) -> Done:
+        assert isinstance(self.end, Done), self.end
+        return self.end
+
+    @property
+    def failed(self) -> Failed:
+        assert isinstance(self.end, Failed), self.end
+        return self.end
+
+    @property
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """The embeddings, one row for each text."""
+        assert isinstance(self.end, Embedded), self.end
+        return np.frombuffer(self.end.vectors, "<f4").reshape(-1, self.end.dim)
+
+    @property
+    def tokens(self) -> list[bytes]:
+        """The text of each token; needs `logprobs`."""
+        return [entry.chosen.text for entry in self.logprobs]
+
+    def take(self, event: Chunk | Done | Failed | Embedded) -> None:
+        """Note an event; nothing may come after the end."""
+        assert self.end is None, event
+        if isinstance(event, Chunk):
+            self.chunks.append(event.text)
+            self.logprobs.extend(event.logprobs)
+        else:
+            self.end = event
+
+
+class SteppedEngine:
+    """Keeps the answers to all requests; `changes` are fields of the `LoadSpec`."""
+
+    def __init__(self, weights: Path, **changes: object) -> None:
+        spec = msgspec.structs.replace(load_spec(weights), **{**STEADY, **changes})
+        self._answers: list[Answer] = []
+        self.engine = Engine(spec, send=self._take, on_progress=lambda _: None)
+
+    def close(self) -> None:
+        """Free the memory of the context."""
+        lib.llama_free(self.engine._context.pointer)
+
+    @property
+    def stats(self) -> StatsReport:
+        return self.engine.stats(0)
+
+    def ask(self, prompt: str, sampling: Sampling = GREEDY, **changes: object) -> Answer:
+        """Submit a prompt; `changes` are fields of `Generate`."""
+        answer = self._open()
+        request = Generate(id=answer.id, prompt=prompt, sampling=sampling, **changes)
+        self._submit(self.engine.intake.sequence(request))
+        return answer
+
+    def embed(self, *texts: str, truncate: bool = True) -> Answer:
+        """Submit texts to be embedded."""
+        answer = self._open()
+        request = Embed(id=answer.id, texts=texts, truncate=truncate)
+        self._submit(self.engine.intake.embed_task(request))
+        return answer
+
+    def cancel(self, answer: Answer) -> None:
+        self.engine.cancel(answer.id)
+
+    def step(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.engine.step()
+
+    def run(self) -> None:
+        """Compute until everything is answered."""
+        self.run_until(lambda: not self.engine.busy)
+
+    def run_until(self, condition: Callable[[], bool]) -> None:
+        """Compute until `condition` holds; fail when it never does."""
+        for _ in range(MOST_STEPS):
+            if condition():
+                return
+            self.step()
+        raise AssertionError(f"not reached in {MOST_STEPS} steps: {self.stats}")
+
+    def answer(self, prompt: str, sampling: Sampling = GREEDY, **changes: object) -> Answer:
+        """Submit a prompt and compute until everything is answered."""
+        answer = self.ask(prompt, sampling, **changes)
+        self.run()
+        return answer
+
+    def _open(self) -> Answer:
+        answer = Answer(len(self._answers))
+        self._answers.append(answer)
+        return answer
+
+    def _submit(self, made: Sequence | EmbedTask | Embedded | Failed) -> None:
+        if isinstance(made, Sequence | EmbedTask):
+            self.engine.submit(made)
+        else:
+            self._take(made)
+
+    def _take(self, answer: Step | Embedded | Failed) -> None:
+        for event in answer.events if isinstance(answer, Step) else (answer,):
+            self._answers[event.id].take(event)
+
+
+def assert_same_choices(found: Answer, wanted: Answer) -> None:
+    """Both took the same tokens, up to the first that was nearly a tie; needs `logprobs` of 2."""
+    n_same = 0
+    for entry, (first, second, *_) in zip(
+        found.logprobs, (entry.top for entry in wanted.logprobs), strict=True
+    ):
+        if first.logprob - second.logprob < NEAR_TIE:
+            break
+        assert entry.chosen.text == first.text, f"token {n_same}: {found.text!r}, {wanted.text!r}"
+        n_same += 1
+    assert n_same, "this prompt shows nothing"
+
+
+StartEngine = Callable[..., SteppedEngine]
+
+
+@contextmanager
+def stepped_engines() -> Iterator[StartEngine]:
+    """Give what makes engines; afterwards they are closed, and the interpreter is as before."""
+    interval = sys.getswitchinterval()
+    engines: list[SteppedEngine] = []
+
+    def start(weights: Path, **changes: object) -> SteppedEngine:
+        engines.append(SteppedEngine(weights, **changes))
+        return engines[-1]
+
+    try:
+        yield start
+    finally:
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+        for engine in engines:
+            engine.close()
