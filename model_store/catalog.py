@@ -32,21 +32,37 @@ class Catalog:
         self._layout = layout
         self._index = ManifestIndex(layout)
         self._models: dict[str, _Loaded] = {}
+        self._listed: tuple[list[ManifestFile], tuple[Model, ...]] = ([], ())
         self._texts: dict[Digest, str] = {}
         # Held while blobs gain or lose their last manifest, so that a delete cannot take away
         # what a model that is being made relies on.
         self._references = threading.RLock()
 
-    def models(self) -> list[Model]:
-        """Return every readable model, newest first, then by name; damaged ones are left out."""
+    def models(self) -> tuple[Model, ...]:
+        """Return every readable model, newest first, then by name; damaged ones are left out.
+
+        While nothing has changed on the disk, it is the same object.
+        """
+        files = self._index.scan()
+        listed, models = self._listed
+        if files == listed:
+            return models
         known: dict[str, _Loaded] = {}
-        for file in self._index.scan():
-            with contextlib.suppress(ModelNotFound, ManifestInvalid):
+        n_away = 0
+        for file in files:
+            try:
                 known[file.path] = self._load(file)
-        if known != self._models:
-            self._models = known
-            self._forget_texts()
-        return [loaded.model for loaded in sorted(known.values(), key=lambda kept: kept.rank)]
+            except ManifestInvalid:
+                continue
+            except ModelNotFound:
+                n_away += 1
+        self._models = known
+        self._forget_texts()
+        ranked = sorted(known.values(), key=lambda kept: kept.rank)
+        models = tuple(loaded.model for loaded in ranked)
+        # Blobs that are away may come back, and no manifest changes with them.
+        self._listed = ([], ()) if n_away else (files, models)
+        return models
 
     def resolve(self, name: ModelName) -> Model:
         """Return the installed model that `name` means, whatever its case.

@@ -45,7 +45,7 @@ class Store:
         """Begin to store the blob `digest`; see BlobWriter. Raises StorageFailed."""
         return BlobWriter(self._layout, digest)
 
-    def models(self) -> list[Model]:
+    def models(self) -> tuple[Model, ...]:
         """Return every readable model, newest first."""
         return self._catalog.models()
 

@@ -53,9 +53,15 @@ class Listing:
         self._go_template = go_template
         # An empty entry stands for a model that is damaged, so that it is tried only once.
         self._known: dict[_Version, msgspec.Raw] = {}
+        self._last: tuple[Sequence[Model], bytes] | None = None
 
     def encode(self, models: Sequence[Model]) -> bytes:
-        """Return the JSON that lists `models`, without those whose weights cannot be read."""
+        """Return the JSON that lists `models`, without those whose weights cannot be read.
+
+        The same object as the last time costs nothing.
+        """
+        if self._last is not None and self._last[0] is models:
+            return self._last[1]
         known = self._known
         versions = [(model.name.full, model.digest, model.modified_at) for model in models]
         entries = {
@@ -63,7 +69,10 @@ class Listing:
             for version, model in zip(versions, models, strict=True)
         }
         self._known = {version: entry for version, entry in entries.items() if entry is not None}
-        return encode({"models": [entry for entry in entries.values() if bytes(entry or b"")]})
+        data = encode({"models": [entry for entry in entries.values() if bytes(entry or b"")]})
+        # What is not there now may be there the next time.
+        self._last = None if None in entries.values() else (models, data)
+        return data
 
     def _entry(self, model: Model) -> msgspec.Raw | None:
         """Return the JSON of `model`, empty if it is damaged, None if its file is not there now."""
