@@ -32,7 +32,7 @@ async def benchmark(options: argparse.Namespace) -> None:
         cases = {
             "idle, threads measured": lambda: runner.rate(tuned, PROMPT, options.tokens),
             "busy, threads measured": lambda: while_busy(tuned, options.tokens),
-            f"busy, {n_cores} threads": lambda: while_busy(untuned, options.tokens // 4),
+            f"busy, {n_cores} threads": lambda: while_busy(untuned, options.tokens // 25),
         }
         await interleaved(1, cases)
         report(

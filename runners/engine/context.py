@@ -61,6 +61,7 @@ class Context:
         self.n_batch: int = min(lib.llama_n_batch(self.pointer), lib.llama_n_ubatch(self.pointer))
         self.n_cells: int = lib.llama_n_ctx(self.pointer)
         self.n_seq = spec.n_seq
+        self._n_threads = n_threads
         self.can_shift = bool(self._memory and lib.llama_memory_can_shift(self._memory))
         self.can_move = spec.cache_type in _MOVABLE
         """Whether `shift` may be called."""
@@ -163,7 +164,10 @@ class Context:
 
     def set_threads(self, n_threads: int) -> None:
         """Use `n_threads` from the next decode on."""
-        lib.llama_set_n_threads(self.pointer, n_threads, n_threads)
+        if n_threads != self._n_threads:
+            # The library writes a line to its log each time.
+            lib.llama_set_n_threads(self.pointer, n_threads, n_threads)
+            self._n_threads = n_threads
 
     def abort(self) -> None:
         """Make the running or the next decode return `ABORTED` (CPU only); for any thread."""

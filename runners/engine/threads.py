@@ -205,7 +205,7 @@ class _Climb:
         self._rested += 1
         self._saved = min(_MAX_SAVED, self._saved + _BUDGET)
         if self._running == self._present:
-            self._watch(self._references.setdefault(size_class, _Reference()), time)
+            self._watch(size_class, time)
             return False
         reference, survey = self._references.get(size_class), self._survey
         if reference is None or survey is None:
@@ -213,7 +213,10 @@ class _Climb:
         survey.add(self._running, time / median(reference.recent))
         return survey.done and self._conclude(survey)
 
-    def _watch(self, reference: _Reference, time: float) -> None:
+    def _watch(self, size_class: int, time: float) -> None:
+        reference = self._references.get(size_class)
+        if reference is None:
+            reference = self._references[size_class] = _Reference()
         reference.add(time)
         if self._survey is None and reference.slowed:
             self._alarmed = True
