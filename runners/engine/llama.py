@@ -60,7 +60,6 @@ class LoadError(Exception):
     def __init__(self, what: str) -> None:
         super().__init__(what)
         self.native = native_log.error()
-        self.out_of_memory = native_log.ran_out_of_memory()
 
 
 class NativeError(Exception):

@@ -20,17 +20,6 @@ _FIELDS = {
 _MADE_ANEW = ("compute", "output")
 _MIB = 2**20
 _OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
-_MEMORY_WORDS = (
-    "out of memory",
-    "out of device memory",
-    "cudamalloc failed",
-    "hipmalloc failed",
-    "failed to allocate",
-    "allocation failed",
-    "not enough memory",
-    "insufficient memory",
-    "erroroutofmemory",
-)
 _KEPT_LINES = 20
 _ERROR_LEVEL = 4
 _WARN_LEVEL = 3
@@ -82,11 +71,6 @@ class NativeLog:
         text = self.error()
         self._errors.clear()
         return text
-
-    def ran_out_of_memory(self) -> bool:
-        """Tell whether an error line says that memory ran out."""
-        text = self.error().lower()
-        return any(word in text for word in _MEMORY_WORDS)
 
     def memory(self) -> tuple[MemoryUse, ...]:
         """Return the bytes that each backend reported while loading."""

@@ -191,8 +191,7 @@ class Worker:
         try:
             self._engine = Engine(spec, send=self._answer, on_progress=self._progress())
         except LoadError as e:
-            failure = LoadFailed(message=str(e), native=e.native, out_of_memory=e.out_of_memory)
-            self._send(failure)
+            self._send(LoadFailed(message=str(e), native=e.native))
             return
         for number in range(_N_INTAKE_THREADS):
             self._start_thread(self._take_in, f"intake {number}")

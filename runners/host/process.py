@@ -146,7 +146,7 @@ class RunnerProcess:
             if answer.native:
                 logger.warning("runner %d: %s: %s", self.pid, answer.message, answer.native)
             message = describe_failure(answer.message, answer.native)
-            raise LoadFailed(message, out_of_memory=answer.out_of_memory)
+            raise LoadFailed(message, out_of_memory=tells_of_memory(answer.native))
         assert isinstance(answer, Ready)
         return answer
 

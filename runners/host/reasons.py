@@ -55,6 +55,7 @@ _MEMORY_WORDS = (
     "allocation failed",
     "not enough memory",
     "insufficient memory",
+    "erroroutofmemory",
     "outofdevicememory",
     "out_of_device_memory",
     "bad_alloc",

@@ -249,7 +249,6 @@ class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
 
     message: str
     native: str = ""
-    out_of_memory: bool
 
 
 class TokenAlternative(msgspec.Struct, frozen=True, array_like=True):

@@ -104,16 +104,16 @@ class FakeRunner:
                 self._send(self._stats(id))
 
     def _load(self, spec: LoadSpec) -> None:
+        refusal = "the model cannot be loaded"
         match Path(spec.weights).stem:
             case "stall":
                 return
             case "oom":
-                self._send(LoadFailed(message="not enough memory", out_of_memory=True))
+                self._send(LoadFailed(message=refusal, native="failed to allocate a buffer"))
                 return
             case "broken":
                 native = "/a/b.gguf: the model is corrupted or incomplete"
-                refusal = "the model cannot be loaded"
-                self._send(LoadFailed(message=refusal, native=native, out_of_memory=False))
+                self._send(LoadFailed(message=refusal, native=native))
                 return
             case "crash":
                 abort(ASSERTION)

@@ -59,7 +59,7 @@ async def test_load_tells_what_the_runner_measured() -> None:
     ("name", "message", "out_of_memory"),
     [
         ("broken", "the model cannot be loaded: the file is damaged or incomplete", False),
-        ("oom", "not enough memory", True),
+        ("oom", "the model cannot be loaded: memory ran out", True),
         (
             "crash",
             ABORTED,
