@@ -29,7 +29,6 @@ from server.schemas.generate import DebugInfo
 from server.schemas.options import merged_options
 from server.schemas.tools import Tool as ToolField
 from server.streaming import Single
-from server.threads import in_thread
 from server.timestamps import utc_now
 
 Events = AsyncGenerator[ChatResponse | Single[ChatResponse], None]
@@ -60,7 +59,7 @@ class ChatService:
                 return
             messages = _conversation(request, model)
             prompt = await fitted_prompt(
-                await in_thread(renderer_for, model, self._go_template),
+                lambda: renderer_for(model, self._go_template),
                 messages,
                 tools=[_tool(tool) for tool in request.tools],
                 think=think,

@@ -25,7 +25,6 @@ from server.inference.prompting import fitted_prompt
 from server.inference.wire import logprobs_of
 from server.prompt.messages import Message, Think
 from server.prompt.render import Renderer, go_template_of, parsed, renderer_for
-from server.prompt.template import GoTemplate
 from server.schemas.generate import DebugInfo, GenerateRequest, GenerateResponse
 from server.schemas.options import Options, merged_options
 from server.streaming import Single
@@ -103,10 +102,9 @@ class GenerateService:
         if request.raw:
             return request.prompt
         if request.suffix:
-            template = await in_thread(self._template, request, model)
-            return await in_thread(template.render_gap, request.prompt, request.suffix, think)
+            return await in_thread(_gap_prompt, request, model, think)
         rendered = await fitted_prompt(
-            await in_thread(self._renderer, request, model),
+            lambda: self._renderer(request, model),
             _messages(request, model),
             think=think,
             runner=lease.runner,
@@ -116,13 +114,15 @@ class GenerateService:
         earlier = await lease.runner.detokenize(request.context) if request.context else ""
         return earlier + rendered
 
-    def _template(self, request: GenerateRequest, model: Model) -> GoTemplate:
-        return parsed(request.template) if request.template else go_template_of(model)
-
     def _renderer(self, request: GenerateRequest, model: Model) -> Renderer:
         if request.template:
             return parsed(request.template)
         return renderer_for(model, self._go_template)
+
+
+def _gap_prompt(request: GenerateRequest, model: Model, think: Think | None) -> str:
+    template = parsed(request.template) if request.template else go_template_of(model)
+    return template.render_gap(request.prompt, request.suffix, think)
 
 
 def _messages(request: GenerateRequest, model: Model) -> list[Message]:

@@ -1,6 +1,6 @@
 """Conversations that fit the context: what the server cuts before the runner sees the prompt."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from runners.host.client import RunnerClient
 from server.prompt.messages import Message, Think, Tool
@@ -10,7 +10,7 @@ from server.threads import in_thread
 
 
 async def fitted_prompt(
-    renderer: Renderer,
+    renderer: Callable[[], Renderer],
     messages: Sequence[Message],
     *,
     tools: Sequence[Tool] = (),
@@ -21,11 +21,12 @@ async def fitted_prompt(
 ) -> str:
     """Render `messages`, without the oldest turns when `truncate` is set and they do not fit.
 
-    Templates come from strangers and may take seconds, so other requests do not wait for them.
+    Templates come from strangers and may take seconds, to parse and to render, so both happen in
+    another thread: `renderer` gives the parsed template, and is asked each time.
     """
 
     async def render(kept: Sequence[Message]) -> str:
-        return await in_thread(renderer.render, kept, tools, think)
+        return await in_thread(lambda: renderer().render(kept, tools, think))
 
     async def count(text: str) -> int:
         return len(await runner.tokenize(text))
