@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.application import Server, lines_of
+from tests.support.application import COUNTERS, Server, lines_of
 
 pytestmark = pytest.mark.anyio
 
@@ -40,12 +40,7 @@ async def test_a_stream_is_one_message_per_piece_and_a_last_one_with_the_counter
         "message",
         "done",
         "done_reason",
-        "total_duration",
-        "load_duration",
-        "prompt_eval_count",
-        "prompt_eval_duration",
-        "eval_count",
-        "eval_duration",
+        *COUNTERS,
     }
     assert last["message"] == {"role": "assistant", "content": ""}
     assert (last["done"], last["done_reason"], last["eval_count"]) == (True, "stop", 2)

@@ -4,18 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.application import Server, lines_of
+from tests.support.application import COUNTERS, Server, lines_of
 
 pytestmark = pytest.mark.anyio
-
-COUNTERS = {
-    "total_duration",
-    "load_duration",
-    "prompt_eval_count",
-    "prompt_eval_duration",
-    "eval_count",
-    "eval_duration",
-}
 
 
 async def rendered(server: Server, **body: Any) -> str:

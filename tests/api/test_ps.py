@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.conftest import EMBEDDER, TEXT_MODEL
-from tests.support.application import Server, serving
+from tests.support.application import DETAILS, Server, serving
 from tests.support.fake_host import FakeHost
 from tests.support.fake_runner import MEMORY
 
@@ -32,14 +32,7 @@ async def test_an_entry_tells_all_that_clients_show(server: Server) -> None:
         "model": "small:latest",
         "size": sum(use.weights + use.kv_cache + use.compute for use in MEMORY),
         "digest": hashlib.sha256(manifest).hexdigest(),
-        "details": {
-            "parent_model": "",
-            "format": "gguf",
-            "family": "llama",
-            "families": ["llama"],
-            "parameter_size": "64",
-            "quantization_level": "unknown",
-        },
+        "details": DETAILS,
         "expires_at": told["expires_at"],
         "size_vram": 0,
         "context_length": 300,

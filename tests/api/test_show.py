@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import TEXT_MODEL, TURNS
-from tests.support.application import Server
+from tests.support.application import DETAILS, Server
 from tests.support.gguf_bytes import STRING, array, key, model, projector
 
 pytestmark = pytest.mark.anyio
@@ -32,14 +32,7 @@ async def test_a_plain_model_is_described(shared: Server) -> None:
         "modified_at",
     }
     assert told["template"] == "{{ .Prompt }}"
-    assert told["details"] == {
-        "parent_model": "",
-        "format": "gguf",
-        "family": "llama",
-        "families": ["llama"],
-        "parameter_size": "64",
-        "quantization_level": "unknown",
-    }
+    assert told["details"] == DETAILS
     assert told["model_info"] == {
         "general.architecture": "llama",
         "general.parameter_count": 64,

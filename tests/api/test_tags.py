@@ -6,7 +6,7 @@ import os
 import pytest
 
 from tests.api.conftest import EMBEDDER, TEXT_MODEL
-from tests.support.application import Server
+from tests.support.application import DETAILS, Server
 
 pytestmark = pytest.mark.anyio
 
@@ -32,15 +32,7 @@ async def test_an_entry_tells_all_that_clients_show(server: Server) -> None:
         "model": "base:latest",
         "size": blobs,
         "digest": hashlib.sha256(manifest.read_bytes()).hexdigest(),
-        "details": {
-            "parent_model": "",
-            "format": "gguf",
-            "family": "llama",
-            "families": ["llama"],
-            "parameter_size": "64",
-            "quantization_level": "unknown",
-            "context_length": 4096,
-        },
+        "details": {**DETAILS, "context_length": 4096},
         "capabilities": ["completion"],
     }
 

@@ -28,6 +28,20 @@ from tests.support.clock import FakeClock
 from tests.support.runners import start_fake_runner
 
 URL = "http://127.0.0.1:11434"
+COUNTERS = frozenset(
+    "total_duration load_duration prompt_eval_count prompt_eval_duration eval_count "
+    "eval_duration".split()
+)
+"""What the last object of an answer tells of the work."""
+DETAILS = {
+    "parent_model": "",
+    "format": "gguf",
+    "family": "llama",
+    "families": ["llama"],
+    "parameter_size": "64",
+    "quantization_level": "unknown",
+}
+"""What is told of `base`, and of models made from it."""
 
 
 class _NoStandby(Standby):
