@@ -1,13 +1,13 @@
-"""Replies of generate, chat and create: one object, or a stream of lines that can still fail.
+"""Replies made of events: one object, or a stream that can still fail.
 
 The first event is awaited before any header is sent, so that a request that fails early has the
-status it deserves. What fails later is one more line, `{"error": …}`.
+status it deserves. What fails later is told in the stream, in the way of its API.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -53,12 +53,53 @@ def error_response(error: BaseException, media_type: str = JSON_TYPE) -> Respons
     return response
 
 
+class Framing(Protocol):
+    """How one API puts events on the wire and tells errors."""
+
+    headers: ClassVar[tuple[tuple[bytes, bytes], ...]]
+    """Of a stream, its content type among them."""
+    end: ClassVar[bytes]
+    """What closes a stream that did not fail."""
+
+    def frame(self, event: object) -> bytes:
+        """Return an event of a stream."""
+        ...
+
+    def failure(self, error: Exception) -> bytes:
+        """Return what tells of an error in the middle of a stream."""
+        ...
+
+    def refusal(self, error: BaseException) -> Response:
+        """Return the whole reply to a request that failed before anything was sent."""
+        ...
+
+
+class JSONLines(Framing):
+    """The native API: a line of JSON for each event, and one more with an `error`."""
+
+    headers = ((b"content-type", LINES_TYPE.encode()),)
+    end = b""
+
+    def frame(self, event: object) -> bytes:
+        """Return a line."""
+        return encode(event) + b"\n"
+
+    def failure(self, error: Exception) -> bytes:
+        """Return the line that ends a stream which failed."""
+        return self.frame({"error": explain(error).text})
+
+    def refusal(self, error: BaseException) -> Response:
+        """Return an object with an `error`."""
+        return error_response(error, BARE_JSON_TYPE)
+
+
 class EventReply(Response, Generic[_T]):
     """The reply that the events of one request make.
 
-    With `stream`, each event is a line, sent at once; else `fold` makes one object of them all.
-    The iterator is closed as soon as the client is gone, whatever it is waiting for, and in any
-    case before the reply ends. Sending a line costs no task and no queue.
+    With `stream`, each event is sent at once, framed as its API wants it; else `fold` makes one
+    object of them all. The iterator is closed as soon as the client is gone, whatever it is
+    waiting for, and in any case before the reply ends. Sending an event costs no task and no
+    queue.
     """
 
     def __init__(
@@ -66,12 +107,13 @@ class EventReply(Response, Generic[_T]):
         events: Events[_T],
         *,
         stream: bool,
-        fold: Callable[[list[_T]], _T],
+        fold: Callable[[list[_T]], object],
+        framing: Framing | None = None,
         object_type: str = JSON_TYPE,
     ) -> None:
         super().__init__()
         self._events, self._stream, self._fold = events, stream, fold
-        self._object_type = object_type
+        self._framing, self._object_type = framing, object_type
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the reply; ends early when the client leaves."""
@@ -82,7 +124,8 @@ class EventReply(Response, Generic[_T]):
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            response = await (self._lines(send) if self._stream else self._whole())
+            framing = self._framing or JSONLines()
+            response = await (self._framed(framing, send) if self._stream else self._whole())
         finally:
             await self._events.aclose()
         if response is not None:
@@ -96,38 +139,34 @@ class EventReply(Response, Generic[_T]):
                     return json_response(event.value, media_type=self._object_type)
                 pieces.append(event)
         except Exception as e:
+            if self._framing is not None:
+                return self._framing.refusal(e)
             return error_response(e, self._object_type)
         return json_response(self._fold(pieces), media_type=self._object_type)
 
-    async def _lines(self, send: Send) -> Response | None:
+    async def _framed(self, framing: Framing, send: Send) -> Response | None:
         """Send the stream; returns the reply instead when it turns out to be one object."""
         try:
             first = await anext(self._events)
         except Exception as e:
-            return error_response(e, BARE_JSON_TYPE)
+            return framing.refusal(e)
         if isinstance(first, Single):
             return json_response(first.value, media_type=self._object_type)
-        await send(_START)
-        await send(_line(first))
+        headers = list(framing.headers)
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send(_part(framing.frame(first)))
         try:
             async for event in self._events:
-                await send(_line(event))
+                await send(_part(framing.frame(event)))
+            closing = framing.end
         except Exception as e:
-            await send(_line({"error": explain(e).text}))
-        await send(_END)
+            closing = framing.failure(e)
+        await send({"type": "http.response.body", "body": closing, "more_body": False})
         return None
 
 
-_START: Message = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", LINES_TYPE.encode())],
-}
-_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
-
-
-def _line(value: object) -> Message:
-    return {"type": "http.response.body", "body": encode(value) + b"\n", "more_body": True}
+def _part(data: bytes) -> Message:
+    return {"type": "http.response.body", "body": data, "more_body": True}
 
 
 async def _cancel_when_gone(receive: Receive, answer: "asyncio.Task[None]") -> None:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
 from runners.engine.schema import BadSchema, prepare
+from runners.protocol.constraints import Constraint
 
 _WHITESPACE = {
     # Freely allowed blanks let a weak model write nothing else for ever.
@@ -79,14 +80,14 @@ class ConstraintFactory:
         self._lock = threading.Lock()
         self._tokenizer: LLTokenizer | None = None
 
-    def compile(self, schema: str) -> "Matcher":
-        """Return a matcher for JSON text that satisfies `schema`. Raises BadConstraint.
+    def compile(self, constraint: Constraint) -> "Matcher":
+        """Return a matcher for text that satisfies `constraint`. Raises BadConstraint.
 
         The first call of a factory takes about a second for 150,000 tokens, others milliseconds
         for a usual schema. Call it where nothing waits for it.
         """
         try:
-            prepared = prepare(schema)
+            prepared = prepare(constraint.schema)  # type: ignore[union-attr]
         except BadSchema as e:
             raise BadConstraint(str(e)) from e
         prepared["x-guidance"] = _WHITESPACE | _READING

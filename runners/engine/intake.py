@@ -50,8 +50,8 @@ class Intake:
         if kept is None:
             return _too_long(request, len(tokens), n_ctx if request.truncate else room)
         try:
-            schema = request.constraint.schema if request.constraint else None
-            matcher = self._constraints.compile(schema) if schema is not None else None
+            wanted_form = request.constraint
+            matcher = None if wanted_form is None else self._constraints.compile(wanted_form)
         except BadConstraint as e:
             return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
         limit = _LIMIT_IN_CONTEXTS * n_ctx

@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
+from runners.protocol.constraints import Constraint
+
 
 class FlashAttention(StrEnum):
     """Whether the attention kernel is fused; `AUTO` leaves the choice to llama.cpp."""
@@ -83,12 +85,6 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
 
 
-class JSONSchema(msgspec.Struct, frozen=True):
-    """Constrain the output to one JSON value that satisfies `schema` (a JSON text)."""
-
-    schema: str
-
-
 # Commands: host to engine.
 
 
@@ -124,7 +120,7 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     truncate: bool = True
     shift: bool = True
     logprobs: int | None = None
-    constraint: JSONSchema | None = None
+    constraint: Constraint | None = None
 
 
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):

@@ -4,10 +4,10 @@ import json
 from dataclasses import dataclass
 from typing import TypedDict
 
+from runners.protocol.constraints import JSONSchema
 from runners.protocol.messages import (
     Done,
     Generate,
-    JSONSchema,
     Ready,
     Sampling,
     StopReason,

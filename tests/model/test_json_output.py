@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from runners.protocol.messages import FailureCode, JSONSchema, Sampling, StopReason
+from runners.protocol.constraints import JSONSchema
+from runners.protocol.messages import FailureCode, Sampling, StopReason
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import GREEDY, Answer, SteppedEngine
 

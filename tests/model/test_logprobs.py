@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from runners.protocol.messages import JSONSchema, Sampling
+from runners.protocol.constraints import JSONSchema
+from runners.protocol.messages import Sampling
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import GREEDY, SteppedEngine
 

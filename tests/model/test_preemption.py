@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runners.protocol.messages import JSONSchema, Sampling, StopReason
+from runners.protocol.constraints import JSONSchema
+from runners.protocol.messages import Sampling, StopReason
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import StartEngine, SteppedEngine, assert_same_choices
 

@@ -5,10 +5,10 @@ import json
 import msgspec
 import pytest
 
+from runners.protocol.constraints import JSONSchema
 from runners.protocol.messages import (
     Done,
     Generate,
-    JSONSchema,
     Ready,
     Sampling,
     StopReason,

@@ -1,0 +1,76 @@
+"""What a generated text must look like: a small language that the engine makes grammars of.
+
+The parts are those of which chat formats are made: fixed texts, JSON that satisfies a schema, text
+up to a mark. `Lark`, `GBNF` and `Regex` carry what a client wrote itself.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class JSONSchema(msgspec.Struct, frozen=True, tag="json_schema"):
+    """One JSON value that satisfies `schema` (a JSON text)."""
+
+    schema: str
+
+
+class Regex(msgspec.Struct, frozen=True, tag="regex"):
+    """Text that a regular expression matches as a whole."""
+
+    pattern: str
+
+
+class Lark(msgspec.Struct, frozen=True, tag="lark"):
+    """Text in the language of a Lark grammar of llguidance's kind; only alone, never a part."""
+
+    grammar: str
+
+
+class GBNF(msgspec.Struct, frozen=True, tag="gbnf"):
+    """Text in the language of a llama.cpp grammar; only alone, never a part."""
+
+    grammar: str
+
+
+class Literal(msgspec.Struct, frozen=True, tag="literal"):
+    """Exactly this text; an empty one is allowed."""
+
+    text: str
+
+
+class Until(msgspec.Struct, frozen=True, tag="until"):
+    """Any text up to the first `end`, which belongs to it."""
+
+    end: str
+
+
+class Without(msgspec.Struct, frozen=True, tag="without"):
+    """Any text, the empty one too, in which `mark` does not occur; "" allows every text."""
+
+    mark: str
+
+
+class Sequence(msgspec.Struct, frozen=True, tag="sequence"):
+    """One part after the other."""
+
+    parts: tuple[Constraint, ...]
+
+
+class Choice(msgspec.Struct, frozen=True, tag="choice"):
+    """Any one of the parts."""
+
+    options: tuple[Constraint, ...]
+
+
+class Repeat(msgspec.Struct, frozen=True, tag="repeat"):
+    """The part `least` to `most` times; `most` None sets no bound."""
+
+    part: Constraint
+    least: int = 0
+    most: int | None = None
+
+
+Constraint = (
+    JSONSchema | Regex | Lark | GBNF | Literal | Until | Without | Sequence | Choice | Repeat
+)
