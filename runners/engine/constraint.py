@@ -1,4 +1,4 @@
-"""Constrained output: which tokens may come next so that the text satisfies a JSON Schema.
+"""Constrained output: which tokens may come next so that the text satisfies a constraint.
 
 Owns everything about llguidance. A `ConstraintFactory` belongs to one vocabulary, a `Matcher` to
 one generation. Knows nothing of llama.cpp: tokens are their bytes.
@@ -13,30 +13,17 @@ of those allowed; at temperature 0 they agree.
 
 import re
 import threading
+from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Protocol
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
-from runners.engine.schema import BadSchema, prepare
+from runners.engine.grammar import BadGrammar, grammar_of
 from runners.protocol.constraints import Constraint
 
-_WHITESPACE = {
-    # Freely allowed blanks let a weak model write nothing else for ever.
-    "whitespace_flexible": False,
-    "item_separator": ", ?",
-    "key_separator": ": ?",
-}
-_READING = {
-    # Keywords that cannot be enforced are left out, as the reference server does.
-    "lenient": True,
-    "coerce_one_of": True,
-}
-# The text that a schema forces may be written in any tokens, as the model likes: then a mask and
-# a test of one token always agree, and the library needs no tokenizer.
-_GRAMMAR = '%llguidance {"no_forcing": true}\nstart: %json '
 _LIMITS = LLParserLimits(
     initial_lexer_fuel=1_000_000,
     max_lexer_states=50_000,
@@ -45,14 +32,18 @@ _LIMITS = LLParserLimits(
 )
 
 _REASONS = (
+    (r'keys: \["([\w$]{1,40})', r'"\1" in the schema cannot be enforced; leave it out'),
     (r"Invalid type: ([\w ]{1,40})", r'the schema has an unknown "type": "\1"'),
-    (r"regex", 'a "pattern" in the schema is no regular expression that can be used'),
+    (r"regex", 'a regular expression ("pattern") cannot be used'),
     (r"not disjoint", 'two "patternProperties" of the schema match the same name'),
     (r"Resource|Pointer", 'a "$ref" in the schema leads nowhere'),
     (r"Unsatisfiable|NoExtension", "no JSON value satisfies the schema"),
     (r"too (large|big|complex|many)", "the schema is too complex"),
     (r": ([\w$]{1,40}) must be", r'"\1" in the schema has a value of the wrong kind'),
 )
+
+# One for answers in plain text and one for each set of control tokens that some format shows.
+_MOST_TOKENIZERS = 4
 
 
 class BadConstraint(Exception):
@@ -67,6 +58,9 @@ class Vocabulary(Protocol):
     def piece(self, token: int) -> bytes:
         """The bytes of a token as it is sent to the client, empty when it renders no text."""
 
+    def full_piece(self, token: int) -> bytes:
+        """The bytes of a token, control tokens spelled out."""
+
     def ends_generation(self, token: int) -> bool:
         """Whether the model ends its output with this token."""
 
@@ -78,41 +72,46 @@ class ConstraintFactory:
         """Nothing is computed yet: most models are never asked for constrained output."""
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
-        self._tokenizer: LLTokenizer | None = None
+        self._tokenizers: OrderedDict[frozenset[int], LLTokenizer] = OrderedDict()
 
-    def compile(self, constraint: Constraint) -> "Matcher":
+    def compile(self, constraint: Constraint, visible: Iterable[int] = ()) -> "Matcher":
         """Return a matcher for text that satisfies `constraint`. Raises BadConstraint.
+
+        `visible` are the control tokens that count as their text.
 
         The first call of a factory takes about a second for 150,000 tokens, others milliseconds
         for a usual schema. Call it where nothing waits for it.
         """
         try:
-            prepared = prepare(constraint.schema)  # type: ignore[union-attr]
-        except BadSchema as e:
+            grammar = LLMatcher.grammar_from_lark(grammar_of(constraint))
+        except BadGrammar as e:
             raise BadConstraint(str(e)) from e
-        prepared["x-guidance"] = _WHITESPACE | _READING
-        grammar = LLMatcher.grammar_from_lark(_GRAMMAR + msgspec.json.encode(prepared).decode())
-        tokenizer = self._ready_tokenizer()
+        tokenizer = self._ready_tokenizer(frozenset(visible))
         matcher = Matcher(LLMatcher(tokenizer, grammar, log_level=0, limits=_LIMITS), tokenizer)
         matcher.check()
         return matcher
 
-    def _ready_tokenizer(self) -> LLTokenizer:
+    def _ready_tokenizer(self, visible: frozenset[int]) -> LLTokenizer:
         with self._lock:
-            if self._tokenizer is None:
-                self._tokenizer = _tokenizer(self._vocabulary)
-            return self._tokenizer
+            if visible not in self._tokenizers:
+                self._tokenizers[visible] = _tokenizer(self._vocabulary, visible)
+            self._tokenizers.move_to_end(visible)
+            if len(self._tokenizers) > _MOST_TOKENIZERS:
+                self._tokenizers.popitem(last=False)
+            return self._tokenizers[visible]
 
 
-def _tokenizer(vocabulary: Vocabulary) -> LLTokenizer:
+def _tokenizer(vocabulary: Vocabulary, visible: frozenset[int]) -> LLTokenizer:
     """Build the library's tree of all tokens.
 
     A token without text must never be allowed, and one that ends the generation only where the
-    value may end; empty bytes give both.
+    text may end; empty bytes give both.
     """
     ids = range(vocabulary.size)
     ends = [token for token in ids if vocabulary.ends_generation(token)]
     tokens = [vocabulary.piece(token) for token in ids]
+    for token in visible:
+        tokens[token] = vocabulary.full_piece(token)
     for token in ends:
         tokens[token] = b""
     if not ends:  # the library wants an end even where the model has none
@@ -179,4 +178,4 @@ def _explain(error: str) -> str:
     for pattern, sentence in _REASONS:
         if match := re.search(pattern, headline):
             return match.expand(sentence)
-    return "the schema cannot be turned into a grammar"
+    return "it cannot be turned into a grammar"

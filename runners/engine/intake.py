@@ -2,6 +2,8 @@
 
 from array import array
 
+import numpy as np
+
 from runners.engine.constraint import BadConstraint, ConstraintFactory
 from runners.engine.context import Context
 from runners.engine.embedding import EmbedTask
@@ -23,6 +25,7 @@ from runners.protocol.messages import (
     Tokens,
 )
 
+_NO_SUCH_TOKEN = "a token id is outside the model's vocabulary"
 _LIMIT_IN_CONTEXTS = 10
 _PADDING = 256
 
@@ -45,13 +48,15 @@ class Intake:
             return _refusal(request, FailureCode.COMPUTE, "this model only computes embeddings")
         n_ctx = min(request.n_ctx or self._n_ctx, self._n_ctx)
         room = min(_padded(n_ctx), self._room)
-        tokens = self._tokens(request.prompt)
+        tokens = self._prompt(request.prompt)
+        if tokens is None:
+            return _refusal(request, FailureCode.BAD_TOKEN, _NO_SUCH_TOKEN)
         kept = self._kept(request, tokens, n_ctx, room)
         if kept is None:
             return _too_long(request, len(tokens), n_ctx if request.truncate else room)
+        visible, form = self._vocab.control_tokens(request.visible), request.constraint
         try:
-            wanted_form = request.constraint
-            matcher = None if wanted_form is None else self._constraints.compile(wanted_form)
+            matcher = None if form is None else self._constraints.compile(form, visible)
         except BadConstraint as e:
             return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
         limit = _LIMIT_IN_CONTEXTS * n_ctx
@@ -65,7 +70,15 @@ class Intake:
             sampler=TokenSampler(request.sampling, self._vocab, n_ctx=n_ctx),
             matcher=matcher,
             text=TextAssembler(request.stop),
+            visible=visible,
         )
+
+    def _prompt(self, given: str | tuple[int, ...]) -> TokenIds | None:
+        """Return the tokens of a prompt, None for ids that the model does not have."""
+        if isinstance(given, str):
+            return self._tokens(given)
+        known = all(0 <= token < self._vocab.size for token in given)
+        return (np.array(given, np.int32) if given else self._vocab.placeholder) if known else None
 
     def _tokens(self, text: str) -> TokenIds:
         """Return the tokens of `text` with the model's own around them, one at least."""
@@ -104,8 +117,7 @@ class Intake:
     def text(self, request: Detokenize) -> Text | Failed:
         """Answer a `Detokenize`."""
         if any(not 0 <= token < self._vocab.size for token in request.tokens):
-            message = "a token id is outside the model's vocabulary"
-            return _refusal(request, FailureCode.BAD_TOKEN, message)
+            return _refusal(request, FailureCode.BAD_TOKEN, _NO_SUCH_TOKEN)
         pieces = b"".join(map(self._vocab.full_piece, request.tokens))
         return Text(request.id, pieces.decode("utf-8", "replace"))
 

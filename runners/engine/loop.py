@@ -264,10 +264,10 @@ class Loop:
             self._finish(sequence, StopReason.STOP)
             return
         text = sequence.text
-        new = text.push(self._vocab.piece(token))
+        new = text.push(self._vocab.piece(token, sequence.visible))
         if new or entries:
             self._events.append(Chunk(sequence.id, new, entries))
-        if text.stopped or (sequence.matcher is not None and sequence.matcher.finished):
+        if text.stopped_by or (sequence.matcher is not None and sequence.matcher.finished):
             self._finish(sequence, StopReason.STOP)
         elif sequence.n_sampled >= sequence.n_limit:
             self._finish(sequence, StopReason.LENGTH)

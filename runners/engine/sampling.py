@@ -50,11 +50,16 @@ class TokenSampler:
             or sampling.frequency_penalty != 0
         )
         self._suppressed = list(vocab.suppressed)
+        self._bias = {t: b for t, b in sampling.logit_bias.items() if 0 <= t < vocab.size}
         # Without penalties the best token needs no chain: numpy finds it faster.
-        self._is_argmax = sampling.temperature <= 0 and not self._penalises
+        shapes = self._penalises or bool(self._bias)
+        self._is_argmax = sampling.temperature <= 0 and not shapes
         self._chain = None if self._is_argmax else SamplerChain(self._stages(sampling, vocab))
 
     def _stages(self, sampling: Sampling, vocab: Vocab) -> Iterator[Any]:
+        if self._bias:
+            entries = (lib.llama_logit_bias * len(self._bias))(*self._bias.items())
+            yield lib.llama_sampler_init_logit_bias(vocab.size, len(self._bias), entries)
         if self._penalises:
             yield lib.llama_sampler_init_penalties(
                 vocab.size,

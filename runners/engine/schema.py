@@ -18,6 +18,10 @@ MAX_MULTIPLE = 10_000
 LARGEST_INTEGER = 10**16 - 1
 """As with the reference server; a weak model would write digits for ever."""
 
+_FORMATS = frozenset(
+    "date date-time duration email hostname ipv4 ipv6 time unknown uri uuid".split()
+)
+
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
 _MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 _LISTS = ("prefixItems", "items")
@@ -103,6 +107,18 @@ def _tighten(root: _JSON) -> None:
             schema["additionalProperties"] = False
         if _is_integer(schema):
             _bound(schema)
+        _drop_annotations(schema)
+
+
+def _drop_annotations(schema: _JSON) -> None:
+    """Leave out what says nothing about a single value that could be held to it.
+
+    An unknown format is an annotation, and `uniqueItems` stands in every schema that a program
+    made of a set: what it makes of the answer is the same with repeated items.
+    """
+    if schema.get("format") not in _FORMATS:
+        schema.pop("format", None)
+    schema.pop("uniqueItems", None)
 
 
 def _is_integer(schema: _JSON) -> bool:

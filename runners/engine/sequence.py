@@ -30,6 +30,8 @@ class Sequence:
     sampler: TokenSampler
     matcher: Matcher | None
     text: TextAssembler
+    visible: frozenset[int] = frozenset()
+    """Control tokens that are sent as text."""
     id: int = field(init=False)
     n_prompt: int = field(init=False)
     arrival: int = 0
@@ -74,6 +76,7 @@ class Sequence:
         return Done(
             id=self.id,
             reason=reason,
+            stop=self.text.stopped_by,
             n_prompt=self.n_prompt,
             n_reused=self.n_reused,
             n_truncated=self.n_truncated,

@@ -16,7 +16,7 @@ class TextAssembler:
     on how its bytes were cut into pieces, and a piece costs time in proportion to its length.
     """
 
-    __slots__ = ("_decode", "_held", "_node", "_stops", "stopped")
+    __slots__ = ("_decode", "_held", "_node", "_stops", "stopped_by")
 
     def __init__(self, stop: tuple[str, ...] = ()) -> None:
         """`stop`: strings that end the text and are no part of it; empty ones are ignored."""
@@ -24,15 +24,16 @@ class TextAssembler:
         self._stops = _StopStrings(filter(None, stop))
         self._node = _ROOT
         self._held = ""
-        self.stopped = False
+        self.stopped_by = ""
+        """The stop string that ended the text."""
 
     def push(self, piece: bytes) -> str:
         """Take the next bytes; return the text that is safe to send now.
 
-        Bytes that can never become UTF-8 turn into U+FFFD. After a stop string (`stopped`) all
+        Bytes that can never become UTF-8 turn into U+FFFD. After a stop string (`stopped_by`) all
         further bytes are ignored.
         """
-        if self.stopped:
+        if self.stopped_by:
             return ""
         text = self._decode(piece)
         if self._node == _ROOT and self._stops.begin_nowhere_in(text):
@@ -50,7 +51,7 @@ class TextAssembler:
         for end, char in enumerate(text, start=len(self._held) + 1):
             node = stops.step(node, char)
             if matched := stops.matched[node]:
-                self.stopped = True
+                self.stopped_by = unsent[end - matched : end]
                 self.flush()
                 return unsent[: end - matched]
         cut = len(unsent) - stops.depth[node]

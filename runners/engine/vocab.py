@@ -1,6 +1,7 @@
 """The tokenizer of a model: text to tokens, tokens to bytes."""
 
 import ctypes
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -56,8 +57,22 @@ class Vocab:
         found: int = lib.llama_tokenize(*arguments, add_special, _PARSE_SPECIAL)
         return found
 
-    def piece(self, token: int) -> bytes:
-        """Return the bytes of a token as they are sent; a control token renders as nothing."""
+    def control_tokens(self, texts: Iterable[str]) -> frozenset[int]:
+        """Return the tokens that stand for one of `texts` as a whole."""
+        found = ((text, self.tokenize(text, add_special=False)) for text in texts)
+        return frozenset(
+            int(tokens[0])
+            for text, tokens in found
+            if len(tokens) == 1 and self.full_piece(int(tokens[0])) == text.encode()
+        )
+
+    def piece(self, token: int, visible: frozenset[int] = frozenset()) -> bytes:
+        """Return the bytes of a token as they are sent.
+
+        A control token renders as nothing, unless it is one of `visible`.
+        """
+        if token in visible:
+            return self.full_piece(token)
         found = self._pieces.get(token)
         if found is None:
             found = self._pieces[token] = self._read_piece(token, special=False)

@@ -10,9 +10,13 @@ import msgspec
 
 
 class JSONSchema(msgspec.Struct, frozen=True, tag="json_schema"):
-    """One JSON value that satisfies `schema` (a JSON text)."""
+    """One JSON value that satisfies `schema` (a JSON text).
+
+    Keywords that cannot be enforced are refused by name, or left out when `lenient`.
+    """
 
     schema: str
+    lenient: bool = False
 
 
 class Regex(msgspec.Struct, frozen=True, tag="regex"):

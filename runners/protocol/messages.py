@@ -83,6 +83,8 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     seed: int | None = None
+    logit_bias: dict[int, float] = {}
+    """Added to the logits of tokens by their ids; ids that the model does not have are ignored."""
 
 
 # Commands: host to engine.
@@ -101,17 +103,19 @@ class ListDevices(msgspec.Struct, frozen=True, tag="list_devices"):
 class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Continue `prompt`; answered by `Chunk` events, then one `Done` or `Failed`.
 
-    The prompt is tokenised with special texts parsed and BOS added as the model wants it.
+    A text is tokenised with special texts parsed and BOS added as the model wants it; token ids
+    are used as they are.
     `n_ctx` bounds this request where it wants less context than the runner has. `n_predict` is
     the most tokens to sample (None: ten times the context). A prompt that does
     not fit is cut in the middle when `truncate` and `shift` are set (the first `n_keep` tokens
     stay; negative keeps all), and is refused otherwise. `shift` also lets a sequence that fills
     its context drop its older half and go on. `logprobs` None reports none; n reports each
-    token with n alternatives.
+    token with n alternatives. `visible` are the control tokens that are sent as text, which others
+    are not.
     """
 
     id: int
-    prompt: str
+    prompt: str | tuple[int, ...]
     sampling: Sampling = Sampling()
     n_ctx: int | None = None
     n_predict: int | None = None
@@ -121,6 +125,7 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     shift: bool = True
     logprobs: int | None = None
     constraint: Constraint | None = None
+    visible: tuple[str, ...] = ()
 
 
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
@@ -282,11 +287,13 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
 
     `n_prompt` counts the tokens of the prompt that were used, `n_reused` those of them that were
     taken from the cache, `n_truncated` those that were cut away. `n_eval` counts sampled tokens,
-    the end-of-generation token included.
+    the end-of-generation token included. `stop` is the stop string that ended the text, "" when
+    none did.
     """
 
     id: int
     reason: StopReason
+    stop: str = ""
     n_prompt: int
     n_reused: int
     n_truncated: int

@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from runners.engine.constraint import ConstraintFactory, Matcher
+from runners.protocol.constraints import JSONSchema
 from tests.support.tiny_models import write_llama
 
 Word = Annotated[str, Field(max_length=12)]
@@ -68,6 +69,8 @@ class TinyModel:
         size: int = lib.llama_token_to_piece(self.vocab, token, buffer, 64, 0, False)
         return buffer.raw[:size]
 
+    full_piece = piece
+
     def ends_generation(self, token: int) -> bool:
         return bool(lib.llama_vocab_is_eog(self.vocab, token))
 
@@ -102,6 +105,6 @@ def test_random_output_satisfies_the_schema(model: TinyModel, shape: type[BaseMo
     factory = ConstraintFactory(model)
     schema = json.dumps(shape.model_json_schema())
     for seed in range(50):
-        written = model.generate(factory.compile(schema), np.random.default_rng(seed))
+        written = model.generate(factory.compile(JSONSchema(schema)), np.random.default_rng(seed))
         value = shape.model_validate_json(written, extra="forbid")
         assert json.loads(written) == value.model_dump(mode="json", exclude_unset=True)

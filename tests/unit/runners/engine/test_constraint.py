@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from runners.engine.constraint import BadConstraint, ConstraintFactory, Matcher
+from runners.protocol.constraints import JSONSchema
 
 
 class Tokens:
@@ -24,6 +25,8 @@ class Tokens:
     def piece(self, token: int) -> bytes:
         return self.pieces[token]
 
+    full_piece = piece
+
     def ends_generation(self, token: int) -> bool:
         return token in self.ends
 
@@ -38,7 +41,7 @@ PERSON = {
 
 
 def compiled(schema: object) -> Matcher:
-    return FACTORY.compile(json.dumps(schema))
+    return FACTORY.compile(JSONSchema(json.dumps(schema)))
 
 
 def allowed(matcher: Matcher, n_logits: int = VOCABULARY.size) -> set[int]:
@@ -124,7 +127,7 @@ def test_bytes_that_are_no_utf_8_cannot_be_written() -> None:
 
 
 def test_a_model_without_an_end_token_still_finishes() -> None:
-    matcher = ConstraintFactory(Tokens(ends=False)).compile(json.dumps({"enum": ["a"]}))
+    matcher = ConstraintFactory(Tokens(ends=False)).compile(JSONSchema('{"enum": ["a"]}'))
     write(matcher, '"a"')
     assert matcher.finished
 
@@ -152,8 +155,10 @@ def test_schemas_as_programs_write_them_are_taken(schema: object, text: str) -> 
         ({"type": "colour"}, 'the schema has an unknown "type": "colour"'),
         ({"type": 5}, '"type" in the schema has a value of the wrong kind'),
         ({"properties": 5}, '"properties" in the schema has a value of the wrong kind'),
-        ({"type": "string", "pattern": "["}, 'a "pattern" in the schema is no regular expression'),
-        ({"type": "string", "pattern": "(?=a)b"}, "no regular expression that can be used"),
+        ({"type": "string", "pattern": "["}, 'a regular expression ("pattern") cannot be used'),
+        ({"type": "string", "pattern": "(?=a)b"}, "a regular expression"),
+        ({"not": {"type": "string"}}, '"not" in the schema cannot be enforced; leave it out'),
+        ({"if": {}, "then": {}}, '"if" in the schema cannot be enforced; leave it out'),
         ({"$ref": "#/$defs/none"}, 'a "$ref" in the schema leads nowhere'),
         ({"$ref": "http://127.0.0.1/x.json"}, 'a "$ref" in the schema leads nowhere'),
         ({"$ref": "file:///etc/passwd"}, 'a "$ref" in the schema leads nowhere'),
@@ -183,13 +188,13 @@ def test_a_vocabulary_that_cannot_write_the_schema_is_reported() -> None:
     vocabulary = Tokens()
     vocabulary.pieces = [piece.replace(b"{", b"") for piece in vocabulary.pieces]
     with pytest.raises(BadConstraint, match="no JSON value"):
-        ConstraintFactory(vocabulary).compile(json.dumps(PERSON))
+        ConstraintFactory(vocabulary).compile(JSONSchema(json.dumps(PERSON)))
 
 
 def test_several_threads_may_compile_at_once() -> None:
     factory = ConstraintFactory(Tokens())
     with ThreadPoolExecutor(4) as pool:
-        matchers = list(pool.map(factory.compile, [json.dumps(PERSON)] * 8))
+        matchers = list(pool.map(factory.compile, [JSONSchema(json.dumps(PERSON))] * 8))
     for matcher in matchers:
         write(matcher, '{"name":"x","age":1}')
         assert matcher.finished

@@ -13,7 +13,7 @@ from runners.engine.text import TextAssembler
 def assemble(pieces: list[bytes], stop: tuple[str, ...] = ()) -> tuple[str, bool]:
     assembler = TextAssembler(stop)
     text = "".join([assembler.push(piece) for piece in pieces])
-    return text + assembler.flush(), assembler.stopped
+    return text + assembler.flush(), bool(assembler.stopped_by)
 
 
 def expected(data: bytes, stop: tuple[str, ...]) -> tuple[str, bool]:
@@ -57,7 +57,7 @@ def test_a_stop_string_may_span_several_tokens_and_characters_of_several_bytes()
     assembler = TextAssembler(("<日本🙂>",))
     pieces = [b"hi <", "日".encode(), "本".encode() + b"\xf0\x9f", b"\x99\x82", b"> more"]
     assert [assembler.push(piece) for piece in pieces] == ["hi ", "", "", "", ""]
-    assert assembler.stopped
+    assert assembler.stopped_by == "<日本🙂>"
     assert assembler.push(b"ignored") == assembler.flush() == ""
 
 

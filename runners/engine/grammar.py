@@ -1,0 +1,139 @@
+"""From a constraint to the grammar that llguidance reads.
+
+Owns the writing of grammars: the parts of a constraint become rules, JSON Schemas are prepared and
+told how blanks may stand, and what a client wrote itself is translated and bounded. Compiling is
+not done here.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+
+from llguidance.gbnf_to_lark import gbnf_to_lark
+
+from runners.engine.schema import BadSchema, prepare
+from runners.protocol.constraints import (
+    GBNF,
+    Choice,
+    Constraint,
+    JSONSchema,
+    Lark,
+    Literal,
+    Regex,
+    Repeat,
+    Sequence,
+    Until,
+    Without,
+)
+
+MAX_BYTES = 64 * 1024
+"""Of a grammar that a client wrote."""
+
+# Freely allowed blanks let a weak model write nothing else for ever.
+_BLANKS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+# The text that a grammar forces may be written in any tokens, as the model likes: then a mask and
+# a test of one token always agree, and the library needs no tokenizer.
+_HEAD = '%llguidance {"no_forcing": true}\n'
+
+
+class BadGrammar(ValueError):
+    """The constraint cannot be written as a grammar; the message is a sentence for the client."""
+
+
+def grammar_of(constraint: Constraint) -> str:
+    """Return the Lark grammar of `constraint`. Raises BadGrammar."""
+    match constraint:
+        case Lark():
+            return _HEAD + _bounded(constraint.grammar)
+        case GBNF():
+            return _HEAD + _from_gbnf(_bounded(constraint.grammar))
+        case _:
+            rules = _Rules()
+            return _HEAD + rules.text(rules.expression(constraint))
+
+
+class _Rules:
+    """The rules of one grammar, numbered as they come; equal parts share a rule."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def text(self, start: str) -> str:
+        """Return the grammar whose texts `start` describes."""
+        return f"start: {start}\n" + "".join(f"{n}{body}\n" for body, n in self._names.items())
+
+    def expression(self, part: Constraint) -> str:
+        """Return what stands for `part` within a rule."""
+        match part:
+            case Literal():
+                return json.dumps(part.text)
+            case JSONSchema():
+                return self._rule(f": %json {json.dumps(_prepared(part))}")
+            case Regex():
+                return self._rule(f": /{_slashed(_bounded(part.pattern))}/", terminal=True)
+            case Until():
+                return self._rule(f"[lazy]: /(?s:.*){_escaped(part.end)}/")
+            case Without() if part.mark:
+                free = f"~/(?s:.*){_escaped(part.mark)}(?s:.*)/"
+                return self._rule(f": /(?s:.*)/ & {free}", terminal=True)
+            case Without():
+                return self._rule(": /(?s:.*)/", terminal=True)
+            case Sequence():
+                return self._group(" ", part.parts)
+            case Choice():
+                return self._group(" | ", part.options)
+            case Repeat():
+                most = "" if part.most is None else part.most
+                return f"({self.expression(part.part)}){{{part.least},{most}}}"
+            case _:
+                raise BadGrammar("a whole grammar cannot be a part of the format")
+
+    def _group(self, separator: str, parts: Iterable[Constraint]) -> str:
+        return "(" + (separator.join(map(self.expression, parts)) or '""') + ")"
+
+    def _rule(self, body: str, *, terminal: bool = False) -> str:
+        letter = "T" if terminal else "r"
+        return self._names.setdefault(body, f"{letter}{len(self._names)}")
+
+
+def _prepared(part: JSONSchema) -> dict[str, object]:
+    try:
+        schema = prepare(part.schema)
+    except BadSchema as e:
+        raise BadGrammar(str(e)) from e
+    return {**schema, "x-guidance": {**_BLANKS, "coerce_one_of": True, "lenient": part.lenient}}
+
+
+def _bounded(text: str) -> str:
+    if len(text) > MAX_BYTES:
+        raise BadGrammar(f"the grammar is larger than {MAX_BYTES // 1024} KiB")
+    return text
+
+
+def _from_gbnf(grammar: str) -> str:
+    try:
+        # Settings of the library would stand in the way of ours.
+        return gbnf_to_lark(grammar).replace("%llguidance {}\n", "", 1)
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except Exception as e:
+        reason = _reason(str(e))
+    raise BadGrammar(f"the GBNF grammar cannot be used: {reason}")
+
+
+def _reason(message: str) -> str:
+    if rule := re.search(r"Rule '([\w-]{1,40})' not found", message):
+        return f'there is no rule "{rule[1]}"'
+    if message.startswith("No 'root'"):
+        return 'there is no rule "root"'
+    line = re.search(r"at line (\d{1,6})", message)
+    return f"line {line[1]} is not in its syntax" if line else "it is not in its syntax"
+
+
+def _slashed(pattern: str) -> str:
+    """Escape the slashes that are not: one ends the expression in a grammar."""
+    return re.sub(r"\\.|/", lambda m: r"\/" if m[0] == "/" else m[0], pattern, flags=re.DOTALL)
+
+
+def _escaped(text: str) -> str:
+    return "".join(rf"\x{{{ord(c):x}}}" for c in text)

@@ -1,0 +1,143 @@
+"""Formats of chats and grammars of clients become what the matcher enforces, or a plain refusal."""
+
+import pytest
+
+from runners.engine.constraint import BadConstraint, ConstraintFactory, Matcher
+from runners.protocol.constraints import (
+    GBNF,
+    Choice,
+    Constraint,
+    JSONSchema,
+    Lark,
+    Literal,
+    Regex,
+    Repeat,
+    Sequence,
+    Until,
+    Without,
+)
+from tests.unit.runners.engine.test_constraint import FACTORY, VOCABULARY, Tokens, allowed
+
+NUMBER = JSONSchema('{"type":"object","properties":{"n":{"type":"integer"}},"required":["n"]}')
+CALL = Sequence((Literal("<call>\n"), NUMBER, Literal("\n</call>")))
+ANSWER = Choice((Without("<call>"), Sequence((Until("<call>"), NUMBER, Literal("</call>")))))
+THOUGHT = Sequence((Until("</think>"), Regex(r"\n{0,2}"), NUMBER))
+MAY_THINK = Sequence((Choice((Sequence((Literal("<think>"), Until("</think>"))),)), NUMBER))
+
+
+def read(constraint: Constraint, text: str) -> Matcher | None:
+    """Return the matcher after `text`; None when the text is not allowed."""
+    matcher = FACTORY.compile(constraint)
+    for byte in text.encode():
+        if not matcher.allows(Tokens.FIRST_BYTE + byte):
+            return None
+        matcher.accept(Tokens.FIRST_BYTE + byte)
+    return matcher
+
+
+def accepts(constraint: Constraint, text: str) -> bool:
+    matcher = read(constraint, text)
+    return matcher is not None and (matcher.finished or Tokens.END in allowed(matcher))
+
+
+@pytest.mark.parametrize(
+    ("constraint", "text"),
+    [
+        (Literal('a"\n\\é日'), 'a"\n\\é日'),
+        (Literal(""), ""),
+        (Regex(r"[a-c]{2}/\/[/]"), "ab///"),
+        (Repeat(CALL, 1, 2), '<call>\n{"n":1}\n</call><call>\n{"n": 2}\n</call>'),
+        (Repeat(Literal("a"), 0), "aaaa"),
+        (Without("<x>"), "<x <<x y>"),
+        (Without(""), "anything <x>"),
+        (Without("a"), ""),
+        (ANSWER, "only words, <cal"),
+        (ANSWER, 'first words <call>{"n":1}</call>'),
+        (THOUGHT, 'hm </thin k</think>\n\n{"n":1}'),
+        (MAY_THINK, '<think>{"n":</think>{"n":1}'),
+        (Choice((Literal("a"), Sequence(()))), ""),
+        (Lark('start: "a" B\nB: /b+/'), "abb"),
+        (GBNF('root ::= ("yes" | "no") [!?]*'), "no!?"),
+    ],
+)
+def test_texts_in_the_format_are_taken(constraint: Constraint, text: str) -> None:
+    assert accepts(constraint, text)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "text"),
+    [
+        (Literal("ab"), "a"),
+        (Repeat(CALL, 2), '<call>\n{"n":1}\n</call>'),
+        (Without("<x>"), "a<x>"),
+        (ANSWER, 'words <call>{"m"'),
+        (ANSWER, "words <call>words"),
+        (ANSWER, 'words <call>{"n":1}'),
+        (THOUGHT, "no end of thinking {"),
+        (THOUGHT, '</think>\n\n\n{"n":1}'),
+        (MAY_THINK, "words"),
+        (GBNF('root ::= "yes"'), "no"),
+    ],
+)
+def test_other_texts_are_not(constraint: Constraint, text: str) -> None:
+    assert not accepts(constraint, text)
+
+
+def test_an_answer_ends_where_nothing_can_follow() -> None:
+    """The model need not find the end of its turn by itself after a call."""
+    matcher = read(Sequence((Until("<call>"), NUMBER)), 'x<call>{"n":1}')
+    assert matcher is not None
+    assert matcher.finished
+
+
+def test_control_tokens_count_as_their_text_only_where_they_are_visible() -> None:
+    """`</think>` often is one control token: reasoning could not end without it."""
+
+    class WithMark(Tokens):
+        def piece(self, token: int) -> bytes:
+            return b"" if token == self.NO_TEXT else super().piece(token)
+
+        def full_piece(self, token: int) -> bytes:
+            return b"</think>" if token == self.NO_TEXT else super().piece(token)
+
+    factory = ConstraintFactory(WithMark())
+    hidden = factory.compile(THOUGHT)
+    assert not hidden.allows(Tokens.NO_TEXT)
+    shown = factory.compile(THOUGHT, {Tokens.NO_TEXT})
+    assert shown.allows(Tokens.NO_TEXT)
+    shown.accept(Tokens.NO_TEXT)
+    assert allowed(shown) <= {
+        token
+        for token in range(VOCABULARY.size)
+        if VOCABULARY.piece(token)[:1] in (b"\n", b"{") or token in (1, 2)
+    }
+
+
+@pytest.mark.parametrize(
+    ("constraint", "message"),
+    [
+        (GBNF('root ::= "x'), "the GBNF grammar cannot be used: line 1 is not in its syntax"),
+        (GBNF('a ::= "x"'), 'the GBNF grammar cannot be used: there is no rule "root"'),
+        (GBNF("root ::= other"), 'the GBNF grammar cannot be used: there is no rule "other"'),
+        (GBNF("root ::= " + "(" * 5000 + '"a"' + ")" * 5000), "the GBNF grammar cannot be used"),
+        (GBNF("root ::= " + '"a" ' * 30_000), "the grammar is larger than 64 KiB"),
+        (Lark("start: nothing"), "it cannot be turned into a grammar"),
+        (Lark('start: "a" ' + "| b" * 5), "it cannot be turned into a grammar"),
+        (Regex("(?=a)"), "a regular expression"),
+        (Regex("["), "a regular expression"),
+        (Sequence((Lark("start: B"),)), "a whole grammar cannot be a part of the format"),
+    ],
+)
+def test_a_grammar_that_cannot_be_used_is_refused_in_a_plain_sentence(
+    constraint: Constraint, message: str
+) -> None:
+    with pytest.raises(BadConstraint) as caught:
+        FACTORY.compile(constraint)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_lenient_schema_is_held_to_what_can_be_enforced() -> None:
+    """The schemas of tools are a help, and no reason to refuse a request."""
+    schema = '{"type":"object","properties":{"a":{"type":"boolean"}},"not":{"required":["b"]}}'
+    assert accepts(JSONSchema(schema, lenient=True), '{"a":true}')
