@@ -58,7 +58,9 @@ class Intake:
         try:
             matcher = None if form is None else self._constraints.compile(form, visible)
         except BadConstraint as e:
-            return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
+            if request.must_hold:
+                return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
+            matcher = None
         limit = _LIMIT_IN_CONTEXTS * n_ctx
         wanted = request.n_predict if request.n_predict and request.n_predict > 0 else limit
         return Sequence(

@@ -125,6 +125,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     shift: bool = True
     logprobs: int | None = None
     constraint: Constraint | None = None
+    must_hold: bool = True
+    """Refuse the request when the constraint cannot be used, instead of going on without it."""
     visible: tuple[str, ...] = ()
 
 

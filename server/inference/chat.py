@@ -1,173 +1,189 @@
-"""POST /api/chat: a conversation, continued."""
+"""Conversations, continued."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 
 from model_store.model import Model
 from model_store.store import Store
-from runners.host.scheduler import Scheduler
-from runners.protocol.messages import Chunk, Done
+from runners.host.scheduler import Lease, Scheduler
+from runners.protocol.constraints import Choice, Constraint
 from server.capabilities import capabilities
+from server.errors import BadRequest
+from server.inference.answers import answers
 from server.inference.checks import effective_think, refuse_images, require
-from server.inference.generation import (
-    Timings,
-    command,
-    constraint_of,
-    context_of,
-    done_reason,
-    logprobs_wanted,
-    metrics,
+from server.inference.conversation import (
+    Conversation,
+    Events,
+    NamedTool,
+    Rendered,
+    Residence,
+    ToolChoice,
 )
+from server.inference.formats import Format, format_of
+from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt
-from server.inference.wire import logprobs_of
-from server.prompt.messages import Message, Think, Tool, ToolCall
-from server.prompt.render import renderer_for
-from server.schemas.chat import ChatMessage, ChatRequest, ChatResponse, ReplyMessage
-from server.schemas.generate import DebugInfo
-from server.schemas.options import merged_options
-from server.schemas.tools import Tool as ToolField
-from server.streaming import Single
-from server.timestamps import utc_now
+from server.parsing.parser import OutputParser
+from server.prompt.messages import Message, Think, Tool
+from server.schemas.options import Options, merged_options
 
-Events = AsyncGenerator[ChatResponse | Single[ChatResponse], None]
+
+@dataclass(frozen=True, slots=True)
+class _Prompt:
+    """A conversation as the runner will see it, and how to read what comes back."""
+
+    text: str
+    format: Format
+    messages: Sequence[Message]
+    tools: Sequence[Tool]
+    think: Think | None
+
+    def parser(self) -> OutputParser:
+        """Return a parser for one answer."""
+        return self.format.reading(self.text, self.tools, self.messages[-1], self.think)
 
 
 class ChatService:
-    """Serves chat requests; `go_template` is the setting of that name."""
+    """Continues conversations; `go_template` is the setting of that name."""
 
     def __init__(self, store: Store, scheduler: Scheduler, *, go_template: bool | None) -> None:
         self._store, self._scheduler, self._go_template = store, scheduler, go_template
 
-    async def __call__(self, request: ChatRequest) -> Events:
-        """Yield the pieces of the answer, then its end; or the one object of a load or unload."""
+    async def __call__(self, asked: Conversation) -> Events:
+        """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
-        model = find_model(self._store, request.model, required=True)
-        if not request.messages and request.keep_alive == 0:
+        model = find_model(self._store, asked.model, required=True)
+        if not asked.messages and asked.keep_alive == 0:
             self._scheduler.unload(model_key(model))
-            yield Single(_plain(request, done_reason="unload"))
+            yield Residence.UNLOADED
             return
-        think = self._check(request, model)
-        options = merged_options(model.parameters, request.options)
-        async with self._scheduler.lease(
-            model_request(model, options, request.keep_alive)
-        ) as lease:
+        think = self._check(asked, model)
+        options = merged_options(model.parameters, asked.options)
+        async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             timings = Timings(started, time.perf_counter_ns())
-            if not request.messages:
-                yield Single(_plain(request, done_reason="load"))
+            if not asked.messages:
+                yield Residence.LOADED
                 return
-            messages = _conversation(request, model)
-            prompt = await fitted_prompt(
-                lambda: renderer_for(model, self._go_template),
-                messages,
-                tools=[_tool(tool) for tool in request.tools],
+            prompt = await self._prompt(asked, model, lease, options, think)
+            images = [image for message in prompt.messages for image in message.images]
+            if asked.debug_render_only:
+                yield Rendered(prompt.text, len(images))
+                return
+            refuse_images(images)
+            parsers = [prompt.parser() for _ in range(asked.n)]
+            constraint, must_hold = _constraint(asked, prompt.tools, parsers[0])
+            work = command(
+                prompt.text,
+                options,
+                asked,
+                n_ctx=context_of(options, lease.ready),
+                constraint=constraint,
+                must_hold=must_hold,
+                visible=prompt.format.visible,
+            )
+            async with aclosing(answers(lease.runner, work, parsers, timings)) as events:
+                async for event in events:
+                    yield event
+
+    async def count(self, asked: Conversation) -> int:
+        """Return how many tokens the prompt of `asked` has, nothing of it cut."""
+        model = find_model(self._store, asked.model, required=True)
+        think = self._check(asked, model)
+        options = merged_options(model.parameters, asked.options)
+        async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
+            text = await fitted_prompt(
+                lambda: format_of(model, self._go_template).renderer,
+                _history(asked, model),
+                tools=_offered(asked),
                 think=think,
                 runner=lease.runner,
                 n_ctx=context_of(options, lease.ready),
-                truncate=request.truncate,
+                truncate=False,
             )
-            images = [image for message in messages for image in message.images]
-            if request.debug_render_only:
-                yield Single(_plain(request, debug_info=DebugInfo(prompt, len(images))))
-                return
-            refuse_images(images)
-            work = command(
-                prompt,
-                options,
-                n_ctx=context_of(options, lease.ready),
-                truncate=request.truncate,
-                shift=request.shift,
-                logprobs=logprobs_wanted(request.logprobs, request.top_logprobs),
-                constraint=constraint_of(request.format),
-            )
-            async for event in lease.runner.generate(work):
-                if isinstance(event, Chunk):
-                    yield _piece(request, event)
-                else:
-                    yield _end(request, event, timings)
+            return len(await lease.runner.tokenize(text, add_special=True))
 
-    def _check(self, request: ChatRequest, model: Model) -> Think | None:
+    def _check(self, asked: Conversation, model: Model) -> Think | None:
         able = capabilities(model, self._go_template)
-        think = effective_think(request.think, able, request.model)
-        require(able, model, request.model, "chat", tools=bool(request.tools))
+        think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
+        require(able, model, asked.model, "chat", tools=bool(asked.tools))
         return think
 
+    async def _prompt(
+        self,
+        asked: Conversation,
+        model: Model,
+        lease: Lease,
+        options: Options,
+        think: Think | None,
+    ) -> _Prompt:
+        messages, tools = _history(asked, model), _offered(asked)
+        text = await fitted_prompt(
+            lambda: format_of(model, self._go_template).renderer,
+            messages,
+            tools=tools,
+            think=think,
+            runner=lease.runner,
+            n_ctx=context_of(options, lease.ready),
+            truncate=asked.truncate,
+        )
+        # What the other thread parsed is remembered.
+        format = format_of(model, self._go_template)
+        return _Prompt(text, format, messages, tools, think)
 
-def _conversation(request: ChatRequest, model: Model) -> list[Message]:
+
+def _history(asked: Conversation, model: Model) -> list[Message]:
     """Put the model's system text and messages before those of the request."""
-    first = request.messages[0]
-    system = model.system if first.role.lower() != "system" else ""
+    system = model.system if asked.messages[0].role != "system" else ""
     return [
         *(Message("system", text) for text in (system,) if text),
         *(Message(m.role, m.content) for m in model.messages),
-        *(_message(m) for m in request.messages),
+        *asked.messages,
     ]
 
 
-def _message(message: ChatMessage) -> Message:
-    return Message(
-        role=message.role.lower(),
-        content=message.content,
-        thinking=message.thinking,
-        images=tuple(message.images),
-        tool_calls=tuple(
-            ToolCall(c.id, c.function.index, c.function.name, c.function.arguments)
-            for c in message.tool_calls
-        ),
-        tool_name=message.tool_name,
-        tool_call_id=message.tool_call_id,
-    )
+def _offered(asked: Conversation) -> Sequence[Tool]:
+    return () if asked.tool_choice is ToolChoice.NONE else asked.tools
 
 
-def _tool(tool: ToolField) -> Tool:
-    function = tool.function
-    return Tool(
-        type=tool.type,
-        name=function.name,
-        description=function.description,
-        parameters=function.parameters.model_dump(by_alias=True, exclude_defaults=True),
-    )
+def _constraint(
+    asked: Conversation, tools: Sequence[Tool], parser: OutputParser
+) -> tuple[Constraint | None, bool]:
+    """Return what the raw text of an answer must look like, and whether the request insists.
+
+    Raises:
+        BadRequest: calls are demanded, but there are no tools, or the model's format has no
+            syntax for them.
+    """
+    most = None if asked.parallel_tool_calls else 1
+    if asked.tool_choice is ToolChoice.REQUIRED or isinstance(asked.tool_choice, NamedTool):
+        demanded = parser.calling(_demanded(asked), least=1, most=most)
+        if demanded is None:
+            raise BadRequest(
+                f'"{asked.model}" cannot be made to call a tool: the form in which it writes '
+                "calls is not known"
+            )
+        return demanded, True
+    body = None if asked.constraint is None else parser.framed(asked.constraint)
+    if not tools:
+        return body, True
+    calling = parser.calling(tools, least=0 if body is None else 1, most=most)
+    if body is None:
+        return calling, False
+    return (body if calling is None else Choice((body, calling))), True
 
 
-def _plain(
-    request: ChatRequest, *, done_reason: str = "", debug_info: DebugInfo | None = None
-) -> ChatResponse:
-    return ChatResponse(
-        model=request.model,
-        created_at=utc_now(),
-        message=ReplyMessage("" if debug_info else "assistant", ""),
-        done=bool(done_reason),
-        done_reason=done_reason,
-        debug_info=debug_info,
-    )
-
-
-def _piece(request: ChatRequest, chunk: Chunk) -> ChatResponse:
-    return ChatResponse(
-        model=request.model,
-        created_at=utc_now(),
-        message=ReplyMessage("assistant", chunk.text),
-        done=False,
-        logprobs=logprobs_of(chunk.logprobs),
-    )
-
-
-def _end(request: ChatRequest, done: Done, timings: Timings) -> ChatResponse:
-    return ChatResponse(
-        model=request.model,
-        created_at=utc_now(),
-        message=ReplyMessage("assistant", ""),
-        done=True,
-        done_reason=done_reason(done),
-        **metrics(done, timings, time.perf_counter_ns()),
-    )
-
-
-def fold_chat(events: list[ChatResponse]) -> ChatResponse:
-    """Join the pieces of an answer to one object."""
-    last = events[-1]
-    last.message.content = "".join(event.message.content for event in events)
-    last.message.thinking = "".join(event.message.thinking for event in events)
-    last.logprobs = tuple(entry for event in events for entry in event.logprobs)
-    return last
+def _demanded(asked: Conversation) -> Sequence[Tool]:
+    """Return the tools one of which must be called."""
+    choice = asked.tool_choice
+    if not isinstance(choice, NamedTool):
+        found = asked.tools
+    else:
+        found = tuple(tool for tool in asked.tools if tool.name == choice.name)
+        if not found:
+            raise BadRequest(f'the tool "{choice.name}" that must be called is not among the tools')
+    if not found:
+        raise BadRequest("a tool must be called, but the request has no tools")
+    return found

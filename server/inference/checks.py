@@ -7,14 +7,18 @@ from server.errors import BadRequest, Unsupported
 from server.prompt.messages import Think
 
 
-def effective_think(think: Think | None, able: Sequence[str], asked_as: str) -> Think | None:
+def effective_think(
+    think: Think | None, able: Sequence[str], asked_as: str, *, if_able: bool = False
+) -> Think | None:
     """Return the request's `think`; a model that can think does so unless told otherwise.
 
     Raises:
-        Unsupported: thinking is asked of a model that cannot.
+        Unsupported: thinking is asked of a model that cannot, and not only `if_able`.
     """
     if "thinking" in able:
         return True if think is None else think
+    if think and if_able:
+        return None
     if think:
         raise Unsupported(f'"{asked_as}" does not support thinking')
     return think

@@ -113,8 +113,8 @@ class Finish:
 
     `n_prompt` counts the tokens of the prompt, of which `n_cached` were not computed again and to
     which `n_dropped` do not belong, because they did not fit. `stop` is the stop string of the
-    request that ended the answer, "" when the model ended it by itself. `context` holds the tokens
-    of a completion's prompt and answer.
+    request that ended the answer, "" when the model ended it by itself. `written` is the text as
+    the model wrote it. `context` holds the tokens of a completion's prompt and answer.
     """
 
     choice: int = 0
@@ -129,6 +129,7 @@ class Finish:
     load_ns: int = 0
     prompt_ns: int = 0
     generation_ns: int = 0
+    written: str = ""
     context: tuple[int, ...] = ()
 
 

@@ -1,181 +1,131 @@
-"""POST /api/generate: one prompt, through a template or raw, continued."""
+"""Single prompts, continued: through a template, between two texts, or raw."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import Callable
+from contextlib import aclosing
+from dataclasses import replace
 
 from model_store.model import Model
 from model_store.store import Store
-from runners.host.scheduler import Lease, Scheduler
-from runners.protocol.messages import Chunk, Done
+from runners.host.client import RunnerClient
+from runners.host.scheduler import Scheduler
 from server.capabilities import capabilities
 from server.errors import BadRequest
+from server.inference.answers import answers
 from server.inference.checks import effective_think, refuse_images, require
-from server.inference.generation import (
-    Timings,
-    command,
-    constraint_of,
-    context_of,
-    done_reason,
-    logprobs_wanted,
-    metrics,
-)
+from server.inference.conversation import Completion, Events, Finish, Rendered, Residence
+from server.inference.formats import PLAIN, Format, format_of, format_of_template
+from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt
-from server.inference.wire import logprobs_of
 from server.prompt.messages import Message, Think
-from server.prompt.render import Renderer, go_template_of, parsed, renderer_for
-from server.schemas.generate import DebugInfo, GenerateRequest, GenerateResponse
-from server.schemas.options import Options, merged_options
-from server.streaming import Single
+from server.prompt.render import go_template_of, parsed
+from server.schemas.options import merged_options
 from server.threads import in_thread
-from server.timestamps import utc_now
-
-Events = AsyncGenerator[GenerateResponse | Single[GenerateResponse], None]
 
 
 class GenerateService:
-    """Serves generate requests; `go_template` is the setting of that name."""
+    """Continues prompts; `go_template` is the setting of that name."""
 
     def __init__(self, store: Store, scheduler: Scheduler, *, go_template: bool | None) -> None:
         self._store, self._scheduler, self._go_template = store, scheduler, go_template
 
-    async def __call__(self, request: GenerateRequest) -> Events:
-        """Yield the pieces of the answer, then its end; or the one object of a load or unload."""
+    async def __call__(self, asked: Completion) -> Events:
+        """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
-        model = find_model(self._store, request.model)
-        if not request.prompt and request.keep_alive == 0:
+        model = find_model(self._store, asked.model)
+        if not asked.prompt and asked.keep_alive == 0:
             self._scheduler.unload(model_key(model))
-            yield Single(_plain(request, done_reason="unload"))
+            yield Residence.UNLOADED
             return
-        think = self._check(request, model)
-        options = merged_options(model.parameters, request.options)
-        async with self._scheduler.lease(
-            model_request(model, options, request.keep_alive)
-        ) as lease:
+        think = self._check(asked, model)
+        options = merged_options(model.parameters, asked.options)
+        async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             timings = Timings(started, time.perf_counter_ns())
-            if not request.prompt:
-                yield Single(_plain(request, done_reason="load"))
+            if not asked.prompt:
+                yield Residence.LOADED
                 return
-            prompt = await self._prompt(request, model, lease, options, think)
-            if request.debug_render_only:
-                info = DebugInfo(prompt, len(request.images))
-                yield Single(_plain(request, debug_info=info))
+            runner, n_ctx = lease.runner, context_of(options, lease.ready)
+            find_format = self._format(asked, model)
+            prompt = await _prompt(asked, model, find_format, think, runner=runner, n_ctx=n_ctx)
+            if asked.debug_render_only:
+                text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)
+                yield Rendered(text, len(asked.images))
                 return
-            refuse_images(request.images)
+            refuse_images(asked.images)
+            format = find_format()
+            begun = prompt if isinstance(prompt, str) else ""
+            question = Message("user", begun)
+            parsers = [format.reading(begun, (), question, think) for _ in range(asked.n)]
             work = command(
                 prompt,
                 options,
-                n_ctx=context_of(options, lease.ready),
-                truncate=request.truncate,
-                shift=request.shift,
-                logprobs=logprobs_wanted(request.logprobs, request.top_logprobs),
-                constraint=constraint_of(request.format),
+                asked,
+                n_ctx=n_ctx,
+                constraint=parsers[0].framed(asked.constraint) if asked.constraint else None,
+                visible=format.visible,
             )
-            text: list[str] = []
-            async for event in lease.runner.generate(work):
-                if isinstance(event, Chunk):
-                    text.append(event.text)
-                    yield _piece(request, event)
-                else:
-                    context = (
-                        () if request.raw else await lease.runner.tokenize(prompt + "".join(text))
-                    )
-                    yield _end(request, event, timings, context)
+            async with aclosing(answers(runner, work, parsers, timings)) as events:
+                async for event in events:
+                    if isinstance(event, Finish) and format is not PLAIN:
+                        tokens = await runner.tokenize(begun + event.written)
+                        yield replace(event, context=tokens)
+                    else:
+                        yield event
 
-    def _check(self, request: GenerateRequest, model: Model) -> Think | None:
-        if request.raw and (request.template or request.system or request.context):
+    def _check(self, asked: Completion, model: Model) -> Think | None:
+        if asked.raw and (asked.template or asked.system or asked.context):
             raise BadRequest("raw mode does not support template, system, or context")
         able = capabilities(model, self._go_template)
-        think = effective_think(request.think, able, request.model)
-        require(able, model, request.model, "generate", insert=bool(request.suffix))
+        think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
+        require(able, model, asked.model, "generate", insert=bool(asked.suffix))
         return think
 
-    async def _prompt(
-        self,
-        request: GenerateRequest,
-        model: Model,
-        lease: Lease,
-        options: Options,
-        think: Think | None,
-    ) -> str:
-        if request.raw:
-            return request.prompt
-        if request.suffix:
-            return await in_thread(_gap_prompt, request, model, think)
-        rendered = await fitted_prompt(
-            lambda: self._renderer(request, model),
-            _messages(request, model),
-            think=think,
-            runner=lease.runner,
-            n_ctx=context_of(options, lease.ready),
-            truncate=request.truncate,
-        )
-        earlier = await lease.runner.detokenize(request.context) if request.context else ""
-        return earlier + rendered
-
-    def _renderer(self, request: GenerateRequest, model: Model) -> Renderer:
-        if request.template:
-            return parsed(request.template)
-        return renderer_for(model, self._go_template)
+    def _format(self, asked: Completion, model: Model) -> Callable[[], Format]:
+        """Return what finds the format; finding it may take seconds the first time."""
+        if asked.raw or not isinstance(asked.prompt, str):
+            return lambda: PLAIN
+        if asked.template:
+            return lambda: format_of_template(asked.template)
+        return lambda: format_of(model, self._go_template)
 
 
-def _gap_prompt(request: GenerateRequest, model: Model, think: Think | None) -> str:
-    template = parsed(request.template) if request.template else go_template_of(model)
-    return template.render_gap(request.prompt, request.suffix, think)
+async def _prompt(
+    asked: Completion,
+    model: Model,
+    find_format: Callable[[], Format],
+    think: Think | None,
+    *,
+    runner: RunnerClient,
+    n_ctx: int,
+) -> str | tuple[int, ...]:
+    if asked.raw or not isinstance(asked.prompt, str):
+        return asked.prompt
+    if asked.suffix:
+        return await in_thread(_gap_prompt, asked, asked.prompt, model, think)
+    rendered = await fitted_prompt(
+        lambda: find_format().renderer,
+        _messages(asked, asked.prompt, model),
+        think=think,
+        runner=runner,
+        n_ctx=n_ctx,
+        truncate=asked.truncate,
+    )
+    earlier = await runner.detokenize(asked.context) if asked.context else ""
+    return earlier + rendered
 
 
-def _messages(request: GenerateRequest, model: Model) -> list[Message]:
-    system = request.system or model.system
-    history = () if request.context is not None else model.messages
+def _gap_prompt(asked: Completion, prompt: str, model: Model, think: Think | None) -> str:
+    template = parsed(asked.template) if asked.template else go_template_of(model)
+    return template.render_gap(prompt, asked.suffix, think)
+
+
+def _messages(asked: Completion, prompt: str, model: Model) -> list[Message]:
+    system = asked.system or model.system
+    history = () if asked.context is not None else model.messages
     return [
         *(Message("system", text) for text in (system,) if text),
         *(Message(m.role, m.content) for m in history),
-        Message("user", request.prompt, images=tuple(request.images)),
+        Message("user", prompt, images=asked.images),
     ]
-
-
-def _plain(
-    request: GenerateRequest, *, done_reason: str = "", debug_info: DebugInfo | None = None
-) -> GenerateResponse:
-    return GenerateResponse(
-        model=request.model,
-        created_at=utc_now(),
-        response="",
-        done=bool(done_reason),
-        done_reason=done_reason,
-        debug_info=debug_info,
-    )
-
-
-def _piece(request: GenerateRequest, chunk: Chunk) -> GenerateResponse:
-    return GenerateResponse(
-        model=request.model,
-        created_at=utc_now(),
-        response=chunk.text,
-        done=False,
-        logprobs=logprobs_of(chunk.logprobs),
-    )
-
-
-def _end(
-    request: GenerateRequest, done: Done, timings: Timings, context: tuple[int, ...]
-) -> GenerateResponse:
-    return GenerateResponse(
-        model=request.model,
-        created_at=utc_now(),
-        response="",
-        done=True,
-        done_reason=done_reason(done),
-        context=context,
-        **metrics(done, timings, time.perf_counter_ns()),
-    )
-
-
-def fold_generate(events: list[GenerateResponse]) -> GenerateResponse:
-    """Join the pieces of an answer to one object."""
-    last = events[-1]
-    last.response = "".join(event.response for event in events)
-    last.thinking = "".join(event.thinking for event in events)
-    last.logprobs = tuple(entry for event in events for entry in event.logprobs)
-    return last

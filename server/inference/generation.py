@@ -1,74 +1,19 @@
-"""Options of a request as a command for the runner, and the counters of its answer."""
+"""The wishes of a request as a command for the runner."""
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypedDict
 
-from runners.protocol.constraints import JSONSchema
-from runners.protocol.messages import (
-    Done,
-    Generate,
-    Ready,
-    Sampling,
-    StopReason,
-)
+from runners.protocol.constraints import GBNF, Constraint, JSONSchema, Lark, Regex
+from runners.protocol.messages import Generate, Ready, Sampling
 from server.errors import BadRequest
+from server.inference.conversation import Wishes
 from server.schemas.options import Options
 
 _ANY_OBJECT = '{"type":"object"}'
-
-
-def command(
-    prompt: str,
-    options: Options,
-    *,
-    n_ctx: int,
-    truncate: bool,
-    shift: bool,
-    logprobs: int | None,
-    constraint: JSONSchema | None,
-) -> Generate:
-    """Return the runner's command for `prompt`; the client fills in the id."""
-    return Generate(
-        id=0,
-        prompt=prompt,
-        sampling=_sampling(options),
-        n_ctx=n_ctx,
-        n_predict=options.num_predict if (options.num_predict or 0) > 0 else None,
-        n_keep=4 if options.num_keep is None else options.num_keep,
-        stop=tuple(options.stop or ()),
-        truncate=truncate,
-        shift=shift,
-        logprobs=logprobs,
-        constraint=constraint,
-    )
-
-
-def _sampling(options: Options) -> Sampling:
-    given = {
-        name: value
-        for name in Sampling.__struct_fields__
-        if (value := getattr(options, name)) is not None
-    }
-    if given.get("seed", 0) == -1:
-        del given["seed"]
-    return Sampling(**given)
-
-
-def constraint_of(format: object) -> JSONSchema | None:
-    """Return the constraint that the request's `format` asks for.
-
-    Raises:
-        BadRequest: it is neither absent, "json" nor a JSON Schema object.
-    """
-    if format is None or format == "":
-        return None
-    if format == "json":
-        return JSONSchema(_ANY_OBJECT)
-    if isinstance(format, dict):
-        return JSONSchema(json.dumps(format, ensure_ascii=False) if format else _ANY_OBJECT)
-    raw = json.dumps(json.dumps(format, ensure_ascii=False), ensure_ascii=False)
-    raise BadRequest(f'invalid format: {raw}; expected "json" or a valid JSON Schema object')
+_GRAMMARS: dict[str, Callable[[str], Constraint]] = {"regex": Regex, "lark": Lark, "gbnf": GBNF}
+# What Sampling takes from the options; the bias of tokens is no option.
+_SAMPLING = frozenset(Sampling.__struct_fields__) - {"logit_bias"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,36 +24,60 @@ class Timings:
     leased: int
 
 
-class Metrics(TypedDict):
-    """The closing fields that generate and chat share."""
-
-    total_duration: int
-    load_duration: int
-    prompt_eval_count: int
-    prompt_eval_duration: int
-    eval_count: int
-    eval_duration: int
-    prompt_truncated: bool
-    prompt_tokens_dropped: int
-
-
-def metrics(done: Done, timings: Timings, now: int) -> Metrics:
-    """Return the counters and durations of a generation that ended at `now`."""
-    return Metrics(
-        total_duration=now - timings.started,
-        load_duration=timings.leased - timings.started,
-        prompt_eval_count=done.n_prompt,
-        prompt_eval_duration=done.prompt_ns,
-        eval_count=done.n_eval,
-        eval_duration=done.eval_ns,
-        prompt_truncated=done.n_truncated > 0,
-        prompt_tokens_dropped=done.n_truncated,
+def command(
+    prompt: str | tuple[int, ...],
+    options: Options,
+    wishes: Wishes,
+    *,
+    n_ctx: int,
+    constraint: Constraint | None,
+    must_hold: bool = True,
+    visible: tuple[str, ...] = (),
+) -> Generate:
+    """Return the runner's command for `prompt`; the client fills in the id."""
+    return Generate(
+        id=0,
+        prompt=prompt,
+        sampling=_sampling(options, wishes.logit_bias),
+        n_ctx=n_ctx,
+        n_predict=options.num_predict if (options.num_predict or 0) > 0 else None,
+        n_keep=4 if options.num_keep is None else options.num_keep,
+        stop=tuple(options.stop or ()),
+        truncate=wishes.truncate,
+        shift=wishes.shift,
+        logprobs=wishes.logprobs,
+        constraint=constraint,
+        must_hold=must_hold,
+        visible=visible,
     )
 
 
-def done_reason(done: Done) -> str:
-    """Return the API's word for why the generation ended."""
-    return "length" if done.reason is StopReason.LENGTH else "stop"
+def _sampling(options: Options, logit_bias: Mapping[int, float]) -> Sampling:
+    given = {name: value for name in _SAMPLING if (value := getattr(options, name)) is not None}
+    if given.get("seed", 0) == -1:
+        del given["seed"]
+    return Sampling(**given, logit_bias=dict(logit_bias))
+
+
+def constraint_of(format: object) -> Constraint | None:
+    """Return the constraint that the native API's `format` asks for.
+
+    Beyond "json" and JSON Schemas it may be an object with a single key `regex`, `lark` or `gbnf`.
+
+    Raises:
+        BadRequest: it is neither absent nor one of these.
+    """
+    if format is None or format == "":
+        return None
+    if format in ("json", {}):
+        return JSONSchema(_ANY_OBJECT)
+    if isinstance(format, dict):
+        kind, value = next(iter(format.items()))
+        if len(format) == 1 and kind in _GRAMMARS and isinstance(value, str):
+            return _GRAMMARS[kind](value)
+        return JSONSchema(json.dumps(format, ensure_ascii=False))
+    raw = json.dumps(json.dumps(format, ensure_ascii=False), ensure_ascii=False)
+    raise BadRequest(f'invalid format: {raw}; expected "json" or a valid JSON Schema object')
 
 
 def logprobs_wanted(logprobs: bool, top_logprobs: int) -> int | None:

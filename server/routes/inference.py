@@ -7,8 +7,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.body import read_body
-from server.inference.chat import fold_chat
-from server.inference.generate import fold_generate
+from server.native.chat import chat as chat_events
+from server.native.chat import fold_chat
+from server.native.generate import fold_generate
+from server.native.generate import generate as generate_events
 from server.openapi import body_of
 from server.routes.dependencies import services_of
 from server.schemas.chat import ChatRequest
@@ -27,7 +29,7 @@ _AnswerT = TypeVar("_AnswerT")
 async def generate(request: Request) -> Response:
     """Continue a prompt."""
     wanted = await read_body(request, GenerateRequest)
-    events = services_of(request).generate(wanted)
+    events = generate_events(services_of(request).generate, wanted)
     return EventReply(events, stream=wanted.stream, fold=fold_generate)
 
 
@@ -35,7 +37,7 @@ async def generate(request: Request) -> Response:
 async def chat(request: Request) -> Response:
     """Continue a conversation."""
     wanted = await read_body(request, ChatRequest)
-    events = services_of(request).chat(wanted)
+    events = chat_events(services_of(request).chat, wanted)
     return EventReply(events, stream=wanted.stream, fold=fold_chat)
 
 

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 from server.schemas.base import ApiModel, FreeMap, Integer
 from server.schemas.generate import DebugInfo
 from server.schemas.logprobs import Logprob
-from server.schemas.tools import Tool
+from server.schemas.tools import ReplyCall, Tool
 from server.schemas.values import Image, KeepAlive, Think, TopLogprobs
 
 
@@ -67,6 +67,7 @@ class ReplyMessage(msgspec.Struct, omit_defaults=True):
     role: str
     content: str
     thinking: str = ""
+    tool_calls: tuple[ReplyCall, ...] = ()
 
 
 class ChatResponse(msgspec.Struct, omit_defaults=True, kw_only=True):

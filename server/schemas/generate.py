@@ -7,6 +7,7 @@ from pydantic import Field
 
 from server.schemas.base import ApiModel, FreeMap
 from server.schemas.logprobs import Logprob
+from server.schemas.tools import ReplyCall
 from server.schemas.values import Image, KeepAlive, Think, TokenId, TopLogprobs
 
 
@@ -58,5 +59,6 @@ class GenerateResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
     eval_duration: int = 0
     prompt_truncated: bool = False
     prompt_tokens_dropped: int = 0
+    tool_calls: tuple[ReplyCall, ...] = ()
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
     logprobs: tuple[Logprob, ...] = ()

@@ -1,7 +1,9 @@
-"""The tools of a chat request, cut down to the part of JSON Schema that templates know."""
+"""The tools of a chat request, cut down to the part of JSON Schema that templates know; calls."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
+import msgspec
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.schemas.base import ApiModel, Text, refuse
@@ -59,3 +61,18 @@ class Tool(ApiModel):
     type: str = ""
     items: Any = None
     function: ToolFunction = Field(default_factory=ToolFunction)
+
+
+class CalledFunction(msgspec.Struct):
+    """The function that the assistant calls."""
+
+    index: int
+    name: str
+    arguments: Mapping[str, object]
+
+
+class ReplyCall(msgspec.Struct):
+    """A call in the assistant's turn."""
+
+    id: str
+    function: CalledFunction

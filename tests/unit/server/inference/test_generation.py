@@ -5,24 +5,11 @@ import json
 import msgspec
 import pytest
 
-from runners.protocol.constraints import JSONSchema
-from runners.protocol.messages import (
-    Done,
-    Generate,
-    Ready,
-    Sampling,
-    StopReason,
-)
+from runners.protocol.constraints import GBNF, JSONSchema, Lark, Regex
+from runners.protocol.messages import Generate, Ready, Sampling
 from server.errors import BadRequest
-from server.inference.generation import (
-    Timings,
-    command,
-    constraint_of,
-    context_of,
-    done_reason,
-    logprobs_wanted,
-    metrics,
-)
+from server.inference.conversation import Wishes
+from server.inference.generation import command, constraint_of, context_of, logprobs_wanted
 from server.schemas.options import Options, merged_options
 
 
@@ -30,10 +17,8 @@ def commanded(**options: object) -> Generate:
     return command(
         "Once",
         merged_options(options),
+        Wishes(model="m"),
         n_ctx=64,
-        truncate=True,
-        shift=True,
-        logprobs=None,
         constraint=None,
     )
 
@@ -42,13 +27,6 @@ def ready(n_ctx: int) -> Ready:
     return Ready(
         n_ctx=n_ctx, n_seq=1, n_cells=n_ctx, n_vocab=10, n_embd=8, pooled=False, adds_bos=True,
         can_shift=True, n_layers=1, n_gpu_layers=0, memory=(),
-    )  # fmt: skip
-
-
-def done(reason: StopReason = StopReason.STOP, *, n_truncated: int = 0) -> Done:
-    return Done(
-        id=1, reason=reason, n_prompt=7, n_reused=5, n_truncated=n_truncated, n_eval=3,
-        prompt_ns=40, eval_ns=50,
     )  # fmt: skip
 
 
@@ -100,12 +78,11 @@ def test_stop_strings_reach_the_runner() -> None:
 
 
 def test_whether_a_prompt_may_be_cut_reaches_the_runner() -> None:
-    work = command(
-        "Once", Options(), n_ctx=8, truncate=False, shift=False, logprobs=5,
-        constraint=JSONSchema("{}"),
-    )  # fmt: skip
+    wishes = Wishes(model="m", truncate=False, shift=False, logprobs=5, logit_bias={3: -1.5})
+    work = command("Once", Options(), wishes, n_ctx=8, constraint=JSONSchema("{}"))
 
     assert (work.truncate, work.shift, work.logprobs) == (False, False, 5)
+    assert work.sampling.logit_bias == {3: -1.5}
     assert work.constraint == JSONSchema("{}")
 
 
@@ -123,9 +100,24 @@ def test_a_schema_reaches_the_runner_as_it_was_sent() -> None:
     schema = {"type": "object", "properties": {"größe": {"enum": ["ü", 1, None]}}}
     constraint = constraint_of(schema)
 
-    assert constraint is not None
+    assert isinstance(constraint, JSONSchema)
     assert json.loads(constraint.schema) == schema
     assert "größe" in constraint.schema
+
+
+@pytest.mark.parametrize(
+    ("format", "constraint"),
+    [
+        ({"regex": "a+"}, Regex("a+")),
+        ({"lark": "start: X"}, Lark("start: X")),
+        ({"gbnf": "root ::= x"}, GBNF("root ::= x")),
+        ({"regex": "a", "type": "string"}, JSONSchema('{"regex": "a", "type": "string"}')),
+    ],
+)
+def test_other_grammars_than_json_are_told_by_a_single_key(
+    format: object, constraint: object
+) -> None:
+    assert constraint_of(format) == constraint
 
 
 @pytest.mark.parametrize(
@@ -144,35 +136,6 @@ def test_another_format_is_refused_in_the_words_of_the_reference(
     assert str(caught.value) == (
         f'invalid format: {shown}; expected "json" or a valid JSON Schema object'
     )
-
-
-def test_durations_run_from_the_start_and_waiting_for_the_model_is_told() -> None:
-    told = metrics(done(), Timings(started=1000, leased=1300), now=2000)
-
-    assert told == {
-        "total_duration": 1000,
-        "load_duration": 300,
-        "prompt_eval_count": 7,
-        "prompt_eval_duration": 40,
-        "eval_count": 3,
-        "eval_duration": 50,
-        "prompt_truncated": False,
-        "prompt_tokens_dropped": 0,
-    }
-
-
-def test_a_prompt_that_was_cut_is_told_with_how_much_went() -> None:
-    told = metrics(done(n_truncated=9), Timings(0, 0), now=0)
-
-    assert (told["prompt_truncated"], told["prompt_tokens_dropped"]) == (True, 9)
-
-
-@pytest.mark.parametrize(
-    ("reason", "word"),
-    [(StopReason.STOP, "stop"), (StopReason.LENGTH, "length"), (StopReason.CANCELLED, "stop")],
-)
-def test_an_answer_ends_with_a_word_that_clients_know(reason: StopReason, word: str) -> None:
-    assert done_reason(done(reason)) == word
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,133 @@
+"""From what a runner sends to the events of an answer, several answers at once if asked for."""
+
+import asyncio
+import secrets
+import string
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from itertools import count
+
+import msgspec
+
+from runners.host.client import RunnerClient
+from runners.protocol.messages import Chunk, Done, Generate, StopReason, TokenLogprob
+from server.inference.conversation import Delta, Ending, Finish, MadeCall
+from server.inference.generation import Timings
+from server.parsing.parser import Call, OutputParser, Parsed
+
+RunnerEvents = AsyncGenerator[Chunk | Done, None]
+Answer = AsyncGenerator[Delta | Finish, None]
+
+_ID_CHARACTERS = string.ascii_lowercase + string.digits
+_ID_LENGTH = 8
+# A consumer that is slower than the runners lets them wait in their own mailboxes.
+_MOST_WAITING = 8
+
+
+async def answer(events: RunnerEvents, parser: OutputParser, timings: Timings) -> Answer:
+    """Yield what `parser` makes of the events of one generation; closes `events`."""
+    numbers = count()
+    called = False
+    written: list[str] = []
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Chunk):
+                written.append(event.text)
+                found = parser.push(event.text)
+                called = called or bool(found.calls)
+                if found.content or found.thinking or found.calls or event.logprobs:
+                    yield _delta(found, numbers, event.logprobs)
+                continue
+            found = parser.finish()
+            called = called or bool(found.calls)
+            if found.content or found.thinking or found.calls:
+                yield _delta(found, numbers)
+            yield _finish(event, timings, "".join(written), called=called)
+
+
+def _delta(found: Parsed, numbers: "count[int]", logprobs: tuple[TokenLogprob, ...] = ()) -> Delta:
+    calls = tuple(_made(call, next(numbers)) for call in found.calls)
+    return Delta(found.content, found.thinking, calls, logprobs)
+
+
+def _made(call: Call, index: int) -> MadeCall:
+    chosen = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH))
+    return MadeCall(f"call_{chosen}", index, call.name, call.arguments)
+
+
+def _finish(done: Done, timings: Timings, written: str, *, called: bool) -> Finish:
+    return Finish(
+        ending=Ending.LENGTH if done.reason is StopReason.LENGTH else Ending.STOP,
+        stop=done.stop,
+        called=called,
+        n_prompt=done.n_prompt,
+        n_cached=done.n_reused,
+        n_dropped=done.n_truncated,
+        n_generated=done.n_eval,
+        total_ns=time.perf_counter_ns() - timings.started,
+        load_ns=timings.leased - timings.started,
+        prompt_ns=done.prompt_ns,
+        generation_ns=done.eval_ns,
+        written=written,
+    )
+
+
+def answers(
+    runner: RunnerClient, work: Generate, parsers: Sequence[OutputParser], timings: Timings
+) -> Answer:
+    """Return the events of as many answers to `work` as there are parsers.
+
+    The runner computes the prompt once: later sequences take it from the first. With a seed,
+    each answer has its own, counted up from it.
+    """
+    if len(parsers) == 1:
+        return answer(runner.generate(work), parsers[0], timings)
+    each = [
+        answer(runner.generate(_seeded(work, choice)), parser, timings)
+        for choice, parser in enumerate(parsers)
+    ]
+    return _merged(each)
+
+
+def _seeded(work: Generate, choice: int) -> Generate:
+    seed = work.sampling.seed
+    if seed is None or not choice:
+        return work
+    sampling = msgspec.structs.replace(work.sampling, seed=seed + choice)
+    return msgspec.structs.replace(work, sampling=sampling)
+
+
+async def _merged(each: Sequence[Answer]) -> Answer:
+    """Yield the events of all answers as they come, each with the number of its answer.
+
+    The first that fails ends them all.
+    """
+    ready: asyncio.Queue[Delta | Finish | Exception | None] = asyncio.Queue(_MOST_WAITING)
+
+    async def follow(choice: int, one: Answer) -> None:
+        try:
+            async with aclosing(one):
+                async for event in one:
+                    await ready.put(replace(event, choice=choice))
+        except Exception as e:
+            await ready.put(e)
+        else:
+            await ready.put(None)
+
+    tasks = [asyncio.create_task(follow(choice, one)) for choice, one in enumerate(each)]
+    left = len(tasks)
+    try:
+        while left:
+            event = await ready.get()
+            if isinstance(event, Exception):
+                raise event
+            if event is None:
+                left -= 1
+            else:
+                yield event
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
