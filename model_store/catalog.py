@@ -116,8 +116,10 @@ class Catalog:
         file = self._index.find(name)
         return file.named if file else frozenset()
 
-    def install(self, name: ModelName, manifest: Manifest) -> None:
+    def install(self, name: ModelName, manifest: Manifest, data: bytes | None = None) -> None:
         """Write a manifest, after making sure that all its blobs are there and stay.
+
+        `data` is the manifest as somebody else wrote it, who knows it by the digest of its bytes.
 
         Raises:
             BlobNotFound: one was deleted in the meantime.
@@ -125,7 +127,15 @@ class Catalog:
         """
         with self._references:
             touch_blobs(self._layout, manifest.digests)
-            write_manifest(self._layout, name, manifest.encode())
+            write_manifest(self._layout, name, manifest.encode() if data is None else data)
+
+    def manifest(self, name: ModelName) -> bytes:
+        """Return the manifest of the model that `name` means; raises ModelNotFound."""
+        return self._index.read(self._find(name).name or name)
+
+    def manifests(self) -> dict[ModelName, frozenset[Digest]]:
+        """Return the blobs that every manifest names, one that is too damaged to use too."""
+        return {file.name: file.named for file in self._index.scan() if file.name is not None}
 
     def copy(self, source: ModelName, destination: ModelName) -> None:
         """Install the manifest of `source`, byte for byte, as `destination` too.

@@ -12,6 +12,7 @@
     │   └── WeightsDamaged    the model file of an installed model cannot be read
     ├── ModelfileError        a Modelfile that cannot be parsed
     ├── CreateError           a model that cannot be made as asked
+    ├── ArchiveInvalid        a file that is no archive of models, or a damaged one
     └── StorageFailed         the disk is full, read-only or broken
 
 The text of every one may be shown to a client: none holds a path.
@@ -99,6 +100,13 @@ class ModelfileError(StoreError):
 
 class CreateError(StoreError):
     """A model cannot be made as asked; the text says why."""
+
+
+class ArchiveInvalid(StoreError):
+    """A file is no archive of models, or is damaged; the text says where."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this is no archive of models: {reason}")
 
 
 class StorageFailed(StoreError):

@@ -1,17 +1,21 @@
 """The store as the server sees it: one directory of models that other programs may share."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import IO
 
+from model_store.archive import Archive, Entry, Progress, export_model
 from model_store.blobs import BlobWriter
 from model_store.catalog import Catalog
 from model_store.create import CreateProgress, CreateSpec, create_model
 from model_store.digests import Digest
 from model_store.disk import disk_errors, is_regular
+from model_store.errors import ModelNotFound
 from model_store.layout import Layout
 from model_store.model import Model
 from model_store.names import ModelName
 from model_store.prune import prune, rename_old_blobs
+from model_store.verify import HurtModel, find_damage
 
 
 class Store:
@@ -60,6 +64,32 @@ class Store:
     def delete(self, name: ModelName) -> None:
         """Remove a model; raises ModelNotFound or StorageFailed."""
         self._catalog.delete(name)
+
+    def export(self, name: ModelName, target: IO[bytes], progress: Progress) -> None:
+        """Write a model to one file; see `archive.export_model`. Raises ModelNotFound too."""
+        name = self._catalog.installed_name(name)
+        export_model(self._layout, name, self._catalog.manifest(name), target, progress)
+
+    def import_model(
+        self, archive: Archive, entry: Entry, name: ModelName, progress: Progress
+    ) -> None:
+        """Install a model of an archive as `name`; see `Archive.install`."""
+        archive.install(entry, name, self._layout, self._catalog, progress)
+
+    def verify(self, names: Collection[ModelName], progress: Progress) -> list[HurtModel]:
+        """Hash the blobs of the models named, of all without names; return those that are hurt.
+
+        Raises:
+            ModelNotFound: a name means no model.
+        """
+        known, damaged = self._catalog.manifests(), set(self._catalog.damaged())
+        wanted = [self._catalog.installed_name(name) for name in names] or list(known)
+        for name in wanted:
+            if name not in known:
+                raise ModelNotFound(name.short)
+        hurt = find_damage(self._layout, {name: known[name] for name in wanted}, progress)
+        told = {model.name for model in hurt}
+        return hurt + [HurtModel(name, {}) for name in wanted if name in damaged - told]
 
     def create(self, spec: CreateSpec) -> Iterator[CreateProgress]:
         """Make a model; see `create_model` for the steps and errors."""

@@ -5,12 +5,14 @@ import errno
 import logging
 import os
 import socket
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
 from model_store.errors import StoreError
 from server.app import create_app
+from server.commands import archives, verify
+from server.commands.refusal import fail
 from server.middleware.draining import Drain
 from server.services import open_services
 from server.serving import DrainingServer, fastest_loop, listen
@@ -56,7 +58,7 @@ def serve() -> None:
     try:
         settings = Settings.from_env(os.environ)
     except SettingError as e:
-        _fail(str(e))
+        fail(str(e))
     _set_up_logging(debug=settings.debug)
     try:
         with (
@@ -65,7 +67,7 @@ def serve() -> None:
         ):
             runner.run(_serve(settings, listener))
     except StoreError as e:
-        _fail(f"{e} ({settings.models})")
+        fail(f"{e} ({settings.models})")
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
@@ -97,11 +99,11 @@ def _listener(address: Address) -> socket.socket:
     except OSError as e:
         where = f"{address.host or '*'}:{address.port}"
         if e.errno == errno.EADDRINUSE:
-            _fail(
+            fail(
                 f"cannot listen on {where}: another server, perhaps Ollama, is running there; "
                 "stop it, or set OLLAMA_HOST to another address"
             )
-        _fail(f"cannot listen on {where}: {e.strerror}; set OLLAMA_HOST to another address")
+        fail(f"cannot listen on {where}: {e.strerror}; set OLLAMA_HOST to another address")
 
 
 def _greet(address: Address) -> None:
@@ -109,9 +111,9 @@ def _greet(address: Address) -> None:
     typer.echo(f"Try:  curl {address.url}/api/tags")
 
 
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"paddock: {reason}", err=True)
-    raise typer.Exit(1)
+app.command("export")(archives.export_model)
+app.command("import")(archives.import_models)
+app.command("verify")(verify.verify)
 
 
 def main() -> None:

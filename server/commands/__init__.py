@@ -1,0 +1,1 @@
+"""What the `paddock` command can do besides serving."""

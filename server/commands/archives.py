@@ -1,0 +1,55 @@
+"""`paddock export` and `paddock import`: models in one file, for machines without a network."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from model_store.archive import Archive, Entry, name_of, open_archive
+from model_store.names import ModelName
+from server.commands.opened import open_store
+from server.commands.progress import shown_bytes
+from server.commands.refusal import fail, told_errors
+from server.references import stored_name
+
+
+def export_model(
+    name: Annotated[str, typer.Argument(help="The model.")],
+    file: Annotated[Path, typer.Argument(help="Where to write it; must not exist yet.")],
+) -> None:
+    """Write a model to one file (a tar in the layout of OCI images)."""
+    store = open_store()
+    with told_errors():
+        model = store.resolve(stored_name(name))
+        written = file.with_name(f".{file.name}.part")
+        try:
+            with written.open("xb") as target, shown_bytes("writing", model.size) as progress:
+                store.export(model.name, target, progress)
+                target.flush()
+                os.fsync(target.fileno())
+            os.link(written, file)  # unlike a rename, this never replaces what is there
+        finally:
+            written.unlink(missing_ok=True)
+    typer.echo(f"wrote {model.name.short} to {file}")
+
+
+def import_models(
+    file: Annotated[Path, typer.Argument(help="An archive that `paddock export` wrote.")],
+    name: Annotated[str, typer.Option(help="Install the model under this name instead.")] = "",
+) -> None:
+    """Install the models of an archive; every blob is verified."""
+    store = open_store()
+    with told_errors(), open_archive(file) as archive:
+        for entry, target in _targets(archive, name):
+            with shown_bytes("reading", archive.size(entry)) as progress:
+                store.import_model(archive, entry, target, progress)
+            typer.echo(f"installed {target.short}")
+
+
+def _targets(archive: Archive, name: str) -> list[tuple[Entry, ModelName]]:
+    if not name:
+        return [(entry, name_of(entry)) for entry in archive.entries]
+    if len(archive.entries) != 1:
+        fail(f"the archive holds {len(archive.entries)} models, so --name cannot name them")
+    return [(archive.entries[0], stored_name(name))]

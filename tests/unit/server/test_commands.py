@@ -1,0 +1,84 @@
+"""Commands that need no server: models in one file, and a store that is looked over."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from model_store.create import CreateSpec
+from model_store.digests import Digest
+from model_store.names import ModelName
+from model_store.store import Store
+from server.cli import app
+from tests.support import gguf_bytes
+
+
+def run(root: Path, *arguments: object) -> Result:
+    return CliRunner().invoke(app, list(map(str, arguments)), env={"OLLAMA_MODELS": str(root)})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A models directory with one model, `tale`."""
+    store = Store(tmp_path / "models")
+    store.prepare()
+    data = gguf_bytes.model("llama")
+    with store.blob_writer(Digest.of(data)) as writer:
+        writer.write(data)
+        writer.commit()
+    spec = CreateSpec(
+        name=ModelName.parse("tale"),
+        files={"m.gguf": str(Digest.of(data))},
+        check_template=lambda _: None,
+    )
+    list(store.create(spec))
+    return tmp_path / "models"
+
+
+def test_a_model_travels_in_one_file(root: Path, tmp_path: Path) -> None:
+    file, other = tmp_path / "tale.tar", tmp_path / "other"
+    assert run(root, "export", "tale", file).stdout == f"wrote tale:latest to {file}\n"
+    assert run(other, "import", file).stdout == "installed tale:latest\n"
+    assert run(other, "import", file, "--name", "story").stdout == "installed story:latest\n"
+    assert {model.name.short for model in Store(other).models()} == {"tale:latest", "story:latest"}
+    assert run(other, "verify").stdout == "all blobs are what their names say\n"
+
+
+def test_an_export_never_replaces_a_file(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine"
+    file.write_text("mine")
+    answer = run(root, "export", "tale", file)
+
+    assert (answer.exit_code, file.read_text()) == (1, "mine")
+    assert answer.stderr.splitlines() == [f"paddock: {file}: file exists"]
+    assert list(tmp_path.glob(".*")) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("export", "absent", "x.tar"), "model 'absent:latest' not found"),
+        (("export", "a b", "x.tar"), "invalid model name"),
+        (("import", "/nowhere/x.tar"), "/nowhere/x.tar: no such file or directory"),
+        (("verify", "absent"), "model 'absent:latest' not found"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_one_line(
+    root: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    answer = run(root, *arguments)
+
+    assert answer.exit_code == 1
+    assert answer.stderr.splitlines()[-1] == f"paddock: {reason}"
+
+
+def test_a_damaged_blob_is_told_with_the_models_that_need_it(root: Path) -> None:
+    weights = Store(root).resolve(ModelName.parse("tale")).weights
+    assert weights is not None
+    weights.write_bytes(b"x")
+    answer = run(root, "verify")
+
+    assert answer.exit_code == 1
+    digest = weights.name.replace("-", ":")
+    assert answer.stdout.splitlines() == [f"tale:latest: {digest} is damaged"]
+    assert answer.stderr.splitlines()[-1] == "paddock: pull or create the damaged models again"
