@@ -21,7 +21,7 @@ class GoTemplate:
     """A parsed template; raises TemplateError for one that cannot be parsed.
 
     `variables` are the names that occur in it, in lower case; `thinking_tags` the texts that it
-    puts around the thinking of earlier messages.
+    puts around the thinking of earlier messages, `tool_tag` the one before their calls.
     """
 
     def __init__(self, source: str) -> None:
@@ -32,6 +32,7 @@ class GoTemplate:
             names |= {"response"}
         self.variables = names
         self.thinking_tags = inspection.thinking_tags(tree)
+        self.tool_tag = inspection.tool_call_tag(tree)
         self._tree = tree
         self._open = inspection.up_to_response(tree)
 

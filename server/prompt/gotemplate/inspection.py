@@ -131,5 +131,43 @@ def _around_thinking(body: Body, *, in_messages: bool) -> Iterator[Body]:
             yield from _around_thinking(inner, in_messages=inside)
 
 
+def tool_call_tag(tree: Tree) -> str:
+    """Return the text with which the template begins the calls of earlier messages.
+
+    It is the first text behind the first `if` that asks for `.ToolCalls`, up to the JSON; `{` when
+    the JSON comes first, or when there is no such place.
+    """
+    body = _asking_for_calls(tree.root)
+    text = "" if body is None else _first_text(body) or ""
+    return text.partition("{")[0].strip() or "{"
+
+
+def _asking_for_calls(body: Body) -> Body | None:
+    for node in body:
+        bodies = _bodies(node)
+        for index, inner in enumerate(bodies):
+            if isinstance(node, Branch) and node.keyword == "if" and index < len(node.clauses):
+                commands = node.clauses[index][0].commands
+                operands = [operand for command in commands for operand in command.operands]
+                if any(isinstance(o, Field) and "ToolCalls" in o.names for o in operands):
+                    return inner
+            if (found := _asking_for_calls(inner)) is not None:
+                return found
+    return None
+
+
+def _first_text(body: Body) -> str | None:
+    """Return the first text that is printed before any value, "" when a value comes first."""
+    for node in body:
+        if isinstance(node, Action | Include):
+            return ""
+        if isinstance(node, Text) and node.text.strip():
+            return node.text
+        for inner in _bodies(node):
+            if (found := _first_text(inner)) is not None:
+                return found
+    return None
+
+
 def _begins_with(operand: Operand, name: str) -> bool:
     return isinstance(operand, Field) and operand.names[0] == name

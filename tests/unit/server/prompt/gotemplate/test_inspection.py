@@ -3,7 +3,12 @@
 import pytest
 
 from server.prompt.gotemplate.evaluate import execute
-from server.prompt.gotemplate.inspection import thinking_tags, up_to_response, variables
+from server.prompt.gotemplate.inspection import (
+    thinking_tags,
+    tool_call_tag,
+    up_to_response,
+    variables,
+)
 from server.prompt.gotemplate.parser import parse
 
 
@@ -78,3 +83,31 @@ LOOP = "{{ range .Messages }}%s{{ end }}"
 def test_the_tags_around_thinking_are_found(source: str, tags: tuple[str, str] | None) -> None:
     """With both of them a model is one that thinks."""
     assert thinking_tags(parse(source)) == tags
+
+
+@pytest.mark.parametrize(
+    ("source", "tag"),
+    [
+        ('{{if .ToolCalls}}<tool_call>{{range .ToolCalls}}{"x"}{{end}}{{end}}', "<tool_call>"),
+        (
+            '{{if .ToolCalls}}[TOOL_CALLS] [{{range .ToolCalls}}{"x"}{{end}}]{{end}}',
+            "[TOOL_CALLS] [",
+        ),
+        ('{{if .ToolCalls}}{{range .ToolCalls}}{"name": "{{ .X }}"}{{end}}{{end}}', "{"),
+        ("{{if .ToolCalls}}\n [ {{range .ToolCalls}}{{ . }}{{end}}]{{end}}", "["),
+        ("{{if .ToolCalls}}Action: ```json\n{{ .ToolCalls }}{{end}}", "Action: ```json"),
+        ("{{range .ToolCalls}}<tool_call>{{ . }}{{end}}", "{"),
+        ("{{if .ToolCalls}}{{ .Content }}<tool_call>{{end}}", "{"),
+        ("{{if .ToolCalls}}{{range .ToolCalls}}{{ . }}{{end}}<e>{{end}}", "{"),
+        ("{{if (gt (len .ToolCalls) 0)}}<a>{{else if .ToolCalls}}<b>{{end}}", "<b>"),
+        ("{{range .Messages}}{{if .Content}}<a>{{if .ToolCalls}}<b>{{end}}{{end}}{{end}}", "<b>"),
+        ("{{if and .A .M.ToolCalls}}{{with .B}} {{if .C}}<b>{{end}}{{end}}{{end}}", "<b>"),
+        ("{{$m := .}}{{if $m.ToolCalls}}<a>{{end}}", "{"),
+        ("no tools", "{"),
+    ],
+)
+def test_the_text_before_calls_is_told_from_how_the_template_prints_them(
+    source: str, tag: str
+) -> None:
+    """Without it the calls that the model writes would not be found."""
+    assert tool_call_tag(parse(source)) == tag
