@@ -1,0 +1,179 @@
+"""The constraints that make a model write what its format's parser reads."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as List
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from runners.protocol.constraints import (
+    Choice,
+    Constraint,
+    JSONSchema,
+    Literal,
+    Repeat,
+    Sequence,
+    Until,
+    Without,
+)
+from server.prompt.messages import Tool
+
+NO_TEXT: Final = Literal("")
+_ANY_OBJECT: Final[Mapping[str, object]] = {"type": "object"}
+
+
+class Writing(Protocol):
+    """Knows how a format frames answers and calls, at one beginning of a generation."""
+
+    def framed(self, body: Constraint) -> Constraint:
+        """Return the constraint on the raw text under which its content satisfies `body`."""
+        ...
+
+    def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:
+        """Return the constraint on the raw text under which it has `least` to `most` calls."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """How calls stand in an answer.
+
+    `call` writes one of them. No words before the calls contain `mark`. Of formats that begin an
+    answer with a call or not at all, `mark` is "" and `answer` what words may be.
+    """
+
+    mark: str
+    call: Callable[[Tool], Constraint]
+    before: str = ""
+    between: str = ""
+    after: str = ""
+    answer: Constraint = NO_TEXT
+
+    def written(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint:
+        """Return the constraint on an answer with `least` to `most` calls."""
+        if not tools or most == 0:
+            return Without(self.mark) if self.mark else self.answer
+        one = choice(self.call(tool) for tool in tools)
+        further = Repeat(
+            sequence(Literal(self.between), one),
+            max(least - 1, 0),
+            None if most is None else most - 1,
+        )
+        more = NO_TEXT if further.most == 0 else further
+        calls = sequence(Literal(self.before), one, more, Literal(self.after))
+        if least > 0:
+            return calls
+        if not self.mark:
+            return Choice((calls, self.answer))
+        return sequence(Without(self.mark), optional(calls))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """An answer behind `reasoning`, with calls in one `block`; no block, no calls."""
+
+    reasoning: Constraint = NO_TEXT
+    block: Block | None = None
+
+    def framed(self, body: Constraint) -> Constraint:
+        """Return `body` behind the reasoning."""
+        return sequence(self.reasoning, body)
+
+    def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:
+        """Return the block behind the reasoning."""
+        if self.block is None:
+            return None
+        return self.framed(self.block.written(tools, least=least, most=most))
+
+
+def reasoning(opening: str, closing: str, blanks: str, *, inside: bool) -> Constraint:
+    """Return the reasoning that goes on, when the text begins `inside` it, or may come.
+
+    `blanks` stand between its mark and the answer.
+    """
+    rest = sequence(Until(closing), Literal(blanks))
+    return rest if inside else optional(sequence(Literal(opening), rest))
+
+
+def sequence(*parts: Constraint) -> Constraint:
+    """Return one part after the other, in as few parts as possible."""
+    flat: list[Constraint] = []
+    for part in parts:
+        for piece in part.parts if isinstance(part, Sequence) else (part,):
+            if isinstance(piece, Literal) and flat and isinstance(flat[-1], Literal):
+                flat[-1] = Literal(flat[-1].text + piece.text)
+            elif piece != NO_TEXT:
+                flat.append(piece)
+    return flat[0] if len(flat) == 1 else Sequence(tuple(flat)) if flat else NO_TEXT
+
+
+def choice(options: Iterable[Constraint]) -> Constraint:
+    """Return any one of the options, of which there is at least one."""
+    found = tuple(options)
+    return found[0] if len(found) == 1 else Choice(found)
+
+
+def optional(part: Constraint) -> Constraint:
+    """Return the part or nothing."""
+    return Repeat(part, 0, 1)
+
+
+def arguments(tool: Tool) -> Constraint:
+    """Return the JSON object of a tool's arguments."""
+    return schema({**tool.parameters, **_ANY_OBJECT})
+
+
+def schema(value: Mapping[str, object]) -> Constraint:
+    """Return JSON that satisfies a schema."""
+    return JSONSchema(json.dumps(value, ensure_ascii=False))
+
+
+def quoted(text: str) -> str:
+    """Return a text as a JSON string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a tool, with what its schema refers to."""
+
+    name: str
+    schema: Mapping[str, object]
+    required: bool
+
+
+def parameters(tool: Tool) -> tuple[Parameter, ...]:
+    """Return a tool's parameters in their order; definitions of the whole schema go with each."""
+    found = tool.parameters.get("properties")
+    if not isinstance(found, Mapping):
+        return ()
+    required = tool.parameters.get("required")
+    needed = required if isinstance(required, list | tuple) else ()
+    shared = definitions(tool.parameters)
+    return tuple(
+        Parameter(
+            str(name), {**shared, **value} if isinstance(value, Mapping) else {}, name in needed
+        )
+        for name, value in found.items()
+    )
+
+
+def definitions(value: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the part of a schema that its references lead to."""
+    return {key: value[key] for key in ("$defs", "definitions") if key in value}
+
+
+def listed(parts: List[tuple[Constraint, bool]], separator: str) -> Constraint:
+    """Return the parts in their order, separated; those without the flag may be left out."""
+    heads: list[Constraint] = []
+    for at, (part, needed) in enumerate(parts):
+        rest = (_followed(later, separator, is_needed) for later, is_needed in parts[at + 1 :])
+        heads.append(sequence(part, *rest))
+        if needed:
+            return choice(heads)
+    return choice([*heads, NO_TEXT])
+
+
+def _followed(part: Constraint, separator: str, needed: bool) -> Constraint:  # noqa: FBT001
+    one = sequence(Literal(separator), part)
+    return one if needed else optional(one)
