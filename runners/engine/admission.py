@@ -98,7 +98,7 @@ class Admission:
         own = np.frombuffer(sequence.tokens, np.int32)[:-1]
         shared = [common_length(own, np.frombuffer(other.tokens, np.int32)) for other in busy]
         best = int(np.argmax(shared))
-        known = max(self._slots.longest_prefix(sequence.tokens)[1], busy[best].n_computed)
+        known = max(self._slots.longest_prefix(sequence)[1], busy[best].n_computed)
         sequence.n_shared = shared[best]
         return busy[best] if shared[best] >= known + _WORTH_WAITING else None
 
@@ -106,7 +106,7 @@ class Admission:
         """Whether the prompt has room, and those that run have some to grow into."""
         if not running:
             return True
-        source, length = self._slots.longest_prefix(sequence.tokens)
+        source, length = self._slots.longest_prefix(sequence)
         needed = len(sequence.tokens) - (0 if self._slots.is_idle(source) else length)
         reserved = _STEP_CELLS * (len(running) + 1)
         return self._slots.n_cells_running + needed + reserved <= self._n_cells

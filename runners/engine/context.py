@@ -132,6 +132,35 @@ class Context:
         lib.llama_synchronize(self.pointer)
         return status
 
+    def decode_embeddings(
+        self, rows: Floats, positions: TokenIds, seq: int, *, wants_last: bool, causal: bool
+    ) -> int:
+        """Compute rows that are no tokens; returns llama_decode's status.
+
+        `rows` has the shape (n, n_embd_input) and `positions` (sections, n), both contiguous.
+        With `wants_last` the last row has logits. Without `causal` each row attends to all others.
+        """
+        n_rows = len(rows)
+        outputs = np.zeros(n_rows, np.int8)
+        outputs[-1] = wants_last
+        counts = np.ones(n_rows, np.int32)
+        sequences = np.full(n_rows, self._id_addresses[seq], np.uint64)
+        batch = lib.llama_batch(
+            n_tokens=n_rows,
+            embd=_pointer(rows, ctypes.c_float),
+            pos=_pointer(positions, ctypes.c_int32),
+            n_seq_id=_pointer(counts, ctypes.c_int32),
+            seq_id=_pointer(sequences, ctypes.POINTER(ctypes.c_int32)),
+            logits=_pointer(outputs, ctypes.c_int8),
+        )
+        if not causal:
+            lib.llama_set_causal_attn(self.pointer, causal)
+        status = int(lib.llama_decode(self.pointer, batch))
+        lib.llama_synchronize(self.pointer)
+        if not causal:
+            lib.llama_set_causal_attn(self.pointer, not causal)
+        return status
+
     def logits(self, row: int) -> Floats:
         """Return the logits of a row that was an output, shape (n_vocab,)."""
         address = get_logits(self.pointer, row)
@@ -201,3 +230,8 @@ class Context:
         """Empty the memory."""
         if self._memory:
             lib.llama_memory_clear(self._memory, _KEEP_BUFFERS)
+
+
+def _pointer(array: Any, kind: Any) -> Any:
+    assert array.flags.c_contiguous
+    return array.ctypes.data_as(ctypes.POINTER(kind))

@@ -12,6 +12,7 @@ from runners.engine.intake import Intake
 from runners.engine.llama import LoadError, native_log
 from runners.engine.loop import Loop
 from runners.engine.model import Model
+from runners.engine.projector import Projector
 from runners.engine.sequence import Sequence
 from runners.engine.slots import Slots
 from runners.engine.threads import ThreadTuner
@@ -46,12 +47,22 @@ class Engine:
         fixed = min(spec.n_threads, logical_cores())
         tuner = ThreadTuner(fixed or usable_cores(), min_threads=fixed or 1)
         context = Context(model, spec, n_threads=tuner.n_threads)
+        projector = None
+        if spec.projector is not None:
+            projector = Projector(model, spec, n_threads=fixed or usable_cores())
         slots = Slots(model, context)
         self._send, self._context = send, context
-        self._loop = Loop(model, context, slots, tuner, lambda events: send(Step(events)))
+        self._loop = Loop(
+            model,
+            context,
+            slots,
+            tuner,
+            lambda events: send(Step(events)),
+            projector=projector,
+        )
         self._embedder = Embedder(context, slots, tuner, pools=model.pools)
-        self.intake = Intake(model, context, n_ctx=spec.n_ctx)
-        self.ready = _ready(spec, model, context)
+        self.intake = Intake(model, context, projector, n_ctx=spec.n_ctx)
+        self.ready = _ready(spec, model, context, projector)
         sys.setswitchinterval(_SWITCH_INTERVAL)
         # What is loaded stays: collections need not look at it again.
         gc.collect()
@@ -108,7 +119,7 @@ class Engine:
             return self._embedder.fail_all(_BROKEN)
 
 
-def _ready(spec: LoadSpec, model: Model, context: Context) -> Ready:
+def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector | None) -> Ready:
     n_offloaded, n_layers = native_log.offloaded
     return Ready(
         n_ctx=spec.n_ctx,
@@ -119,7 +130,8 @@ def _ready(spec: LoadSpec, model: Model, context: Context) -> Ready:
         pooled=model.pools,
         adds_bos=model.vocab.adds_bos,
         can_shift=context.can_shift,
+        sees=projector is not None and projector.sees,
         n_layers=n_layers or model.n_layer + 1,
         n_gpu_layers=n_offloaded,
-        memory=native_log.memory(),
+        memory=native_log.memory() + (projector.memory() if projector is not None else ()),
     )

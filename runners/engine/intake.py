@@ -9,6 +9,8 @@ from runners.engine.context import Context
 from runners.engine.embedding import EmbedTask
 from runners.engine.llama import TokenIds
 from runners.engine.model import Model
+from runners.engine.pictures import BadPicture, Layout, split
+from runners.engine.projector import Projector
 from runners.engine.sampling import TokenSampler
 from runners.engine.sequence import Sequence
 from runners.engine.text import TextAssembler
@@ -33,8 +35,11 @@ _PADDING = 256
 class Intake:
     """Turns commands into work; several threads may, because it only reads the model."""
 
-    def __init__(self, model: Model, context: Context, *, n_ctx: int) -> None:
+    def __init__(
+        self, model: Model, context: Context, projector: Projector | None, *, n_ctx: int
+    ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
+        self._projector, self._n_batch = projector, context.n_batch
         self._constraints = ConstraintFactory(model.vocab)
         self._n_ctx, self._n_embd = n_ctx, context.n_embd
         self._room = min(_padded(n_ctx), context.n_cells, max(model.n_ctx_train, n_ctx))
@@ -48,12 +53,16 @@ class Intake:
             return _refusal(request, FailureCode.COMPUTE, "this model only computes embeddings")
         n_ctx = min(request.n_ctx or self._n_ctx, self._n_ctx)
         room = min(_padded(n_ctx), self._room)
-        tokens = self._prompt(request.prompt)
+        try:
+            tokens, pictures = self._read(request)
+        except BadPicture as e:
+            return _refusal(request, FailureCode.BAD_PICTURE, str(e))
         if tokens is None:
             return _refusal(request, FailureCode.BAD_TOKEN, _NO_SUCH_TOKEN)
         kept = self._kept(request, tokens, n_ctx, room)
         if kept is None:
-            return _too_long(request, len(tokens), n_ctx if request.truncate else room)
+            cuts = request.truncate and not request.pictures
+            return _too_long(request, len(tokens), n_ctx if cuts else room)
         visible, form = self._vocab.control_tokens(request.visible), request.constraint
         try:
             matcher = None if form is None else self._constraints.compile(form, visible)
@@ -73,7 +82,26 @@ class Intake:
             matcher=matcher,
             text=TextAssembler(request.stop),
             visible=visible,
+            pictures=pictures,
         )
+
+    def _read(self, request: Generate) -> tuple[TokenIds | None, Layout | None]:
+        """Return the tokens of a prompt, and its pictures if it has any.
+
+        No tokens when it has ids that the model does not have. Raises BadPicture.
+        """
+        prompt = request.prompt
+        if not request.pictures:
+            return self._prompt(prompt), None
+        if self._projector is None or not self._projector.sees:
+            raise BadPicture("this model cannot see")
+        if not isinstance(prompt, str):
+            raise BadPicture("a prompt of token ids has no place for it")
+        tokens, layout = self._projector.read(split(prompt, request.pictures))
+        longest = max((span.n_tokens for span in layout.spans if span.whole), default=0)
+        if longest > self._n_batch:
+            raise BadPicture(f"it is read in one batch: set num_batch to at least {longest}")
+        return tokens, layout
 
     def _prompt(self, given: str | tuple[int, ...]) -> TokenIds | None:
         """Return the tokens of a prompt, None for ids that the model does not have."""
@@ -93,7 +121,7 @@ class Intake:
         Where a client allows cutting, the context that it asked for counts, else the one that
         llama.cpp rounds up to: that is what clients of the reference server see.
         """
-        if request.truncate and len(tokens) >= n_ctx:
+        if request.truncate and not request.pictures and len(tokens) >= n_ctx:
             if not request.shift:
                 return None
             return kept_prompt(tokens, n_ctx, request.n_keep, adds_bos=self._vocab.adds_bos)

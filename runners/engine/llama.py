@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llama_cpp import llama_cpp as _bindings
+from llama_cpp import mtmd_cpp as _media_bindings
 
 from runners.engine.native_log import NativeLog
 from runners.protocol.messages import Device, DeviceKind
@@ -19,7 +20,11 @@ Floats = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]
 
 lib: Any = _bindings
+mtmd: Any = _media_bindings
+"""The part of the library that reads pictures."""
 native_log = NativeLog()
+media_log = NativeLog()
+"""What `mtmd` prints: kept apart, because its buffers have the names of the model's."""
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
@@ -27,7 +32,13 @@ def _log(level: int, text: bytes, _user_data: object) -> None:
     native_log.feed(level, text.decode("utf-8", "replace"))
 
 
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _log_media(level: int, text: bytes, _user_data: object) -> None:
+    media_log.feed(level, text.decode("utf-8", "replace"))
+
+
 lib.llama_log_set(_log, ctypes.c_void_p(0))
+mtmd.mtmd_helper_log_set(_log_media, ctypes.c_void_p(0))
 lib.llama_backend_init()
 
 # Calls of microseconds keep the interpreter lock: whoever releases it while another thread is
@@ -57,9 +68,9 @@ OK, NO_ROOM, ABORTED, ALLOCATION_FAILED = 0, 1, 2, -2
 class LoadError(Exception):
     """llama.cpp could not load the model or make its context; `native` is its own word on it."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, log: NativeLog = native_log) -> None:
         super().__init__(what)
-        self.native = native_log.error()
+        self.native = log.error()
 
 
 class NativeError(Exception):

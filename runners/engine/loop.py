@@ -13,13 +13,22 @@ from dataclasses import asdict, dataclass
 from runners.engine.admission import Admission
 from runners.engine.constraint import BadConstraint
 from runners.engine.context import Context
-from runners.engine.llama import ABORTED, ALLOCATION_FAILED, NO_ROOM, OK, native_log
+from runners.engine.llama import (
+    ABORTED,
+    ALLOCATION_FAILED,
+    NO_ROOM,
+    OK,
+    NativeError,
+    native_log,
+)
 from runners.engine.model import Model
+from runners.engine.projector import Projector
 from runners.engine.sampling import logprob_of
-from runners.engine.sequence import Sequence
+from runners.engine.sequence import NO_SLOT, Sequence
 from runners.engine.shares import Pace, share_rows
 from runners.engine.slots import Slots
 from runners.engine.threads import ThreadTuner
+from runners.engine.viewing import Viewing
 from runners.protocol.messages import (
     Chunk,
     Done,
@@ -58,9 +67,17 @@ class Loop:
     """Admits requests, fills batches, samples, and emits one group of events per step."""
 
     def __init__(
-        self, model: Model, context: Context, slots: Slots, tuner: ThreadTuner, emit: Emit
+        self,
+        model: Model,
+        context: Context,
+        slots: Slots,
+        tuner: ThreadTuner,
+        emit: Emit,
+        *,
+        projector: Projector | None = None,
     ) -> None:
         self._vocab, self._context, self._slots = model.vocab, context, slots
+        self._viewing = Viewing(projector, context) if projector is not None else None
         self._tuner, self._emit = tuner, emit
         self._can_abort = not model.is_recurrent
         self._counters = Counters()
@@ -95,17 +112,20 @@ class Loop:
         self._flush()
 
     def step(self) -> None:
-        """Admit what fits, compute one batch, sample, emit."""
+        """Admit what fits, compute one batch, sample, emit; then a part of a picture, if any."""
         started = time.perf_counter_ns()
         self._queue.admit(self._running)
         self._keep_within_contexts()
         n_rows = self._fill()
         if n_rows:
-            self._compute(n_rows)
-        elif self._running and not self._slots.borrowed:
+            self._compute(n_rows, lambda: self._context.decode(n_rows))
+            # Who generates is told at once: a picture may take long.
+            self._flush()
+        worked = self._look() or n_rows > 0
+        if not worked and self._running and not self._slots.borrowed:
             self._give_up_something()
         self._flush()
-        if n_rows:
+        if worked:
             self._counters.steps += 1
             self._counters.step_ns += time.perf_counter_ns() - started
 
@@ -113,28 +133,33 @@ class Loop:
 
     def _fill(self) -> int:
         """Fill the batch: a row for each generating sequence, then rows of prompts."""
-        prompts = [sequence for sequence in self._running if sequence.n_pending > 1]
-        n_generating = len(self._running) - len(prompts)
+        prompts = self._readable()
+        n_generating = sum(s.n_pending == s.n_text == 1 for s in self._running)
         limit = self._pace.n_rows if n_generating else self._context.n_batch
         budget = min(limit, self._context.n_batch - n_generating)
-        wanted = min(budget, sum(sequence.n_pending for sequence in prompts))
+        wanted = min(budget, sum(sequence.n_text for sequence in prompts))
         n_free = self._make_room(n_generating + wanted, n_generating + bool(wanted))
-        prompts = [sequence for sequence in self._running if sequence.n_pending > 1]
+        prompts = self._readable()
         row = 0
         for sequence in self._running:
-            if sequence.n_pending == 1 and row < n_free:
+            if sequence.n_pending == sequence.n_text == 1 and row < n_free:
                 row = self._add_next(sequence, row)
             else:
                 sequence.n_rows = 0
-        shares = share_rows([s.n_pending for s in prompts], max(min(budget, n_free - row), 0))
+        shares = share_rows([s.n_text for s in prompts], max(min(budget, n_free - row), 0))
         for sequence, share in zip(prompts, shares, strict=True):
             row = self._add_prompt(sequence, row, share)
         self._mark_long(prompts, row)
         return row
 
+    def _readable(self) -> list[Sequence]:
+        """Return the sequences of whose prompts the next part is text."""
+        return [s for s in self._running if s.n_pending > 1 and s.n_text]
+
     def _add_next(self, sequence: Sequence, row: int) -> int:
-        position = sequence.n_computed
-        self._context.put_one(row, sequence.tokens[position], position, sequence.slot)
+        index = sequence.n_computed
+        position = sequence.position(index)
+        self._context.put_one(row, sequence.tokens[index], position, sequence.slot)
         sequence.n_rows, sequence.last_row = 1, row
         return row + 1
 
@@ -144,7 +169,7 @@ class Loop:
             start = sequence.n_computed
             outputs = _LAST_OUTPUT if n_rows == sequence.n_pending else _NO_OUTPUT
             tokens = sequence.tokens[start : start + n_rows]
-            self._context.put(row, tokens, start, sequence.slot, outputs)
+            self._context.put(row, tokens, sequence.position(start), sequence.slot, outputs)
         return row + n_rows
 
     def _mark_long(self, prompts: Iterable[Sequence], n_rows: int) -> None:
@@ -153,6 +178,38 @@ class Loop:
             largest = max(prompts, key=lambda sequence: sequence.n_rows)
             if largest.n_rows > n_rows // 2:
                 self.interruptible = largest.id
+
+    # Pictures.
+
+    def _look(self) -> bool:
+        """Encode the picture that the oldest sequence waits for, or compute rows of it.
+
+        Returns whether anything could be done.
+        """
+        viewing = self._viewing
+        sequence = viewing.next(self._running) if viewing is not None else None
+        if viewing is None or sequence is None:
+            return False
+        try:
+            if viewing.encode(sequence):
+                return True
+        except NativeError as e:
+            self._fail(sequence, FailureCode.COMPUTE, str(e))
+            return True
+        generating = any(s.n_sampled for s in self._running)
+        limit = self._pace.n_rows if generating else self._context.n_batch
+        wanted, least = viewing.wanted(sequence, limit)
+        n_rows = min(wanted, self._make_room(wanted, least))
+        if sequence.slot == NO_SLOT:
+            return True  # it made room for older ones
+        if n_rows < least:
+            return False
+        for other in self._running:
+            other.n_rows = 0
+        sequence.n_rows, sequence.last_row = n_rows, n_rows - 1
+        self._mark_long([sequence], n_rows)
+        self._compute(n_rows, lambda: viewing.decode(sequence, n_rows))
+        return True
 
     # Room.
 
@@ -175,7 +232,8 @@ class Loop:
         """End or shift the sequences that have filled what they may use."""
         full = [s for s in self._running if s.n_computed + 1 >= s.n_ctx and s.n_pending == 1]
         for sequence in full:
-            if sequence.request.shift and self._context.can_shift:
+            shifts = sequence.request.shift and sequence.pictures is None
+            if shifts and self._context.can_shift:
                 self._shift(sequence)
             else:
                 self._finish(sequence, StopReason.LENGTH)
@@ -193,10 +251,10 @@ class Loop:
 
     # Computing.
 
-    def _compute(self, n_rows: int) -> None:
+    def _compute(self, n_rows: int, decode: Callable[[], int]) -> None:
         self._context.set_threads(self._tuner.choose(n_rows))
         started = time.perf_counter_ns()
-        status = self._context.decode(n_rows)
+        status = decode()
         elapsed = time.perf_counter_ns() - started
         self.interruptible = -1
         self._counters.decode_ns += elapsed
@@ -323,4 +381,6 @@ class Loop:
             n_running=len(self._running),
             n_waiting=len(self._queue),
             n_cells_used=self._slots.n_cells_used,
+            n_pictures_encoded=self._viewing.n_encoded if self._viewing is not None else 0,
+            encode_ns=self._viewing.encode_ns if self._viewing is not None else 0,
         )

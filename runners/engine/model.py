@@ -30,14 +30,15 @@ class Model:
         self.vocab = Vocab(self.pointer)
         self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.pointer)
         self.n_embd: int = lib.llama_model_n_embd_out(self.pointer)
+        self.n_embd_input: int = lib.llama_model_n_embd_inp(self.pointer)
         self.n_layer: int = lib.llama_model_n_layer(self.pointer)
         self.n_swa: int = lib.llama_model_n_swa(self.pointer)
         self.needs_encoder = bool(lib.llama_model_has_encoder(self.pointer))
         self.is_recurrent = bool(
             lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer)
         )
-        architecture = self._metadata("general.architecture")
-        self.pools = self._metadata(f"{architecture}.pooling_type") not in {"", _POOLING_NONE}
+        self.architecture = self._metadata("general.architecture")
+        self.pools = self._metadata(f"{self.architecture}.pooling_type") not in {"", _POOLING_NONE}
         self._adapters = [self._load_adapter(path) for path in spec.adapters]
 
     def _report(self, progress: float, _user_data: object) -> bool:

@@ -77,7 +77,8 @@ class TokenSampler:
         """Show the penalties the end of the prompt: repeating it counts as repetition."""
         if self._penalises and self._chain is not None:
             for token in prompt[-self._window :]:
-                self._chain.accept(token)
+                if token >= 0:  # else it is part of a picture
+                    self._chain.accept(token)
 
     def draw(self, context: Context, row: int, matcher: Matcher | None) -> int:
         """Return the next token, drawn from the logits of `row` and allowed by `matcher`.

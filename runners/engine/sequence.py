@@ -5,6 +5,8 @@ from array import array
 from dataclasses import dataclass, field
 
 from runners.engine.constraint import Matcher
+from runners.engine.llama import Floats
+from runners.engine.pictures import Layout, Span
 from runners.engine.sampling import TokenSampler
 from runners.engine.text import TextAssembler
 from runners.protocol.messages import Done, Generate, StopReason
@@ -32,6 +34,9 @@ class Sequence:
     text: TextAssembler
     visible: frozenset[int] = frozenset()
     """Control tokens that are sent as text."""
+    pictures: Layout | None = None
+    encoded: Floats | None = None
+    """The embeddings of the picture that is computed next, once they are there."""
     id: int = field(init=False)
     n_prompt: int = field(init=False)
     arrival: int = 0
@@ -57,6 +62,27 @@ class Sequence:
     def n_pending(self) -> int:
         """Tokens that must be computed before the next can be sampled."""
         return len(self.tokens) - self.n_computed
+
+    @property
+    def next_picture(self) -> Span | None:
+        """The picture that stands next, behind the text that is still to be computed, if any."""
+        return self.pictures.next(self.n_computed) if self.pictures is not None else None
+
+    @property
+    def n_text(self) -> int:
+        """Tokens of `n_pending` that come before the next picture."""
+        picture = self.next_picture
+        if picture is None:
+            return self.n_pending
+        return max(picture.start - self.n_computed, 0)
+
+    def position(self, index: int) -> int:
+        """Return the position in memory of a token; pictures may take fewer than they have."""
+        return index if self.pictures is None else self.pictures.position(index)
+
+    def floor(self, length: int) -> int:
+        """Return the largest length up to `length` that cuts no picture in two."""
+        return length if self.pictures is None else self.pictures.floor(length)
 
     def start(self, n_reused: int) -> None:
         """Note that work begins; only the first start counts, not those after a preemption."""

@@ -5,8 +5,6 @@ the tokens of a finished request, in case a prompt begins like them) or free. Sl
 beginning share its cells.
 """
 
-from array import array
-
 from runners.engine.cells import CellLedger
 from runners.engine.context import Context
 from runners.engine.model import Model
@@ -65,30 +63,32 @@ class Slots:
         """Whether a slot only keeps tokens for later."""
         return slot in self._idle
 
-    def longest_prefix(self, tokens: "array[int]") -> tuple[int, int]:
-        """Return the slot that begins most like `tokens`, and how many of them it can give.
+    def longest_prefix(self, sequence: Sequence) -> tuple[int, int]:
+        """Return the slot that begins most like `sequence`, and how many tokens it can give.
 
-        The last token is never given: computing it is what yields the first logits.
+        The last token is never given: computing it is what yields the first logits. A picture is
+        given whole or not at all.
         """
-        slot, length = self._index.longest(tokens)
-        length = min(length, len(tokens) - 1)
-        return (slot, length) if length > 0 and self._can_give(slot, length) else (NO_SLOT, 0)
+        slot, length = self._index.longest(sequence.tokens)
+        length = sequence.floor(min(length, len(sequence.tokens) - 1))
+        can_give = length > 0 and self._can_give(slot, length, sequence.position(length))
+        return (slot, length) if can_give else (NO_SLOT, 0)
 
-    def _can_give(self, slot: int, length: int) -> bool:
+    def _can_give(self, slot: int, length: int, position: int) -> bool:
         if self._is_recurrent:
             # A recurrent state cannot go back to an earlier token, nor be shared half-way.
             return slot in self._idle and length == self._lengths[slot]
         if self._n_swa == 0:
             return True
         # What fell out of the sliding window of the donor may have been overwritten.
-        return self._context.first_position(slot) <= max(0, length - self._n_swa)
+        return self._context.first_position(slot) <= max(0, position - self._n_swa)
 
     def assign(self, sequence: Sequence) -> None:
         """Give `sequence` a slot and as much of its tokens as is known; one must be vacant."""
-        source, length = self.longest_prefix(sequence.tokens)
+        source, length = self.longest_prefix(sequence)
         if self._may_take_over(source, length):
             self._idle.discard(source)
-            self.truncate(source, length)
+            self._truncate(source, length, sequence.position(length))
             self._index.touch(source)
             target = source
         else:
@@ -97,7 +97,7 @@ class Slots:
                 length = 0
                 self._ledger.extend(target, 0)
             else:
-                self._context.copy(source, target, length)
+                self._context.copy(source, target, sequence.position(length))
                 self._ledger.share(source, target, length)
             self._index.insert(target, sequence.tokens[:length])
         self._lengths[target] = sequence.n_computed = length
@@ -140,18 +140,20 @@ class Slots:
         self._ledger.extend(sequence.slot, n_tokens)
         self._index.extend(sequence.slot, sequence.tokens[start : sequence.n_computed])
 
-    def truncate(self, slot: int, length: int) -> None:
-        """Keep only the first `length` tokens of a slot."""
+    def _truncate(self, slot: int, length: int, position: int) -> None:
+        """Keep only the first `length` tokens of a slot, those before `position`."""
         if length < self._lengths[slot]:
-            self._context.remove(slot, length)
+            self._context.remove(slot, position)
             self._index.truncate(slot, length)
             self._ledger.truncate(slot, length)
             self._lengths[slot] = length
 
     def is_intact(self, sequence: Sequence) -> bool:
         """After a decode that was broken off, drop its rows; False when more than them is lost."""
-        self._context.remove(sequence.slot, sequence.n_computed)
-        return self._context.last_position(sequence.slot) + 1 == sequence.n_computed
+        n_computed = sequence.n_computed
+        self._context.remove(sequence.slot, sequence.position(n_computed))
+        last = sequence.position(n_computed - 1) if n_computed else -1
+        return self._context.last_position(sequence.slot) == last
 
     def cut_out(self, sequence: Sequence, start: int, end: int) -> bool:
         """Forget the computed tokens [start, end) and move up what follows, in place.
@@ -185,6 +187,7 @@ class Slots:
     def evict(self, sequence: Sequence) -> None:
         """Take the slot and the cells from a request that will be computed again."""
         slot, sequence.slot, sequence.n_computed = sequence.slot, NO_SLOT, 0
+        sequence.encoded = None
         self._empty(slot)
 
     def clear(self) -> None:

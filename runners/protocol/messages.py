@@ -50,6 +50,13 @@ class Placement(msgspec.Struct, frozen=True):
     split: tuple[float, ...] = ()
 
 
+class Projector(msgspec.Struct, frozen=True):
+    """The file that turns images into rows of embeddings; `device` None means the CPU."""
+
+    path: str
+    device: int | None = None
+
+
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a runner needs to load a model; equal specs make interchangeable runners.
 
@@ -59,6 +66,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     weights: str
     adapters: tuple[str, ...] = ()
+    projector: Projector | None = None
     n_ctx: int
     n_cells: int
     n_seq: int
@@ -87,6 +95,14 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     """Added to the logits of tokens by their ids; ids that the model does not have are ignored."""
 
 
+class Picture(msgspec.Struct, frozen=True, array_like=True):
+    """An image, decoded: 8 bits each of red, green and blue, row by row from the top left."""
+
+    width: int
+    height: int
+    rgb: bytes
+
+
 # Commands: host to engine.
 
 
@@ -111,11 +127,13 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     stay; negative keeps all), and is refused otherwise. `shift` also lets a sequence that fills
     its context drop its older half and go on. `logprobs` None reports none; n reports each
     token with n alternatives. `visible` are the control tokens that are sent as text, which others
-    are not.
+    are not. Picture N takes the place of the first `[img-N]` in the prompt; a prompt with pictures
+    is neither cut nor shifted.
     """
 
     id: int
     prompt: str | tuple[int, ...]
+    pictures: tuple[Picture, ...] = ()
     sampling: Sampling = Sampling()
     n_ctx: int | None = None
     n_predict: int | None = None
@@ -238,6 +256,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     pooled: bool
     adds_bos: bool
     can_shift: bool
+    sees: bool = False
+    """Whether prompts may have pictures."""
     n_layers: int
     n_gpu_layers: int
     memory: tuple[MemoryUse, ...]
@@ -313,6 +333,8 @@ class FailureCode(StrEnum):
     """There is no room for the next token and nothing can be given up."""
     BAD_CONSTRAINT = "bad_constraint"
     """The schema cannot be turned into a grammar; `message` says why."""
+    BAD_PICTURE = "bad_picture"
+    """A picture cannot be turned into tokens, or has no place in the prompt; `message` says why."""
     BAD_TOKEN = "bad_token"
     """A token id is outside the vocabulary."""
     NO_EMBEDDINGS = "no_embeddings"
@@ -378,6 +400,8 @@ class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report")
     n_running: int
     n_waiting: int
     n_cells_used: int
+    n_pictures_encoded: int = 0
+    encode_ns: int = 0
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):

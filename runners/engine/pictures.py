@@ -1,0 +1,104 @@
+"""Where the pictures of a prompt stand among its tokens, and at which positions; pure.
+
+A picture takes a stretch of tokens whose ids are made of its digest: negative, so no text has
+them, and the same wherever the same picture is used. All that compares prompts therefore knows
+pictures without knowing of them.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from runners.engine.llama import TokenIds
+from runners.protocol.messages import Picture
+
+
+class BadPicture(Exception):
+    """A picture cannot be used; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """A picture, or a tile of one: tokens [start, end) of a prompt.
+
+    `positions` has the shape (sections, end - start); the first section is what the memory orders
+    cells by. The next token has the position `following`. `key` names what the stretch shows, and
+    `chunk` is the library's handle of it. A `whole` one is computed in one batch, because each of
+    its tokens attends to all of them.
+    """
+
+    start: int
+    end: int
+    positions: TokenIds
+    following: int
+    key: bytes
+    chunk: int
+    whole: bool
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens, and rows of embeddings, of the stretch."""
+        return self.end - self.start
+
+
+class Layout:
+    """The pictures of one prompt, in order; `owner` keeps alive what their handles point to."""
+
+    def __init__(self, spans: Sequence[Span], owner: object) -> None:
+        self.spans = tuple(spans)
+        self._owner = owner
+
+    def position(self, index: int) -> int:
+        """Return the position of a token; that behind the last one, for the length."""
+        offset = 0
+        for span in self.spans:
+            if index <= span.start:
+                break
+            if index < span.end:
+                return int(span.positions[0, index - span.start])
+            offset = span.following - span.end
+        return index + offset
+
+    def next(self, index: int) -> Span | None:
+        """Return the first picture that does not end before token `index`."""
+        return next((span for span in self.spans if span.end > index), None)
+
+    def floor(self, length: int) -> int:
+        """Return the largest length up to `length` that cuts no picture in two."""
+        span = self.next(length)
+        return length if span is None else min(length, span.start)
+
+
+def split(prompt: str, pictures: Sequence[Picture]) -> list[str | Picture]:
+    """Return the prompt with picture N in place of the first `[img-N]`.
+
+    Raises:
+        BadPicture: one of them has no place in the prompt.
+    """
+    places = []
+    for number, picture in enumerate(pictures):
+        tag = f"[img-{number}]"
+        at = prompt.find(tag)
+        if at < 0:
+            raise BadPicture(f"the prompt does not say where it belongs: write {tag} there")
+        places.append((at, at + len(tag), picture))
+    parts: list[str | Picture] = []
+    end = 0
+    for at, behind, picture in sorted(places, key=lambda place: place[0]):
+        parts += [prompt[end:at], picture]
+        end = behind
+    return [part for part in (*parts, prompt[end:]) if part]
+
+
+def digest_of(picture: Picture) -> bytes:
+    """Return what two pictures share only when they show the same."""
+    size = f"{picture.width}x{picture.height}:"
+    return hashlib.sha256(size.encode() + picture.rgb).digest()
+
+
+def ids_of(key: bytes, n_tokens: int) -> TokenIds:
+    """Return the ids that stand for the tokens of the stretch with this key."""
+    drawn = np.frombuffer(hashlib.shake_128(key).digest(4 * n_tokens), "<u4")
+    return (drawn | np.uint32(1 << 31)).view(np.int32)

@@ -1,0 +1,187 @@
+"""The projector of a model: pictures to tokens, and their tokens to rows of embeddings."""
+
+import ctypes
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runners.engine.encodings import Encodings
+from runners.engine.llama import (
+    Floats,
+    LoadError,
+    NativeError,
+    TokenIds,
+    device_pointer,
+    media_log,
+    mtmd,
+)
+from runners.engine.model import Model
+from runners.engine.pictures import BadPicture, Layout, Span, digest_of, ids_of
+from runners.protocol.messages import LoadSpec, MemoryUse, Picture
+
+_LEAST_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
+"""Families that find things in a picture only when it is large enough."""
+_TEXT = 0
+_CPU = "CPU"
+
+
+class Projector:
+    """A loaded projector file. `read` is for any thread, `encode` for one. Raises LoadError."""
+
+    def __init__(self, model: Model, spec: LoadSpec, *, n_threads: int) -> None:
+        assert spec.projector is not None
+        params = mtmd.mtmd_context_params_default()
+        params.use_gpu = spec.projector.device is not None
+        if spec.projector.device is not None:
+            params.device = device_pointer(spec.projector.device)
+        params.print_timings = False
+        params.n_threads = n_threads
+        params.image_min_tokens = _LEAST_TOKENS.get(model.architecture, -1)
+        path = spec.projector.path
+        self._pointer = mtmd.mtmd_init_from_file(path.encode(), model.pointer, params)
+        if not self._pointer:
+            raise LoadError("the projector cannot be loaded", media_log)
+        self.sees = bool(mtmd.mtmd_support_vision(self._pointer))
+        self._n_sections = 4 if mtmd.mtmd_decode_use_mrope(self._pointer) else 1
+        self._n_embd = model.n_embd_input
+        self._encodings = Encodings()
+        self._size = Path(path).stat().st_size
+
+    def memory(self) -> tuple[MemoryUse, ...]:
+        """Return the bytes that it holds on each device."""
+        used = media_log.memory()
+        main = next((use for use in used if use.is_gpu), MemoryUse(device=_CPU, is_gpu=False))
+        weights = MemoryUse(device=main.device, is_gpu=main.is_gpu, weights=self._size)
+        return (*used, weights)
+
+    def read(self, parts: Sequence[str | Picture]) -> tuple[TokenIds, Layout]:
+        """Return the tokens of a prompt with pictures, and where those are. Raises BadPicture."""
+        chunks = _Chunks()
+        pictures = [part for part in parts if isinstance(part, Picture)]
+        bitmaps = [_Bitmap(picture, number) for number, picture in enumerate(pictures)]
+        status = chunks.fill(self._pointer, parts, bitmaps)
+        if status != 0:
+            media_log.take_error()
+            raise BadPicture("the model's projector does not accept it")
+        tokens: list[TokenIds] = []
+        spans: list[Span] = []
+        n_tiles: Counter[bytes] = Counter()
+        start = position = 0
+        for chunk in chunks:
+            n_tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
+            if mtmd.mtmd_input_chunk_get_type(chunk) == _TEXT:
+                tokens.append(_text_tokens(chunk))
+                position += n_tokens
+            else:
+                name = bytes(mtmd.mtmd_input_chunk_get_id(chunk))
+                span = self._span(chunk, start, position, name=name, tile=n_tiles[name])
+                n_tiles[name] += 1
+                tokens.append(ids_of(span.key, n_tokens))
+                spans.append(span)
+                position = span.following
+            start += n_tokens
+        return np.concatenate(tokens), Layout(spans, chunks)
+
+    def _span(self, chunk: Any, start: int, position: int, *, name: bytes, tile: int) -> Span:
+        n_tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
+        _, _, digest = name.partition(b" ")
+        return Span(
+            start=start,
+            end=start + n_tokens,
+            positions=self._positions(chunk, position, n_tokens),
+            following=position + int(mtmd.mtmd_input_chunk_get_n_pos(chunk)),
+            key=b"%s %d %d" % (digest, tile, n_tokens),
+            chunk=chunk,
+            whole=bool(mtmd.mtmd_decode_use_non_causal(self._pointer, chunk)),
+        )
+
+    def _positions(self, chunk: Any, position: int, n_tokens: int) -> TokenIds:
+        if self._n_sections == 1:
+            return np.arange(position, position + n_tokens, dtype=np.int32)[None]
+        image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
+        found = (mtmd.mtmd_decoder_pos * n_tokens)()
+        mtmd.mtmd_helper_image_get_decoder_pos(image, position, found)
+        columns = np.frombuffer(found, np.uint32).reshape(n_tokens, 4)
+        # The library tells (time, x, y, z) of each token, and wants all times, then all y, …
+        return np.ascontiguousarray(columns[:, [0, 2, 1, 3]].T.astype(np.int32))
+
+    def known(self, span: Span) -> Floats | None:
+        """Return the rows of a picture that was encoded not long ago."""
+        return self._encodings.get(span.key)
+
+    def encode(self, span: Span) -> Floats:
+        """Compute the embeddings of a picture, shape (n_tokens, n_embd). Raises NativeError."""
+        if mtmd.mtmd_encode_chunk(self._pointer, span.chunk) != 0:
+            raise NativeError(media_log.take_error())
+        found = mtmd.mtmd_get_output_embd(self._pointer)
+        rows = np.ctypeslib.as_array(found, (span.n_tokens, self._n_embd)).copy()
+        self._encodings.put(span.key, rows)
+        return rows
+
+
+class _Bitmap:
+    """A picture in the library's memory; freed with the object.
+
+    Its name goes to all tiles that the library cuts it into: its number in the prompt, a blank
+    and its digest.
+    """
+
+    def __init__(self, picture: Picture, number: int) -> None:
+        self.pointer: Any = None
+        if not picture.width or len(picture.rgb) != 3 * picture.width * picture.height:
+            raise BadPicture("its size is not that of its pixels")
+        pixels = ctypes.cast(ctypes.c_char_p(picture.rgb), ctypes.POINTER(ctypes.c_uint8))
+        self.pointer = mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
+        name = b"%d %s" % (number, digest_of(picture).hex().encode())
+        mtmd.mtmd_bitmap_set_id(self.pointer, name)
+
+    def __del__(self) -> None:
+        if self.pointer and not sys.is_finalizing():
+            mtmd.mtmd_bitmap_free(self.pointer)
+
+
+class _Chunks:
+    """The stretches of one prompt, text and pictures; freed with the object."""
+
+    def __init__(self) -> None:
+        self._pointer = mtmd.mtmd_input_chunks_init()
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            mtmd.mtmd_input_chunks_free(self._pointer)
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(mtmd.mtmd_input_chunks_size(self._pointer)):
+            yield mtmd.mtmd_input_chunks_get(self._pointer, index)
+
+    def fill(self, context: Any, parts: Sequence[str | Picture], bitmaps: Sequence[_Bitmap]) -> int:
+        """Tokenise `parts`, whose pictures are `bitmaps`; return 0 unless that failed."""
+        rest = iter(bitmaps)
+        made = [_part(part if isinstance(part, str) else next(rest).pointer) for part in parts]
+        pointers = [ctypes.pointer(part) for part in made]
+        array = (ctypes.POINTER(mtmd.mtmd_input_part) * len(made))(*pointers)
+        add_special = True
+        status = mtmd.mtmd_tokenize_from_parts(
+            context, self._pointer, array, len(made), add_special
+        )
+        return int(status)
+
+
+def _part(content: Any) -> Any:
+    """Return a part of a prompt: a text with special texts parsed, or a bitmap."""
+    if not isinstance(content, str):
+        return mtmd.mtmd_input_part(None, content)
+    data = content.encode("utf-8", "replace")
+    add_special, parse_special = False, True
+    text = mtmd.mtmd_input_text(data, len(data), add_special, parse_special)
+    return mtmd.mtmd_input_part(ctypes.pointer(text), None)
+
+
+def _text_tokens(chunk: Any) -> TokenIds:
+    count = ctypes.c_size_t()
+    found = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+    return np.ctypeslib.as_array(found, (count.value,)).astype(np.int32)

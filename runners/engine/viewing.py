@@ -1,0 +1,74 @@
+"""The pictures of running sequences: which is next, its embeddings, and their rows computed.
+
+Encoding takes longer than any step and cannot be broken off, so there is one at a time, between two
+batches of text. Rows of pictures have batches of their own: the library allows no mixed ones.
+"""
+
+import time
+from collections.abc import Iterable
+
+import numpy as np
+
+from runners.engine.context import Context
+from runners.engine.pictures import Span
+from runners.engine.projector import Projector
+from runners.engine.sequence import Sequence
+
+
+class Viewing:
+    """Works on one picture at a time, on the loop's thread; counts what it encoded."""
+
+    def __init__(self, projector: Projector, context: Context) -> None:
+        self._projector, self._context = projector, context
+        self.n_encoded = 0
+        self.encode_ns = 0
+
+    def next(self, running: Iterable[Sequence]) -> Sequence | None:
+        """Return the first sequence that cannot go on before a picture is computed."""
+        return next((s for s in running if s.n_pending and not s.n_text), None)
+
+    def encode(self, sequence: Sequence) -> bool:
+        """Give `sequence` the embeddings of its next picture; tell whether they took computing.
+
+        Raises:
+            NativeError: the library failed.
+        """
+        picture = _picture(sequence)
+        if sequence.encoded is None:
+            sequence.encoded = self._projector.known(picture)
+        if sequence.encoded is not None:
+            return False
+        started = time.perf_counter_ns()
+        sequence.encoded = self._projector.encode(picture)
+        self.n_encoded += 1
+        self.encode_ns += time.perf_counter_ns() - started
+        return True
+
+    def wanted(self, sequence: Sequence, limit: int) -> tuple[int, int]:
+        """Return how many rows to compute now, and how many at least: all of a whole picture."""
+        picture = _picture(sequence)
+        rest = picture.end - sequence.n_computed
+        return (rest, rest) if picture.whole else (min(rest, limit), 1)
+
+    def decode(self, sequence: Sequence, n_rows: int) -> int:
+        """Compute the next rows of the picture; returns llama_decode's status."""
+        picture = _picture(sequence)
+        assert sequence.encoded is not None
+        start = sequence.n_computed - picture.start
+        end = start + n_rows
+        rows = sequence.encoded[start:end]
+        if end == picture.n_tokens:
+            sequence.encoded = None
+        return self._context.decode_embeddings(
+            rows,
+            np.ascontiguousarray(picture.positions[:, start:end]),
+            sequence.slot,
+            wants_last=n_rows == sequence.n_pending,
+            causal=not picture.whole,
+        )
+
+
+def _picture(sequence: Sequence) -> Span:
+    picture = sequence.next_picture
+    assert picture is not None
+    return picture
