@@ -1,8 +1,10 @@
 """What a model can do, told alike by every endpoint."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from model_store.model import Model
+from model_store.errors import GGUFError
+from model_store.model import Model, header_of
 from server.errors import TemplateError
 from server.prompt.render import go_template_of, uses_go_template
 
@@ -21,12 +23,23 @@ def _found(model: Model, go_template: bool | None) -> Iterator[str]:
     yield "embedding" if header.has(f"{arch}.pooling_type") else "completion"
     if model.projectors or header.has(f"{arch}.vision.block_count"):
         yield "vision"
-    if header.has(f"{arch}.audio.block_count"):
+    if header.has(f"{arch}.audio.block_count") or any(map(_hears, model.projectors)):
         yield "audio"
     if go and model.template is not None:
         yield from _of_go(model)
     if model.config.model_family in ("gptoss", "gpt-oss"):
         yield "thinking"
+
+
+def _hears(projector: Path) -> bool:
+    try:
+        header = header_of(projector)
+    except (GGUFError, OSError):
+        return False  # a damaged one is told of when the model is loaded
+    # llama.cpp has no use for the audio part of this family's projectors.
+    if header.text("clip.vision.projector_type") == "gemma3nv":
+        return False
+    return any(key.endswith("has_audio_encoder") and header.flag(key) for key in header.metadata)
 
 
 def _of_jinja(source: str) -> Iterator[str]:

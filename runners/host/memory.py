@@ -89,15 +89,20 @@ def format_bytes(size: int) -> str:
     return f"{size} B"
 
 
-def host_bytes(facts: ModelFacts, shape: Shape, *, gpu_layers: int, use_mmap: bool) -> int:
+def host_bytes(
+    facts: ModelFacts, shape: Shape, *, gpu_layers: int, use_mmap: bool, sees: bool = False
+) -> int:
     """Return the memory of this host that a load takes and the system cannot take back.
 
-    Mapped weights are not counted: they live in the page cache.
+    Mapped weights are not counted: they live in the page cache. With `sees` the projector is on
+    this host; it is never mapped, and encoding takes about half its size again.
     """
     on_host = layer_sizes(facts, shape)[: max(0, facts.n_layers + 1 - gpu_layers)]
     kept = sum(on_host) if not use_mmap else sum(kv_bytes(facts, shape)[: len(on_host)])
     if not use_mmap:
         kept += facts.embedding_bytes
+    if sees:
+        kept += facts.projector_bytes * 3 // 2
     return kept + compute_bytes(facts, shape)
 
 

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from runners.host.memory import (
+    GIB,
     Shape,
     compute_bytes,
     host_bytes,
@@ -22,7 +25,7 @@ from runners.host.sizing import (
     lower_tier,
     pool_cells,
 )
-from runners.protocol.messages import Device, LoadSpec, Placement
+from runners.protocol.messages import Device, LoadSpec, Placement, Projector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +35,11 @@ class Limits:
     max_automatic_context: int | None = None
     may_grow_pool: bool = True
     max_gpu_layers: int | None = None
+    may_see_on_gpu: bool = True
 
 
 NO_LIMITS = Limits()
+PROJECTOR_ROOM = GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +53,25 @@ class Task:
 
     @property
     def candidates(self) -> tuple[Device, ...]:
-        """The GPUs that may be used."""
+        """The GPUs that may be used, with the memory that is free for the model's layers."""
         options = self.request.options
+        gpus = self.gpus
         if options.num_gpu == 0:
-            return ()
-        if options.main_gpu is not None and 0 <= options.main_gpu < len(self.gpus):
-            return (self.gpus[options.main_gpu],)
-        return self.gpus
+            gpus = ()
+        elif options.main_gpu is not None and 0 <= options.main_gpu < len(gpus):
+            gpus = (gpus[options.main_gpu],)
+        reserved = self.projector_reserve
+        return tuple(
+            msgspec.structs.replace(gpu, free=max(0, gpu.free - reserved)) if reserved else gpu
+            for gpu in gpus
+        )
+
+    @property
+    def projector_reserve(self) -> int:
+        """Bytes that a projector may need on a GPU: its weights, and room to encode."""
+        if self.request.projector is None or not self.limits.may_see_on_gpu:
+            return 0
+        return self.request.facts.projector_bytes + PROJECTOR_ROOM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +115,11 @@ def make_plan(task: Task) -> Plan:
         spec=spec,
         complete=_is_complete(task, placement),
         host_bytes=host_bytes(
-            request.facts, shape, gpu_layers=placement.n_gpu_layers, use_mmap=spec.use_mmap
+            request.facts,
+            shape,
+            gpu_layers=placement.n_gpu_layers,
+            use_mmap=spec.use_mmap,
+            sees=spec.projector is not None and spec.projector.device is None,
         ),
     )
 
@@ -106,14 +127,16 @@ def make_plan(task: Task) -> Plan:
 def smaller(plan: Plan) -> Plan | None:
     """Return what to try after `plan` ran out of memory; None when nothing is left to give up.
 
-    The order is what hurts least: spare cells of the pool, an automatic context, layers on GPUs
-    (down to none). What the user asked for in numbers is never changed.
+    The order is what hurts least: spare cells of the pool, an automatic context, the projector on
+    a GPU, layers on GPUs (down to none). What the user asked for in numbers is never changed.
     """
     task, limits = plan.task, replace(plan.task.limits, may_grow_pool=False)
     if task.limits.may_grow_pool and _spare_cells(plan) > 0:
         return make_plan(replace(task, limits=limits))
     if plan.context.automatic and (tier := lower_tier(plan.context.n_ctx)) is not None:
         return make_plan(replace(task, limits=replace(limits, max_automatic_context=tier)))
+    if plan.spec.projector is not None and plan.spec.projector.device is not None:
+        return make_plan(replace(task, limits=replace(limits, may_see_on_gpu=False)))
     layers = plan.spec.placement.n_gpu_layers
     if layers > 0 and is_automatic(task.request.options.num_gpu):
         return make_plan(replace(task, limits=replace(limits, max_gpu_layers=layers * 3 // 4)))
@@ -158,6 +181,7 @@ def _spec(task: Task, shape: Shape, placement: Placement, *, n_ctx: int, n_seq: 
     return LoadSpec(
         weights=str(request.weights),
         adapters=tuple(str(path) for path in request.adapters),
+        projector=_projector(task, placement),
         n_ctx=n_ctx,
         n_cells=shape.n_cells,
         n_seq=n_seq,
@@ -170,6 +194,20 @@ def _spec(task: Task, shape: Shape, placement: Placement, *, n_ctx: int, n_seq: 
         flash_attention=shape.flash_attention,
         cache_type=shape.cache_type,
     )
+
+
+def _projector(task: Task, placement: Placement) -> Projector | None:
+    """Put the projector on the first GPU of a model that is wholly on GPUs with room for it."""
+    path = task.request.projector
+    if path is None:
+        return None
+    chosen = [gpu for gpu in task.gpus if gpu.index in placement.devices]
+    on_gpu = (
+        task.limits.may_see_on_gpu
+        and placement.n_gpu_layers > task.request.facts.n_layers
+        and all(gpu.free >= task.projector_reserve for gpu in chosen)
+    )
+    return Projector(str(path), placement.devices[0] if on_gpu else None)
 
 
 def _spare_cells(plan: Plan) -> int:

@@ -25,6 +25,11 @@ _REASONS = tuple(
             r"corrupted or incomplete|has invalid data|invalid magic|failed to read",
             "the file is damaged or incomplete",
         ),
+        (r"mismatch between text model", "it was made for another model"),
+        (
+            r"unknown projector type: ([\w.-]{1,40})",
+            r'its kind "\1" is not known to this version of the engine',
+        ),
         (
             r"LoRA arch mismatch|wrong base model|no longer supported",
             "the adapter was made for another model",

@@ -17,7 +17,7 @@ class ModelFacts:
     which never leaves the CPU. `output_bytes` is all that follows the last layer (norm and head;
     for tied embeddings, the copy of them that a device needs). `kv_heads` has one entry per
     layer, 0 where a layer keeps no KV cache (encoders, recurrent layers). `n_ctx_train` 0 means
-    unknown.
+    unknown. `projector_bytes` is the size of the file that reads pictures, 0 without one.
     """
 
     layer_bytes: tuple[int, ...]
@@ -31,6 +31,7 @@ class ModelFacts:
     head_dim_k: int
     head_dim_v: int
     is_embedding: bool = False
+    projector_bytes: int = 0
 
     @property
     def n_layers(self) -> int:
@@ -64,6 +65,7 @@ class ModelKey(NamedTuple):
 
     weights: Path
     adapters: tuple[Path, ...] = ()
+    projector: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,7 @@ class ModelRequest:
     digest: str
     weights: Path
     adapters: tuple[Path, ...] = ()
+    projector: Path | None = None
     facts: ModelFacts
     options: LoadOptions = LoadOptions()
     keep_alive: float | None = None
@@ -87,7 +90,7 @@ class ModelRequest:
     @property
     def key(self) -> ModelKey:
         """Identity of the model in memory."""
-        return ModelKey(self.weights, self.adapters)
+        return ModelKey(self.weights, self.adapters, self.projector)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from runners.protocol.constraints import Choice, Constraint
 from server.capabilities import capabilities
 from server.errors import BadRequest
 from server.inference.answers import answers
-from server.inference.checks import effective_think, refuse_images, require
+from server.inference.checks import effective_think, require
 from server.inference.conversation import (
     Conversation,
     Events,
@@ -25,15 +25,17 @@ from server.inference.formats import Format, format_of
 from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
+from server.inference.pictures import pictures_of
 from server.inference.prompting import fitted_prompt
 from server.parsing.parser import OutputParser
+from server.prompt import images
 from server.prompt.messages import Message, Think, Tool
 from server.schemas.options import Options, merged_options
 
 
 @dataclass(frozen=True, slots=True)
 class _Prompt:
-    """A conversation as the runner will see it, and how to read what comes back."""
+    """The part of a conversation that fits, as the runner will see it, and how to read the rest."""
 
     text: str
     format: Format
@@ -68,17 +70,17 @@ class ChatService:
                 yield Residence.LOADED
                 return
             prompt = await self._prompt(asked, model, lease, options, think)
-            images = [image for message in prompt.messages for image in message.images]
             if asked.debug_render_only:
-                yield Rendered(prompt.text, len(images))
+                yield Rendered(prompt.text, images.count(prompt.messages))
                 return
-            refuse_images(images)
+            pictures = await pictures_of(prompt.messages, asked.messages, lease.ready)
             parsers = [prompt.parser() for _ in range(asked.n)]
             constraint, must_hold = _constraint(asked, prompt.tools, parsers[0])
             work = command(
                 prompt.text,
                 options,
                 asked,
+                pictures=pictures,
                 n_ctx=context_of(options, lease.ready),
                 constraint=constraint,
                 must_hold=must_hold,
@@ -94,16 +96,17 @@ class ChatService:
         think = self._check(asked, model)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
-            text = await fitted_prompt(
+            text, used = await fitted_prompt(
                 lambda: format_of(model, self._go_template).renderer,
                 _history(asked, model),
                 tools=_offered(asked),
                 think=think,
-                runner=lease.runner,
+                lease=lease,
                 n_ctx=context_of(options, lease.ready),
                 truncate=False,
             )
-            return len(await lease.runner.tokenize(text, add_special=True))
+            n_tokens = len(await lease.runner.tokenize(text, add_special=True))
+            return n_tokens + images.TOKENS * images.count(used)
 
     def _check(self, asked: Conversation, model: Model) -> Think | None:
         able = capabilities(model, self._go_template)
@@ -120,18 +123,18 @@ class ChatService:
         think: Think | None,
     ) -> _Prompt:
         messages, tools = _history(asked, model), _offered(asked)
-        text = await fitted_prompt(
+        text, used = await fitted_prompt(
             lambda: format_of(model, self._go_template).renderer,
             messages,
             tools=tools,
             think=think,
-            runner=lease.runner,
+            lease=lease,
             n_ctx=context_of(options, lease.ready),
             truncate=asked.truncate,
         )
         # What the other thread parsed is remembered.
         format = format_of(model, self._go_template)
-        return _Prompt(text, format, messages, tools, think)
+        return _Prompt(text, format, used, tools, think)
 
 
 def _history(asked: Conversation, model: Model) -> list[Message]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from model_store.model import Model
-from server.errors import BadRequest, Unsupported
+from server.errors import Unsupported
 from server.prompt.messages import Think
 
 
@@ -43,11 +43,3 @@ def require(
     ]
     if missing:
         raise Unsupported(f"{model.name.full} does not support " + "\n".join(missing))
-
-
-def refuse_images(images: Sequence[bytes]) -> None:
-    """Raise BadRequest when there are images: no runner reads them yet."""
-    if images:
-        raise BadRequest(
-            "Multimodal data provided, but model does not support multimodal requests."
-        )

@@ -7,17 +7,17 @@ from dataclasses import replace
 
 from model_store.model import Model
 from model_store.store import Store
-from runners.host.client import RunnerClient
-from runners.host.scheduler import Scheduler
+from runners.host.scheduler import Lease, Scheduler
 from server.capabilities import capabilities
 from server.errors import BadRequest
 from server.inference.answers import answers
-from server.inference.checks import effective_think, refuse_images, require
+from server.inference.checks import effective_think, require
 from server.inference.conversation import Completion, Events, Finish, Rendered, Residence
 from server.inference.formats import PLAIN, Format, format_of, format_of_template
 from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
+from server.inference.pictures import pictures_of
 from server.inference.prompting import fitted_prompt
 from server.prompt.messages import Message, Think
 from server.prompt.render import go_template_of, parsed
@@ -48,12 +48,13 @@ class GenerateService:
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             find_format = self._format(asked, model)
-            prompt = await _prompt(asked, model, find_format, think, runner=runner, n_ctx=n_ctx)
+            prompt = await _prompt(asked, model, find_format, think, lease=lease, n_ctx=n_ctx)
             if asked.debug_render_only:
                 text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)
                 yield Rendered(text, len(asked.images))
                 return
-            refuse_images(asked.images)
+            shown = [Message("user", images=asked.images)]
+            pictures = await pictures_of(shown, (), lease.ready)
             format = find_format()
             begun = prompt if isinstance(prompt, str) else ""
             question = Message("user", begun)
@@ -62,6 +63,7 @@ class GenerateService:
                 prompt,
                 options,
                 asked,
+                pictures=pictures,
                 n_ctx=n_ctx,
                 constraint=parsers[0].framed(asked.constraint) if asked.constraint else None,
                 visible=format.visible,
@@ -97,22 +99,22 @@ async def _prompt(
     find_format: Callable[[], Format],
     think: Think | None,
     *,
-    runner: RunnerClient,
+    lease: Lease,
     n_ctx: int,
 ) -> str | tuple[int, ...]:
     if asked.raw or not isinstance(asked.prompt, str):
         return asked.prompt
     if asked.suffix:
         return await in_thread(_gap_prompt, asked, asked.prompt, model, think)
-    rendered = await fitted_prompt(
+    rendered, _ = await fitted_prompt(
         lambda: find_format().renderer,
         _messages(asked, asked.prompt, model),
         think=think,
-        runner=runner,
+        lease=lease,
         n_ctx=n_ctx,
         truncate=asked.truncate,
     )
-    earlier = await runner.detokenize(asked.context) if asked.context else ""
+    earlier = await lease.runner.detokenize(asked.context) if asked.context else ""
     return earlier + rendered
 
 

@@ -5,11 +5,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.protocol.constraints import GBNF, Constraint, JSONSchema, Lark, Regex
-from runners.protocol.messages import Generate, Ready, Sampling
+from runners.protocol.messages import Generate, Picture, Ready, Sampling
 from server.errors import BadRequest
 from server.inference.conversation import Wishes
 from server.schemas.options import Options
 
+LEAST_CONTEXT = 4
+LEAST_CONTEXT_TO_SEE = 2048
+"""A picture takes a thousand tokens and more."""
 _ANY_OBJECT = '{"type":"object"}'
 _GRAMMARS: dict[str, Callable[[str], Constraint]] = {"regex": Regex, "lark": Lark, "gbnf": GBNF}
 # What Sampling takes from the options; the bias of tokens is no option.
@@ -29,6 +32,7 @@ def command(
     options: Options,
     wishes: Wishes,
     *,
+    pictures: tuple[Picture, ...] = (),
     n_ctx: int,
     constraint: Constraint | None,
     must_hold: bool = True,
@@ -38,6 +42,7 @@ def command(
     return Generate(
         id=0,
         prompt=prompt,
+        pictures=pictures,
         sampling=_sampling(options, wishes.logit_bias),
         n_ctx=n_ctx,
         n_predict=options.num_predict if (options.num_predict or 0) > 0 else None,
@@ -88,4 +93,5 @@ def logprobs_wanted(logprobs: bool, top_logprobs: int) -> int | None:
 def context_of(options: Options, ready: Ready) -> int:
     """Return the tokens that a request may use: a runner may have been loaded with more."""
     wanted = ready.n_ctx if options.num_ctx is None else options.num_ctx
-    return max(4, min(wanted, ready.n_ctx))
+    least = LEAST_CONTEXT_TO_SEE if ready.sees else LEAST_CONTEXT
+    return min(max(least, wanted), ready.n_ctx)

@@ -1,5 +1,6 @@
 """From an installed model and the options of a request to what the scheduler is asked for."""
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -7,9 +8,8 @@ from model_store.errors import ModelNotFound
 from model_store.model import Model, header_of
 from runners.host.requests import LoadOptions, ModelFacts, ModelKey, ModelRequest
 from server.inference.facts import model_facts
+from server.inference.generation import LEAST_CONTEXT, LEAST_CONTEXT_TO_SEE
 from server.schemas.options import Options
-
-_SMALLEST_CONTEXT = 4
 
 
 def model_request(model: Model, options: Options, keep_alive: float | None) -> ModelRequest:
@@ -22,14 +22,16 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
     key = model_key(model)
     model.header()  # what is wrong with it is told as the model's fault, not the request's
     n_ctx = options.num_ctx
+    smallest = LEAST_CONTEXT if key.projector is None else LEAST_CONTEXT_TO_SEE
     return ModelRequest(
         name=model.name.short,
         digest=model.digest,
         weights=key.weights,
         adapters=key.adapters,
-        facts=_facts(key.weights),
+        projector=key.projector,
+        facts=_facts(key.weights, key.projector),
         options=LoadOptions(
-            num_ctx=None if n_ctx is None else max(n_ctx, _SMALLEST_CONTEXT),
+            num_ctx=None if n_ctx is None else max(n_ctx, smallest),
             num_batch=options.num_batch,
             num_gpu=options.num_gpu,
             main_gpu=options.main_gpu,
@@ -45,10 +47,11 @@ def model_key(model: Model) -> ModelKey:
     """Return what the scheduler knows the model by; raises ModelNotFound without weights."""
     if model.weights is None:
         raise ModelNotFound(model.name.short)
-    return ModelKey(model.weights, model.adapters)
+    return ModelKey(model.weights, model.adapters, next(iter(model.projectors), None))
 
 
 @lru_cache(maxsize=256)
-def _facts(weights: Path) -> ModelFacts:
+def _facts(weights: Path, projector: Path | None) -> ModelFacts:
     # A blob never changes under its name.
-    return model_facts(header_of(weights))
+    facts = model_facts(header_of(weights))
+    return facts if projector is None else replace(facts, projector_bytes=projector.stat().st_size)

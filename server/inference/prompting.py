@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from runners.host.client import RunnerClient
+from runners.host.scheduler import Lease
+from server.prompt import images
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.render import Renderer
-from server.prompt.truncate import fit_history
+from server.prompt.render import Renderer, placing_of
+from server.prompt.truncate import Fitted, fit_history
 from server.threads import in_thread
 
 
@@ -15,11 +16,13 @@ async def fitted_prompt(
     *,
     tools: Sequence[Tool] = (),
     think: Think | None = None,
-    runner: RunnerClient,
+    lease: Lease,
     n_ctx: int,
     truncate: bool,
-) -> str:
+) -> Fitted:
     """Render `messages`, without the oldest turns when `truncate` is set and they do not fit.
+
+    The prompt has a tag for each image of the messages that are left.
 
     Templates come from strangers and may take seconds, to parse and to render, so both happen in
     another thread: `renderer` gives the parsed template, and is asked each time.
@@ -29,8 +32,14 @@ async def fitted_prompt(
         return await in_thread(lambda: renderer().render(kept, tools, think))
 
     async def count(text: str) -> int:
-        return len(await runner.tokenize(text))
+        return len(await lease.runner.tokenize(text))
 
-    if not truncate:
-        return await render(messages)
-    return await fit_history(messages, render, count, n_ctx)
+    if truncate:
+        image_tokens = images.TOKENS if lease.ready.sees else 0
+        fitted = await fit_history(messages, render, count, n_ctx, image_tokens=image_tokens)
+    else:
+        fitted = Fitted(await render(messages), messages)
+    if not images.count(fitted.messages):
+        return fitted
+    placing = await in_thread(lambda: placing_of(renderer()))
+    return Fitted(await render(images.tagged(fitted.messages, placing)), fitted.messages)

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from model_store.model import Model
 from server.errors import TemplateError
+from server.prompt.images import Placing
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.template import GoTemplate
@@ -40,6 +41,11 @@ def renderer_for(model: Model, go_template: bool | None) -> Renderer:
     if uses_go_template(model, go_template):
         return go_template_of(model)
     return _jinja(model.header().chat_template)
+
+
+def placing_of(renderer: Renderer) -> Placing:
+    """Return where a renderer's prompts have the images that a message gives no place."""
+    return Placing.BEHIND if isinstance(renderer, JinjaTemplate) else Placing.BEFORE
 
 
 def go_template_of(model: Model) -> GoTemplate:

@@ -1,8 +1,17 @@
 """Which turns of a long conversation are kept; nothing is cut inside a turn."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
+from server.prompt import images
 from server.prompt.messages import Message
+
+
+class Fitted(NamedTuple):
+    """A prompt, and the messages that it was made of."""
+
+    prompt: str
+    messages: Sequence[Message]
 
 
 async def fit_history(
@@ -10,29 +19,37 @@ async def fit_history(
     render: Callable[[Sequence[Message]], Awaitable[str]],
     count: Callable[[str], Awaitable[int]],
     limit: int,
-) -> str:
+    *,
+    image_tokens: int = 0,
+) -> Fitted:
     """Return the prompt of `messages`, without the oldest turns if it has over `limit` tokens.
 
-    System messages and the last turn always stay. Dropping more never makes a prompt longer, so
-    the first start that fits is found by halving: a long conversation costs few renderings.
+    System messages and the last turn always stay. Each image counts for `image_tokens`. Dropping
+    more never makes a prompt longer, so the first start that fits is found by halving: a long
+    conversation costs few renderings.
     """
 
-    async def fits(text: str) -> bool:
-        return len(text.encode()) <= limit or await count(text) <= limit
+    async def fits(tried: Fitted) -> bool:
+        room = limit - image_tokens * images.count(tried.messages)
+        return len(tried.prompt.encode()) <= room or await count(tried.prompt) <= room
 
-    prompt = await render(messages)
-    if len(messages) <= 1 or await fits(prompt):
-        return prompt
+    async def render_from(start: int) -> Fitted:
+        kept = _from(messages, start)
+        return Fitted(await render(kept), kept)
+
+    best = await render_from(0)
+    if len(messages) <= 1 or await fits(best):
+        return best
     low, high = 1, len(messages) - 1
-    prompt = await render(_from(messages, high))
+    best = await render_from(high)
     while low < high:
         middle = (low + high) // 2
-        text = await render(_from(messages, middle))
-        if await fits(text):
-            high, prompt = middle, text
+        tried = await render_from(middle)
+        if await fits(tried):
+            high, best = middle, tried
         else:
             low = middle + 1
-    return prompt
+    return best
 
 
 def _from(messages: Sequence[Message], start: int) -> Sequence[Message]:
