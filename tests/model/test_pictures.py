@@ -1,0 +1,304 @@
+"""Prompts with pictures: computed as llama.cpp's own helper does, shared, cancelled, preempted."""
+
+import ctypes
+import itertools
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from runners.engine.llama import LoadError, lib, mtmd
+from runners.protocol.messages import FailureCode, Picture, Projector, StopReason
+from tests.support import tiny_vision
+from tests.support.stepped_engine import (
+    Answer,
+    StartEngine,
+    SteppedEngine,
+    assert_same_choices,
+)
+from tests.support.tiny_models import write_llama
+from tests.support.tiny_vision import N_PATCHES, picture
+
+KINDS = ("llava", "gemma3", "qwen2vl")
+ASKED = "User look: [img-0] what"
+SIZES = {"n_ctx": 4096, "n_cells": 8192}
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
+    """A text model and a projector of each kind."""
+    directory = tmp_path_factory.mktemp("vision")
+    llama = write_llama(directory / "llama.gguf", n_ctx=8192, ends=False)
+    qwen = tiny_vision.write_qwen2vl(directory / "qwen.gguf")
+    return {
+        "llava": (llama, tiny_vision.write_llava(directory / "llava.gguf")),
+        "gemma3": (llama, tiny_vision.write_gemma3(directory / "gemma3.gguf")),
+        "qwen2vl": (qwen, tiny_vision.write_qwen2vl_projector(directory / "merger.gguf")),
+    }
+
+
+@pytest.fixture(params=KINDS)
+def engine(
+    request: pytest.FixtureRequest, start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+) -> SteppedEngine:
+    """An engine that sees, for each way in which text models take pictures."""
+    # The family counts on a thousand tokens for each picture, however small.
+    n_batch = 512 if request.param == "qwen2vl" else 64
+    return seeing(start_engine, files[request.param], n_batch=n_batch)
+
+
+@pytest.fixture
+def llava(start_engine: StartEngine, files: dict[str, tuple[Path, Path]]) -> SteppedEngine:
+    return seeing(start_engine, files["llava"])
+
+
+def seeing(start_engine: StartEngine, files: tuple[Path, Path], **changes: object) -> SteppedEngine:
+    weights, projector = files
+    return start_engine(weights, projector=Projector(str(projector)), **{**SIZES, **changes})
+
+
+def look(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED, n: int = 8) -> Answer:
+    """Ask about pictures; return the answer under way."""
+    return engine.ask(prompt, pictures=pictures, n_predict=n, logprobs=2)
+
+
+def look_through(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED) -> Answer:
+    """Ask about pictures; return the whole answer."""
+    answer = look(engine, *pictures, prompt=prompt)
+    engine.run()
+    return answer
+
+
+def helpers_logits(engine: SteppedEngine, prompt: str, shown: Picture) -> npt.NDArray[np.float32]:
+    """Return what llama.cpp's own helper computes for the token after a prompt with one picture."""
+    inner = engine.engine
+    projector, context = inner.intake._projector, inner._context
+    pixels = ctypes.cast(ctypes.c_char_p(shown.rgb), ctypes.POINTER(ctypes.c_uint8))
+    bitmap = mtmd.mtmd_bitmap_init(shown.width, shown.height, pixels)
+    marked = prompt.replace("[img-0]", mtmd.mtmd_default_marker().decode()).encode()
+    text = mtmd.mtmd_input_text(marked, len(marked), True, True)
+    chunks = mtmd.mtmd_input_chunks_init()
+    bitmaps = (ctypes.c_void_p * 1)(bitmap)
+    assert mtmd.mtmd_tokenize(projector._pointer, chunks, ctypes.byref(text), bitmaps, 1) == 0
+    end = ctypes.c_int32(0)
+    batch, seq, wants_logits = 64, 0, True
+    assert not mtmd.mtmd_helper_eval_chunks(
+        projector._pointer, context.pointer, chunks, 0, seq, batch, wants_logits, ctypes.byref(end)
+    )
+    found = lib.llama_get_logits_ith(context.pointer, -1)
+    logits = np.ctypeslib.as_array(found, (inner.ready.n_vocab,)).copy()
+    mtmd.mtmd_input_chunks_free(chunks)
+    mtmd.mtmd_bitmap_free(bitmap)
+    context.clear()
+    return logits
+
+
+def test_a_picture_means_to_the_model_what_llama_cpp_makes_of_it(engine: SteppedEngine) -> None:
+    """Positions, attention and embeddings are those of the library's own helper."""
+    logits = helpers_logits(engine, ASKED, picture())
+    expected = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+
+    answer = engine.answer(ASKED, pictures=(picture(),), n_predict=1, logprobs=5)
+
+    found = [entry.logprob for entry in answer.logprobs[0].top]
+    np.testing.assert_allclose(found, np.sort(expected)[::-1][:5], atol=1e-3)
+
+
+def test_what_is_said_depends_on_what_is_shown(engine: SteppedEngine) -> None:
+    answers = [look_through(engine, picture(seed)) for seed in (1, 2)]
+    blind = engine.answer("User look:  what", n_predict=8)
+
+    assert len({answer.text for answer in (*answers, blind)}) == 3
+
+
+def test_the_order_of_pictures_is_that_of_their_numbers(engine: SteppedEngine) -> None:
+    one, two = picture(1), picture(2)
+    as_sent = look_through(engine, one, two, prompt="[img-0] and [img-1] so")
+    turned = look_through(engine, two, one, prompt="[img-0] and [img-1] so")
+    crossed = look_through(engine, one, two, prompt="[img-1] and [img-0] so")
+
+    assert as_sent.text != turned.text
+    assert_same_choices(crossed, turned)
+
+
+def test_a_picture_shown_again_is_neither_encoded_nor_computed_again(engine: SteppedEngine) -> None:
+    first = look_through(engine, picture())
+    again = look_through(engine, picture())
+    other = look_through(engine, picture(1))
+
+    assert again.done.n_reused == again.done.n_prompt - 1
+    assert other.done.n_reused < again.done.n_reused - 4
+    assert engine.stats.n_pictures_encoded == 2
+    assert_same_choices(again, first)
+
+
+def test_a_conversation_goes_on_after_its_picture(engine: SteppedEngine) -> None:
+    """The next turn takes over the picture, and means the same as if all of it were computed."""
+    look_through(engine, picture())
+    n_encoded = engine.stats.n_pictures_encoded
+    reused = look_through(engine, picture(), prompt=f"{ASKED} said and then")
+    engine.engine._loop._slots.clear()
+    fresh = look_through(engine, picture(), prompt=f"{ASKED} said and then")
+
+    assert reused.done.n_reused > 0
+    assert fresh.done.n_reused == 0
+    assert engine.stats.n_pictures_encoded == n_encoded == 1
+    assert_same_choices(reused, fresh)
+
+
+def test_a_prompt_may_end_with_a_picture(engine: SteppedEngine) -> None:
+    """Its last row gives the first token; shown again, the picture is computed as a whole."""
+    first = look_through(engine, picture(), prompt="User look: [img-0]")
+    again = look_through(engine, picture(), prompt="User look: [img-0]")
+
+    assert first.done.n_eval == 8
+    assert_same_choices(again, first)
+
+
+def test_many_look_at_once_beside_others_who_write(engine: SteppedEngine) -> None:
+    shown = [picture(seed % 3) for seed in range(6)]
+    prompts = [f"{word} [img-0] and" for word in ("one", "two", "tree", "sun", "day", "cat")]
+    alone = [
+        look_through(engine, p, prompt=prompt) for p, prompt in zip(shown, prompts, strict=True)
+    ]
+    writer = engine.ask("Once upon a time", n_predict=30, logprobs=2)
+    wrote_alone = engine.answer("Once upon a time", n_predict=30, logprobs=2)
+    engine.engine._loop._slots.clear()
+    together = [look(engine, p, prompt=prompt) for p, prompt in zip(shown, prompts, strict=True)]
+    writer = engine.ask("Once upon a time", n_predict=30, logprobs=2)
+    engine.run()
+
+    for found, wanted in zip((*together, writer), (*alone, wrote_alone), strict=True):
+        assert_same_choices(found, wanted)
+
+
+def test_a_stream_goes_on_between_the_pictures_of_others(llava: SteppedEngine) -> None:
+    """Whoever writes gets a token in every step, before a picture that may take long."""
+    writer = llava.ask("Once upon a time", n_predict=60)
+    llava.step(2)
+    others = [look(llava, picture(seed)) for seed in range(5)]
+    while not all(other.chunks for other in others):
+        before = len(writer.chunks)
+        llava.step()
+        assert len(writer.chunks) == before + 1
+
+
+def test_a_preempted_picture_is_computed_again(
+    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+) -> None:
+    roomy = seeing(start_engine, files["llava"])
+    shown = [(picture(seed), picture(seed + 10)) for seed in range(4)]
+    prompt = "User look: [img-0] and [img-1] so"
+    alone = [roomy.answer(prompt, pictures=p, n_predict=60, logprobs=2) for p in shown]
+    narrow = seeing(start_engine, files["llava"], n_ctx=256, n_cells=256)
+    together = [narrow.ask(prompt, pictures=p, n_predict=60, logprobs=2) for p in shown]
+    narrow.run()
+
+    assert narrow.stats.n_preempted > 0
+    for found, wanted in zip(together, alone, strict=True):
+        assert_same_choices(found, wanted)
+
+
+def test_a_client_may_leave_at_every_moment(engine: SteppedEngine) -> None:
+    """Whatever was done of the picture by then, the next who shows it gets the same answer."""
+    for n_steps in itertools.count():
+        shown = picture(n_steps)
+        leaving = look(engine, shown)
+        engine.step(n_steps)
+        if leaving.chunks:
+            break
+        engine.cancel(leaving)
+        assert leaving.done.reason is StopReason.CANCELLED
+        staying = look_through(engine, shown, prompt=f"{ASKED} now")
+        engine.engine._loop._slots.clear()
+        fresh = look_through(engine, shown, prompt=f"{ASKED} now")
+        assert_same_choices(staying, fresh)
+    assert n_steps > 2
+
+
+def test_a_broken_off_batch_of_a_picture_is_made_good(engine: SteppedEngine) -> None:
+    wanted = look_through(engine, picture())
+    engine.engine._loop._slots.clear()
+    answer = look(engine, picture())
+    engine.run_until(lambda: engine.stats.n_cells_used > 8)
+    engine.engine._context.abort()
+    engine.step()
+    engine.engine._context.clear_abort()
+    engine.run()
+
+    assert_same_choices(answer, wanted)
+
+
+def test_a_picture_is_never_cut_from_a_prompt_that_is_too_long(llava: SteppedEngine) -> None:
+    answer = llava.answer("one " * 300 + "[img-0]", pictures=(picture(),), n_ctx=256)
+
+    assert answer.failed.code is FailureCode.PROMPT_TOO_LONG
+    assert answer.failed.n_tokens > 300 + N_PATCHES
+
+
+def test_a_full_context_ends_an_answer_about_a_picture(llava: SteppedEngine) -> None:
+    """What the model saw stays in memory to the end: nothing is shifted out."""
+    answer = llava.answer(ASKED, pictures=(picture(),), n_ctx=64)
+
+    assert answer.done.reason is StopReason.LENGTH
+    assert answer.done.n_prompt + answer.done.n_eval <= 256
+
+
+@pytest.mark.parametrize(
+    ("prompt", "shown", "reason"),
+    [
+        ("User", picture(), "does not say where it belongs: write [img-0] there"),
+        (ASKED, Picture(2, 2, b"abc"), "its size is not that of its pixels"),
+        (ASKED, Picture(0, 0, b""), "its size is not that of its pixels"),
+    ],
+)
+def test_a_picture_that_cannot_be_used_is_refused(
+    llava: SteppedEngine, prompt: str, shown: Picture, reason: str
+) -> None:
+    answer = llava.answer(prompt, pictures=(shown,))
+
+    assert answer.failed.code is FailureCode.BAD_PICTURE
+    assert reason in answer.failed.message
+
+
+def test_a_picture_that_needs_a_larger_batch_says_so(
+    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+) -> None:
+    engine = seeing(start_engine, files["gemma3"], n_batch=2, n_seq=2)
+
+    failed = engine.answer(ASKED, pictures=(picture(),)).failed
+
+    assert failed.message == "it is read in one batch: set num_batch to at least 4"
+
+
+def test_a_model_without_a_projector_refuses_pictures(
+    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+) -> None:
+    engine = start_engine(files["llava"][0])
+
+    assert not engine.engine.ready.sees
+    assert engine.answer(ASKED, pictures=(picture(),)).failed.code is FailureCode.BAD_PICTURE
+
+
+def test_a_projector_of_another_model_is_refused(
+    start_engine: StartEngine, files: dict[str, tuple[Path, Path]], tmp_path: Path
+) -> None:
+    wide = tiny_vision.write_llava(tmp_path / "wide.gguf", n_embd=64)
+
+    with pytest.raises(LoadError, match="the projector cannot be loaded") as caught:
+        seeing(start_engine, (files["llava"][0], wide))
+    assert "mismatch between text model" in caught.value.native
+
+
+def test_the_memory_of_a_projector_is_told(
+    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+) -> None:
+    weights, projector = files["llava"]
+    blind, engine = start_engine(weights), seeing(start_engine, files["llava"])
+
+    def total(engine: SteppedEngine) -> int:
+        return sum(use.weights for use in engine.engine.ready.memory)
+
+    assert engine.engine.ready.sees
+    assert total(engine) > total(blind) + projector.stat().st_size // 2
