@@ -5,6 +5,7 @@ pillow are made for hostile input, and get only the formats that models are show
 """
 
 import threading
+import warnings
 from io import BytesIO
 from typing import Final
 
@@ -24,6 +25,8 @@ _DECODING: Final = threading.Semaphore(2)
 
 # The size is checked below, before any pixel is decoded; pillow would only warn.
 Image.MAX_IMAGE_PIXELS = None
+# What it finds odd in a stranger's file is nothing for the log of the server.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class UnusableImage(Exception):

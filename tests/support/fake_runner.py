@@ -9,7 +9,7 @@ first word of a prompt scripts the generation.
     prompt    forever          chunks until cancelled  die X Y      says X Y, is killed by a signal
               assert           aborts with a message   refuse       Failed(PROMPT_TOO_LONG)
               flood N          N chunks in one go      deaf         answers nothing, not even cancel
-              anything else    is said back word by word
+              anything else    is said back word by word, after the sizes of its pictures
 """
 
 import argparse
@@ -148,7 +148,8 @@ class FakeRunner:
             case ["forever", *_]:
                 self._say(request, iter(lambda: "again ", ""))
             case _:
-                self._say(request, iter([f"{word} " for word in words]))
+                seen = [f"{shown.width}x{shown.height}" for shown in request.pictures]
+                self._say(request, iter([f"{word} " for word in (*seen, *words)]))
 
     def _say(self, request: Generate, words: Iterator[str]) -> None:
         cancelled = self._cancelled[request.id]
@@ -198,6 +199,7 @@ def ready(spec: LoadSpec, memory: tuple[MemoryUse, ...] | None = None) -> Ready:
         pooled=True,
         adds_bos=True,
         can_shift=True,
+        sees=spec.projector is not None,
         n_layers=3,
         n_gpu_layers=spec.placement.n_gpu_layers,
         memory=MEMORY if memory is None else memory,

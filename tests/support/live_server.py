@@ -29,13 +29,15 @@ class LiveServer:
     store: Path
     log: Path
 
-    def create(self, model: str, gguf: Path) -> None:
-        """Upload `gguf` and create `model` from it, both through the API."""
-        content = gguf.read_bytes()
-        digest = "sha256:" + hashlib.sha256(content).hexdigest()
+    def create(self, model: str, *files: Path) -> None:
+        """Upload GGUF files and create `model` from them, both through the API."""
+        digests = {}
         with httpx.Client(base_url=self.url, timeout=60) as http:
-            http.post(f"/api/blobs/{digest}", content=content).raise_for_status()
-            wanted = {"model": model, "files": {gguf.name: digest}, "stream": False}
+            for file in files:
+                content = file.read_bytes()
+                digest = digests[file.name] = "sha256:" + hashlib.sha256(content).hexdigest()
+                http.post(f"/api/blobs/{digest}", content=content).raise_for_status()
+            wanted = {"model": model, "files": digests, "stream": False}
             http.post("/api/create", json=wanted).raise_for_status()
 
     def runners(self) -> list[psutil.Process]:

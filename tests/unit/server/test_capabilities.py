@@ -6,7 +6,7 @@ import pytest
 
 from model_store.config import ModelConfig
 from server.capabilities import capabilities
-from tests.support.gguf_bytes import U32, key
+from tests.support.gguf_bytes import BOOL, STRING, U32, gguf, key
 from tests.support.installed import installed
 
 POOLING = key("llama.pooling_type", U32, 1)
@@ -37,6 +37,34 @@ def test_a_projector_lets_a_model_see(tmp_path: Path) -> None:
     model = installed(tmp_path, VISION, projectors=(tmp_path / "projector.gguf",))
 
     assert capabilities(model, None) == ("completion", "vision")
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        ((), ("vision",)),
+        ((key("clip.has_audio_encoder", BOOL, value=True),), ("vision", "audio")),
+        ((key("has_audio_encoder", BOOL, value=True),), ("vision", "audio")),
+        ((key("clip.has_audio_encoder", BOOL, value=False),), ("vision",)),
+        (
+            (
+                key("clip.has_audio_encoder", BOOL, value=True),
+                key("clip.vision.projector_type", STRING, "gemma3nv"),
+            ),
+            ("vision",),
+        ),
+    ],
+    ids=["eyes", "ears", "ears by another name", "no ears", "ears without use"],
+)
+def test_a_projector_tells_whether_the_model_hears(
+    tmp_path: Path, keys: tuple[bytes, ...], found: tuple[str, ...]
+) -> None:
+    projector = tmp_path / "projector.gguf"
+    projector.write_bytes(gguf([key("general.architecture", STRING, "clip"), *keys], []))
+
+    model = installed(tmp_path, projectors=(projector,))
+
+    assert capabilities(model, None) == ("completion", *found)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from runners.host.memory import GIB, MIB
 from runners.host.planning import Plan, Task, make_plan, smaller
 from runners.host.requests import ModelRequest, SchedulerConfig
-from runners.protocol.messages import CacheType, Device, DeviceKind, FlashAttention
+from runners.protocol.messages import CacheType, Device, DeviceKind, FlashAttention, Projector
 from tests.support.models import FACTS, model_request
 
 CONFIG = SchedulerConfig()
@@ -215,3 +215,70 @@ def replace_index(device: Device, index: int) -> Device:
         free=device.free,
         total=device.total,
     )
+
+
+EYE = Path("/eye.gguf")
+SEEING = replace(LONG, projector_bytes=2 * GIB)
+HALF = replace(SEEING, layer_bytes=(4 * GIB, 4 * GIB))
+
+
+def eye(*gpus: Device, **wanted: object) -> Projector | None:
+    """Return where the projector of a model goes."""
+    request = model_request(**{"facts": SEEING, "projector": EYE, "num_ctx": 4096, **wanted})
+    return plan(request, *gpus).spec.projector
+
+
+def test_a_model_without_a_projector_has_none() -> None:
+    assert plan(model_request()).spec.projector is None
+
+
+@pytest.mark.parametrize(
+    ("free", "wanted", "device"),
+    [
+        pytest.param(None, {}, None, id="no GPU"),
+        pytest.param(24, {}, 1, id="room for both"),
+        pytest.param(2, {}, None, id="no room for it"),
+        pytest.param(24, {"num_gpu": 0}, None, id="no layer on the GPU"),
+        pytest.param(24, {"num_gpu": 1}, None, id="only some layers on the GPU"),
+        pytest.param(24, {"num_gpu": 99}, 1, id="all layers asked for"),
+        pytest.param(2, {"num_gpu": 99}, None, id="all layers asked for, no room for it"),
+    ],
+)
+def test_a_projector_is_on_the_gpu_that_has_the_whole_model_and_room_for_both(
+    free: float | None, wanted: dict[str, object], device: int | None
+) -> None:
+    gpus = () if free is None else (gpu(free),)
+
+    assert eye(*gpus, **wanted) == Projector(str(EYE), device)
+
+
+def test_layers_leave_room_for_the_projector() -> None:
+    """With 10 GiB free the layers alone would fit, but not beside 3 GiB for the projector."""
+    blind = plan(model_request(facts=HALF, num_ctx=4096), gpu(10.5))
+    seeing = plan(model_request(facts=HALF, projector=EYE, num_ctx=4096), gpu(10.5))
+
+    assert blind.spec.placement.n_gpu_layers == 3
+    assert 0 < seeing.spec.placement.n_gpu_layers < 3
+
+
+def test_the_projector_leaves_the_gpu_before_layers_do() -> None:
+    asked = model_request(facts=SEEING, projector=EYE, num_ctx=4096)
+    first = plan(asked, gpu(24))
+    tried = [first]
+    while (lesser := smaller(tried[-1])) is not None:
+        tried.append(lesser)
+
+    seen = [
+        (p.spec.projector.device, p.spec.placement.n_gpu_layers)
+        for p in tried
+        if p.spec.projector is not None
+    ]
+    assert seen[0] == (1, 3)
+    assert (None, 3) in seen
+    assert seen[-1] == (None, 0)
+
+
+def test_a_projector_on_the_host_counts_as_memory_of_the_host() -> None:
+    blind, seeing = model_request(facts=SEEING), model_request(facts=SEEING, projector=EYE)
+
+    assert plan(seeing).host_bytes == plan(blind).host_bytes + 3 * GIB

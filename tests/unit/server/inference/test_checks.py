@@ -5,8 +5,8 @@ import pytest
 from model_store.config import ModelConfig
 from model_store.model import Model
 from model_store.names import ModelName
-from server.errors import BadRequest, Unsupported
-from server.inference.checks import effective_think, refuse_images, require
+from server.errors import Unsupported
+from server.inference.checks import effective_think, require
 from server.prompt.messages import Think
 
 ALL = ("completion", "tools", "insert", "thinking")
@@ -68,9 +68,3 @@ def test_what_is_missing_is_told_with_the_full_name(wanted: dict[str, bool], mis
         require(("completion",), MODEL, "T", "chat", **wanted)
 
     assert str(caught.value) == f"registry.ollama.ai/library/t:latest does not support {missing}"
-
-
-def test_images_are_refused_in_the_words_that_clients_know() -> None:
-    refuse_images([])
-    with pytest.raises(BadRequest, match="does not support multimodal requests"):
-        refuse_images([b""])

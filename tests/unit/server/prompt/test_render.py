@@ -6,8 +6,9 @@ import pytest
 
 from model_store.config import ModelConfig
 from server.errors import TemplateError
+from server.prompt.images import Placing
 from server.prompt.messages import Message
-from server.prompt.render import go_template_of, renderer_for, uses_go_template
+from server.prompt.render import go_template_of, placing_of, renderer_for, uses_go_template
 from tests.support.installed import installed
 
 GO, JINJA = "go:{{ .Prompt }}", "jinja:{{ messages[0].content }}"
@@ -35,6 +36,15 @@ def test_a_template_layer_wins_unless_the_setting_says_otherwise(
 
     assert renderer_for(model, setting).render([Message("user", "hi")], [], None) == prompt
     assert uses_go_template(model, setting) is not prompt.startswith("jinja")
+
+
+@pytest.mark.parametrize(("setting", "placing"), [(True, Placing.BEFORE), (False, Placing.BEHIND)])
+def test_the_kind_of_template_tells_where_images_stand(
+    tmp_path: Path, setting: bool, placing: Placing
+) -> None:
+    model = installed(tmp_path, template=GO, chat_template=JINJA)
+
+    assert placing_of(renderer_for(model, setting)) is placing
 
 
 def test_a_template_is_parsed_once(tmp_path: Path) -> None:

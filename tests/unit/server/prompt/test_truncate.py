@@ -33,8 +33,12 @@ class Measure:
         self.counted.append(text)
         return self._tokens_per_letter * len(text)
 
-    async def kept(self, messages: Sequence[Message], limit: int) -> str:
-        return await fit_history(messages, self.render, self.count, limit)
+    async def kept(self, messages: Sequence[Message], limit: int, *, image_tokens: int = 0) -> str:
+        fitted = await fit_history(
+            messages, self.render, self.count, limit, image_tokens=image_tokens
+        )
+        assert fitted.prompt == "".join(message.content for message in fitted.messages)
+        return fitted.prompt
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,16 @@ async def test_a_text_whose_tokens_fit_is_kept_although_its_bytes_do_not() -> No
     messages = [Message("user", "\u00e9" * 10), Message("user", "a")]
 
     assert await Measure().kept(messages, 11) == "\u00e9" * 10 + "a"
+
+
+@pytest.mark.parametrize(
+    ("limit", "kept"), [(24, "abc"), (23, "bc"), (9, "bc"), (8, "c"), (0, "c")]
+)
+async def test_each_image_counts_as_so_many_tokens(limit: int, kept: str) -> None:
+    """Two images in the first turn, one in the second, none in the last."""
+    turns = [Message("user", text, images=(b"",) * n) for text, n in (("a", 2), ("b", 1), ("c", 0))]
+
+    assert await Measure().kept(turns, limit, image_tokens=7) == kept
 
 
 async def test_a_long_conversation_costs_few_renderings() -> None:
