@@ -7,6 +7,8 @@ SHELL := bash
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
+CLIENTS := .venv-clients
+JAVASCRIPT := tests/frameworks/javascript
 CODE := model_store runners server
 WITH_SCRIPTS := $(CODE) tests $(wildcard benchmarks)
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -27,6 +29,10 @@ run: install ## Start the server on port 11434 (settings: .venv/bin/paddock serv
 .PHONY: test
 test: $(STAMPS)/dev ## Run all tests
 	@$(BIN)/python -m pytest
+
+.PHONY: test-clients
+test-clients: $(CLIENTS)/.stamp ## Run the tests with LangChain, LiteLLM and the like, in an environment of theirs
+	@PADDOCK_PYTHON=$(CURDIR)/$(BIN)/python $(CLIENTS)/bin/python -m pytest tests/frameworks
 
 .PHONY: coverage
 coverage: $(STAMPS)/dev ## Run all tests and report the lines they miss, runner processes included
@@ -56,6 +62,8 @@ bench: $(STAMPS)/dev ## Measure decoding, prefix reuse and concurrency on this m
 lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with their hashes
 	@$(LOCK) pyproject.toml --output-file requirements/run.txt
 	@$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	@$(LOCK) --group clients --output-file requirements/clients.txt
+	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 
 .PHONY: docker
@@ -64,7 +72,7 @@ docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv $(CLIENTS) $(JAVASCRIPT)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: each stamp is older than what it was made from only when that has changed.
@@ -88,6 +96,12 @@ $(STAMPS)/run: requirements/run.txt scripts/install-engine $(STAMPS)/build $(STA
 
 $(STAMPS)/paddock: pyproject.toml $(STAMPS)/run
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(CLIENTS)/.stamp: requirements/clients.txt $(JAVASCRIPT)/package-lock.json $(STAMPS)/paddock
+	@python=$$(scripts/find-python) && "$$python" -m venv --clear $(CLIENTS)
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@if command -v npm > /dev/null; then npm ci --prefix $(JAVASCRIPT) --no-audit --no-fund --silent; fi
 	@touch $@
 
 $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/paddock

@@ -17,6 +17,8 @@ import psutil
 
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
+PYTHON = os.environ.get("PADDOCK_PYTHON", sys.executable)
+"""Has paddock installed; tests of clients run in an environment that has not."""
 SERVE = "from server.cli import main; main()"
 
 
@@ -62,7 +64,7 @@ def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
     }
     with log.open("wb") as output:
         process = psutil.Popen(
-            [sys.executable, "-c", SERVE, "serve"],
+            [PYTHON, "-c", SERVE, "serve"],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
