@@ -14,12 +14,13 @@ def tool_json(tool: Tool) -> dict[str, object]:
     function = {
         "name": tool.name,
         "description": tool.description,
-        "parameters": _parameters(tool.parameters),
+        "parameters": parameters(tool.parameters),
     }
     return {"type": tool.type, **items, "function": function}
 
 
-def _parameters(schema: Mapping[str, object]) -> dict[str, object]:
+def parameters(schema: Mapping[str, object]) -> dict[str, object]:
+    """Return the keywords of a tool's parameters that templates know, in a fixed order."""
     kept: dict[str, object] = {"type": _text(schema.get("type"))}
     for key in ("$defs", "items"):
         if schema.get(key) is not None:
