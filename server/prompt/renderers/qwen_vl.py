@@ -1,0 +1,85 @@
+"""Qwen3-VL, which answers at once or thinks first."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from server.prompt.messages import Message, Think, Tool, ToolCall
+from server.prompt.renderers import chatml
+from server.prompt.renderers.family import Family
+from server.prompt.renderers.json_text import spaced
+from server.prompt.renderers.turns import is_begun, last_query, neighbours
+from server.prompt.tools import tool_json
+
+_TOOLS: Final = """# Tools
+
+You may call one or more functions to assist with the user query.
+
+You are provided with function signatures within <tools></tools> XML tags:
+<tools>"""
+_CALLS: Final = """
+</tools>
+
+For each function call, return a json object with function name and arguments within \
+<tool_call></tool_call> XML tags:
+<tool_call>
+{"name": <function-name>, "arguments": <args-json-object>}
+</tool_call>"""
+
+
+class QwenVL(Family):
+    """ChatML with tools and calls as lines of JSON; which model it is decides about thinking."""
+
+    images = True
+
+    def __init__(self, *, thinks: bool) -> None:
+        self._thinks = thinks
+
+    def _prompt(
+        self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
+    ) -> str:
+        query, begun = last_query(messages), is_begun(messages)
+        parts = [_system(messages, tools)]
+        for i, (before, message, after) in enumerate(neighbours(messages)):
+            if message.role == "tool":
+                parts.append(chatml.result(before, message.content, after))
+            elif message.role == "assistant":
+                thought = self._thinks and i > query and (bool(message.thinking) or not after)
+                answer = _answer(message, thought=thought)
+                parts.append(
+                    chatml.turn("assistant", answer)
+                    if after
+                    else chatml.opened("assistant", answer)
+                )
+            elif i or message.role != "system":
+                parts.append(chatml.turn(message.role, message.content))
+        if not begun:
+            parts.append(chatml.opened("assistant", "<think>\n" if self._thinks else ""))
+        return "".join(parts)
+
+
+def _system(messages: Sequence[Message], tools: Sequence[Tool]) -> str:
+    given = messages[0].content if messages and messages[0].role == "system" else None
+    if not tools:
+        return "" if given is None else chatml.turn("system", given)
+    listed = "".join(f"\n{spaced(tool_json(tool))}" for tool in tools)
+    intro = "" if given is None else f"{given}\n\n"
+    return chatml.turn("system", intro + _TOOLS + listed + _CALLS)
+
+
+def _answer(message: Message, *, thought: bool) -> str:
+    content = message.content
+    text = content
+    if thought:
+        text = "<think>\n" + message.thinking.strip("\n")
+        if content:
+            text += "\n</think>\n\n" + content.lstrip("\n")
+    return (
+        text
+        + "\n" * bool(content and message.tool_calls)
+        + "\n".join(map(_call, message.tool_calls))
+    )
+
+
+def _call(given: ToolCall) -> str:
+    arguments = spaced(given.arguments)
+    return f'<tool_call>\n{{"name": "{given.name}", "arguments": {arguments}}}\n</tool_call>'
