@@ -1,0 +1,93 @@
+"""Declarations of tools as Gemma 4 reads them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from server.prompt.messages import Tool
+from server.prompt.renderers.gemma_values import names, quoted, value
+from server.prompt.tools import parameters, type_names
+
+QUOTE: Final = '<|"|>'
+_SCHEMA_WORDS: Final = ("description", "type", "properties", "required", "nullable")
+
+
+def declaration(tool: Tool) -> str:
+    """Return a tool's declaration."""
+    schema = parameters(tool.parameters)
+    told = [f"description:{quoted(tool.description, QUOTE)}"]
+    if schema["properties"] or schema["type"]:
+        told.append("parameters:{" + ",".join(_parameters(schema)) + "}")
+    return f"<|tool>declaration:{tool.name}{{{','.join(told)}}}<tool|>"
+
+
+def _parameters(schema: Mapping[str, object]) -> Iterator[str]:
+    if schema["properties"]:
+        yield _properties(schema["properties"])
+    yield from _required(schema)
+    if schema["type"]:
+        yield f"type:{quoted(str(schema['type']).upper(), QUOTE)}"
+
+
+def _properties(schemas: object) -> str:
+    """Return all schemas among `schemas`; the words of a schema itself are not among them."""
+    listed = sorted(schemas.items()) if isinstance(schemas, Mapping) else []
+    described = (
+        f"{name}:{{{','.join(_property(schema))}}}"
+        for name, schema in listed
+        if name not in _SCHEMA_WORDS and isinstance(schema, Mapping)
+    )
+    return f"properties:{{{','.join(described)}}}"
+
+
+def _property(schema: Mapping[str, object]) -> Iterator[str]:
+    kind = _kind(schema)
+    if description := schema.get("description"):
+        yield f"description:{quoted(str(description), QUOTE)}"
+    if kind == "STRING" and schema.get("enum"):
+        yield f"enum:{value(schema['enum'], QUOTE)}"
+    items = schema.get("items")
+    if kind == "ARRAY" and items and isinstance(items, Mapping):
+        yield f"items:{{{','.join(_items(items))}}}"
+    if schema.get("nullable") is True:
+        yield "nullable:true"
+    if kind == "OBJECT":
+        yield _properties(schema.get("properties", schema))
+        yield from _required(schema)
+    if kind:
+        yield f"type:{quoted(kind, QUOTE)}"
+
+
+def _items(schema: Mapping[str, object]) -> Iterator[str]:
+    for key, item in sorted(schema.items()):
+        if key == "properties":
+            yield _properties(item)
+        elif key == "required" and isinstance(item, Sequence):
+            yield f"required:{names(item, QUOTE)}"
+        elif key == "type" and (types := type_names(schema)):
+            upper = [name.upper() for name in types]
+            yield f"type:{value(upper[0] if len(upper) == 1 else upper, QUOTE)}"
+        elif item is not None:
+            yield f"{key}:{value(item, QUOTE, quote_keys=True)}"
+
+
+def _required(schema: Mapping[str, object]) -> Iterator[str]:
+    required = schema.get("required")
+    if required and isinstance(required, list | tuple):
+        yield f"required:{names(required, QUOTE)}"
+
+
+def _kind(schema: Mapping[str, object]) -> str:
+    """Return the type in capitals; several print as the list they were in the family's template."""
+    types = [name.upper() for name in type_names(schema) or _types_of_union(schema)]
+    return types[0] if len(types) == 1 else str(types) if types else ""
+
+
+def _types_of_union(schema: Mapping[str, object]) -> list[str]:
+    """Return the types of an `anyOf` whose branches tell nothing else."""
+    branches = schema.get("anyOf")
+    found: list[str] = []
+    for branch in branches if isinstance(branches, list | tuple) else ():
+        if not isinstance(branch, Mapping) or set(branch) != {"type"}:
+            return []
+        found += type_names(branch)
+    return list(dict.fromkeys(found))
