@@ -1,6 +1,7 @@
 """Conversations that fit the context: what the server cuts before the runner sees the prompt."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from runners.host.scheduler import Lease
 from server.prompt import images
@@ -42,4 +43,6 @@ async def fitted_prompt(
     if not images.count(fitted.messages):
         return fitted
     placing = await in_thread(lambda: placing_of(renderer()))
+    if placing is None:
+        return Fitted(fitted.text, [replace(message, images=()) for message in fitted.messages])
     return Fitted(await render(images.tagged(fitted.messages, placing)), fitted.messages)

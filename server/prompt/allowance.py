@@ -1,4 +1,7 @@
-"""What one rendering of a Jinja template may take, and how large a value is."""
+"""What one rendering of a template may take, and how large a value is.
+
+Templates come from strangers: whatever one does, it ends soon and leaves memory to others.
+"""
 
 import time
 from collections.abc import Callable
@@ -15,6 +18,9 @@ _LARGEST_OUTPUT: Final = 1 << 26
 _LARGEST_SUM: Final = 1 << 29
 """In bytes. A template that puts a prompt together piece by piece makes it anew with each one."""
 _MOST_SECONDS: Final = 5.0
+"""The last resort: steps are counted alike on every machine, but some take long."""
+_MOST_STEPS: Final = 1_000_000
+_CHARACTERS_PER_STEP: Final = 64
 _ITEM: Final = 128
 _EMPTY: Final[dict[object, object]] = {}
 _VIEWS: Final = (type(_EMPTY.keys()), type(_EMPTY.values()), type(_EMPTY.items()))
@@ -22,16 +28,26 @@ _HOLDERS: Final = (list, dict, tuple, set, frozenset, *_VIEWS)
 
 
 class Allowance:
-    """Time, and the memory of all values that are made on the way, kept or not."""
+    """Time, and the memory of all values that are made on the way, kept or not.
+
+    All executions that make one prompt share one of these. What is interpreted step by step also
+    counts its steps; compiled templates have no such thing.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._ends = clock, clock() + _MOST_SECONDS
-        self._taken = self._written = 0
+        self._steps = self._taken = self._written = 0
 
     def tick(self) -> None:
         """Raise TemplateError when the time is up."""
         if self._clock() > self._ends:
             raise too_much()
+
+    def step(self, characters: int = 0) -> None:
+        """Count a step that handles so many characters; raises TemplateError at the end."""
+        self._steps += 1 + characters // _CHARACTERS_PER_STEP
+        limit(self._steps, _MOST_STEPS)
+        self.tick()
 
     def take(self, n_bytes: int) -> None:
         """Count memory that was taken; raises TemplateError when it is too much."""

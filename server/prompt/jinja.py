@@ -24,7 +24,10 @@ _DEEPEST: Final = 1 << 10
 
 
 class JinjaTemplate:
-    """A compiled template; `clock` tells the seconds by which a rendering ends."""
+    """A compiled template; `clock` tells the seconds by which a rendering ends.
+
+    `bos` and `eos` are what it prints for the tokens of those names.
+    """
 
     def __init__(
         self, source: str, *, bos: str, eos: str, clock: Callable[[], float] = time.monotonic
@@ -33,7 +36,7 @@ class JinjaTemplate:
             raise TemplateError(
                 f"the model's chat template is longer than {_LONGEST_SOURCE} characters"
             )
-        self._clock = clock
+        self._clock, self.bos = clock, bos
         environment = Sandbox()
         environment.filters["tojson"] = _tojson
         environment.globals |= {

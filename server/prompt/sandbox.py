@@ -13,7 +13,9 @@ from typing import Any, Final
 
 from jinja2 import nodes, pass_context, pass_environment
 from jinja2.compiler import CodeGenerator
+from jinja2.ext import Extension
 from jinja2.filters import make_attrgetter
+from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -60,6 +62,17 @@ def _makes(node: nodes.Node) -> bool:
     return isinstance(node, nodes.List | nodes.Dict)
 
 
+class _Generation(Extension):
+    """`{% generation %}`, which marks for a training what the assistant says, and does no more."""
+
+    tags = {"generation"}  # noqa: RUF012 - as the library has it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Return what stands between the tags."""
+        next(parser.stream)
+        return list(parser.parse_statements(("name:endgeneration",), drop_needle=True))
+
+
 class Sandbox(ImmutableSandboxedEnvironment):
     """An environment whose templates charge what they do to `ALLOWANCE`."""
 
@@ -71,7 +84,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         super().__init__(
             trim_blocks=True,
             lstrip_blocks=True,
-            extensions=["jinja2.ext.loopcontrols"],
+            extensions=["jinja2.ext.loopcontrols", _Generation],
             optimized=False,
             finalize=_printed,
         )

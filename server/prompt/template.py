@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Final
 
 from server.prompt import objects
+from server.prompt.allowance import Allowance
 from server.prompt.gotemplate import inspection
 from server.prompt.gotemplate.evaluate import execute
-from server.prompt.gotemplate.limits import Limits
 from server.prompt.gotemplate.parser import parse
 from server.prompt.messages import Message, Think, Tool
 
@@ -23,6 +23,8 @@ class GoTemplate:
     `variables` are the names that occur in it, in lower case; `thinking_tags` the texts that it
     puts around the thinking of earlier messages, `tool_tag` the one before their calls.
     """
+
+    bos = ""
 
     def __init__(self, source: str) -> None:
         tree = parse(source)
@@ -58,17 +60,17 @@ class GoTemplate:
 
     def _by_exchange(self, messages: Sequence[Message], think: Think | None) -> str:
         """Run the whole template for each finished exchange and its beginning for the last one."""
-        thinking, limits = _thinking(think), Limits()
+        thinking, allowance = _thinking(think), Allowance()
         parts: list[str] = []
         exchange = dict.fromkeys(_SLOTS.values(), "")
         for message in messages:
             if message.role not in _SLOTS:
                 continue
             if any(exchange[slot] for slot in _LATER[message.role]):
-                parts.append(execute(self._tree, {**exchange, **thinking}, limits))
+                parts.append(execute(self._tree, {**exchange, **thinking}, allowance))
                 exchange = dict.fromkeys(exchange, "")
             exchange[_SLOTS[message.role]] = message.content
-        parts.append(execute(self._open, {**exchange, **thinking}, limits))
+        parts.append(execute(self._open, {**exchange, **thinking}, allowance))
         return "".join(parts)
 
 

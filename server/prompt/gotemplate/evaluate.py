@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
 from server.errors import TemplateError
+from server.prompt.allowance import Allowance
 from server.prompt.gotemplate.errors import Fault
 from server.prompt.gotemplate.functions import FUNCTIONS
-from server.prompt.gotemplate.limits import Limits
 from server.prompt.gotemplate.nodes import (
     Action,
     Body,
@@ -37,13 +37,13 @@ _NOTHING: Final = object()
 _Signal = Literal["break", "continue"] | None
 
 
-def execute(tree: Tree, data: Mapping[str, object], limits: Limits | None = None) -> str:
-    """Return what the template prints for `data`, within `limits` of its own if none are given.
+def execute(tree: Tree, data: Mapping[str, object], allowance: Allowance | None = None) -> str:
+    """Return what the template prints for `data`, within an allowance of its own if none is given.
 
     Raises:
-        TemplateError: it uses values wrongly, or runs or prints too much; the text says where.
+        TemplateError: it uses values wrongly, and the text says where; or it takes too much.
     """
-    run = _Run(tree, data, limits or Limits())
+    run = _Run(tree, data, allowance or Allowance())
     try:
         run.body(tree.root, data)
     except RecursionError:
@@ -54,9 +54,9 @@ def execute(tree: Tree, data: Mapping[str, object], limits: Limits | None = None
 class _Run:
     """One execution: what is printed so far and the variables in reach, the latest last."""
 
-    def __init__(self, tree: Tree, data: Mapping[str, object], limits: Limits) -> None:
+    def __init__(self, tree: Tree, data: Mapping[str, object], allowance: Allowance) -> None:
         self.output: list[str] = []
-        self._limits = limits
+        self._allowance = allowance
         self._defined = tree.defined
         self._variables: list[tuple[str, object]] = [("$", data)]
         self._includes = 0
@@ -64,7 +64,7 @@ class _Run:
     def body(self, body: Body, dot: object) -> _Signal:
         """Execute nodes; return how a loop around them goes on when they end early."""
         for node in body:
-            self._limits.step()
+            self._allowance.step()
             if isinstance(node, Text):
                 self._write(node.text)
             elif isinstance(node, Action):
@@ -88,14 +88,14 @@ class _Run:
         return signal
 
     def _write(self, piece: str) -> None:
-        self._limits.write(len(piece))
+        self._allowance.write(len(piece))
         self.output.append(piece)
 
     def _action(self, node: Action, dot: object) -> None:
         value = self._pipeline(node.pipeline, dot)
         if not node.pipeline.variables:
             shown = printed(value)
-            self._limits.step(len(shown))
+            self._allowance.step(len(shown))
             self._write(shown)
 
     def _branch(self, node: Branch, dot: object) -> _Signal:
@@ -111,7 +111,7 @@ class _Run:
         mark, empty = len(self._variables), True
         for key, item in self._pairs(value, pipeline):
             empty = False
-            self._limits.step()
+            self._allowance.step()
             self._set_loop_variables(pipeline, key, item)
             signal = self.body(node.body, item)
             del self._variables[mark:]
@@ -176,7 +176,7 @@ class _Run:
         raise _failure(pipeline.place, f"undefined variable: {name}")
 
     def _command(self, command: Command, dot: object, piped: object) -> object:
-        self._limits.step()
+        self._allowance.step()
         first, place = command.operands[0], command.place
         if isinstance(first, Function):
             return self._call(first.name, command, dot, piped)
@@ -225,12 +225,12 @@ class _Run:
     def _charged(
         self, name: str, call: Callable[..., object], arguments: list[object], place: Place
     ) -> object:
-        self._limits.step(sum(map(_length, arguments)))
+        self._allowance.step(sum(map(_length, arguments)))
         try:
             value = call(*arguments)
         except Fault as e:
             raise _failure(place, f"error calling {name}: {e}") from e
-        self._limits.step(_length(value))
+        self._allowance.step(_length(value))
         return value
 
     def _and_or(self, name: str, command: Command, dot: object, piped: object) -> object:

@@ -43,7 +43,8 @@ class DeepSeek(Family):
             elif message.role == "tool":
                 parts.append(f"<｜tool▁output▁begin｜>{message.content}<｜tool▁output▁end｜>")
             else:
-                thought = message.thinking if think and i > asked else ""
+                now = think and i > asked and not message.tool_calls
+                thought = message.thinking if now else ""
                 opening = _opening(thought) if before == "user" else ""
                 parts.append(opening + _answer(message, after_tool=before == "tool"))
         if turns and turns[-1].role == "user":

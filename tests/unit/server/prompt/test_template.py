@@ -167,9 +167,9 @@ def test_a_broken_template_says_what_is_wrong(source: str, error: str) -> None:
         rendered(source, USER)
 
 
-def test_a_long_conversation_does_not_multiply_the_limits() -> None:
+def test_a_long_conversation_does_not_multiply_what_is_allowed() -> None:
     """What a template may print for one exchange it may not print for each of a thousand."""
     messages = [Message(role, "x") for _ in range(1200) for role in ("user", "assistant")]
 
-    with pytest.raises(TemplateError, match="prints too much"):
+    with pytest.raises(TemplateError, match="takes too much"):
         rendered("a" * 60_000 + "{{ .Prompt }}", *messages)

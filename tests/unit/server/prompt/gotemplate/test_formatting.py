@@ -99,7 +99,9 @@ def test_what_prints_as_json_does_so_in_printf_too() -> None:
     ids=["widths", "elements", "extra", "print", "println", "directives"],
 )
 def test_a_text_that_would_fill_the_memory_is_not_begun(call: str) -> None:
-    assert "too long" in failure(call, many=["x"] * 1000, long="x" * 100_000)
+    said = failure(call, many=["x"] * 1000, long="x" * 100_000)
+
+    assert "too long" in said or "too much" in said
 
 
 def test_a_width_beyond_all_measure_is_a_mistake() -> None:

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import TemplateError
+from server.prompt.allowance import Allowance
 from server.prompt.gotemplate.evaluate import execute
 from server.prompt.gotemplate.inspection import thinking_tags, up_to_response, variables
-from server.prompt.gotemplate.limits import Limits
 from server.prompt.gotemplate.parser import parse
 from tests.support.deadlines import hurried
 from tests.support.go_templates import failure, printed
@@ -29,10 +29,10 @@ DOUBLING = '{{ $s := "<" }}{{ range %d }}{{ $s = print $s $s }}{{ end }}'
         (RECURSION, "maximum template depth"),
         (MUTUAL_RECURSION, "maximum template depth"),
         (DEEP_RECURSION, "nested too deeply|maximum template depth"),
-        ("{{ range 99999 }}{{ range 99999 }}{{ end }}{{ end }}", "runs too long"),
-        ("{{ range 99999 }}" + "a" * 50_000 + "{{ end }}", "prints too much"),
-        (DOUBLING % 99, "the text is too long|runs too long"),
-        (DOUBLING % 20 + "{{ range 99999 }}{{ len $s }}{{ end }}", "runs too long"),
+        ("{{ range 99999 }}{{ range 99999 }}{{ end }}{{ end }}", "takes too much"),
+        ("{{ range 99999 }}" + "a" * 50_000 + "{{ end }}", "takes too much"),
+        (DOUBLING % 99, "the text is too long|takes too much"),
+        (DOUBLING % 20 + "{{ range 99999 }}{{ len $s }}{{ end }}", "takes too much"),
         (DOUBLING % 23 + "{{ html $s }}", "the text is too long"),
         ("{{ $x := json .deep }}", "nested too deeply"),
     ],
@@ -71,8 +71,8 @@ def test_steps_that_take_long_are_ended_by_the_clock(source: str, data: dict[str
     if data:
         data = {"map": {str(key): 1 for key in range(1000)}}
 
-    with pytest.raises(TemplateError, match="runs too long"):
-        execute(parse(source), data, Limits(hurried(300)))
+    with pytest.raises(TemplateError, match="takes too much"):
+        execute(parse(source), data, Allowance(hurried(300)))
 
 
 def test_an_ordinary_loop_stays_far_from_the_limits() -> None:
@@ -83,14 +83,14 @@ def test_an_ordinary_loop_stays_far_from_the_limits() -> None:
     assert len(printed(source, turns=turns)) > 4_000_000
 
 
-def test_all_executions_that_make_one_prompt_share_its_limits() -> None:
+def test_all_executions_that_make_one_prompt_share_its_allowance() -> None:
     """Otherwise a conversation of a thousand turns would run a thousand times as long."""
-    tree, limits = parse("{{ range 40 }}{{ end }}"), Limits(hurried(100))
-    execute(tree, {}, limits)
-    execute(tree, {}, limits)
+    tree, allowance = parse("{{ range 40 }}{{ end }}"), Allowance(hurried(100))
+    execute(tree, {}, allowance)
+    execute(tree, {}, allowance)
 
-    with pytest.raises(TemplateError, match="runs too long"):
-        execute(tree, {}, limits)
+    with pytest.raises(TemplateError, match="takes too much"):
+        execute(tree, {}, allowance)
 
 
 def test_an_error_shows_only_the_beginning_of_a_long_action() -> None:
@@ -126,4 +126,4 @@ def test_any_text_renders_or_raises_template_error(source: str) -> None:
         variables(tree)
         thinking_tags(tree)
         for shown in (tree, up_to_response(tree)):
-            execute(shown, DATA, Limits(hurried(2000)))
+            execute(shown, DATA, Allowance(hurried(2000)))
