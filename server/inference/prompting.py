@@ -44,5 +44,5 @@ async def fitted_prompt(
         return fitted
     placing = await in_thread(lambda: placing_of(renderer()))
     if placing is None:
-        return Fitted(fitted.text, [replace(message, images=()) for message in fitted.messages])
+        return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
     return Fitted(await render(images.tagged(fitted.messages, placing)), fitted.messages)

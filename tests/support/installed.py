@@ -11,6 +11,7 @@ from tests.support import gguf_bytes
 def installed(
     directory: Path,
     *keys: bytes,
+    architecture: str = "llama",
     template: str | None = None,
     chat_template: str = "",
     projectors: tuple[Path, ...] = (),
@@ -21,7 +22,7 @@ def installed(
         text = gguf_bytes.key("tokenizer.chat_template", gguf_bytes.STRING, chat_template)
         keys = (*keys, text)
     weights = directory / "model.gguf"
-    weights.write_bytes(gguf_bytes.model("llama", *keys))
+    weights.write_bytes(gguf_bytes.model(architecture, *keys))
     return Model(
         name=ModelName.parse("test"),
         digest="0" * 64,

@@ -1,6 +1,6 @@
 """Declarations of tools as Gemma 4 reads them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from server.prompt.messages import Tool
@@ -61,7 +61,7 @@ def _items(schema: Mapping[str, object]) -> Iterator[str]:
     for key, item in sorted(schema.items()):
         if key == "properties":
             yield _properties(item)
-        elif key == "required" and isinstance(item, Sequence):
+        elif key == "required" and isinstance(item, list):
             yield f"required:{names(item, QUOTE)}"
         elif key == "type" and (types := type_names(schema)):
             upper = [name.upper() for name in types]
@@ -72,7 +72,7 @@ def _items(schema: Mapping[str, object]) -> Iterator[str]:
 
 def _required(schema: Mapping[str, object]) -> Iterator[str]:
     required = schema.get("required")
-    if required and isinstance(required, list | tuple):
+    if required and isinstance(required, list):
         yield f"required:{names(required, QUOTE)}"
 
 
@@ -86,7 +86,7 @@ def _types_of_union(schema: Mapping[str, object]) -> list[str]:
     """Return the types of an `anyOf` whose branches tell nothing else."""
     branches = schema.get("anyOf")
     found: list[str] = []
-    for branch in branches if isinstance(branches, list | tuple) else ():
+    for branch in branches if isinstance(branches, list) else ():
         if not isinstance(branch, Mapping) or set(branch) != {"type"}:
             return []
         found += type_names(branch)

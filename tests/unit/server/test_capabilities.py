@@ -105,7 +105,7 @@ def test_a_template_in_jinja_tells_by_its_words(
 @pytest.mark.parametrize(
     ("setting", "found"),
     [
-        (None, ("completion", "insert")),
+        (None, ("tools", "thinking", "completion")),
         (True, ("completion", "insert")),
         (False, ("tools", "thinking", "completion")),
     ],
@@ -116,6 +116,39 @@ def test_only_the_template_in_use_counts(
     model = installed(tmp_path, template="{{ .Suffix }}", chat_template=JINJA)
 
     assert capabilities(model, setting) == found
+
+
+@pytest.mark.parametrize(
+    ("parser", "found"),
+    [
+        ("", ("completion",)),
+        ("passthrough", ("completion",)),
+        ("nosuch", ("completion",)),
+        ("qwen3", ("completion", "tools")),
+        ("qwen3-thinking", ("completion", "tools", "thinking")),
+        ("harmony", ("completion", "tools", "thinking")),
+        ("olmo3-think", ("completion", "thinking")),
+        ("gemma4-no-thinking", ("completion", "tools")),
+    ],
+)
+def test_a_parser_tells_what_it_finds_in_answers(
+    tmp_path: Path, parser: str, found: tuple[str, ...]
+) -> None:
+    assert capabilities(installed(tmp_path, config=ModelConfig(parser=parser)), None) == found
+
+
+def test_a_renderer_hides_what_the_file_s_own_template_can_do(tmp_path: Path) -> None:
+    config = ModelConfig(renderer="qwen3-coder", parser="qwen3-coder")
+    model = installed(tmp_path, chat_template=JINJA, config=config)
+
+    assert capabilities(model, None) == ("completion", "tools")
+
+
+def test_one_architecture_is_deaf_whatever_its_file_says(tmp_path: Path) -> None:
+    parts = [key(f"nemotron_h_omni.{part}.block_count", U32, 1) for part in ("vision", "audio")]
+    model = installed(tmp_path, *parts, architecture="nemotron_h_omni")
+
+    assert capabilities(model, None) == ("completion", "vision")
 
 
 @pytest.mark.parametrize("family", ["gptoss", "gpt-oss"])

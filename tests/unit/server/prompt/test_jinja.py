@@ -103,6 +103,7 @@ ELSE = "{% for m in messages if m.role == 'none' %}{% else %}-{% endfor %}"
         ("{{ 'a\nb' | indent(2) }}{{ ' t ' | trim | title }}{{ [1, 2] | sum }}", "a\n  bT3"),
         ("{{ absent }}{{ absent | default('d') }}{{ absent is defined }}", "dFalse"),
         ("{{ messages[0].get('absent', 'd') }}{{ messages[0].absent is none }}", "dFalse"),
+        ("a{% generation %}{{ 'b' }}{% if 1 %}c{% endif %}{% endgeneration %}d", "abcd"),
         ("{{ '<b>' }}{{ 'a' is string }}{{ 'content' in messages[0] }}", "<b>TrueTrue"),
     ],
 )

@@ -8,7 +8,14 @@ from model_store.config import ModelConfig
 from server.errors import TemplateError
 from server.prompt.images import Placing
 from server.prompt.messages import Message
-from server.prompt.render import go_template_of, placing_of, renderer_for, uses_go_template
+from server.prompt.render import (
+    go_template_of,
+    is_harmony,
+    placing_of,
+    renderer_for,
+    uses_go_template,
+)
+from server.prompt.renderers.table import FAMILIES
 from tests.support.installed import installed
 
 GO, JINJA = "go:{{ .Prompt }}", "jinja:{{ messages[0].content }}"
@@ -45,6 +52,67 @@ def test_the_kind_of_template_tells_where_images_stand(
     model = installed(tmp_path, template=GO, chat_template=JINJA)
 
     assert placing_of(renderer_for(model, setting)) is placing
+
+
+TOOLS, HARMONY = "{{ tools }}", "<|start|>{{ .Prompt }}<|end|>"
+
+
+@pytest.mark.parametrize(
+    ("setting", "config", "go"),
+    [
+        (None, ModelConfig(), False),
+        (True, ModelConfig(), True),
+        (False, ModelConfig(), False),
+        (None, ModelConfig(parser="qwen3"), True),
+        (False, ModelConfig(parser="qwen3"), True),
+        (None, ModelConfig(model_family="gptoss"), True),
+        (False, ModelConfig(model_family="gpt-oss"), True),
+        (None, ModelConfig(model_family="llama"), False),
+        (False, ModelConfig(renderer="glm-4.7"), True),
+    ],
+)
+def test_a_template_that_can_do_more_wins_where_nothing_says_otherwise(
+    tmp_path: Path, setting: bool | None, config: ModelConfig, go: bool
+) -> None:
+    """A built-in parser, and the format of gpt-oss, need the Go template whatever the setting."""
+    model = installed(tmp_path, template=HARMONY, chat_template=TOOLS, config=config)
+
+    assert uses_go_template(model, setting) is go
+    assert is_harmony(model) is (config.model_family in ("gptoss", "gpt-oss"))
+
+
+def test_a_parser_alone_leaves_a_file_its_own_template(tmp_path: Path) -> None:
+    model = installed(tmp_path, chat_template=JINJA, config=ModelConfig(parser="qwen3"))
+
+    assert renderer_for(model, None).render([Message("user", "hi")], [], None) == "jinja:hi"
+
+
+def test_gpt_oss_is_known_by_its_template_too(tmp_path: Path) -> None:
+    config = ModelConfig(model_family="gptoss")
+
+    assert not is_harmony(installed(tmp_path, template=GO, config=config))
+    assert not is_harmony(installed(tmp_path, config=config))
+
+
+def test_a_broken_template_is_not_hidden_by_one_that_can_do_more(tmp_path: Path) -> None:
+    model = installed(tmp_path, template="{{ .a", chat_template=TOOLS)
+
+    assert uses_go_template(model, None)
+
+
+@pytest.mark.parametrize("name", sorted(FAMILIES))
+def test_a_renderer_that_a_config_names_is_used_whatever_templates_there_are(
+    tmp_path: Path, name: str
+) -> None:
+    model = installed(tmp_path, template=GO, chat_template=JINJA, config=ModelConfig(renderer=name))
+
+    assert renderer_for(model, None) is renderer_for(model, False) is FAMILIES[name]
+
+
+def test_gemma_4_is_resolved_by_the_model(tmp_path: Path) -> None:
+    model = installed(tmp_path, config=ModelConfig(renderer="gemma4"))
+
+    assert renderer_for(model, None) is FAMILIES["gemma4-small"]
 
 
 def test_a_template_is_parsed_once(tmp_path: Path) -> None:

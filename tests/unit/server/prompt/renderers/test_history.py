@@ -111,8 +111,10 @@ PROMPTS: list[tuple[str, Think | None, str]] = [
     (
         "cogito",
         True,
-        "<｜begin▁of▁sentence｜>Enable deep thinking subroutine.\n\n"
-        f"{COGITO}\n\n{COGITO_CALL}<think>\n",
+        (
+            "<｜begin▁of▁sentence｜>Enable deep thinking subroutine.\n\n"
+            f"{COGITO}\n\n{COGITO_CALL}<think>\n"
+        ),
     ),
     ("cohere", True, COHERE),
     ("cohere", False, COHERE + "<|END_THINKING|>"),
@@ -160,14 +162,18 @@ PROMPTS: list[tuple[str, Think | None, str]] = [
     (
         "poolside-v1",
         True,
-        "〈|EOS|〉<system>S</system>\n<user>Q</user>\n<assistant><think>T</think>"
-        f"{GLM_CALL}</assistant>\n<tool_response>R</tool_response>\n<assistant><think>",
+        (
+            "〈|EOS|〉<system>S</system>\n<user>Q</user>\n<assistant><think>T</think>"
+            f"{GLM_CALL}</assistant>\n<tool_response>R</tool_response>\n<assistant><think>"
+        ),
     ),
     (
         "poolside-v1",
         False,
-        "〈|EOS|〉<system>S</system>\n<user>Q</user>\n<assistant></think>"
-        f"{GLM_CALL}</assistant>\n<tool_response>R</tool_response>\n<assistant></think>",
+        (
+            "〈|EOS|〉<system>S</system>\n<user>Q</user>\n<assistant></think>"
+            f"{GLM_CALL}</assistant>\n<tool_response>R</tool_response>\n<assistant></think>"
+        ),
     ),
     ("qwen3-coder", None, f"{CHATML}\n{XML}{RESULT}"),
     ("qwen3-vl-instruct", None, f"{CHATML}{LINE}{RESULT}"),

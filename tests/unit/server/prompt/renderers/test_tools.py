@@ -288,8 +288,10 @@ LISTS: list[tuple[str, Think | None, str]] = [
     (
         "laguna",
         True,
-        f"{POOLSIDE}\n\n{LAGUNA_THINK}{LAGUNA_CALLS}"
-        f"<think> your thoughts here </think>\n{LAGUNA_CALL}",
+        (
+            f"{POOLSIDE}\n\n{LAGUNA_THINK}{LAGUNA_CALLS}"
+            f"<think> your thoughts here </think>\n{LAGUNA_CALL}"
+        ),
     ),
     ("lfm2", None, LFM2),
     ("lfm2-thinking", None, LFM2),
