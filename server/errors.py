@@ -123,6 +123,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     store.WeightsDamaged: _plain(500),
     store.ModelfileError: _plain(400),
     store.CreateError: _plain(400),
+    store.ArchiveInvalid: _plain(400),
     store.StorageFailed: _plain(507),
     host.QueueFull: _plain(503),
     host.ShuttingDown: _plain(503),
