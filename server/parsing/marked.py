@@ -54,6 +54,13 @@ class MarkedParser:
             self._emit("".join(self._blanks))
         return self._taken()
 
+    @property
+    def marks(self) -> frozenset[str]:
+        """All texts that the parser looks for."""
+        return frozenset(
+            mark for mode in self._modes.values() for mark in {**mode.marks, **mode.leads}
+        )
+
     def framed(self, body: Constraint) -> Constraint:
         """Return the constraint on the raw text under which its content satisfies `body`."""
         return self._writing.framed(body)
@@ -113,7 +120,8 @@ class MarkedParser:
         stop = len(text) if end is None else end
         taken = at + self._take(text[at:stop])
         if taken == end:
-            self._enter(mode.then, "", fresh=self._close("", closed=True))
+            called = self._close("", closed=True)
+            self._enter(mode.then if called else mode.otherwise, "", fresh=called)
         return taken
 
     def _take(self, text: str) -> int:
@@ -148,7 +156,7 @@ class MarkedParser:
     def _give_up(self) -> None:
         """Make content of what was held back."""
         self._as_content("")
-        self._enter(self._mode.then, "", fresh=False)
+        self._enter(self._mode.otherwise, "", fresh=False)
 
     def _as_content(self, closing: str) -> None:
         self._content.append("".join([self._prefix, *self._body, closing]))

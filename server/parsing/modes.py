@@ -49,8 +49,9 @@ class Mode:
     stands before them. After a mark, blanks are dropped (`strips_start`), those before a mark and
     at the end too (`strips_end`). `route` names the mode that follows a header from its text.
 
-    Of a CALL: `syntax` reads it; `whole` says that the mark which began it belongs to it;
-    `balanced` that it ends with its JSON value and goes on in the mode `then`.
+    `whole` says that the mark with which a held text began belongs to it. Of a CALL: `syntax`
+    reads it, and `balanced` says that it ends with its JSON value and goes on in the mode `then`.
+    Where something held turns out to be no call, the text goes on in the mode `otherwise`.
     """
 
     kind: Kind
@@ -63,6 +64,7 @@ class Mode:
     whole: bool = False
     balanced: bool = False
     then: str = "content"
+    otherwise: str = "content"
 
     @property
     def finder(self) -> MarkFinder:

@@ -70,20 +70,25 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plain:
-    """An answer behind `reasoning`, with calls in one `block`; no block, no calls."""
+    """An answer behind `reasoning`, with calls in one `block`; no block, no calls.
+
+    An answer in words is written between `opening` and `closing`.
+    """
 
     reasoning: Constraint = NO_TEXT
+    opening: str = ""
+    closing: str = ""
     block: Block | None = None
 
     def framed(self, body: Constraint) -> Constraint:
-        """Return `body` behind the reasoning."""
-        return sequence(self.reasoning, body)
+        """Return `body` as the answer behind the reasoning."""
+        return sequence(self.reasoning, Literal(self.opening), body, Literal(self.closing))
 
     def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:
         """Return the block behind the reasoning."""
         if self.block is None:
             return None
-        return self.framed(self.block.written(tools, least=least, most=most))
+        return sequence(self.reasoning, self.block.written(tools, least=least, most=most))
 
 
 def reasoning(opening: str, closing: str, blanks: str, *, inside: bool) -> Constraint:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runners.protocol.constraints import Constraint, Literal
 from server.parsing.jsontext import NotJSON, decode, decode_object, ends_in_string
 from server.parsing.parser import Call, Parsed
-from server.parsing.writing import arguments, quoted, sequence
+from server.parsing.writing import NO_TEXT, arguments, quoted, sequence
 from server.prompt.messages import Tool
 
 _ARGUMENTS = ("arguments", "parameters")
@@ -23,7 +23,7 @@ class JSONCalls:
     name: str = "name"
     arguments: str = "arguments"
     declared: Collection[str] | None = None
-    head: str = ""
+    head: Constraint = NO_TEXT
 
     def read(self, body: str, *, closed: bool) -> Parsed | None:
         """Return the calls; in a list, what is no call stays content."""
@@ -45,8 +45,8 @@ class JSONCalls:
 
     def written(self, tool: Tool) -> Constraint:
         """Return one object."""
-        start = f"{{{self.head}{quoted(self.name)}: {quoted(tool.name)}, {quoted(self.arguments)}: "
-        return sequence(Literal(start), arguments(tool), Literal("}"))
+        named = f"{quoted(self.name)}: {quoted(tool.name)}, {quoted(self.arguments)}: "
+        return sequence(Literal("{"), self.head, Literal(named), arguments(tool), Literal("}"))
 
     def _call(self, value: object) -> Call | None:
         if not isinstance(value, dict):

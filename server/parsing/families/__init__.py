@@ -1,0 +1,1 @@
+"""The formats that models are configured for by name, each family in a file of its own."""
