@@ -15,16 +15,15 @@ from server.parsing.writing import NO_TEXT, Block, Plain, reasoning, sequence
 _THOUGHT: Final = Thought(opening="<|START_THINKING|>", closing="<|END_THINKING|>", blanks="")
 _ACTION: Final = "<|START_ACTION|>"
 _ACTION_END: Final = "<|END_ACTION|>"
-_TEXT: Final = "<|START_TEXT|>"
-_TEXT_END: Final = "<|END_TEXT|>"
-_ANSWERS: Final = (_TEXT, _TEXT_END, "<|START_RESPONSE|>", "<|END_RESPONSE|>")
+_TEXT: Final = ("<|START_TEXT|>", "<|END_TEXT|>")
+_RESPONSE: Final = ("<|START_RESPONSE|>", "<|END_RESPONSE|>")
 _SYNTAX: Final = JSONCalls(
     name="tool_name",
     arguments="parameters",
     head=sequence(Literal('"tool_call_id": "'), Regex("[0-9]"), Literal('", ')),
 )
 _MARKS: Final = {
-    **dict.fromkeys((*_ANSWERS, _THOUGHT.closing), "content"),
+    **dict.fromkeys((*_TEXT, *_RESPONSE, _THOUGHT.closing), "content"),
     _THOUGHT.opening: "thinking",
     _ACTION: "call",
 }
@@ -43,16 +42,42 @@ _BLOCK: Final = Block(
 
 
 def _start(beginning: Beginning) -> OutputParser:
+    """Begin in the thinking, unless it was not asked for or the answer is begun already."""
+    return _parser(beginning, _TEXT, thinks=beginning.think is not False)
+
+
+def _start_of_template(beginning: Beginning) -> OutputParser:
+    """Begin in the thinking only when the prompt does; the model may begin it by itself."""
+    return _parser(beginning, _RESPONSE, thinks=False)
+
+
+def _parser(beginning: Beginning, answer: tuple[str, str], *, thinks: bool) -> OutputParser:
     begun = beginning.prefilled
-    inside = _THOUGHT.begun(beginning, default=beginning.think is not False) and not begun
-    thinking = reasoning(_THOUGHT.opening, _THOUGHT.closing, "", inside=True) if inside else NO_TEXT
-    opening = "" if begun else _TEXT
-    writing = Plain(reasoning=thinking, opening=opening, closing=_TEXT_END, block=_BLOCK)
+    inside = _THOUGHT.begun(beginning, default=thinks) and not begun
+    thinking = reasoning(_THOUGHT.opening, _THOUGHT.closing, "", inside=inside)
+    writing = Plain(
+        reasoning=NO_TEXT if begun else thinking,
+        opening="" if begun else answer[0],
+        closing=answer[1],
+        block=_BLOCK,
+    )
     start = "thinking" if inside else "content"
     return MarkedParser(_MODES, start, writing=writing, fresh=inside)
 
 
+_VISIBLE: Final = (
+    *_TEXT,
+    *_RESPONSE,
+    _THOUGHT.opening,
+    _THOUGHT.closing,
+    _ACTION,
+    _ACTION_END,
+)
+COHERE_TEMPLATE: Final = Family(
+    name="cohere", start=_start_of_template, tools=True, thinking=True, visible=_VISIBLE
+)
+
+
 def families() -> Iterator[Family]:
     """Yield the families of this file."""
-    marks = (*_ANSWERS, _THOUGHT.opening, _THOUGHT.closing, _ACTION, _ACTION_END)
-    yield Family(name="cohere", start=_start, tools=True, thinking=True, visible=marks)
+    yield Family(name="cohere", start=_start, tools=True, thinking=True, visible=_VISIBLE)

@@ -1,6 +1,7 @@
 """DeepSeek 3.1 and Cogito: a block of calls, each a name and JSON between tags."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 from server.parsing.family import Beginning, Family
@@ -18,6 +19,7 @@ BLOCK: Final = CallTags(
     after="<｜tool▁calls▁end｜>",
     skipped=("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
 )
+FENCED_BLOCK: Final = replace(BLOCK, between="\n")
 MARKS: Final = (BLOCK.opening, BLOCK.closing, *BLOCK.skipped, _SEPARATOR)
 PLAIN: Final = NamedJSON(between=_SEPARATOR)
 FENCED: Final = NamedJSON(before=f"function{_SEPARATOR}", between="\n```json\n", after="\n```")
@@ -34,7 +36,7 @@ def _deepseek3(beginning: Beginning) -> OutputParser:
 def _cogito(beginning: Beginning) -> OutputParser:
     """Never thinks when there are tools."""
     inside = bool(beginning.think) and not beginning.tools and not beginning.prefilled
-    return tagged(_COGITO_THOUGHT, BLOCK, FENCED, inside=inside, may_think=False)
+    return tagged(_COGITO_THOUGHT, FENCED_BLOCK, FENCED, inside=inside, may_think=False)
 
 
 def families() -> Iterator[Family]:

@@ -41,9 +41,10 @@ _HIDDEN: Final = _modes(Kind.HIDDEN)
 
 
 def _start(beginning: Beginning) -> OutputParser:
-    """Hide thinking that was not asked for; behind a tool's result the prompt has begun it."""
-    last = beginning.last
-    inside = bool(beginning.think) and last is not None and last.role == "tool"
+    """Hide thinking that was not asked for; behind a tool's result the prompt may have begun it."""
+    inside = bool(beginning.think) and beginning.last is not None and beginning.last.role == "tool"
+    if beginning.prompt:
+        inside = beginning.prompt.rstrip().endswith(_THOUGHT)
     thinking = reasoning(f"{_THOUGHT}\n", _THOUGHT_END, "", inside=inside)
     writing = Plain(
         reasoning=NO_TEXT if beginning.prefilled else thinking, block=_TAGS.block(_SYNTAX)

@@ -15,6 +15,7 @@ TAGS: Final = CallTags(
     between="\n",
     after="</function_calls>",
 )
+MARKS: Final = (TAGS.opening, TAGS.closing)
 _THOUGHT: Final = Thought(blanks="")
 
 
@@ -29,7 +30,6 @@ def _olmo3_think(beginning: Beginning) -> OutputParser:
 
 def families() -> Iterator[Family]:
     """Yield the families of this file."""
-    marks = ("<function_calls>", "</function_calls>")
-    yield Family(name="olmo3", start=_olmo3, tools=True, visible=marks)
+    yield Family(name="olmo3", start=_olmo3, tools=True, visible=MARKS)
     marks = ("<think>", "</think>")
     yield Family(name="olmo3-think", start=_olmo3_think, thinking=True, visible=marks)

@@ -41,6 +41,14 @@ ATEM: Final = TagNames(
     parameter_end="</atem:parameter>",
     lines=False,
 )
+MINIMAX: Final = TagNames(
+    function='<invoke name="',
+    named='">',
+    function_end="</invoke>",
+    parameter='<parameter name="',
+    parameter_end="</parameter>",
+    lines=False,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
