@@ -1,47 +1,17 @@
 """What a model can do, told alike by every endpoint."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from model_store.errors import GGUFError
 from model_store.model import Model, header_of
 from server.errors import TemplateError
+from server.parsing.families.table import FAMILIES
 from server.prompt.abilities import of_go, of_jinja
 from server.prompt.render import go_template_of, uses_go_template
 
 _ORDER: Final = ("tools", "insert", "thinking")
-
-_TOOLS, _THINKING, _BOTH = ("tools",), ("thinking",), ("tools", "thinking")
-PARSERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "cogito": _BOTH,
-    "cohere": _BOTH,
-    "deepseek3": _BOTH,
-    "functiongemma": _TOOLS,
-    "gemma4": _BOTH,
-    "gemma4-no-thinking": _TOOLS,
-    "glimmer": _BOTH,
-    "glm-4.7": _BOTH,
-    "glm-ocr": _TOOLS,
-    "harmony": _BOTH,
-    "laguna": _BOTH,
-    "lfm2": _TOOLS,
-    "lfm2-thinking": _BOTH,
-    "ministral": _TOOLS,
-    "nemotron-3-nano": _BOTH,
-    "nemotron-3.5-nano": _BOTH,
-    "olmo3": _TOOLS,
-    "olmo3-think": _THINKING,
-    "ornith": _BOTH,
-    "poolside-v1": _BOTH,
-    "qwen3": _TOOLS,
-    "qwen3-coder": _TOOLS,
-    "qwen3-thinking": _BOTH,
-    "qwen3-vl-instruct": _TOOLS,
-    "qwen3-vl-thinking": _BOTH,
-    "qwen3.5": _BOTH,
-}
-"""What the parser that a model's config names can tell apart in its answers."""
 
 # Its file tells of a part for sounds that is not used.
 _DEAF: Final = "nemotron_h_omni"
@@ -68,7 +38,7 @@ def _found(model: Model, go_template: bool | None) -> Iterator[str]:
         yield "audio"
     if go and model.template is not None:
         yield from _of_go(model)
-    yield from PARSERS.get(model.config.parser, ())
+    yield from _of_parser(model.config.parser)
     if model.config.model_family in ("gptoss", "gpt-oss"):
         yield "thinking"
 
@@ -82,6 +52,14 @@ def _hears(projector: Path) -> bool:
     if header.text("clip.vision.projector_type") == "gemma3nv":
         return False
     return any(key.endswith("has_audio_encoder") and header.flag(key) for key in header.metadata)
+
+
+def _of_parser(name: str) -> Iterator[str]:
+    family = FAMILIES.get(name)
+    if family is not None and family.tools:
+        yield "tools"
+    if family is not None and family.thinking:
+        yield "thinking"
 
 
 def _of_go(model: Model) -> Iterator[str]:

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from model_store.model import Model
 from model_store.store import Store
 from runners.host.scheduler import Lease, Scheduler
-from runners.protocol.constraints import Choice, Constraint
 from server.capabilities import capabilities
-from server.errors import BadRequest
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require
 from server.inference.conversation import (
     Conversation,
     Events,
-    NamedTool,
     Rendered,
     Residence,
     ToolChoice,
@@ -27,9 +24,12 @@ from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
 from server.inference.pictures import pictures_of
 from server.inference.prompting import fitted_prompt
+from server.inference.tool_choice import constraint_on
+from server.parsing.family import Beginning
 from server.parsing.parser import OutputParser
 from server.prompt import images
 from server.prompt.messages import Message, Think, Tool
+from server.prompt.old_thoughts import forgets_thoughts, without_old_thoughts
 from server.schemas.options import Options, merged_options
 
 
@@ -45,7 +45,9 @@ class _Prompt:
 
     def parser(self) -> OutputParser:
         """Return a parser for one answer."""
-        return self.format.reading(self.text, self.tools, self.messages[-1], self.think)
+        return self.format.family.start(
+            Beginning(tools=self.tools, last=self.messages[-1], think=self.think, prompt=self.text)
+        )
 
 
 class ChatService:
@@ -75,7 +77,7 @@ class ChatService:
                 return
             pictures = await pictures_of(prompt.messages, asked.messages, lease.ready)
             parsers = [prompt.parser() for _ in range(asked.n)]
-            constraint, must_hold = _constraint(asked, prompt.tools, parsers[0])
+            constraint, must_hold = constraint_on(asked, parsers[0])
             work = command(
                 prompt.text,
                 options,
@@ -84,7 +86,7 @@ class ChatService:
                 n_ctx=context_of(options, lease.ready),
                 constraint=constraint,
                 must_hold=must_hold,
-                visible=prompt.format.visible,
+                visible=prompt.format.family.visible,
             )
             async with aclosing(answers(lease.runner, work, parsers, timings)) as events:
                 async for event in events:
@@ -97,7 +99,7 @@ class ChatService:
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             text, used = await fitted_prompt(
-                lambda: format_of(model, self._go_template).renderer,
+                lambda: format_of(model, self._go_template),
                 _history(asked, model),
                 tools=_offered(asked),
                 think=think,
@@ -124,7 +126,7 @@ class ChatService:
     ) -> _Prompt:
         messages, tools = _history(asked, model), _offered(asked)
         text, used = await fitted_prompt(
-            lambda: format_of(model, self._go_template).renderer,
+            lambda: format_of(model, self._go_template),
             messages,
             tools=tools,
             think=think,
@@ -140,53 +142,15 @@ class ChatService:
 def _history(asked: Conversation, model: Model) -> list[Message]:
     """Put the model's system text and messages before those of the request."""
     system = model.system if asked.messages[0].role != "system" else ""
-    return [
+    history = [
         *(Message("system", text) for text in (system,) if text),
         *(Message(m.role, m.content) for m in model.messages),
         *asked.messages,
     ]
+    if forgets_thoughts(model.config.model_family, model.name.model):
+        return without_old_thoughts(history)
+    return history
 
 
 def _offered(asked: Conversation) -> Sequence[Tool]:
     return () if asked.tool_choice is ToolChoice.NONE else asked.tools
-
-
-def _constraint(
-    asked: Conversation, tools: Sequence[Tool], parser: OutputParser
-) -> tuple[Constraint | None, bool]:
-    """Return what the raw text of an answer must look like, and whether the request insists.
-
-    Raises:
-        BadRequest: calls are demanded, but there are no tools, or the model's format has no
-            syntax for them.
-    """
-    most = None if asked.parallel_tool_calls else 1
-    if asked.tool_choice is ToolChoice.REQUIRED or isinstance(asked.tool_choice, NamedTool):
-        demanded = parser.calling(_demanded(asked), least=1, most=most)
-        if demanded is None:
-            raise BadRequest(
-                f'"{asked.model}" cannot be made to call a tool: the form in which it writes '
-                "calls is not known"
-            )
-        return demanded, True
-    body = None if asked.constraint is None else parser.framed(asked.constraint)
-    if not tools:
-        return body, True
-    calling = parser.calling(tools, least=0 if body is None else 1, most=most)
-    if body is None:
-        return calling, False
-    return (body if calling is None else Choice((body, calling))), True
-
-
-def _demanded(asked: Conversation) -> Sequence[Tool]:
-    """Return the tools one of which must be called."""
-    choice = asked.tool_choice
-    if not isinstance(choice, NamedTool):
-        found = asked.tools
-    else:
-        found = tuple(tool for tool in asked.tools if tool.name == choice.name)
-        if not found:
-            raise BadRequest(f'the tool "{choice.name}" that must be called is not among the tools')
-    if not found:
-        raise BadRequest("a tool must be called, but the request has no tools")
-    return found

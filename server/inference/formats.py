@@ -1,36 +1,57 @@
 """How a model's conversations are written and how what it says is read."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from model_store.model import Model
-from server.parsing.parser import OutputParser
-from server.parsing.plain import PlainText
-from server.prompt.messages import Message, Think, Tool
-from server.prompt.render import DEFAULT_TEMPLATE, Renderer, parsed, renderer_for
+from server.parsing.detect import detect
+from server.parsing.families.passthrough import PASSTHROUGH
+from server.parsing.families.table import FAMILIES
+from server.parsing.family import Family
+from server.parsing.generic import generic
+from server.prompt.jinja import JinjaTemplate
+from server.prompt.render import (
+    DEFAULT_TEMPLATE,
+    Renderer,
+    is_harmony,
+    parsed,
+    renderer_for,
+)
+from server.prompt.template import GoTemplate
 
-Reading = Callable[[str, Sequence[Tool], Message, Think | None], OutputParser]
-"""From the prompt, the tools it offers, its last message and the wish to think to a parser."""
 
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """`visible` are the control tokens that the parsers have to see."""
+class Format(NamedTuple):
+    """What writes prompts, and the family of models whose output is read."""
 
     renderer: Renderer
-    reading: Reading
-    visible: tuple[str, ...] = ()
+    family: Family
 
 
-PLAIN = Format(parsed(DEFAULT_TEMPLATE), lambda *_: PlainText())
+PLAIN = Format(parsed(DEFAULT_TEMPLATE), PASSTHROUGH)
 """Text in, text out: what a client writes is the prompt, what the model writes the answer."""
 
 
 def format_of(model: Model, go_template: bool | None) -> Format:
-    """Return the format of `model`; raises TemplateError for a template that is broken."""
-    return Format(renderer_for(model, go_template), lambda *_: PlainText())
+    """Return the format of `model`; raises TemplateError for a template that is broken.
+
+    Templates are parsed once and remembered, so only the first call for a model takes time.
+    """
+    renderer = renderer_for(model, go_template)
+    if model.config.parser in FAMILIES:
+        return Format(renderer, FAMILIES[model.config.parser])
+    if is_harmony(model):
+        return Format(renderer, FAMILIES["harmony"])
+    return Format(renderer, _family_of(renderer))
 
 
 def format_of_template(source: str) -> Format:
     """Return the format that a Go template makes; raises TemplateError."""
-    return Format(parsed(source), lambda *_: PlainText())
+    template = parsed(source)
+    return Format(template, _family_of(template))
+
+
+def _family_of(renderer: Renderer) -> Family:
+    if isinstance(renderer, GoTemplate):
+        return generic(renderer.thinking_tags, renderer.tool_tag)
+    if isinstance(renderer, JinjaTemplate):
+        return detect(renderer.source)
+    return PASSTHROUGH

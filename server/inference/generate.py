@@ -19,6 +19,8 @@ from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
 from server.inference.pictures import pictures_of
 from server.inference.prompting import fitted_prompt
+from server.parsing.families.passthrough import PASSTHROUGH
+from server.parsing.family import Beginning
 from server.prompt.messages import Message, Think
 from server.prompt.render import go_template_of, parsed
 from server.schemas.options import merged_options
@@ -57,8 +59,10 @@ class GenerateService:
             pictures = await pictures_of(shown, (), lease.ready)
             format = find_format()
             begun = prompt if isinstance(prompt, str) else ""
-            question = Message("user", begun)
-            parsers = [format.reading(begun, (), question, think) for _ in range(asked.n)]
+            # Between two texts stands neither a thought nor a call.
+            family = PASSTHROUGH if asked.suffix else format.family
+            beginning = Beginning(last=Message("user", begun), think=think, prompt=begun)
+            parsers = [family.start(beginning) for _ in range(asked.n)]
             work = command(
                 prompt,
                 options,
@@ -66,7 +70,7 @@ class GenerateService:
                 pictures=pictures,
                 n_ctx=n_ctx,
                 constraint=parsers[0].framed(asked.constraint) if asked.constraint else None,
-                visible=format.visible,
+                visible=family.visible,
             )
             async with aclosing(answers(runner, work, parsers, timings)) as events:
                 async for event in events:
@@ -107,7 +111,7 @@ async def _prompt(
     if asked.suffix:
         return await in_thread(_gap_prompt, asked, asked.prompt, model, think)
     rendered, _ = await fitted_prompt(
-        lambda: find_format().renderer,
+        find_format,
         _messages(asked, asked.prompt, model),
         think=think,
         lease=lease,

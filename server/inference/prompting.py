@@ -4,15 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runners.host.scheduler import Lease
+from server.inference.formats import Format
 from server.prompt import images
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.render import Renderer, placing_of
+from server.prompt.render import placing_of
 from server.prompt.truncate import Fitted, fit_history
 from server.threads import in_thread
 
 
 async def fitted_prompt(
-    renderer: Callable[[], Renderer],
+    find_format: Callable[[], Format],
     messages: Sequence[Message],
     *,
     tools: Sequence[Tool] = (),
@@ -26,11 +27,17 @@ async def fitted_prompt(
     The prompt has a tag for each image of the messages that are left.
 
     Templates come from strangers and may take seconds, to parse and to render, so both happen in
-    another thread: `renderer` gives the parsed template, and is asked each time.
+    another thread: `find_format` is asked there, each time.
     """
 
+    def rendered(kept: Sequence[Message]) -> str:
+        renderer, family = find_format()
+        prompt = renderer.render(kept, family.rename(tools), think)
+        # The tokenizer adds the text itself; twice would be more than the model ever saw.
+        return prompt.removeprefix(renderer.bos) if lease.ready.adds_bos else prompt
+
     async def render(kept: Sequence[Message]) -> str:
-        return await in_thread(lambda: renderer().render(kept, tools, think))
+        return await in_thread(rendered, kept)
 
     async def count(text: str) -> int:
         return len(await lease.runner.tokenize(text))
@@ -42,7 +49,7 @@ async def fitted_prompt(
         fitted = Fitted(await render(messages), messages)
     if not images.count(fitted.messages):
         return fitted
-    placing = await in_thread(lambda: placing_of(renderer()))
+    placing = await in_thread(lambda: placing_of(find_format().renderer))
     if placing is None:
         return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
     return Fitted(await render(images.tagged(fitted.messages, placing)), fitted.messages)

@@ -130,7 +130,7 @@ def arguments(tool: Tool) -> Constraint:
 
 def schema(value: Mapping[str, object]) -> Constraint:
     """Return JSON that satisfies a schema."""
-    return JSONSchema(json.dumps(value, ensure_ascii=False))
+    return JSONSchema(json.dumps(value, ensure_ascii=False), lenient=True)
 
 
 def quoted(text: str) -> str:

@@ -36,7 +36,7 @@ class JinjaTemplate:
             raise TemplateError(
                 f"the model's chat template is longer than {_LONGEST_SOURCE} characters"
             )
-        self._clock, self.bos = clock, bos
+        self._clock, self.bos, self.source = clock, bos, source
         environment = Sandbox()
         environment.filters["tojson"] = _tojson
         environment.globals |= {

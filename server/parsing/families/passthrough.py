@@ -3,12 +3,12 @@
 from typing import Final
 
 from server.parsing.family import Beginning, Family
-from server.parsing.generic import Unsplit
 from server.parsing.parser import OutputParser
+from server.parsing.plain import PlainText
 
 
 def _start(beginning: Beginning) -> OutputParser:
-    return Unsplit()
+    return PlainText()
 
 
 PASSTHROUGH: Final = Family(name="passthrough", start=_start)
