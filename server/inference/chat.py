@@ -23,7 +23,7 @@ from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
 from server.inference.pictures import pictures_of
-from server.inference.prompting import fitted_prompt
+from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.tool_choice import constraint_on
 from server.parsing.family import Beginning
 from server.parsing.parser import OutputParser
@@ -79,7 +79,7 @@ class ChatService:
             parsers = [prompt.parser() for _ in range(asked.n)]
             constraint, must_hold = constraint_on(asked, parsers[0])
             work = command(
-                prompt.text,
+                for_tokenizer(prompt.text, prompt.format.renderer, lease.ready),
                 options,
                 asked,
                 pictures=pictures,

@@ -18,7 +18,7 @@ from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
 from server.inference.pictures import pictures_of
-from server.inference.prompting import fitted_prompt
+from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.family import Beginning
 from server.prompt.messages import Message, Think
@@ -58,6 +58,8 @@ class GenerateService:
             shown = [Message("user", images=asked.images)]
             pictures = await pictures_of(shown, (), lease.ready)
             format = find_format()
+            if isinstance(prompt, str):
+                prompt = for_tokenizer(prompt, format.renderer, lease.ready)
             begun = prompt if isinstance(prompt, str) else ""
             # Between two texts stands neither a thought nor a call.
             family = PASSTHROUGH if asked.suffix else format.family

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runners.host.scheduler import Lease
+from runners.protocol.messages import Ready
 from server.inference.formats import Format
 from server.prompt import images
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.render import placing_of
+from server.prompt.render import Renderer, placing_of
 from server.prompt.truncate import Fitted, fit_history
 from server.threads import in_thread
 
@@ -32,9 +33,7 @@ async def fitted_prompt(
 
     def rendered(kept: Sequence[Message]) -> str:
         renderer, family = find_format()
-        prompt = renderer.render(kept, family.rename(tools), think)
-        # The tokenizer adds the text itself; twice would be more than the model ever saw.
-        return prompt.removeprefix(renderer.bos) if lease.ready.adds_bos else prompt
+        return renderer.render(kept, family.rename(tools), think)
 
     async def render(kept: Sequence[Message]) -> str:
         return await in_thread(rendered, kept)
@@ -53,3 +52,8 @@ async def fitted_prompt(
     if placing is None:
         return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
     return Fitted(await render(images.tagged(fitted.messages, placing)), fitted.messages)
+
+
+def for_tokenizer(prompt: str, renderer: Renderer, ready: Ready) -> str:
+    """Return `prompt` without the text of BOS at its beginning where the tokenizer adds BOS."""
+    return prompt.removeprefix(renderer.bos) if ready.adds_bos else prompt
