@@ -20,11 +20,13 @@ class NotJSON(ValueError):
 def decode(text: str) -> object:
     """Return the value of a JSON text; raises NotJSON.
 
-    Line breaks inside strings are tolerated. A value that could not be written again as JSON is
-    refused: endless and undefined numbers, halves of characters, hundreds of levels.
+    Line breaks inside strings are tolerated. What could not be handed on whole is refused: endless
+    and undefined numbers, halves of characters, many levels, an object with a key twice.
     """
     try:
-        value = json.loads(text, strict=False, parse_constant=_refuse)
+        value = json.loads(
+            text, strict=False, parse_constant=_refuse, object_pairs_hook=_without_repeats
+        )
     except (ValueError, RecursionError) as e:
         raise NotJSON(str(e)) from e
     return sound(value)
@@ -68,6 +70,13 @@ def _text(value: str) -> str:
     except UnicodeEncodeError as e:
         raise NotJSON("half of a character") from e
     return value
+
+
+def _without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise NotJSON("a key twice")
+    return found
 
 
 def _refuse(name: str) -> NoReturn:

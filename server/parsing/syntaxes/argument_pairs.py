@@ -78,9 +78,9 @@ class ArgumentPairs:
         at = text.index(_KEY) if key else len(text)
         while at < len(text):
             match = _PAIR.match(text, at)
-            if match is None:
+            argument = "" if match is None else match[1].strip()
+            if match is None or argument in arguments:
                 return None
-            argument = match[1].strip()
             arguments[argument] = coerce(without_edges(match[2]), found.get(argument))
             at = match.end()
         return Call(name, arguments)

@@ -94,6 +94,8 @@ class Reader:
                     break
             key = self._string() if self._quoted() else self.word()
             self.expect(between)
+            if key in found:
+                raise NoLiteral("a key twice")
             found[key] = self.value(depth)
         return found
 

@@ -109,10 +109,13 @@ class ParameterTags:
     def _arguments(
         self, body: str, at: int, schemas: Mapping[str, object]
     ) -> tuple[Mapping[str, object], int]:
-        """Return the arguments that stand in `body` from `at` on, and where they end."""
+        """Return the arguments that stand in `body` from `at` on, and where they end.
+
+        They end before one that was there already.
+        """
         found: dict[str, object] = {}
-        while (match := self._parameter.match(body, at)) is not None:
-            key = match[1].strip()
+        while (match := self._parameter.match(body, at)) is not None and match[1] not in found:
+            key = match[1]
             text = without_edges(match[2]) if self.tags.lines else match[2]
             found[key] = coerce(text, schemas.get(key))
             at = match.end()

@@ -1,0 +1,101 @@
+"""Texts that satisfy a constraint, drawn at random: what a model held by it could write."""
+
+import json
+import random
+import re
+from collections.abc import Mapping
+
+from runners.protocol.constraints import (
+    Choice,
+    Constraint,
+    JSONSchema,
+    Literal,
+    Regex,
+    Repeat,
+    Sequence,
+    Until,
+    Without,
+)
+
+_MORE = 3
+"""How many repetitions beyond the least are drawn where nothing bounds them."""
+_WORDS = (
+    "sun",
+    "Zürich",
+    "a <b> & c",
+    "it's",
+    "{x: 1}",
+    "two\nlines",
+    'say "hi"',
+    "1.5",
+    "",
+    "[0]",
+)
+
+
+def text_of(constraint: Constraint, random: random.Random) -> str:  # noqa: PLR0911 - one case a kind
+    """Return a text that satisfies `constraint`."""
+    match constraint:
+        case Literal(text):
+            return text
+        case Until(end):
+            return _words(random, end) + end
+        case Without(mark):
+            return _words(random, mark) if mark else _words(random, "\0")
+        case Sequence(parts):
+            return "".join(text_of(part, random) for part in parts)
+        case Choice(options):
+            return text_of(random.choice(options), random)
+        case Repeat(part, least, most):
+            upper = least + _MORE if most is None else min(most, least + _MORE)
+            return "".join(text_of(part, random) for _ in range(random.randint(least, upper)))
+        case JSONSchema(schema):
+            value = value_of(json.loads(schema), random)
+            return json.dumps(value, ensure_ascii=random.random() < 0.5)
+        case Regex(pattern):
+            return next(char for char in _shuffled(random) if re.fullmatch(pattern, char))
+    raise NotImplementedError(type(constraint))
+
+
+def value_of(  # noqa: C901, PLR0911 - one case a type
+    schema: Mapping[str, object], random: random.Random
+) -> object:
+    """Return a value of the parts of JSON Schema that the tests' tools use."""
+    if "const" in schema:
+        return schema["const"]
+    for key in ("enum", "anyOf"):
+        if key in schema:
+            chosen = random.choice(schema[key])
+            return chosen if key == "enum" else value_of(chosen, random)
+    match schema.get("type"):
+        case "string":
+            return random.choice(_WORDS)
+        case "integer":
+            return random.randint(-9, 10**6)
+        case "number":
+            return random.choice((0.5, -2.25, 7, 1e-9))
+        case "boolean":
+            return random.random() < 0.5
+        case "null" | None:
+            return None
+        case "array":
+            items = schema.get("items", {"type": "integer"})
+            return [value_of(items, random) for _ in range(random.randint(0, 3))]
+        case "object":
+            required = schema.get("required", ())
+            found = schema.get("properties", {})
+            chosen = [name for name in found if name in required or random.random() < 0.5]
+            return {name: value_of(found[name], random) for name in chosen}
+    raise NotImplementedError(schema)
+
+
+def _words(random: random.Random, mark: str) -> str:
+    """Return words in which `mark` neither stands nor begins at the end."""
+    text = " ".join(random.choices(_WORDS, k=random.randint(0, 4)))
+    return "" if mark in text + mark[:-1] else text
+
+
+def _shuffled(random: random.Random) -> list[str]:
+    chars = [chr(code) for code in range(32, 127)]
+    random.shuffle(chars)
+    return chars
