@@ -1,6 +1,6 @@
 """Muse Glimmer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -71,6 +71,7 @@ class Glimmer(Family):
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
         strength = f"\n\nReasoning strength: {_strength(think)}."
+        called = {call.id: call.name for m in messages for call in m.tool_calls if call.id}
         parts = [self.bos]
         if not any(message.role == "system" for message in messages):
             about = f"\nKnowledge cutoff: {_CUTOFF}.\nCurrent date: {self._today().isoformat()}."
@@ -82,7 +83,7 @@ class Glimmer(Family):
                 case "user":
                     parts.append(_said("user", message.content))
                 case "tool":
-                    parts.append(_result(message, messages))
+                    parts.append(_result(message, called))
                 case "assistant":
                     parts += _answer(message, end="<|eom|>" if after == "assistant" else "<|eot|>")
         return "".join(parts) + "<|start|>assistant"
@@ -150,10 +151,9 @@ def _call(call: ToolCall) -> str:
 
 
 def _argument(value: object) -> str:
-    return raw(value) if isinstance(value, dict | list | tuple) else bare(value)
+    return raw(value) if isinstance(value, Mapping | list) else bare(value)
 
 
-def _result(message: Message, messages: Sequence[Message]) -> str:
-    called = {call.id: call.name for m in messages for call in m.tool_calls if call.id}
+def _result(message: Message, called: Mapping[str, str]) -> str:
     name = message.tool_name or called.get(message.tool_call_id, message.tool_call_id)
     return _said(f"tool {name}", f'<tool_output name="{name}">\n{message.content}\n</tool_output>')
