@@ -56,7 +56,7 @@ def uses_go_template(model: Model, go_template: bool | None) -> bool:
     return go_template is None and not _prefers_jinja(model.template, jinja)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _prefers_jinja(source: str, jinja: str) -> bool:
     try:
         return prefers_jinja(parsed(source), source, jinja)

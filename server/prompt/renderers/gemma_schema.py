@@ -29,12 +29,16 @@ def _parameters(schema: Mapping[str, object]) -> Iterator[str]:
 
 
 def _properties(schemas: object) -> str:
-    """Return all schemas among `schemas`; the words of a schema itself are not among them."""
+    """Return all that are schemas among `schemas`.
+
+    The family's own template leaves out parameters that are named like words of a schema, such as
+    "description"; then the model could not give them.
+    """
     listed = sorted(schemas.items()) if isinstance(schemas, Mapping) else []
     described = (
         f"{name}:{{{','.join(_property(schema))}}}"
         for name, schema in listed
-        if name not in _SCHEMA_WORDS and isinstance(schema, Mapping)
+        if isinstance(schema, Mapping)
     )
     return f"properties:{{{','.join(described)}}}"
 
@@ -51,7 +55,8 @@ def _property(schema: Mapping[str, object]) -> Iterator[str]:
     if schema.get("nullable") is True:
         yield "nullable:true"
     if kind == "OBJECT":
-        yield _properties(schema.get("properties", schema))
+        inner = {key: item for key, item in schema.items() if key not in _SCHEMA_WORDS}
+        yield _properties(schema.get("properties", inner))
         yield from _required(schema)
     if kind:
         yield f"type:{quoted(kind, QUOTE)}"

@@ -9,7 +9,7 @@ from server.prompt.renderers.arguments import bare
 from server.prompt.renderers.family import Family
 from server.prompt.renderers.json_text import raw
 from server.prompt.renderers.turns import neighbours
-from server.prompt.tools import parameters
+from server.prompt.tools import tool_json
 
 _IDENTITY: Final = "You are a helpful AI assistant."
 _CUTOFF: Final = "2026-01-04"
@@ -115,17 +115,7 @@ def _system(text: str, tools: Sequence[Tool]) -> str:
 
 def _tools(tools: Sequence[Tool], spaces: Sequence[str]) -> str:
     about = "".join(f'{{"name": {raw(space)}, "description": ""}}\n' for space in spaces)
-    schemas = "".join(
-        "\n"
-        + raw(
-            {
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": parameters(tool.parameters),
-            }
-        )
-        for tool in tools
-    )
+    schemas = "".join(f"\n{raw(tool_json(tool)['function'])}" for tool in tools)
     return f"{_TOOLS}{about}// Function schemas{schemas}{_EXAMPLE}"
 
 

@@ -68,14 +68,12 @@ class Nemotron(Family):
             content = _NO_THOUGHT + content
         if not message.tool_calls:
             return _without_thought(content) if old else content.strip()
-        if not content.strip():
-            text = _NO_THOUGHT
-        elif old:
+        text = content.strip()
+        if old:
             kept = _after_thought(content)
-            text = _NO_THOUGHT + (kept.strip() if self._switched_by_text else kept) + "\n"
-        else:
-            text = content.strip() + "\n"
-        return text + "".join(f"{xml_tools.call(c, python)}\n" for c in message.tool_calls)
+            text = _NO_THOUGHT + (kept.strip() if self._switched_by_text else kept)
+        calls = "".join(f"{xml_tools.call(call, python)}\n" for call in message.tool_calls)
+        return f"{text}\n{calls}"
 
 
 def _switched(messages: Sequence[Message], *, thinks: bool) -> bool:

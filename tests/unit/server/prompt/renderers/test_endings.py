@@ -5,7 +5,7 @@ import pytest
 from server.errors import TemplateError
 from server.prompt.messages import Message
 from server.prompt.renderers.table import FAMILIES
-from tests.support.conversations import CALL, SYSTEM, USER, answer, prompt
+from tests.support.conversations import CALL, RESULT, SYSTEM, USER, answer, prompt
 
 CHATML = "Q<|im_end|>\n<|im_start|>assistant\n"
 THINKS, THOUGHTLESS = CHATML + "<think>\n", CHATML + "<think>\n\n</think>\n\n"
@@ -131,3 +131,10 @@ def test_one_family_needs_a_question() -> None:
     ):
         with pytest.raises(TemplateError, match=problem):
             prompt("qwen3.8", *messages)
+
+
+def test_the_end_of_a_long_conversation_needs_no_question() -> None:
+    """Where only the latest work of the model fits, it goes on with that."""
+    assert prompt("qwen3.8", SYSTEM, answer("", CALL), RESULT).endswith(
+        "<tool_response>\nR\n</tool_response><|im_end|>\n<|im_start|>assistant\n<think>\n"
+    )

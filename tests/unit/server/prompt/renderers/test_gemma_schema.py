@@ -48,6 +48,10 @@ STRING = 'type:<|"|>STRING<|"|>'
                 'type:<|"|>OBJECT<|"|>},type:<|"|>ARRAY<|"|>'
             ),
         ),
+        (
+            {"type": "object", "properties": {"type": {"type": "string"}}},
+            f'properties:{{type:{{{STRING}}}}},type:<|"|>OBJECT<|"|>',
+        ),
         ({"type": "array", "items": True}, 'type:<|"|>ARRAY<|"|>'),
         ({"type": "object"}, 'properties:{},type:<|"|>OBJECT<|"|>'),
         (
