@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runners.engine.llama import TokenIds
-from runners.protocol.messages import Picture
+from runners.protocol.pictures import Picture
 
 
 class BadPicture(Exception):

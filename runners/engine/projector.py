@@ -21,7 +21,8 @@ from runners.engine.llama import (
 )
 from runners.engine.model import Model
 from runners.engine.pictures import BadPicture, Layout, Span, digest_of, ids_of
-from runners.protocol.messages import LoadSpec, MemoryUse, Picture
+from runners.protocol.messages import LoadSpec, MemoryUse
+from runners.protocol.pictures import Picture
 
 _LEAST_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
 """Families that find things in a picture only when it is large enough."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from runners.host.memory import GIB, Shape, compute_bytes, layer_sizes
 from runners.host.requests import ModelFacts, SchedulerConfig
-from runners.protocol.messages import Device, Placement
+from runners.protocol.messages import Device
+from runners.protocol.placement import Placement
 
 # One GPU is enough when the model takes no more than this share of what is free on it.
 SINGLE_GPU_SHARE = 0.8

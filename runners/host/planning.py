@@ -25,7 +25,8 @@ from runners.host.sizing import (
     lower_tier,
     pool_cells,
 )
-from runners.protocol.messages import Device, LoadSpec, Placement, Projector
+from runners.protocol.messages import Device, LoadSpec
+from runners.protocol.placement import Placement, Projector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,8 @@ from enum import StrEnum
 import msgspec
 
 from runners.protocol.constraints import Constraint
+from runners.protocol.pictures import Picture
+from runners.protocol.placement import Placement, Projector
 
 
 class FlashAttention(StrEnum):
@@ -35,26 +37,6 @@ class CacheType(StrEnum):
     Q4_1 = "q4_1"
     Q4_0 = "q4_0"
     IQ4_NL = "iq4_nl"
-
-
-class Placement(msgspec.Struct, frozen=True):
-    """Where a model's layers go.
-
-    `devices` are indices of `Device.index`; empty means the CPU alone. `n_gpu_layers` counts
-    the output layer too. `split` holds each device's share of those layers, in the order of
-    `devices`; empty lets llama.cpp divide them by free memory.
-    """
-
-    n_gpu_layers: int = 0
-    devices: tuple[int, ...] = ()
-    split: tuple[float, ...] = ()
-
-
-class Projector(msgspec.Struct, frozen=True):
-    """The file that turns images into rows of embeddings; `device` None means the CPU."""
-
-    path: str
-    device: int | None = None
 
 
 class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,14 +75,6 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     seed: int | None = None
     logit_bias: dict[int, float] = {}
     """Added to the logits of tokens by their ids; ids that the model does not have are ignored."""
-
-
-class Picture(msgspec.Struct, frozen=True, array_like=True):
-    """An image, decoded: 8 bits each of red, green and blue, row by row from the top left."""
-
-    width: int
-    height: int
-    rgb: bytes
 
 
 # Commands: host to engine.

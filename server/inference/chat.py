@@ -35,7 +35,7 @@ from server.schemas.options import Options, merged_options
 
 @dataclass(frozen=True, slots=True)
 class _Prompt:
-    """The part of a conversation that fits, as the runner will see it, and how to read the rest."""
+    """What fits of a conversation, as the runner will see it, and how to read what comes back."""
 
     text: str
     format: Format

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.protocol.constraints import GBNF, Constraint, JSONSchema, Lark, Regex
-from runners.protocol.messages import Generate, Picture, Ready, Sampling
+from runners.protocol.messages import Generate, Ready, Sampling
+from runners.protocol.pictures import Picture
 from server.errors import BadRequest
 from server.inference.conversation import Wishes
 from server.schemas.options import Options

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from runners.protocol.messages import Picture, Ready
+from runners.protocol.messages import Ready
+from runners.protocol.pictures import Picture
 from server.errors import BadRequest
 from server.prompt.messages import Message
 from server.prompt.pixels import UnusableImage, picture_of

@@ -11,7 +11,7 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
-from runners.protocol.messages import Picture
+from runners.protocol.pictures import Picture
 
 MOST_PIXELS: Final = 64 << 20
 """Of a file: more than nearly all cameras take. Decoded, it needs 192 MiB for a moment."""

@@ -9,7 +9,9 @@ import numpy.typing as npt
 import pytest
 
 from runners.engine.llama import LoadError, lib, mtmd
-from runners.protocol.messages import FailureCode, Picture, Projector, StopReason
+from runners.protocol.messages import FailureCode, StopReason
+from runners.protocol.pictures import Picture
+from runners.protocol.placement import Projector
 from tests.support import tiny_vision
 from tests.support.stepped_engine import (
     Answer,

@@ -5,7 +5,7 @@ import pytest
 
 from runners.engine.encodings import Encodings
 from runners.engine.pictures import BadPicture, Layout, Span, digest_of, ids_of, split
-from runners.protocol.messages import Picture
+from runners.protocol.pictures import Picture
 
 ONE, TWO = Picture(1, 1, b"abc"), Picture(1, 1, b"xyz")
 

@@ -1,0 +1,23 @@
+"""Where the parts of a model are computed."""
+
+import msgspec
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Where a model's layers go.
+
+    `devices` are indices of `Device.index`; empty means the CPU alone. `n_gpu_layers` counts
+    the output layer too. `split` holds each device's share of those layers, in the order of
+    `devices`; empty lets llama.cpp divide them by free memory.
+    """
+
+    n_gpu_layers: int = 0
+    devices: tuple[int, ...] = ()
+    split: tuple[float, ...] = ()
+
+
+class Projector(msgspec.Struct, frozen=True):
+    """The file that turns images into rows of embeddings; `device` None means the CPU."""
+
+    path: str
+    device: int | None = None
