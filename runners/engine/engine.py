@@ -36,10 +36,18 @@ Send = Callable[[Step | Embedded | Failed], None]
 class Engine:
     """Computes what is submitted, one batch at each step; for one thread, `interrupt` apart."""
 
-    def __init__(self, spec: LoadSpec, *, send: Send, on_progress: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        spec: LoadSpec,
+        *,
+        send: Send,
+        on_progress: Callable[[float], None],
+        on_pause: Callable[[], None] = lambda: None,
+    ) -> None:
         """Load the model. Raises LoadError.
 
-        There is no warm-up: the first prompt does the same work, and no sooner.
+        `on_pause` is called within steps that take long; it may submit and cancel requests. There
+        is no warm-up: the first prompt does the same work, and no sooner.
         """
         model = Model(spec, on_progress)
         if model.needs_encoder and not model.pools:
@@ -59,6 +67,7 @@ class Engine:
             tuner,
             lambda events: send(Step(events)),
             projector=projector,
+            on_pause=on_pause,
         )
         self._embedder = Embedder(context, slots, tuner, pools=model.pools)
         self.intake = Intake(model, context, projector, n_ctx=spec.n_ctx)

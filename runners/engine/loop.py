@@ -8,11 +8,12 @@ first, then the youngest request, which is computed again later.
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from runners.engine.admission import Admission
 from runners.engine.constraint import BadConstraint
 from runners.engine.context import Context
+from runners.engine.counters import Counters
 from runners.engine.llama import (
     ABORTED,
     ALLOCATION_FAILED,
@@ -49,20 +50,6 @@ _UNSHIFTABLE = 4
 Emit = Callable[[tuple[Chunk | Done | Failed, ...]], None]
 
 
-@dataclass(slots=True)
-class Counters:
-    """What `StatsReport` tells about the work done so far."""
-
-    steps: int = 0
-    step_ns: int = 0
-    decode_ns: int = 0
-    sample_ns: int = 0
-    n_prompt_computed: int = 0
-    n_prompt_reused: int = 0
-    n_generated: int = 0
-    n_preempted: int = 0
-
-
 class Loop:
     """Admits requests, fills batches, samples, and emits one group of events per step."""
 
@@ -75,16 +62,18 @@ class Loop:
         emit: Emit,
         *,
         projector: Projector | None = None,
+        on_pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._vocab, self._context, self._slots = model.vocab, context, slots
         self._viewing = Viewing(projector, context) if projector is not None else None
-        self._tuner, self._emit = tuner, emit
+        self._tuner, self._emit, self._on_pause = tuner, emit, on_pause
         self._can_abort = not model.is_recurrent
         self._counters = Counters()
         self._queue = Admission(slots, context.n_cells)
         self._running: list[Sequence] = []
         self._pace = Pace(context.n_batch)
         self._events: list[Chunk | Done | Failed] = []
+        self._read_at = self._read_ns = 0
         self.interruptible = -1
         """Id of the request for which most of the present long step is done; else -1."""
 
@@ -114,13 +103,7 @@ class Loop:
     def step(self) -> None:
         """Admit what fits, compute one batch, sample, emit; then a part of a picture, if any."""
         started = time.perf_counter_ns()
-        self._queue.admit(self._running)
-        self._keep_within_contexts()
-        n_rows = self._fill()
-        if n_rows:
-            self._compute(n_rows, lambda: self._context.decode(n_rows))
-            # Who generates is told at once: a picture may take long.
-            self._flush()
+        n_rows = self._read()
         worked = self._look() or n_rows > 0
         if not worked and self._running and not self._slots.borrowed:
             self._give_up_something()
@@ -128,6 +111,20 @@ class Loop:
         if worked:
             self._counters.steps += 1
             self._counters.step_ns += time.perf_counter_ns() - started
+
+    def _read(self) -> int:
+        """Admit what fits and compute one batch of text; return its rows."""
+        started = time.perf_counter_ns()
+        self._queue.admit(self._running)
+        self._keep_within_contexts()
+        n_rows = self._fill()
+        if n_rows:
+            self._compute(n_rows, lambda: self._context.decode(n_rows))
+            # Who generates is told at once: what comes next may take long.
+            self._flush()
+        self._read_at = time.perf_counter_ns()
+        self._read_ns = self._read_at - started
+        return n_rows
 
     # Filling the batch.
 
@@ -191,7 +188,7 @@ class Loop:
         if viewing is None or sequence is None:
             return False
         try:
-            if viewing.encode(sequence):
+            if viewing.encode(sequence, lambda: self._pause(sequence)):
                 return True
         except NativeError as e:
             self._fail(sequence, FailureCode.COMPUTE, str(e))
@@ -210,6 +207,16 @@ class Loop:
         self._mark_long([sequence], n_rows)
         self._compute(n_rows, lambda: viewing.decode(sequence, n_rows))
         return True
+
+    def _pause(self, sequence: Sequence) -> bool:
+        """Between two parts of an encoding, let others have half of the time.
+
+        Returns whether the sequence still waits for its picture.
+        """
+        self._on_pause()
+        if time.perf_counter_ns() - self._read_at >= self._read_ns:
+            self._read()
+        return not sequence.ended
 
     # Room.
 
@@ -361,6 +368,7 @@ class Loop:
         self._forget(sequence)
 
     def _forget(self, sequence: Sequence) -> None:
+        sequence.ended = True
         if sequence in self._running:
             self._running.remove(sequence)
             self._slots.release(sequence)

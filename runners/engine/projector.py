@@ -3,7 +3,7 @@
 import ctypes
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from runners.engine.llama import (
     NativeError,
     TokenIds,
     device_pointer,
+    lib,
     media_log,
     mtmd,
 )
@@ -26,6 +27,8 @@ from runners.protocol.pictures import Picture
 
 _LEAST_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
 """Families that find things in a picture only when it is large enough."""
+_OPERATIONS = 8
+"""After so many there is a pause: a third of a layer, some hundredths of a whole picture."""
 _TEXT = 0
 _CPU = "CPU"
 
@@ -41,6 +44,12 @@ class Projector:
             params.device = device_pointer(spec.projector.device)
         params.print_timings = False
         params.n_threads = n_threads
+        self._callback = lib.ggml_backend_sched_eval_callback(self._on_operation)
+        params.cb_eval = self._callback
+        self._n_operations = 0
+        self._pause: Callable[[], bool] = lambda: True
+        self._stopped = False
+        self._error: Exception | None = None
         params.image_min_tokens = _LEAST_TOKENS.get(model.architecture, -1)
         path = spec.projector.path
         self._pointer = mtmd.mtmd_init_from_file(path.encode(), model.pointer, params)
@@ -114,14 +123,34 @@ class Projector:
         """Return the rows of a picture that was encoded not long ago."""
         return self._encodings.get(span.key)
 
-    def encode(self, span: Span) -> Floats:
-        """Compute the embeddings of a picture, shape (n_tokens, n_embd). Raises NativeError."""
-        if mtmd.mtmd_encode_chunk(self._pointer, span.chunk) != 0:
+    def encode(self, span: Span, pause: Callable[[], bool]) -> Floats | None:
+        """Compute the embeddings of a picture, shape (n_tokens, n_embd). Raises NativeError.
+
+        `pause` is called every now and then; None when it said that nobody waits any more.
+        """
+        self._pause, self._stopped, self._error = pause, False, None
+        status = mtmd.mtmd_encode_chunk(self._pointer, span.chunk)
+        if self._error is not None:
+            raise self._error
+        if self._stopped:
+            return None
+        if status != 0:
             raise NativeError(media_log.take_error())
         found = mtmd.mtmd_get_output_embd(self._pointer)
         rows = np.ctypeslib.as_array(found, (span.n_tokens, self._n_embd)).copy()
         self._encodings.put(span.key, rows)
         return rows
+
+    def _on_operation(self, _tensor: object, asks: bool, _data: object) -> bool:  # noqa: FBT001
+        """Tell before an operation whether to stop after it, and then whether to go on."""
+        if asks:
+            self._n_operations += 1
+            return self._n_operations % _OPERATIONS == 0
+        try:
+            self._stopped = self._stopped or not self._pause()
+        except Exception as e:
+            self._error, self._stopped = e, True
+        return not self._stopped
 
 
 class _Bitmap:

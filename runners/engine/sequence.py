@@ -50,6 +50,7 @@ class Sequence:
     leader: "Sequence | None" = None
     """A sequence that is computing the first `n_shared` tokens of this one."""
     n_shared: int = 0
+    ended: bool = False
     started_ns: int = 0
     first_token_ns: int = 0
     last_token_ns: int = 0
@@ -71,8 +72,7 @@ class Sequence:
     @property
     def n_text(self) -> int:
         """Tokens of `n_pending` that come before the next picture."""
-        picture = self.next_picture
-        if picture is None:
+        if self.pictures is None or (picture := self.next_picture) is None:
             return self.n_pending
         return max(picture.start - self.n_computed, 0)
 

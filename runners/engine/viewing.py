@@ -1,18 +1,18 @@
 """The pictures of running sequences: which is next, its embeddings, and their rows computed.
 
-Encoding takes longer than any step and cannot be broken off, so there is one at a time, between two
-batches of text. Rows of pictures have batches of their own: the library allows no mixed ones.
+Encoding takes longer than any step, so there is one at a time, with pauses in which others go on.
+Rows of pictures have batches of their own: the library allows no mixed ones.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from runners.engine.context import Context
 from runners.engine.pictures import Span
 from runners.engine.projector import Projector
-from runners.engine.sequence import Sequence
+from runners.engine.sequence import NO_SLOT, Sequence
 
 
 class Viewing:
@@ -27,8 +27,10 @@ class Viewing:
         """Return the first sequence that cannot go on before a picture is computed."""
         return next((s for s in running if s.n_pending and not s.n_text), None)
 
-    def encode(self, sequence: Sequence) -> bool:
+    def encode(self, sequence: Sequence, pause: Callable[[], bool]) -> bool:
         """Give `sequence` the embeddings of its next picture; tell whether they took computing.
+
+        `pause` is called every now and then, and says whether they are still wanted.
 
         Raises:
             NativeError: the library failed.
@@ -39,8 +41,10 @@ class Viewing:
         if sequence.encoded is not None:
             return False
         started = time.perf_counter_ns()
-        sequence.encoded = self._projector.encode(picture)
-        self.n_encoded += 1
+        encoded = self._projector.encode(picture, pause)
+        if sequence.slot != NO_SLOT:  # else it made room in a pause, and begins anew later
+            sequence.encoded = encoded
+        self.n_encoded += encoded is not None
         self.encode_ns += time.perf_counter_ns() - started
         return True
 

@@ -165,9 +165,13 @@ class Worker:
     def _accept_work(self) -> None:
         """Take all work that has arrived; wait for some when there is nothing to compute."""
         wait = self._engine is None or not self._engine.busy
-        while wait or not self._work.empty():
+        if wait:
             self._accept(self._work.get())
-            wait = False
+        self._accept_arrived()
+
+    def _accept_arrived(self) -> None:
+        while not self._work.empty():
+            self._accept(self._work.get())
 
     def _accept(self, work: Work) -> None:
         if isinstance(work, ListDevices):
@@ -189,7 +193,12 @@ class Worker:
 
     def _load(self, spec: LoadSpec) -> None:
         try:
-            self._engine = Engine(spec, send=self._answer, on_progress=self._progress())
+            self._engine = Engine(
+                spec,
+                send=self._answer,
+                on_progress=self._progress(),
+                on_pause=self._accept_arrived,
+            )
         except LoadError as e:
             self._send(LoadFailed(message=str(e), native=e.native))
             return
