@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,14 @@ def engine(
     # The family counts on a thousand tokens for each picture, however small.
     n_batch = 512 if request.param == "qwen2vl" else 64
     return seeing(start_engine, files[request.param], n_batch=n_batch)
+
+
+@pytest.fixture(params=KINDS[:2])
+def quick_engine(
+    request: pytest.FixtureRequest, start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+) -> SteppedEngine:
+    """An engine whose pictures take few tokens."""
+    return seeing(start_engine, files[request.param])
 
 
 @pytest.fixture
@@ -114,11 +123,11 @@ def test_what_is_said_depends_on_what_is_shown(engine: SteppedEngine) -> None:
     assert len({answer.text for answer in (*answers, blind)}) == 3
 
 
-def test_the_order_of_pictures_is_that_of_their_numbers(engine: SteppedEngine) -> None:
+def test_the_order_of_pictures_is_that_of_their_numbers(quick_engine: SteppedEngine) -> None:
     one, two = picture(1), picture(2)
-    as_sent = look_through(engine, one, two, prompt="[img-0] and [img-1] so")
-    turned = look_through(engine, two, one, prompt="[img-0] and [img-1] so")
-    crossed = look_through(engine, one, two, prompt="[img-1] and [img-0] so")
+    as_sent = look_through(quick_engine, one, two, prompt="[img-0] and [img-1] so")
+    turned = look_through(quick_engine, two, one, prompt="[img-0] and [img-1] so")
+    crossed = look_through(quick_engine, one, two, prompt="[img-1] and [img-0] so")
 
     assert as_sent.text != turned.text
     assert_same_choices(crossed, turned)
@@ -158,18 +167,20 @@ def test_a_prompt_may_end_with_a_picture(engine: SteppedEngine) -> None:
     assert_same_choices(again, first)
 
 
-def test_many_look_at_once_beside_others_who_write(engine: SteppedEngine) -> None:
-    shown = [picture(seed % 3) for seed in range(6)]
-    prompts = [f"{word} [img-0] and" for word in ("one", "two", "tree", "sun", "day", "cat")]
+def test_many_look_at_once_beside_others_who_write(quick_engine: SteppedEngine) -> None:
+    shown = [picture(seed % 2) for seed in range(4)]
+    prompts = [f"{word} [img-0] and" for word in ("one", "two", "tree", "sun")]
     alone = [
-        look_through(engine, p, prompt=prompt) for p, prompt in zip(shown, prompts, strict=True)
+        look_through(quick_engine, p, prompt=prompt)
+        for p, prompt in zip(shown, prompts, strict=True)
     ]
-    writer = engine.ask("Once upon a time", n_predict=30, logprobs=2)
-    wrote_alone = engine.answer("Once upon a time", n_predict=30, logprobs=2)
-    engine.engine._loop._slots.clear()
-    together = [look(engine, p, prompt=prompt) for p, prompt in zip(shown, prompts, strict=True)]
-    writer = engine.ask("Once upon a time", n_predict=30, logprobs=2)
-    engine.run()
+    wrote_alone = quick_engine.answer("Once upon a time", n_predict=30, logprobs=2)
+    quick_engine.engine._loop._slots.clear()
+    together = [
+        look(quick_engine, p, prompt=prompt) for p, prompt in zip(shown, prompts, strict=True)
+    ]
+    writer = quick_engine.ask("Once upon a time", n_predict=30, logprobs=2)
+    quick_engine.run()
 
     for found, wanted in zip((*together, writer), (*alone, wrote_alone), strict=True):
         assert_same_choices(found, wanted)
@@ -183,7 +194,97 @@ def test_a_stream_goes_on_between_the_pictures_of_others(llava: SteppedEngine) -
     while not all(other.chunks for other in others):
         before = len(writer.chunks)
         llava.step()
-        assert len(writer.chunks) == before + 1
+        assert len(writer.chunks) > before
+
+
+class Pauses:
+    """Does something in each pause of an encoding, in which it is the others' turn to go on."""
+
+    def __init__(self, engine: SteppedEngine, act: Callable[[int], None]) -> None:
+        self.count = 0
+        self._loop, self._act = engine.engine._loop, act
+        engine.on_pause = self._on_pause
+
+    def _on_pause(self) -> None:
+        self._loop._read_ns = 0  # whatever the last batch of text took
+        self._act(self.count)
+        self.count += 1
+
+
+def test_a_stream_goes_on_while_a_picture_is_encoded(llava: SteppedEngine) -> None:
+    writer = llava.ask("Once upon a time", n_predict=100)
+    llava.step(2)
+    written: list[int] = []
+    Pauses(llava, lambda _: written.append(len(writer.chunks)))
+    look(llava, picture())
+    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
+
+    assert len(written) > 5
+    assert written == list(range(written[0], written[0] + len(written)))
+
+
+def test_a_request_that_comes_while_a_picture_is_encoded_need_not_wait(
+    llava: SteppedEngine,
+) -> None:
+    came: list[Answer] = []
+
+    def come(pause: int) -> None:
+        if pause == 0:
+            came.append(llava.ask("Once upon a time", n_predict=2))
+
+    Pauses(llava, come)
+    looking = look(llava, picture())
+    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
+
+    assert came[0].done.n_eval == 2
+    assert not looking.chunks
+
+
+def test_a_client_that_leaves_ends_the_encoding_of_its_picture(llava: SteppedEngine) -> None:
+    def leave(pause: int) -> None:
+        if pause == 1:
+            llava.cancel(leaving)
+
+    pauses = Pauses(llava, leave)
+    leaving = look(llava, picture())
+    llava.run()
+
+    assert leaving.done.reason is StopReason.CANCELLED
+    assert pauses.count == 2
+    assert llava.stats.n_pictures_encoded == 0
+    assert look_through(llava, picture()).done.n_eval == 8
+
+
+def test_a_picture_whose_place_was_needed_is_computed_later(llava: SteppedEngine) -> None:
+    wanted = look_through(llava, picture())
+    llava.ask("Once upon a time", n_predict=100)
+    llava.step(2)
+
+    def preempt(pause: int) -> None:
+        if pause == 1:
+            llava.engine._loop._preempt()
+
+    Pauses(llava, preempt)
+    looking = look(llava, picture(), picture(1), prompt=f"{ASKED} [img-1]")
+    llava.run()
+    again = look_through(llava, picture())
+
+    assert llava.stats.n_preempted == 1
+    assert looking.done.n_eval == 8
+    assert_same_choices(again, wanted)
+
+
+def test_a_failure_in_a_pause_fails_those_at_work_and_no_others(llava: SteppedEngine) -> None:
+    def fail(pause: int) -> None:
+        raise ZeroDivisionError
+
+    Pauses(llava, fail)
+    looking = look(llava, picture())
+    llava.run()
+    llava.on_pause = lambda: None
+
+    assert looking.failed.code is FailureCode.COMPUTE
+    assert look_through(llava, picture()).done.n_eval == 8
 
 
 def test_a_preempted_picture_is_computed_again(
@@ -202,19 +303,19 @@ def test_a_preempted_picture_is_computed_again(
         assert_same_choices(found, wanted)
 
 
-def test_a_client_may_leave_at_every_moment(engine: SteppedEngine) -> None:
+def test_a_client_may_leave_at_every_moment(quick_engine: SteppedEngine) -> None:
     """Whatever was done of the picture by then, the next who shows it gets the same answer."""
     for n_steps in itertools.count():
         shown = picture(n_steps)
-        leaving = look(engine, shown)
-        engine.step(n_steps)
+        leaving = look(quick_engine, shown)
+        quick_engine.step(n_steps)
         if leaving.chunks:
             break
-        engine.cancel(leaving)
+        quick_engine.cancel(leaving)
         assert leaving.done.reason is StopReason.CANCELLED
-        staying = look_through(engine, shown, prompt=f"{ASKED} now")
-        engine.engine._loop._slots.clear()
-        fresh = look_through(engine, shown, prompt=f"{ASKED} now")
+        staying = look_through(quick_engine, shown, prompt=f"{ASKED} now")
+        quick_engine.engine._loop._slots.clear()
+        fresh = look_through(quick_engine, shown, prompt=f"{ASKED} now")
         assert_same_choices(staying, fresh)
     assert n_steps > 2
 

@@ -88,12 +88,25 @@ class Answer:
 
 
 class SteppedEngine:
-    """Keeps the answers to all requests; `changes` are fields of the `LoadSpec`."""
+    """Keeps the answers to all requests; `changes` are fields of the `LoadSpec`.
+
+    `on_pause` is called in the middle of a step, whenever a picture that is encoded lets others go
+    on.
+    """
 
     def __init__(self, weights: Path, **changes: object) -> None:
         spec = msgspec.structs.replace(load_spec(weights), **{**STEADY, **changes})
         self._answers: list[Answer] = []
-        self.engine = Engine(spec, send=self._take, on_progress=lambda _: None)
+        self.on_pause: Callable[[], None] = lambda: None
+        self.engine = Engine(
+            spec,
+            send=self._take,
+            on_progress=lambda _: None,
+            on_pause=self._pause,
+        )
+
+    def _pause(self) -> None:
+        self.on_pause()
 
     def close(self) -> None:
         """Free the memory of the context."""
