@@ -52,7 +52,8 @@ def answer(message: Message, thought: str | None, content: str, *, last: bool) -
     if message.tool_calls:
         text += "\n\n" if content.strip() else ""
         text += "\n".join(xml_tools.call(call, bare) for call in message.tool_calls)
-    return chatml.opened("assistant", text) if last else chatml.turn("assistant", text)
+    written = chatml.opened if last else chatml.turn
+    return written("assistant", text)
 
 
 def other_turn(before: str, message: Message, after: str) -> str:

@@ -37,22 +37,18 @@ class QwenVL(Family):
     def _prompt(
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
-        query, begun = last_query(messages), is_begun(messages)
+        query = last_query(messages)
         parts = [_system(messages, tools)]
         for i, (before, message, after) in enumerate(neighbours(messages)):
             if message.role == "tool":
                 parts.append(chatml.result(before, message.content, after))
             elif message.role == "assistant":
                 thought = self._thinks and i > query and (bool(message.thinking) or not after)
-                answer = _answer(message, thought=thought)
-                parts.append(
-                    chatml.turn("assistant", answer)
-                    if after
-                    else chatml.opened("assistant", answer)
-                )
+                written = chatml.turn if after else chatml.opened
+                parts.append(written("assistant", _answer(message, thought=thought)))
             elif i or message.role != "system":
                 parts.append(chatml.turn(message.role, message.content))
-        if not begun:
+        if not is_begun(messages):
             parts.append(chatml.opened("assistant", "<think>\n" if self._thinks else ""))
         return "".join(parts)
 

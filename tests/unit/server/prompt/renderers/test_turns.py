@@ -198,6 +198,12 @@ def test_letters_and_marks_of_any_script_reach_the_model_unchanged(family: str) 
     assert prompt(family, Message("user", text)).count(text) == 1
 
 
+def test_deepseek_closes_a_thought_before_the_answer_that_it_led_to() -> None:
+    shown = prompt("deepseek3.1", USER, answer("A", thinking="T"), think=True)
+
+    assert shown.endswith("<｜Assistant｜><think>T</think>A<｜end▁of▁sentence｜>")
+
+
 @pytest.mark.parametrize(
     ("think", "sentence"),
     [
