@@ -2,8 +2,10 @@
 
 from collections import OrderedDict
 
-from runners.engine.llama import Floats
+import numpy as np
+import numpy.typing as npt
 
+Rows = npt.NDArray[np.float32]
 MOST_BYTES = 256 << 20
 """About thirty pictures of 576 tokens for a model of 4,096 dimensions."""
 
@@ -13,17 +15,17 @@ class Encodings:
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
         self._most_bytes = most_bytes
-        self._rows: OrderedDict[bytes, Floats] = OrderedDict()
+        self._rows: OrderedDict[bytes, Rows] = OrderedDict()
         self._n_bytes = 0
 
-    def get(self, key: bytes) -> Floats | None:
+    def get(self, key: bytes) -> Rows | None:
         """Return the rows of `key`, or None; counts as a use."""
         rows = self._rows.get(key)
         if rows is not None:
             self._rows.move_to_end(key)
         return rows
 
-    def put(self, key: bytes, rows: Floats) -> None:
+    def put(self, key: bytes, rows: Rows) -> None:
         """Keep `rows`, unless they alone are more than fits."""
         if rows.nbytes > self._most_bytes or key in self._rows:
             return

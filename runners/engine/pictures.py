@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from runners.engine.llama import TokenIds
 from runners.protocol.pictures import Picture
+
+TokenIds = npt.NDArray[np.int32]
 
 
 class BadPicture(Exception):
@@ -94,8 +96,9 @@ def split(prompt: str, pictures: Sequence[Picture]) -> list[str | Picture]:
 
 def digest_of(picture: Picture) -> bytes:
     """Return what two pictures share only when they show the same."""
-    size = f"{picture.width}x{picture.height}:"
-    return hashlib.sha256(size.encode() + picture.rgb).digest()
+    digest = hashlib.sha256(f"{picture.width}x{picture.height}:".encode())
+    digest.update(picture.rgb)
+    return digest.digest()
 
 
 def ids_of(key: bytes, n_tokens: int) -> TokenIds:

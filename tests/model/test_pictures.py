@@ -2,7 +2,6 @@
 
 import ctypes
 import itertools
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,73 +11,34 @@ import pytest
 from runners.engine.llama import LoadError, lib, mtmd
 from runners.protocol.messages import FailureCode, StopReason
 from runners.protocol.pictures import Picture
-from runners.protocol.placement import Projector
 from tests.support import tiny_vision
+from tests.support.seeing import ASKED, Files, look, look_through, seeing
 from tests.support.stepped_engine import (
-    Answer,
     StartEngine,
     SteppedEngine,
     assert_same_choices,
 )
-from tests.support.tiny_models import write_llama
 from tests.support.tiny_vision import N_PATCHES, picture
 
 KINDS = ("llava", "gemma3", "qwen2vl")
-ASKED = "User look: [img-0] what"
-SIZES = {"n_ctx": 4096, "n_cells": 8192}
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Path]]:
-    """A text model and a projector of each kind."""
-    directory = tmp_path_factory.mktemp("vision")
-    llama = write_llama(directory / "llama.gguf", n_ctx=8192, ends=False)
-    qwen = tiny_vision.write_qwen2vl(directory / "qwen.gguf")
-    return {
-        "llava": (llama, tiny_vision.write_llava(directory / "llava.gguf")),
-        "gemma3": (llama, tiny_vision.write_gemma3(directory / "gemma3.gguf")),
-        "qwen2vl": (qwen, tiny_vision.write_qwen2vl_projector(directory / "merger.gguf")),
-    }
 
 
 @pytest.fixture(params=KINDS)
 def engine(
-    request: pytest.FixtureRequest, start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+    request: pytest.FixtureRequest, start_engine: StartEngine, vision_files: Files
 ) -> SteppedEngine:
     """An engine that sees, for each way in which text models take pictures."""
     # The family counts on a thousand tokens for each picture, however small.
     n_batch = 512 if request.param == "qwen2vl" else 64
-    return seeing(start_engine, files[request.param], n_batch=n_batch)
+    return seeing(start_engine, vision_files[request.param], n_batch=n_batch)
 
 
 @pytest.fixture(params=KINDS[:2])
 def quick_engine(
-    request: pytest.FixtureRequest, start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+    request: pytest.FixtureRequest, start_engine: StartEngine, vision_files: Files
 ) -> SteppedEngine:
     """An engine whose pictures take few tokens."""
-    return seeing(start_engine, files[request.param])
-
-
-@pytest.fixture
-def llava(start_engine: StartEngine, files: dict[str, tuple[Path, Path]]) -> SteppedEngine:
-    return seeing(start_engine, files["llava"])
-
-
-def seeing(start_engine: StartEngine, files: tuple[Path, Path], **changes: object) -> SteppedEngine:
-    weights, projector = files
-    return start_engine(weights, projector=Projector(str(projector)), **{**SIZES, **changes})
-
-
-def look(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED, n: int = 8) -> Answer:
-    """Ask about pictures; return the answer under way."""
-    return engine.ask(prompt, pictures=pictures, n_predict=n, logprobs=2)
-
-
-def look_through(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED) -> Answer:
-    """Ask about pictures; return the whole answer."""
-    answer = look(engine, *pictures, prompt=prompt)
-    engine.run()
-    return answer
+    return seeing(start_engine, vision_files[request.param])
 
 
 def helpers_logits(engine: SteppedEngine, prompt: str, shown: Picture) -> npt.NDArray[np.float32]:
@@ -197,104 +157,14 @@ def test_a_stream_goes_on_between_the_pictures_of_others(llava: SteppedEngine) -
         assert len(writer.chunks) > before
 
 
-class Pauses:
-    """Does something in each pause of an encoding, in which it is the others' turn to go on."""
-
-    def __init__(self, engine: SteppedEngine, act: Callable[[int], None]) -> None:
-        self.count = 0
-        self._loop, self._act = engine.engine._loop, act
-        engine.on_pause = self._on_pause
-
-    def _on_pause(self) -> None:
-        self._loop._read_ns = 0  # whatever the last batch of text took
-        self._act(self.count)
-        self.count += 1
-
-
-def test_a_stream_goes_on_while_a_picture_is_encoded(llava: SteppedEngine) -> None:
-    writer = llava.ask("Once upon a time", n_predict=100)
-    llava.step(2)
-    written: list[int] = []
-    Pauses(llava, lambda _: written.append(len(writer.chunks)))
-    look(llava, picture())
-    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
-
-    assert len(written) > 5
-    assert written == list(range(written[0], written[0] + len(written)))
-
-
-def test_a_request_that_comes_while_a_picture_is_encoded_need_not_wait(
-    llava: SteppedEngine,
-) -> None:
-    came: list[Answer] = []
-
-    def come(pause: int) -> None:
-        if pause == 0:
-            came.append(llava.ask("Once upon a time", n_predict=2))
-
-    Pauses(llava, come)
-    looking = look(llava, picture())
-    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
-
-    assert came[0].done.n_eval == 2
-    assert not looking.chunks
-
-
-def test_a_client_that_leaves_ends_the_encoding_of_its_picture(llava: SteppedEngine) -> None:
-    def leave(pause: int) -> None:
-        if pause == 1:
-            llava.cancel(leaving)
-
-    pauses = Pauses(llava, leave)
-    leaving = look(llava, picture())
-    llava.run()
-
-    assert leaving.done.reason is StopReason.CANCELLED
-    assert pauses.count == 2
-    assert llava.stats.n_pictures_encoded == 0
-    assert look_through(llava, picture()).done.n_eval == 8
-
-
-def test_a_picture_whose_place_was_needed_is_computed_later(llava: SteppedEngine) -> None:
-    wanted = look_through(llava, picture())
-    llava.ask("Once upon a time", n_predict=100)
-    llava.step(2)
-
-    def preempt(pause: int) -> None:
-        if pause == 1:
-            llava.engine._loop._preempt()
-
-    Pauses(llava, preempt)
-    looking = look(llava, picture(), picture(1), prompt=f"{ASKED} [img-1]")
-    llava.run()
-    again = look_through(llava, picture())
-
-    assert llava.stats.n_preempted == 1
-    assert looking.done.n_eval == 8
-    assert_same_choices(again, wanted)
-
-
-def test_a_failure_in_a_pause_fails_those_at_work_and_no_others(llava: SteppedEngine) -> None:
-    def fail(pause: int) -> None:
-        raise ZeroDivisionError
-
-    Pauses(llava, fail)
-    looking = look(llava, picture())
-    llava.run()
-    llava.on_pause = lambda: None
-
-    assert looking.failed.code is FailureCode.COMPUTE
-    assert look_through(llava, picture()).done.n_eval == 8
-
-
 def test_a_preempted_picture_is_computed_again(
-    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+    start_engine: StartEngine, vision_files: Files
 ) -> None:
-    roomy = seeing(start_engine, files["llava"])
+    roomy = seeing(start_engine, vision_files["llava"])
     shown = [(picture(seed), picture(seed + 10)) for seed in range(4)]
     prompt = "User look: [img-0] and [img-1] so"
     alone = [roomy.answer(prompt, pictures=p, n_predict=60, logprobs=2) for p in shown]
-    narrow = seeing(start_engine, files["llava"], n_ctx=256, n_cells=256)
+    narrow = seeing(start_engine, vision_files["llava"], n_ctx=256, n_cells=256)
     together = [narrow.ask(prompt, pictures=p, n_predict=60, logprobs=2) for p in shown]
     narrow.run()
 
@@ -366,9 +236,9 @@ def test_a_picture_that_cannot_be_used_is_refused(
 
 
 def test_a_picture_that_needs_a_larger_batch_says_so(
-    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+    start_engine: StartEngine, vision_files: Files
 ) -> None:
-    engine = seeing(start_engine, files["gemma3"], n_batch=2, n_seq=2)
+    engine = seeing(start_engine, vision_files["gemma3"], n_batch=2, n_seq=2)
 
     failed = engine.answer(ASKED, pictures=(picture(),)).failed
 
@@ -376,29 +246,27 @@ def test_a_picture_that_needs_a_larger_batch_says_so(
 
 
 def test_a_model_without_a_projector_refuses_pictures(
-    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
+    start_engine: StartEngine, vision_files: Files
 ) -> None:
-    engine = start_engine(files["llava"][0])
+    engine = start_engine(vision_files["llava"][0])
 
     assert not engine.engine.ready.sees
     assert engine.answer(ASKED, pictures=(picture(),)).failed.code is FailureCode.BAD_PICTURE
 
 
 def test_a_projector_of_another_model_is_refused(
-    start_engine: StartEngine, files: dict[str, tuple[Path, Path]], tmp_path: Path
+    start_engine: StartEngine, vision_files: Files, tmp_path: Path
 ) -> None:
     wide = tiny_vision.write_llava(tmp_path / "wide.gguf", n_embd=64)
 
     with pytest.raises(LoadError, match="the projector cannot be loaded") as caught:
-        seeing(start_engine, (files["llava"][0], wide))
+        seeing(start_engine, (vision_files["llava"][0], wide))
     assert "mismatch between text model" in caught.value.native
 
 
-def test_the_memory_of_a_projector_is_told(
-    start_engine: StartEngine, files: dict[str, tuple[Path, Path]]
-) -> None:
-    weights, projector = files["llava"]
-    blind, engine = start_engine(weights), seeing(start_engine, files["llava"])
+def test_the_memory_of_a_projector_is_told(start_engine: StartEngine, vision_files: Files) -> None:
+    weights, projector = vision_files["llava"]
+    blind, engine = start_engine(weights), seeing(start_engine, vision_files["llava"])
 
     def total(engine: SteppedEngine) -> int:
         return sum(use.weights for use in engine.engine.ready.memory)

@@ -1,0 +1,98 @@
+"""While a picture is encoded others go on, come, leave and need room."""
+
+from collections.abc import Callable
+
+from runners.protocol.messages import FailureCode, StopReason
+from tests.support.seeing import ASKED, look, look_through
+from tests.support.stepped_engine import Answer, SteppedEngine, assert_same_choices
+from tests.support.tiny_vision import picture
+
+
+class Pauses:
+    """Does something in each pause of an encoding, in which it is the others' turn to go on."""
+
+    def __init__(self, engine: SteppedEngine, act: Callable[[int], None]) -> None:
+        self.count = 0
+        self._loop, self._act = engine.engine._loop, act
+        engine.on_pause = self._on_pause
+
+    def _on_pause(self) -> None:
+        self._loop._read_ns = 0  # whatever the last batch of text took
+        self._act(self.count)
+        self.count += 1
+
+
+def test_a_stream_goes_on_while_a_picture_is_encoded(llava: SteppedEngine) -> None:
+    writer = llava.ask("Once upon a time", n_predict=100)
+    llava.step(2)
+    written: list[int] = []
+    Pauses(llava, lambda _: written.append(len(writer.chunks)))
+    look(llava, picture())
+    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
+
+    assert len(written) > 5
+    assert written == list(range(written[0], written[0] + len(written)))
+
+
+def test_a_request_that_comes_while_a_picture_is_encoded_need_not_wait(
+    llava: SteppedEngine,
+) -> None:
+    came: list[Answer] = []
+
+    def come(pause: int) -> None:
+        if pause == 0:
+            came.append(llava.ask("Once upon a time", n_predict=2))
+
+    Pauses(llava, come)
+    looking = look(llava, picture())
+    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
+
+    assert came[0].done.n_eval == 2
+    assert not looking.chunks
+
+
+def test_a_client_that_leaves_ends_the_encoding_of_its_picture(llava: SteppedEngine) -> None:
+    def leave(pause: int) -> None:
+        if pause == 1:
+            llava.cancel(leaving)
+
+    pauses = Pauses(llava, leave)
+    leaving = look(llava, picture())
+    llava.run()
+
+    assert leaving.done.reason is StopReason.CANCELLED
+    assert pauses.count == 2
+    assert llava.stats.n_pictures_encoded == 0
+    assert look_through(llava, picture()).done.n_eval == 8
+
+
+def test_a_picture_whose_place_was_needed_is_computed_later(llava: SteppedEngine) -> None:
+    wanted = look_through(llava, picture())
+    llava.ask("Once upon a time", n_predict=100)
+    llava.step(2)
+
+    def preempt(pause: int) -> None:
+        if pause == 1:
+            llava.engine._loop._preempt()
+
+    Pauses(llava, preempt)
+    looking = look(llava, picture(), picture(1), prompt=f"{ASKED} [img-1]")
+    llava.run()
+    again = look_through(llava, picture())
+
+    assert llava.stats.n_preempted == 1
+    assert looking.done.n_eval == 8
+    assert_same_choices(again, wanted)
+
+
+def test_a_failure_in_a_pause_fails_those_at_work_and_no_others(llava: SteppedEngine) -> None:
+    def fail(pause: int) -> None:
+        raise ZeroDivisionError
+
+    Pauses(llava, fail)
+    looking = look(llava, picture())
+    llava.run()
+    llava.on_pause = lambda: None
+
+    assert looking.failed.code is FailureCode.COMPUTE
+    assert look_through(llava, picture()).done.n_eval == 8

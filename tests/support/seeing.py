@@ -1,0 +1,29 @@
+"""Engines that see, and what they are asked about pictures."""
+
+from pathlib import Path
+
+from runners.protocol.pictures import Picture
+from runners.protocol.placement import Projector
+from tests.support.stepped_engine import Answer, StartEngine, SteppedEngine
+
+ASKED = "User look: [img-0] what"
+SIZES = {"n_ctx": 4096, "n_cells": 8192}
+Files = dict[str, tuple[Path, Path]]
+"""A text model and a projector for each kind of projector."""
+
+
+def seeing(start_engine: StartEngine, files: tuple[Path, Path], **changes: object) -> SteppedEngine:
+    weights, projector = files
+    return start_engine(weights, projector=Projector(str(projector)), **{**SIZES, **changes})
+
+
+def look(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED, n: int = 8) -> Answer:
+    """Ask about pictures; return the answer under way."""
+    return engine.ask(prompt, pictures=pictures, n_predict=n, logprobs=2)
+
+
+def look_through(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED) -> Answer:
+    """Ask about pictures; return the whole answer."""
+    answer = look(engine, *pictures, prompt=prompt)
+    engine.run()
+    return answer
