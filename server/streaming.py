@@ -13,12 +13,13 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from server.encoding import encode
+from server.envelopes import Envelope, native_envelope
 from server.errors import explain
 
 JSON_TYPE = "application/json; charset=utf-8"
 BARE_JSON_TYPE = "application/json"
 LINES_TYPE = "application/x-ndjson"
-_TRY_AGAIN = 503
+_TRY_AGAIN = (429, 503)
 
 _T = TypeVar("_T")
 
@@ -44,11 +45,13 @@ def raw_json_response(data: bytes, status: int = 200, media_type: str = JSON_TYP
     return Response(data, status, headers={"content-type": media_type})
 
 
-def error_response(error: BaseException, media_type: str = JSON_TYPE) -> Response:
+def error_response(
+    error: BaseException, media_type: str = JSON_TYPE, envelope: Envelope = native_envelope
+) -> Response:
     """Return the object that tells a client of `error`."""
-    status, text = explain(error)
-    response = json_response({"error": text}, status, media_type)
-    if status == _TRY_AGAIN:
+    explanation = explain(error)
+    response = json_response(envelope(explanation), explanation.status, media_type)
+    if explanation.status in _TRY_AGAIN:
         response.headers["retry-after"] = "1"
     return response
 
@@ -58,7 +61,7 @@ class Framing(Protocol):
 
     headers: ClassVar[tuple[tuple[bytes, bytes], ...]]
     """Of a stream, its content type among them."""
-    end: ClassVar[bytes]
+    end: bytes
     """What closes a stream that did not fail."""
 
     def frame(self, event: object) -> bytes:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runners.host.errors import ShuttingDown
+from server.envelopes import envelope_of
 from server.streaming import error_response
 
 
@@ -28,7 +29,8 @@ class DrainMiddleware:
             await self._app(scope, receive, send)
             return
         if self._drain.is_closing:
-            await error_response(ShuttingDown())(scope, receive, send)
+            refusal = error_response(ShuttingDown(), envelope=envelope_of(scope["path"]))
+            await refusal(scope, receive, send)
             return
         self._drain.active += 1
         try:

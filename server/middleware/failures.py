@@ -5,6 +5,7 @@ import logging
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.envelopes import envelope_of
 from server.streaming import error_response
 
 _log = logging.getLogger(__name__)
@@ -36,4 +37,5 @@ class FailureMiddleware:
             if begun:
                 _log.exception("a reply was cut off")
                 raise
-            await error_response(e)(scope, receive, send)
+            reply = error_response(e, envelope=envelope_of(scope["path"]))
+            await reply(scope, receive, send)

@@ -1,0 +1,56 @@
+"""How each API tells an error: the same status and text, in the shape that its clients know."""
+
+import secrets
+from collections.abc import Callable
+
+from server.errors import Explanation
+
+Envelope = Callable[[Explanation], dict[str, object]]
+"""Makes the object that tells of an error."""
+
+_OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
+_ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    529: "overloaded_error",
+}
+
+
+def native_envelope(explanation: Explanation) -> dict[str, object]:
+    """Return the error of an endpoint under /api."""
+    return {"error": explanation.text}
+
+
+def openai_envelope(explanation: Explanation) -> dict[str, object]:
+    """Return the error of an endpoint that OpenAI's clients use."""
+    kind = _OPENAI_TYPES.get(explanation.status, "api_error")
+    return {"error": {"message": explanation.text, "type": kind, "param": None, "code": None}}
+
+
+def anthropic_envelope(explanation: Explanation) -> dict[str, object]:
+    """Return the error of an endpoint that Anthropic's clients use."""
+    kind = _ANTHROPIC_TYPES.get(explanation.status, "api_error")
+    return {
+        "type": "error",
+        "error": {"type": kind, "message": explanation.text},
+        "request_id": f"req_{secrets.token_hex(12)}",
+    }
+
+
+_BY_PATH: tuple[tuple[str, Envelope], ...] = (
+    ("/v1/messages", anthropic_envelope),
+    ("/v1/", openai_envelope),
+)
+
+
+def envelope_of(path: str) -> Envelope:
+    """Return the envelope of the API to which `path` belongs."""
+    for prefix, envelope in _BY_PATH:
+        if path.startswith(prefix):
+            return envelope
+    return native_envelope
