@@ -10,6 +10,7 @@ from runners.host.scheduler import Scheduler
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
+from server.inference.tokens import TokenService
 from server.library.library import Library
 from server.settings import Settings
 
@@ -24,6 +25,7 @@ class Services:
     generate: GenerateService
     chat: ChatService
     embedding: EmbedService
+    tokens: TokenService
 
     async def close(self) -> None:
         """Refuse new work, let running work end within the grace period, then end all runners."""
@@ -52,4 +54,5 @@ def make_services(store: Store, scheduler: Scheduler, *, go_template: bool | Non
         generate=GenerateService(store, scheduler, go_template=go_template),
         chat=ChatService(store, scheduler, go_template=go_template),
         embedding=EmbedService(store, scheduler),
+        tokens=TokenService(store, scheduler),
     )

@@ -104,7 +104,7 @@ class Intake:
         return tokens, layout
 
     def _prompt(self, given: str | tuple[int, ...]) -> TokenIds | None:
-        """Return the tokens of a prompt, None for ids that the model does not have."""
+        """Return the tokens of a prompt or a text, None for ids that the model does not have."""
         if isinstance(given, str):
             return self._tokens(given)
         known = all(0 <= token < self._vocab.size for token in given)
@@ -131,7 +131,10 @@ class Intake:
         """Return the texts of `request` as tokens, or its answer when nothing is to be computed."""
         if not request.texts:
             return Embedded(id=request.id, dim=self._n_embd, vectors=b"", n_tokens=0)
-        texts = [self._tokens(text) for text in request.texts]
+        found = [self._prompt(text) for text in request.texts]
+        texts = [tokens for tokens in found if tokens is not None]
+        if len(texts) < len(found):
+            return _refusal(request, FailureCode.BAD_TOKEN, _NO_SUCH_TOKEN)
         longest = max(map(len, texts))
         if longest > self._longest_text and not request.truncate:
             return _too_long(request, longest, self._longest_text)
@@ -157,7 +160,7 @@ def _padded(n_ctx: int) -> int:
     return -(-n_ctx // _PADDING) * _PADDING
 
 
-def _refusal(request: Generate | Detokenize, code: FailureCode, message: str) -> Failed:
+def _refusal(request: Generate | Embed | Detokenize, code: FailureCode, message: str) -> Failed:
     return Failed(id=request.id, code=code, message=message)
 
 

@@ -18,6 +18,7 @@ from runners.protocol.messages import (
     Done,
     Embed,
     Embedded,
+    EmbedInput,
     Failed,
     FailureCode,
     Generate,
@@ -72,7 +73,7 @@ class RunnerClient:
         finally:
             self._end(request_id, finished=finished)
 
-    async def embed(self, texts: Sequence[str], *, truncate: bool = True) -> Embedded:
+    async def embed(self, texts: Sequence[EmbedInput], *, truncate: bool = True) -> Embedded:
         """Return one vector per text, not normalised; see `Embedded` for the layout."""
         return await self._ask(
             lambda id: Embed(id=id, texts=tuple(texts), truncate=truncate), Embedded

@@ -122,6 +122,10 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     visible: tuple[str, ...] = ()
 
 
+EmbedInput = str | tuple[int, ...]
+"""A text, or token ids, which are used as they are."""
+
+
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     """Embed each text; answered by one `Embedded` or `Failed`.
 
@@ -129,7 +133,7 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     """
 
     id: int
-    texts: tuple[str, ...]
+    texts: tuple[EmbedInput, ...]
     truncate: bool = True
 
 

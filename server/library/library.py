@@ -1,6 +1,8 @@
 """What tags, ps and show answer, encoded, from one place."""
 
 from model_store.errors import ModelNotFound
+from model_store.model import Model
+from model_store.names import ModelName
 from model_store.store import Store
 from runners.host.scheduler import Scheduler
 from server.encoding import encode
@@ -24,6 +26,23 @@ class Library:
         """Return the JSON of every installed model, newest first."""
         return self._listing.encode(self._store.models())
 
+    def models(self) -> list[Model]:
+        """Return what `tags` lists."""
+        return self._listing.readable(self._store.models())
+
+    def find(self, text: str) -> Model:
+        """Return the installed model that `text` names.
+
+        Raises:
+            BadRequest: it is no name.
+            NotFound: it is not installed.
+        """
+        name = model_name(text)
+        try:
+            return self._store.resolve(name)
+        except ModelNotFound:
+            raise _not_found(name) from None
+
     def running(self) -> bytes:
         """Return the JSON of every loaded model, the one that stays longest first."""
         return encode_loaded(self._scheduler.status())
@@ -42,8 +61,12 @@ class Library:
             model = self._store.resolve(name)
             description = describe(model, request, go_template=self._go_template)
         except ModelNotFound:
-            raise NotFound(f"model '{name.short}' not found") from None
+            raise _not_found(name) from None
         if user_agent.startswith(_COPILOT):
             # It shows this as the model's name, and asks for the model by it.
             description.model_info["general.basename"] = request.wanted
         return encode(description)
+
+
+def _not_found(name: ModelName) -> NotFound:
+    return NotFound(f"model '{name.short}' not found")

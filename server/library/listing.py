@@ -63,16 +63,22 @@ class Listing:
         if self._last is not None and self._last[0] is models:
             return self._last[1]
         known = self._known
-        versions = [(model.name.full, model.digest, model.modified_at) for model in models]
         entries = {
             version: known[version] if version in known else self._entry(model)
-            for version, model in zip(versions, models, strict=True)
+            for model in models
+            for version in (_version(model),)
         }
         self._known = {version: entry for version, entry in entries.items() if entry is not None}
         data = encode({"models": [entry for entry in entries.values() if bytes(entry or b"")]})
         # What is not there now may be there the next time.
         self._last = None if None in entries.values() else (models, data)
         return data
+
+    def readable(self, models: Sequence[Model]) -> list[Model]:
+        """Return those of `models` that `encode` lists."""
+        self.encode(models)
+        known = self._known
+        return [model for model in models if bytes(known.get(_version(model), b""))]
 
     def _entry(self, model: Model) -> msgspec.Raw | None:
         """Return the JSON of `model`, empty if it is damaged, None if its file is not there now."""
@@ -99,6 +105,10 @@ class Listing:
             details=details,
             capabilities=capabilities(model, self._go_template),
         )
+
+
+def _version(model: Model) -> _Version:
+    return model.name.full, model.digest, model.modified_at
 
 
 def encode_loaded(statuses: Sequence[RunnerStatus]) -> bytes:

@@ -1,0 +1,1 @@
+"""The API of OpenAI, translated to and from what the services know."""

@@ -1,0 +1,241 @@
+"""From the events of a conversation to a chat completion, streamed or whole."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from server.inference.conversation import (
+    Delta,
+    Ending,
+    Event,
+    Events,
+    Finish,
+    MadeCall,
+    Rendered,
+)
+from server.openai.logprobs import Entry, Logprobs, entries_of
+from server.openai.replies import FINGERPRINT, Heading, MayBeCut, Usage, usage_of
+from server.schemas.generate import DebugInfo
+from server.streaming import Events as Replies
+from server.streaming import Single
+
+
+class CalledFunction(msgspec.Struct):
+    """A function that the model called; `arguments` is JSON text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(msgspec.Struct):
+    """A call; always whole, never in pieces."""
+
+    id: str
+    index: int
+    type: str
+    function: CalledFunction
+
+
+class Part(msgspec.Struct):
+    """What an answer says: all of it in a message, the next of it in a delta."""
+
+    role: str | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+    reasoning: str | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
+    function_call: CalledFunction | UnsetType = UNSET
+
+
+class Choice(msgspec.Struct):
+    """One answer."""
+
+    index: int
+    message: Part
+    finish_reason: str | None
+    logprobs: Logprobs | UnsetType = UNSET
+
+
+class ChatCompletion(MayBeCut, kw_only=True):
+    """All answers to a conversation."""
+
+    id: str
+    object: str = "chat.completion"
+    created: int
+    model: str
+    system_fingerprint: str = FINGERPRINT
+    choices: list[Choice]
+    usage: Usage
+    debug_info: DebugInfo | UnsetType = msgspec.field(default=UNSET, name="_debug_info")
+
+
+class ChunkChoice(msgspec.Struct):
+    """The next piece of one answer."""
+
+    index: int
+    delta: Part
+    finish_reason: str | None = None
+    logprobs: Logprobs | UnsetType = UNSET
+
+
+class ChatChunk(MayBeCut, kw_only=True):
+    """An event of a stream; `usage` comes alone in the last one, if it was asked for."""
+
+    id: str
+    object: str = "chat.completion.chunk"
+    created: int
+    model: str
+    system_fingerprint: str = FINGERPRINT
+    choices: list[ChunkChoice]
+    usage: Usage | UnsetType = UNSET
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatReplies:
+    """Makes the replies to one request, which wanted `n` answers.
+
+    With `older`, a call is told as `function_call`, not among `tool_calls`.
+    """
+
+    heading: Heading
+    n: int = 1
+    include_usage: bool = False
+    older: bool = False
+
+    def whole(self, events: list[Event]) -> ChatCompletion:
+        """Return the answers in one object."""
+        if isinstance(events[0], Rendered):
+            return self._rendered(events[0])
+        answers: dict[int, _Answer] = defaultdict(_Answer)
+        ends = []
+        for event in events:
+            if isinstance(event, Delta):
+                answers[event.choice].add(event)
+            elif isinstance(event, Finish):
+                answers[event.choice].end = event
+                ends.append(event)
+        choices = [self._choice(index, answers[index]) for index in sorted(answers)]
+        completion = self._completion(choices, usage_of(ends, self.n))
+        completion.tell_cut(ends)
+        return completion
+
+    async def streamed(self, events: Events) -> Replies[ChatChunk | ChatCompletion]:
+        """Yield the chunks of a stream; the stream of `events` is closed with it."""
+        begun: set[int] = set()
+        ends = []
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Rendered):
+                    yield Single(self._rendered(event))
+                    return
+                if isinstance(event, Delta):
+                    for choice in self._pieces(event, begun):
+                        yield self._chunk(choice)
+                elif isinstance(event, Finish):
+                    ends.append(event)
+                    if event.choice not in begun:
+                        yield self._chunk(_piece(event.choice, Part(content=""), begun))
+                    last = self._chunk(ChunkChoice(event.choice, Part(), self._reason(event)))
+                    last.tell_cut([event])
+                    yield last
+        if self.include_usage:
+            chunk = self._chunk()
+            chunk.usage = usage_of(ends, self.n)
+            yield chunk
+
+    def _pieces(self, delta: Delta, begun: set[int]) -> Iterator[ChunkChoice]:
+        """Yield the parts of `delta`: what was thought and what is said go in chunks of their own.
+
+        The log probabilities belong to the first.
+        """
+        logprobs = Logprobs(entries_of(delta.logprobs)) if delta.logprobs else UNSET
+        speaks = bool(delta.content or delta.calls)
+        if delta.thinking:
+            said: str | UnsetType = UNSET if speaks else ""
+            thought = Part(content=said, reasoning=delta.thinking)
+            yield _piece(delta.choice, thought, begun, logprobs)
+            logprobs = UNSET
+        if speaks or logprobs is not UNSET:
+            part = Part(content=delta.content)
+            self._tell_calls(part, delta.calls)
+            yield _piece(delta.choice, part, begun, logprobs)
+
+    def _tell_calls(self, part: Part, calls: Iterable[MadeCall]) -> None:
+        made = [
+            ToolCall(call.id, call.index, "function", CalledFunction(call.name, _json(call)))
+            for call in calls
+        ]
+        if made and self.older:
+            part.function_call = made[0].function
+        elif made:
+            part.tool_calls = made
+
+    def _choice(self, index: int, answer: "_Answer") -> Choice:
+        thinking = "".join(answer.thinking)
+        message = Part("assistant", "".join(answer.content), thinking or UNSET)
+        self._tell_calls(message, answer.calls)
+        logprobs = Logprobs(tuple(answer.logprobs)) if answer.logprobs else UNSET
+        reason = self._reason(answer.end) if answer.end else None
+        return Choice(index, message, reason, logprobs)
+
+    def _reason(self, end: Finish) -> str:
+        if end.ending is Ending.STOP and end.called:
+            return "function_call" if self.older else "tool_calls"
+        return str(end.ending)
+
+    def _rendered(self, prompt: Rendered) -> ChatCompletion:
+        empty = Choice(0, Part("assistant", ""), None)
+        completion = self._completion([empty], usage_of([], 1))
+        completion.debug_info = DebugInfo(prompt.prompt, prompt.n_images)
+        return completion
+
+    def _completion(self, choices: list[Choice], usage: Usage) -> ChatCompletion:
+        return ChatCompletion(
+            id=self.heading.id,
+            created=self.heading.created,
+            model=self.heading.model,
+            choices=choices,
+            usage=usage,
+        )
+
+    def _chunk(self, *choices: ChunkChoice) -> ChatChunk:
+        return ChatChunk(
+            id=self.heading.id,
+            created=self.heading.created,
+            model=self.heading.model,
+            choices=list(choices),
+        )
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The events of one answer, collected."""
+
+    content: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    calls: list[MadeCall] = field(default_factory=list)
+    logprobs: list[Entry] = field(default_factory=list)
+    end: Finish | None = None
+
+    def add(self, delta: Delta) -> None:
+        self.content.append(delta.content)
+        self.thinking.append(delta.thinking)
+        self.calls.extend(delta.calls)
+        self.logprobs.extend(entries_of(delta.logprobs))
+
+
+def _piece(
+    choice: int, part: Part, begun: set[int], logprobs: Logprobs | UnsetType = UNSET
+) -> ChunkChoice:
+    """Return a piece of an answer; the first one says whose it is."""
+    if choice not in begun:
+        begun.add(choice)
+        part.role = "assistant"
+    return ChunkChoice(choice, part, None, logprobs)
+
+
+def _json(call: MadeCall) -> str:
+    return msgspec.json.encode(call.arguments).decode()

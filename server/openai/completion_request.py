@@ -1,0 +1,70 @@
+"""POST /v1/completions: the request, and the completions that the service is asked for."""
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from server.inference.conversation import Completion
+from server.openai.requests import GenerationRequest, wishes_of
+from server.openai.tokens import Prompt, prompts_of
+from server.schemas.base import Integer, refuse
+from server.schemas.values import TopLogprobs
+
+# What OpenAI's clients may rely on when they say nothing; these win over the model's own.
+_DEFAULTS = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+}
+
+
+def _prompts(value: object) -> tuple[Prompt, ...]:
+    prompts = prompts_of(value)
+    if prompts is None:
+        raise refuse('field "prompt" must be a text, a list of texts, or tokens')
+    if not all(prompts) and len(prompts) > 1:
+        raise refuse("a prompt among several must not be empty")
+    return prompts
+
+
+Prompts = Annotated[
+    tuple[Prompt, ...],
+    BeforeValidator(_prompts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array"}]}),
+]
+
+
+class CompletionRequest(GenerationRequest):
+    """Prompts to go on from; `n` answers to each, in the order of the prompts.
+
+    `logprobs` is the number of alternatives to each token. `best_of` may only be what `n` is.
+    """
+
+    prompt: Prompts = ("",)
+    suffix: str = ""
+    top_p: Annotated[float | None, AfterValidator(lambda value: value or None)] = None
+    logprobs: TopLogprobs | None = None
+    echo: bool = False
+    best_of: Integer | None = Field(default=None)
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> Self:
+        if self.best_of not in (None, self.n):
+            raise refuse('field "best_of" must be the same as "n": every answer is returned')
+        if self.echo and self.logprobs is not None:
+            raise refuse("echo cannot be had with logprobs: those of the prompt are not computed")
+        return self
+
+
+def completions_of(request: CompletionRequest) -> list[Completion]:
+    """Return a completion for each prompt of `request`.
+
+    Raises:
+        BadRequest: the response format is none.
+    """
+    wishes = wishes_of(request, _DEFAULTS)
+    return [
+        Completion(**wishes, prompt=prompt, suffix=request.suffix, logprobs=request.logprobs)
+        for prompt in request.prompt
+    ]

@@ -1,0 +1,127 @@
+"""The content of a message: a text, or parts of several kinds that make one message."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, NoReturn
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+from server.openai.values import decoded, image_of, kind_of
+from server.quoting import quoted
+from server.schemas.base import refuse
+
+_REMOTE = ("http://", "https://")
+_TEXT_TYPES = ("text/", "application/json", "application/xml", "application/x-yaml")
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteImage:
+    """An image that lies elsewhere."""
+
+    url: str
+
+
+Media = bytes | RemoteImage
+"""An image or a sound; what it is is for others to find out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a message says and shows; texts of several parts stand on lines of their own."""
+
+    text: str = ""
+    media: tuple[Media, ...] = ()
+
+
+def _content(value: object) -> Content:
+    if isinstance(value, str):
+        return Content(value)
+    if not isinstance(value, list):
+        raise refuse(f"invalid message content type: {kind_of(value)}")
+    parts = [_part(part) for part in value]
+    return Content(
+        text="\n".join(part for part in parts if isinstance(part, str)),
+        media=tuple(part for part in parts if not isinstance(part, str)),
+    )
+
+
+MessageContent = Annotated[
+    Content | None,
+    BeforeValidator(_content),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}]}),
+]
+
+
+def _part(part: object) -> str | Media:
+    if not isinstance(part, dict):
+        _refuse_form()
+    read = _READERS.get(part.get("type", ""))
+    if read is None:
+        _refuse_form()
+    return read(part)
+
+
+def _refuse_form() -> NoReturn:
+    raise refuse("invalid message format")
+
+
+def _text(part: Mapping[str, object]) -> str:
+    text = part.get("text")
+    if not isinstance(text, str):
+        _refuse_form()
+    return text
+
+
+def _refusal(part: Mapping[str, object]) -> str:
+    text = part.get("refusal")
+    if not isinstance(text, str):
+        _refuse_form()
+    return text
+
+
+def _image(part: Mapping[str, object]) -> Media:
+    found = part.get("image_url")
+    url = found.get("url") if isinstance(found, dict) else found
+    if not isinstance(url, str):
+        _refuse_form()
+    return RemoteImage(url) if url.lower().startswith(_REMOTE) else image_of(url)
+
+
+def _audio(part: Mapping[str, object]) -> bytes:
+    audio = part.get("input_audio")
+    if not isinstance(audio, dict):
+        raise refuse("invalid input_audio format")
+    data = audio.get("data")
+    if not isinstance(data, str) or not data:
+        raise refuse("invalid input_audio format: missing data")
+    try:
+        return decoded(data)
+    except ValueError as e:
+        raise refuse(f"invalid input_audio base64 data: {e}") from None
+
+
+def _file(part: Mapping[str, object]) -> str:
+    """Return the text of a file that came with the message, under its name."""
+    file = part.get("file")
+    data = file.get("file_data") if isinstance(file, dict) else None
+    if not isinstance(file, dict) or not isinstance(data, str):
+        raise refuse("a file must come with its content, as a data URI in file.file_data")
+    head, _, encoded = data.partition(";base64,")
+    kind = head.removeprefix("data:")
+    if not head.startswith("data:") or not kind.startswith(_TEXT_TYPES):
+        raise refuse(f"only text can be read from a file, not {quoted(kind[:100])}")
+    try:
+        text = decoded(encoded).decode()
+    except ValueError:
+        raise refuse("the content of a file must be UTF-8 text in base64") from None
+    name = file.get("filename")
+    return f"{name}:\n{text}" if isinstance(name, str) and name else text
+
+
+_READERS: dict[object, Callable[[Mapping[str, object]], str | Media]] = {
+    "text": _text,
+    "refusal": _refusal,
+    "image_url": _image,
+    "input_audio": _audio,
+    "file": _file,
+}

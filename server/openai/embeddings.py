@@ -1,0 +1,95 @@
+"""POST /v1/embeddings: the request and the reply."""
+
+import base64
+from typing import Annotated, Any, Literal, Self
+
+import msgspec
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from server.encoding import shortest
+from server.inference.embed import Embedding
+from server.openai.tokens import Prompt, prompts_of
+from server.schemas.base import ApiModel, FreeMap, Integer, refuse
+from server.schemas.values import KeepAlive
+
+
+def _input(value: object) -> tuple[Prompt, ...]:
+    if value == []:
+        raise refuse("invalid input")
+    prompts = prompts_of(value)
+    if prompts is None:
+        raise refuse("invalid input type")
+    return prompts
+
+
+def _encoding(value: object) -> object:
+    wanted = value.lower() if isinstance(value, str) else value
+    if wanted not in ("", "float", "base64"):
+        raise refuse(
+            f"Invalid value for 'encoding_format' = {value}. Supported values: ['float', 'base64']."
+        )
+    return wanted or "float"
+
+
+class EmbeddingRequest(ApiModel):
+    """Texts, or tokens, to turn into vectors; `options` and `keep_alive` as in the native API."""
+
+    model: str = ""
+    input: Annotated[
+        tuple[Prompt, ...],
+        BeforeValidator(_input),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array"}]}),
+    ] = ()
+    dimensions: Integer = 0
+    encoding_format: Annotated[
+        Literal["float", "base64"],
+        BeforeValidator(_encoding),
+        WithJsonSchema({"enum": ["float", "base64"]}),
+    ] = "float"
+    options: FreeMap = Field(default_factory=dict)
+    keep_alive: KeepAlive = None
+
+    @model_validator(mode="after")
+    def _has_input(self) -> Self:
+        if not self.input:
+            raise refuse("invalid input")
+        return self
+
+
+class EmbeddingUsage(msgspec.Struct):
+    """Tokens of all inputs."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class EmbeddingObject(msgspec.Struct):
+    """The vector of one input: numbers, or the base64 text of little-endian float32 values."""
+
+    embedding: list[float] | str
+    index: int
+    object: str = "embedding"
+
+
+class EmbeddingList(msgspec.Struct):
+    """The vectors of all inputs, in their order."""
+
+    data: list[EmbeddingObject]
+    model: str
+    usage: EmbeddingUsage
+    object: str = "list"
+
+
+def embedding_list(request: EmbeddingRequest, found: Embedding) -> EmbeddingList:
+    """Return the reply to `request`."""
+    encoded: list[Any]
+    if request.encoding_format == "base64":
+        rows = found.vectors.astype("<f4")
+        encoded = [base64.b64encode(row.tobytes()).decode() for row in rows]
+    else:
+        encoded = shortest(found.vectors).tolist()
+    return EmbeddingList(
+        data=[EmbeddingObject(vector, index) for index, vector in enumerate(encoded)],
+        model=request.model,
+        usage=EmbeddingUsage(found.n_tokens, found.n_tokens),
+    )

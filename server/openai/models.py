@@ -1,0 +1,38 @@
+"""GET /v1/models and /v1/models/{model}."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from model_store.model import Model
+
+
+class ModelObject(msgspec.Struct):
+    """An installed model; `created` in seconds since 1970."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str
+
+
+class ModelList(msgspec.Struct):
+    """All installed models, newest first."""
+
+    data: list[ModelObject]
+    object: str = "list"
+
+
+def model_object(model: Model, id: str | None = None) -> ModelObject:
+    """Describe `model`, under the name by which it was asked for, if it was."""
+    return ModelObject(
+        id=model.name.short if id is None else id,
+        object="model",
+        created=int(model.modified_at),
+        owned_by=model.name.namespace,
+    )
+
+
+def model_list(models: Iterable[Model]) -> ModelList:
+    """List `models`."""
+    return ModelList([model_object(model) for model in models])

@@ -1,0 +1,69 @@
+"""The parts that replies of several endpoints share."""
+
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from server.inference.conversation import Finish
+from server.streaming import BARE_JSON_TYPE
+
+OBJECT_TYPE = BARE_JSON_TYPE
+FINGERPRINT = "fp_ollama"
+
+
+def new_id(prefix: str) -> str:
+    """Return an id that no other answer has."""
+    return f"{prefix}-{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What all objects of one answer have in common; `model` is the name as it was sent."""
+
+    id: str
+    model: str
+    created: int = field(default_factory=lambda: int(time.time()))
+
+
+class PromptTokensDetails(msgspec.Struct):
+    """How many tokens of the prompt were not computed again."""
+
+    cached_tokens: int
+
+
+class Usage(msgspec.Struct):
+    """Tokens of the prompt, which counts once for all answers to it, and of the answers."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails | UnsetType = UNSET
+
+
+NO_USAGE = Usage(0, 0, 0)
+
+
+def usage_of(finishes: Iterable[Finish], n: int) -> Usage:
+    """Sum the counters of all answers; every `n` of them have one prompt."""
+    ends = list(finishes)
+    prompts = [end for end in ends if end.choice % n == 0]
+    n_prompt = sum(end.n_prompt for end in prompts)
+    n_generated = sum(end.n_generated for end in ends)
+    cached = sum(end.n_cached for end in prompts)
+    return Usage(n_prompt, n_generated, n_prompt + n_generated, PromptTokensDetails(cached))
+
+
+class MayBeCut(msgspec.Struct, kw_only=True):
+    """The object that ends an answer; it tells when the prompt did not fit and was cut."""
+
+    prompt_truncated: bool | UnsetType = UNSET
+    prompt_tokens_dropped: int | UnsetType = UNSET
+
+    def tell_cut(self, ends: Iterable[Finish]) -> None:
+        """Fill in what is known of the prompt from the ends of its answers."""
+        if dropped := max((end.n_dropped for end in ends), default=0):
+            self.prompt_truncated, self.prompt_tokens_dropped = True, dropped

@@ -1,0 +1,116 @@
+"""Tools, the choice among them and earlier calls, as chat requests write them."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from server.errors import BadRequest
+from server.inference.conversation import NamedTool, ToolChoice
+from server.prompt.messages import Tool, ToolCall
+from server.schemas.base import ApiModel, FreeMap, refuse
+
+_CHOICES = "none, auto, required, or an object that names a function"
+
+
+class FunctionField(ApiModel):
+    """A function that the model may call; `parameters` is a JSON Schema."""
+
+    name: str = ""
+    description: str = ""
+    parameters: FreeMap = Field(default_factory=dict)
+
+
+class ToolField(ApiModel):
+    """A tool that the model may use."""
+
+    type: str = ""
+    function: FunctionField = FunctionField()
+
+
+def _arguments(value: object) -> dict[str, Any]:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else {}
+        except (ValueError, RecursionError):
+            raise refuse("invalid tool call arguments") from None
+    if not isinstance(value, dict):
+        raise refuse("invalid tool call arguments")
+    return value
+
+
+Arguments = Annotated[
+    FreeMap,
+    BeforeValidator(_arguments),
+    WithJsonSchema({"type": "string", "contentMediaType": "application/json"}),
+]
+"""The JSON text of an object; a call without arguments may leave it empty."""
+
+
+class CalledFunction(ApiModel):
+    """The function that an assistant called."""
+
+    name: str = ""
+    arguments: Arguments = Field(default_factory=dict)
+
+
+class ToolCallField(ApiModel):
+    """A call in an earlier assistant message."""
+
+    id: str = ""
+    function: CalledFunction = CalledFunction()
+
+
+def calls_of(fields: Sequence[ToolCallField]) -> tuple[ToolCall, ...]:
+    """Return earlier calls as templates see them."""
+    return tuple(
+        ToolCall(call.id, index, call.function.name, call.function.arguments)
+        for index, call in enumerate(fields)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The tools of a request and the choice among them."""
+
+    tools: tuple[Tool, ...]
+    choice: ToolChoice | NamedTool
+
+
+def toolbox_of(tools: Sequence[ToolField], choice: object) -> Toolbox:
+    """Return the tools of a request, cut down to those that `choice` allows.
+
+    Raises:
+        BadRequest: a tool has no name, or the choice is none.
+    """
+    found = tuple(_tool(tool) for tool in tools)
+    match choice:
+        case None | "auto":
+            return Toolbox(found, ToolChoice.AUTO)
+        case "none":
+            return Toolbox(found, ToolChoice.NONE)
+        case "required":
+            return Toolbox(found, ToolChoice.REQUIRED)
+        case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(allowed)}}:
+            names = [_name(entry) for entry in allowed]
+            return toolbox_of([tool for tool in tools if tool.function.name in names], mode)
+        case dict():
+            return Toolbox(found, NamedTool(_name(choice)))
+    raise BadRequest(f"tool_choice must be {_CHOICES}")
+
+
+def _tool(field: ToolField) -> Tool:
+    function = field.function
+    if not function.name:
+        raise BadRequest("each tool must be a function with a name")
+    return Tool(field.type, function.name, function.description, function.parameters)
+
+
+def _name(choice: object) -> str:
+    """Return the name in `{"type": "function", "function": {"name": …}}`."""
+    match choice:
+        case {"function": {"name": str(name)}} | {"name": str(name)}:
+            return name
+    raise BadRequest(f"tool_choice must be {_CHOICES}")
