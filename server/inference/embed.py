@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import numpy as np
+
 from model_store.store import Store
 from runners.host.errors import RequestFailed
 from runners.host.scheduler import Scheduler
@@ -62,6 +64,8 @@ class EmbedService:
         merged = merged_options(model.parameters, options)
         async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
             load_ns = time.perf_counter_ns() - started
+            if not inputs:
+                return Embedding(np.empty((0, 0), np.float32), 0, load_ns)
             try:
                 answer = await lease.runner.embed(inputs, truncate=truncate)
             except RequestFailed as e:

@@ -55,10 +55,10 @@ MessageContent = Annotated[
 def _part(part: object) -> str | Media:
     if not isinstance(part, dict):
         _refuse_form()
-    read = _READERS.get(part.get("type", ""))
-    if read is None:
+    kind = part.get("type")
+    if not isinstance(kind, str) or kind not in _READERS:
         _refuse_form()
-    return read(part)
+    return _READERS[kind](part)
 
 
 def _refuse_form() -> NoReturn:
@@ -118,7 +118,7 @@ def _file(part: Mapping[str, object]) -> str:
     return f"{name}:\n{text}" if isinstance(name, str) and name else text
 
 
-_READERS: dict[object, Callable[[Mapping[str, object]], str | Media]] = {
+_READERS: dict[str, Callable[[Mapping[str, object]], str | Media]] = {
     "text": _text,
     "refusal": _refusal,
     "image_url": _image,

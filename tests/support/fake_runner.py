@@ -128,7 +128,8 @@ class FakeRunner:
         self._send(ready(spec))
 
     def _generate(self, request: Generate) -> None:
-        words = request.prompt.split()
+        prompt = request.prompt
+        words = (prompt if isinstance(prompt, str) else bytes(prompt).decode()).split()
         match words:
             case ["die", *last_words]:
                 for word in last_words:

@@ -1,0 +1,123 @@
+"""Whatever fails, a client of OpenAI is told in the form it knows, with a status that is true."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.middleware.draining import Drain, DrainMiddleware
+from tests.api.conftest import TEXT_MODEL
+from tests.support.application import Server, serving, settled
+from tests.support.asgi import ask, say_ok
+from tests.support.fake_host import FakeHost
+
+pytestmark = pytest.mark.anyio
+
+MESSAGES = [{"role": "user", "content": "a"}]
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": MESSAGES},
+    "/v1/completions": {"prompt": "a"},
+    "/v1/embeddings": {"input": "a"},
+}
+TYPES = {400: "invalid_request_error", 404: "not_found_error"}
+
+
+def error(status: int, message: str) -> dict[str, Any]:
+    kind = TYPES.get(status, "api_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "missing request body"),
+        (b'{"model": ', "unexpected EOF"),
+        (b"[1]", "the request body must be an object, not a list"),
+        (b'{"model": 5}', 'field "model" must be a string, not a number'),
+        (b'{"stream": "yes"', "unexpected EOF"),
+    ],
+)
+async def test_a_body_that_cannot_be_read(
+    shared: Server, path: str, body: bytes, text: str
+) -> None:
+    answer = await shared.http.post(path, content=body)
+
+    assert (answer.status_code, answer.json()) == (400, error(400, text))
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize(
+    ("model", "status", "text"),
+    [
+        ("a/b/c/d/e:f", 400, "invalid model name"),
+        ("x:cloud", 403, "ollama cloud is disabled: remote model is unavailable"),
+    ],
+)
+async def test_a_model_that_cannot_be_used(
+    shared: Server, path: str, model: str, status: int, text: str
+) -> None:
+    answer = await shared.post(path, model=model, **BODIES[path])
+
+    assert (answer.status_code, answer.json()) == (status, error(status, text))
+
+
+async def test_a_model_that_cannot_do_what_is_asked(shared: Server) -> None:
+    answer = await shared.post("/v1/chat/completions", model="embedder", messages=MESSAGES)
+
+    assert answer.json() == error(400, '"embedder" does not support chat')
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) -> None:
+    host = FakeHost()
+    host.may_load.clear()
+    async with serving(tmp_path, host=host, max_queue=1) as server, asyncio.TaskGroup() as tasks:
+        await server.create("base", TEXT_MODEL)
+        waiting = [
+            tasks.create_task(server.post("/api/generate", model="base", keep_alive=n))
+            for n in range(1, 3)
+        ]
+        await settled()
+
+        refused = await server.post(path, model="base", **BODIES[path])
+
+        host.may_load.set()
+        assert {(await task).status_code for task in waiting} <= {200, 503}
+
+    assert refused.status_code == 503
+    assert refused.headers["retry-after"] == "1"
+    assert refused.json()["error"]["type"] == "api_error"
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
+async def test_a_closing_server_refuses_in_the_words_of_the_api(path: str) -> None:
+    app = DrainMiddleware(say_ok, Drain(is_closing=True))
+
+    answer = await ask(app, path, method="POST")
+
+    assert answer.status == 503
+    assert answer.get("retry-after") == "1"
+    told = {
+        "/v1/chat/completions": b'{"error":{"message":',
+        "/v1/messages": b'{"type":"error","error":{"type":"overloaded_error"',
+        "/api/chat": b'{"error":"',
+    }
+    assert answer.body.startswith(told[path])
+
+
+async def test_a_body_that_is_too_large(tmp_path: Path) -> None:
+    async with serving(tmp_path, max_body=10) as server:
+        answer = await server.post("/v1/embeddings", model="base", input="a" * 10)
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["type"] == "api_error"
+
+
+async def test_the_router_answers_in_plain_text(shared: Server) -> None:
+    wrong = await shared.http.get("/v1/chat/completions")
+    unknown = await shared.http.post("/v1/nothing")
+
+    assert (wrong.status_code, wrong.text) == (405, "405 method not allowed")
+    assert (unknown.status_code, unknown.text) == (404, "404 page not found")
