@@ -10,6 +10,7 @@ from runners.host.scheduler import Scheduler
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
+from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
 from server.library.library import Library
 from server.settings import Settings
@@ -25,6 +26,7 @@ class Services:
     generate: GenerateService
     chat: ChatService
     embedding: EmbedService
+    rerank: RerankService
     tokens: TokenService
 
     async def close(self) -> None:
@@ -54,5 +56,6 @@ def make_services(store: Store, scheduler: Scheduler, *, go_template: bool | Non
         generate=GenerateService(store, scheduler, go_template=go_template),
         chat=ChatService(store, scheduler, go_template=go_template),
         embedding=EmbedService(store, scheduler),
+        rerank=RerankService(store, scheduler),
         tokens=TokenService(store, scheduler),
     )

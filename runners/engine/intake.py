@@ -9,25 +9,23 @@ from runners.engine.context import Context
 from runners.engine.embedding import EmbedTask
 from runners.engine.llama import TokenIds
 from runners.engine.model import Model
+from runners.engine.pairs import Pairs
 from runners.engine.pictures import BadPicture, Layout, split
 from runners.engine.projector import Projector
 from runners.engine.sampling import TokenSampler
 from runners.engine.sequence import Sequence
 from runners.engine.text import TextAssembler
+from runners.engine.tokenizer import NO_SUCH_TOKEN, Tokenizer
 from runners.engine.truncate import kept_prompt, kept_text
 from runners.protocol.messages import (
-    Detokenize,
     Embed,
     Embedded,
+    EmbedInput,
     Failed,
     FailureCode,
     Generate,
-    Text,
-    Tokenize,
-    Tokens,
 )
 
-_NO_SUCH_TOKEN = "a token id is outside the model's vocabulary"
 _LIMIT_IN_CONTEXTS = 10
 _PADDING = 256
 
@@ -40,6 +38,8 @@ class Intake:
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
         self._projector, self._n_batch = projector, context.n_batch
+        self.tokenizer = Tokenizer(model.vocab)
+        self._pairs = Pairs(model.pointer, model.vocab)
         self._constraints = ConstraintFactory(model.vocab)
         self._n_ctx, self._n_embd = n_ctx, context.n_embd
         self._room = min(_padded(n_ctx), context.n_cells, max(model.n_ctx_train, n_ctx))
@@ -58,7 +58,7 @@ class Intake:
         except BadPicture as e:
             return _refusal(request, FailureCode.BAD_PICTURE, str(e))
         if tokens is None:
-            return _refusal(request, FailureCode.BAD_TOKEN, _NO_SUCH_TOKEN)
+            return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
         kept = self._kept(request, tokens, n_ctx, room)
         if kept is None:
             cuts = request.truncate and not request.pictures
@@ -110,6 +110,11 @@ class Intake:
         known = all(0 <= token < self._vocab.size for token in given)
         return (np.array(given, np.int32) if given else self._vocab.placeholder) if known else None
 
+    def _input(self, text: EmbedInput, query: str | None) -> TokenIds | None:
+        if query is None or not isinstance(text, str):
+            return self._prompt(text)
+        return self._pairs.tokens(query, text)
+
     def _tokens(self, text: str) -> TokenIds:
         """Return the tokens of `text` with the model's own around them, one at least."""
         tokens = self._vocab.tokenize(text, add_special=True)
@@ -131,10 +136,10 @@ class Intake:
         """Return the texts of `request` as tokens, or its answer when nothing is to be computed."""
         if not request.texts:
             return Embedded(id=request.id, dim=self._n_embd, vectors=b"", n_tokens=0)
-        found = [self._prompt(text) for text in request.texts]
+        found = [self._input(text, request.query) for text in request.texts]
         texts = [tokens for tokens in found if tokens is not None]
         if len(texts) < len(found):
-            return _refusal(request, FailureCode.BAD_TOKEN, _NO_SUCH_TOKEN)
+            return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
         longest = max(map(len, texts))
         if longest > self._longest_text and not request.truncate:
             return _too_long(request, longest, self._longest_text)
@@ -142,25 +147,13 @@ class Intake:
         cut = [kept_text(tokens, self._longest_text, closing) for tokens in texts]
         return EmbedTask(request.id, cut)
 
-    def tokens(self, request: Tokenize) -> Tokens:
-        """Answer a `Tokenize`."""
-        found = self._vocab.tokenize(request.text, add_special=request.add_special)
-        return Tokens(request.id, tuple(found.tolist()))
-
-    def text(self, request: Detokenize) -> Text | Failed:
-        """Answer a `Detokenize`."""
-        if any(not 0 <= token < self._vocab.size for token in request.tokens):
-            return _refusal(request, FailureCode.BAD_TOKEN, _NO_SUCH_TOKEN)
-        pieces = b"".join(map(self._vocab.full_piece, request.tokens))
-        return Text(request.id, pieces.decode("utf-8", "replace"))
-
 
 def _padded(n_ctx: int) -> int:
     """Round a context up as llama.cpp does."""
     return -(-n_ctx // _PADDING) * _PADDING
 
 
-def _refusal(request: Generate | Embed | Detokenize, code: FailureCode, message: str) -> Failed:
+def _refusal(request: Generate | Embed, code: FailureCode, message: str) -> Failed:
     return Failed(id=request.id, code=code, message=message)
 
 

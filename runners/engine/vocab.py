@@ -21,19 +21,19 @@ class Vocab:
         self.bos: int = lib.llama_vocab_bos(self._pointer)
         self.placeholder = np.array([max(self.bos, 0)], np.int32)
         """Stands for a text that has no tokens: something must be computed."""
-        self.closing = self._closing()
+        self.ending, self.between = self._separators()
+        """What ends a text, and what stands between two that are one input."""
+        self.closing = frozenset((*self.ending, *self.between))
+        """The special tokens that tokenising puts at the end of a text."""
         self.suppressed = self._suppressed()
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
 
-    def _closing(self) -> frozenset[int]:
-        """Return the special tokens that tokenising puts at the end of a text."""
+    def _separators(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         eos, sep = lib.llama_vocab_eos(self._pointer), lib.llama_vocab_sep(self._pointer)
-        adds_eos = lib.llama_vocab_get_add_eos(self._pointer)
-        adds_sep = lib.llama_vocab_get_add_sep(self._pointer)
-        return frozenset(
-            token for token, added in ((eos, adds_eos), (sep, adds_sep)) if added and token >= 0
-        )
+        adds_eos = lib.llama_vocab_get_add_eos(self._pointer) and eos >= 0
+        separator = (sep,) if lib.llama_vocab_get_add_sep(self._pointer) and sep >= 0 else ()
+        return ((eos,), (eos, *separator)) if adds_eos else (separator, separator)
 
     def _suppressed(self) -> tuple[int, ...]:
         """Return the tokens that the model file says must never be generated."""

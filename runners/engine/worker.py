@@ -12,6 +12,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from runners.engine.embedding import EmbedTask
 from runners.engine.engine import Engine
@@ -19,6 +20,7 @@ from runners.engine.intake import Intake
 from runners.engine.llama import LoadError, devices, supports_gpu
 from runners.engine.open_requests import OpenRequests
 from runners.engine.sequence import Sequence as Generation
+from runners.engine.tokenizer import Tokenizer, load_tokenizer
 from runners.protocol import framing
 from runners.protocol.messages import (
     Cancel,
@@ -38,6 +40,7 @@ from runners.protocol.messages import (
     LoadFailed,
     Loading,
     LoadSpec,
+    Ready,
     Shutdown,
     Stats,
     Step,
@@ -130,28 +133,28 @@ class Worker:
 
     # The intake's threads.
 
-    def _take_in(self) -> None:
-        assert self._engine is not None
-        intake = self._engine.intake
+    def _take_in(self, intake: Intake | None, tokenizer: Tokenizer) -> None:
         while True:
             request = self._requests.get()
             try:
-                self._prepare(intake, request)
+                if isinstance(request, Tokenize):
+                    self._answer(tokenizer.tokens(request))
+                elif isinstance(request, Detokenize):
+                    self._answer(tokenizer.text(request))
+                elif intake is None:
+                    self._fail(request.id, "this runner has only the vocabulary of the model")
+                else:
+                    self._prepare(intake, request)
             except Exception:
                 traceback.print_exc()
                 self._fail(request.id, "the request could not be prepared")
 
-    def _prepare(self, intake: Intake, request: Request) -> None:
-        made: Generation | EmbedTask | Answer
-        match request:
-            case Generate():
-                made = intake.sequence(request)
-            case Embed():
-                made = intake.embed_task(request)
-            case Tokenize():
-                made = intake.tokens(request)
-            case Detokenize():
-                made = intake.text(request)
+    def _prepare(self, intake: Intake, request: Generate | Embed) -> None:
+        made: Generation | EmbedTask | Embedded | Failed
+        if isinstance(request, Generate):
+            made = intake.sequence(request)
+        else:
+            made = intake.embed_task(request)
         if isinstance(made, Generation | EmbedTask):
             self._work.put(made)
         else:
@@ -193,18 +196,31 @@ class Worker:
 
     def _load(self, spec: LoadSpec) -> None:
         try:
-            self._engine = Engine(
-                spec,
-                send=self._answer,
-                on_progress=self._progress(),
-                on_pause=self._accept_arrived,
-            )
+            ready = self._load_tokenizer(spec) if spec.vocab_only else self._load_model(spec)
         except LoadError as e:
             self._send(LoadFailed(message=str(e), native=e.native))
-            return
+        else:
+            self._send(ready)
+
+    def _load_tokenizer(self, spec: LoadSpec) -> Ready:
+        tokenizer = load_tokenizer(spec.weights)
+        self._start_intake(None, tokenizer)
+        return tokenizer.ready
+
+    def _load_model(self, spec: LoadSpec) -> Ready:
+        engine = Engine(
+            spec,
+            send=self._answer,
+            on_progress=self._progress(),
+            on_pause=self._accept_arrived,
+        )
+        self._engine = engine
+        self._start_intake(engine.intake, engine.intake.tokenizer)
+        return engine.ready
+
+    def _start_intake(self, intake: Intake | None, tokenizer: Tokenizer) -> None:
         for number in range(_N_INTAKE_THREADS):
-            self._start_thread(self._take_in, f"intake {number}")
-        self._send(self._engine.ready)
+            self._start_thread(partial(self._take_in, intake, tokenizer), f"intake {number}")
 
     def _progress(self) -> Callable[[float], None]:
         last = 0.0

@@ -73,10 +73,12 @@ class RunnerClient:
         finally:
             self._end(request_id, finished=finished)
 
-    async def embed(self, texts: Sequence[EmbedInput], *, truncate: bool = True) -> Embedded:
-        """Return one vector per text, not normalised; see `Embedded` for the layout."""
+    async def embed(
+        self, texts: Sequence[EmbedInput], *, query: str | None = None, truncate: bool = True
+    ) -> Embedded:
+        """Return one vector per text, not normalised; see `Embed` for pairs with a `query`."""
         return await self._ask(
-            lambda id: Embed(id=id, texts=tuple(texts), truncate=truncate), Embedded
+            lambda id: Embed(id=id, texts=tuple(texts), query=query, truncate=truncate), Embedded
         )
 
     async def tokenize(self, text: str, *, add_special: bool = False) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -40,6 +41,7 @@ from runners.host.requests import (
 from runners.host.residency import Residency
 from runners.host.residents import Resident, Waiter
 from runners.host.sizing import choose_context
+from runners.host.tokenizers import Tokenizers
 from runners.protocol.messages import Ready
 
 logger = logging.getLogger(__name__)
@@ -82,6 +84,9 @@ class Scheduler:
             on_ready=self._settle,
             on_gone=self._on_gone,
         )
+        self._tokenizers = Tokenizers(
+            self._host, self._clock, self._tasks, load_timeout=config.load_timeout
+        )
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
@@ -119,6 +124,29 @@ class Scheduler:
         finally:
             self._release(resident)
 
+    @asynccontextmanager
+    async def tokenizer(self, weights: Path) -> AsyncGenerator[RunnerClient, None]:
+        """Give a runner that can tokenise for a model file, which need not be loaded for it.
+
+        A loaded model serves as it is, and this is a use of it.
+
+        Raises:
+            LoadFailed, LoadTimeout: the vocabulary cannot be loaded.
+            ShuttingDown: the server is closing.
+        """
+        for resident in self._residency:
+            if resident.request.weights != weights or resident.phase is not Phase.READY:
+                continue
+            assert resident.runner is not None
+            resident.users += 1
+            try:
+                yield resident.runner.client
+            finally:
+                self._release(resident)
+            return
+        async with self._tokenizers.use(weights) as client:
+            yield client
+
     def status(self) -> tuple[RunnerStatus, ...]:
         """Return the loaded models, the last to expire first; those being loaded are not told."""
         now, today = self._clock.now(), self._clock.today()
@@ -151,6 +179,7 @@ class Scheduler:
             for resident in self._residency:
                 self._residency.end(resident)
         await self._residency.empty.wait()
+        await self._tokenizers.close()
 
     async def _acquire(self, request: ModelRequest) -> Resident:
         if self._closing:

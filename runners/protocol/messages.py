@@ -43,7 +43,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a runner needs to load a model; equal specs make interchangeable runners.
 
     `n_ctx` bounds one sequence. `n_cells` is the size of the KV cache that the `n_seq` sequences
-    share, at least `n_ctx`. `n_threads` 0 means measured while running.
+    share, at least `n_ctx`. `n_threads` 0 means measured while running. With `vocab_only` the
+    runner can tokenise and nothing else; the other numbers mean nothing.
     """
 
     weights: str
@@ -58,6 +59,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     n_threads: int = 0
     flash_attention: FlashAttention = FlashAttention.AUTO
     cache_type: CacheType = CacheType.F16
+    vocab_only: bool = False
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,11 +131,14 @@ EmbedInput = str | tuple[int, ...]
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     """Embed each text; answered by one `Embedded` or `Failed`.
 
-    Texts longer than the context are cut at the end when `truncate` is set, else refused.
+    Texts longer than the context are cut at the end when `truncate` is set, else refused. With a
+    `query`, each text goes into the model as a pair with it, as models that rank texts want it;
+    their vectors have one value, the score.
     """
 
     id: int
     texts: tuple[EmbedInput, ...]
+    query: str | None = None
     truncate: bool = True
 
 

@@ -1,8 +1,5 @@
 """generate, chat, embed and embeddings: decode the body, hand it on, send what comes back."""
 
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -13,16 +10,14 @@ from server.native.generate import fold_generate
 from server.native.generate import generate as generate_events
 from server.openapi import body_of
 from server.routes.dependencies import services_of
+from server.routes.replies import whole
 from server.schemas.chat import ChatRequest
 from server.schemas.embed import EmbeddingsRequest, EmbedRequest
 from server.schemas.generate import GenerateRequest
-from server.streaming import EventReply, Events
+from server.streaming import EventReply
 
 router = APIRouter(prefix="/api")
 BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest)
-
-_RequestT = TypeVar("_RequestT")
-_AnswerT = TypeVar("_AnswerT")
 
 
 @router.post("/generate", openapi_extra=body_of(GenerateRequest))
@@ -45,20 +40,11 @@ async def chat(request: Request) -> Response:
 async def embed(request: Request) -> Response:
     """Turn texts into vectors."""
     wanted = await read_body(request, EmbedRequest)
-    return _whole(services_of(request).embedding.embed, wanted)
+    return whole(lambda: services_of(request).embedding.embed(wanted))
 
 
 @router.post("/embeddings", openapi_extra=body_of(EmbeddingsRequest))
 async def embeddings(request: Request) -> Response:
     """Turn a text into a vector, in the older form."""
     wanted = await read_body(request, EmbeddingsRequest)
-    return _whole(services_of(request).embedding.embeddings, wanted)
-
-
-def _whole(serve: Callable[[_RequestT], Awaitable[_AnswerT]], wanted: _RequestT) -> Response:
-    """Reply with the one object that `serve` returns; it is cancelled when the client leaves."""
-
-    async def events() -> Events[_AnswerT]:
-        yield await serve(wanted)
-
-    return EventReply(events(), stream=False, fold=lambda answers: answers[-1])
+    return whole(lambda: services_of(request).embedding.embeddings(wanted))

@@ -20,6 +20,8 @@ from server.openai.models import model_list, model_object
 from server.openai.replies import OBJECT_TYPE, Heading, new_id
 from server.openapi import body_of
 from server.routes.dependencies import services_of
+from server.routes.replies import last, whole
+from server.schemas.rerank import RerankRequest
 from server.streaming import EventReply, Events, json_response
 
 router = APIRouter(prefix="/v1")
@@ -39,7 +41,7 @@ async def chat_completions(request: Request) -> Response:
     )
     if wanted.stream:
         return _streamed(replies.streamed(events))
-    return _whole(events, replies.whole)
+    return _collected(events, replies.whole)
 
 
 @router.post("/completions", openapi_extra=body_of(CompletionRequest))
@@ -58,7 +60,7 @@ async def completions(request: Request) -> Response:
     events = answers_to(streams, wanted.n)
     if wanted.stream:
         return _streamed(replies.streamed(events))
-    return _whole(events, replies.whole)
+    return _collected(events, replies.whole)
 
 
 async def _texts(tokens: TokenService, wanted: CompletionRequest) -> list[str]:
@@ -75,7 +77,7 @@ async def embeddings(request: Request) -> Response:
     wanted = await read_body(request, EmbeddingRequest)
     service = services_of(request).embedding
 
-    async def events() -> Events[EmbeddingList]:
+    async def answer() -> EmbeddingList:
         found = await service.vectors(
             wanted.model,
             wanted.input,
@@ -83,9 +85,16 @@ async def embeddings(request: Request) -> Response:
             options=wanted.options,
             keep_alive=wanted.keep_alive,
         )
-        yield embedding_list(wanted, found)
+        return embedding_list(wanted, found)
 
-    return _whole(events(), _last)
+    return whole(answer, FRAMING, OBJECT_TYPE)
+
+
+@router.post("/rerank", openapi_extra=body_of(RerankRequest))
+async def rerank(request: Request) -> Response:
+    """Put texts in order by how well they answer a query."""
+    wanted = await read_body(request, RerankRequest)
+    return whole(lambda: services_of(request).rerank(wanted), FRAMING, OBJECT_TYPE)
 
 
 @router.get("/models")
@@ -107,12 +116,8 @@ async def one_model(model: str, request: Request) -> Response:
 
 
 def _streamed(events: Events[Any]) -> Response:
-    return EventReply(events, stream=True, fold=_last, framing=FRAMING)
+    return EventReply(events, stream=True, fold=last, framing=FRAMING)
 
 
-def _whole(events: Events[Any], fold: Callable[[list[Any]], object]) -> Response:
+def _collected(events: Events[Any], fold: Callable[[list[Any]], object]) -> Response:
     return EventReply(events, stream=False, fold=fold, framing=FRAMING, object_type=OBJECT_TYPE)
-
-
-def _last(replies: list[Any]) -> object:
-    return replies[-1]

@@ -1,0 +1,68 @@
+"""POST /api/rerank and /v1/rerank."""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import UNSET, UnsetType
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from server.schemas.base import ApiModel, FreeMap, Integer, refuse
+from server.schemas.values import KeepAlive
+
+
+def _documents(value: object) -> list[str]:
+    if not isinstance(value, list) or not value:
+        raise refuse('field "documents" must be a list of texts, and not an empty one')
+    return [_document(item) for item in value]
+
+
+def _document(value: object) -> str:
+    text = value.get("text") if isinstance(value, dict) else value
+    if not isinstance(text, str):
+        raise refuse('each of the "documents" must be a text, or an object with a "text"')
+    return text
+
+
+class RerankRequest(ApiModel):
+    """Texts to put in order by how well they answer `query`; `top_n` 0 returns all of them."""
+
+    model: str = ""
+    query: Annotated[str, Field(min_length=1)]
+    documents: Annotated[
+        list[str],
+        BeforeValidator(_documents),
+        WithJsonSchema({"type": "array", "minItems": 1}),
+    ]
+    top_n: Annotated[Integer, Field(ge=0)] = 0
+    return_documents: bool = False
+    options: FreeMap = Field(default_factory=dict)
+    keep_alive: KeepAlive = None
+
+
+class RankedDocument(msgspec.Struct):
+    """A text that was sent."""
+
+    text: str
+
+
+class RankedResult(msgspec.Struct):
+    """One text, by its place in the request; a higher score is a better answer, 1 the best."""
+
+    index: int
+    relevance_score: float
+    document: RankedDocument | UnsetType = UNSET
+
+
+class RerankUsage(msgspec.Struct):
+    """Tokens of the query and all texts."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class RerankResponse(msgspec.Struct):
+    """The best texts, best first."""
+
+    model: str
+    results: list[RankedResult]
+    usage: RerankUsage
