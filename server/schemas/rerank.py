@@ -1,18 +1,20 @@
 """POST /api/rerank and /v1/rerank."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 from msgspec import UNSET, UnsetType
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.schemas.base import ApiModel, FreeMap, Integer, refuse
 from server.schemas.values import KeepAlive
 
+_NO_DOCUMENTS = 'field "documents" must be a list of texts, and not an empty one'
+
 
 def _documents(value: object) -> list[str]:
     if not isinstance(value, list) or not value:
-        raise refuse('field "documents" must be a list of texts, and not an empty one')
+        raise refuse(_NO_DOCUMENTS)
     return [_document(item) for item in value]
 
 
@@ -27,16 +29,24 @@ class RerankRequest(ApiModel):
     """Texts to put in order by how well they answer `query`; `top_n` 0 returns all of them."""
 
     model: str = ""
-    query: Annotated[str, Field(min_length=1)]
+    query: str = ""
     documents: Annotated[
         list[str],
         BeforeValidator(_documents),
         WithJsonSchema({"type": "array", "minItems": 1}),
-    ]
+    ] = Field(default_factory=list)
     top_n: Annotated[Integer, Field(ge=0)] = 0
     return_documents: bool = False
     options: FreeMap = Field(default_factory=dict)
     keep_alive: KeepAlive = None
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if not self.query:
+            raise refuse('field "query" must be a text, and not an empty one')
+        if not self.documents:
+            raise refuse(_NO_DOCUMENTS)
+        return self
 
 
 class RankedDocument(msgspec.Struct):

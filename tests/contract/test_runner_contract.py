@@ -162,6 +162,16 @@ async def test_tokens_and_text_convert_both_ways(runner: RunnerProcess) -> None:
     assert await runner.client.tokenize("") == ()
 
 
+async def test_vocabulary_alone_is_enough_to_convert(
+    empty_runner: RunnerProcess, weights: Path
+) -> None:
+    await empty_runner.load(load_spec(weights, vocab_only=True), stall_timeout=60)
+
+    tokens = await empty_runner.client.tokenize("hello there")
+
+    assert (await empty_runner.client.detokenize(tokens)).strip() == "hello there"
+
+
 async def test_embedding_has_one_vector_per_text(runner: RunnerProcess) -> None:
     answer = await runner.client.embed(["one", "two", "three"])
     assert len(answer.vectors) == 3 * answer.dim * 4

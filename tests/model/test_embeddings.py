@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 from gguf import PoolingType
 
-from runners.protocol.messages import FailureCode, StopReason
+from runners.protocol.messages import FailureCode, StopReason, Tokenize
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import StartEngine, SteppedEngine
 from tests.support.tiny_models import write_bert, write_llama
@@ -38,8 +38,10 @@ def assert_same(found: Vectors, wanted: Vectors) -> None:
     assert np.ptp(wanted) > 0.1
 
 
-def embedded(engine: SteppedEngine, *texts: str) -> Vectors:
-    answer = engine.embed(*texts)
+def embedded(
+    engine: SteppedEngine, *texts: str | tuple[int, ...], query: str | None = None
+) -> Vectors:
+    answer = engine.embed(*texts, query=query)
     engine.run()
     return answer.vectors
 
@@ -116,6 +118,49 @@ def test_no_texts_and_empty_texts_are_answered(bert: SteppedEngine) -> None:
 
 def test_embedding_model_refuses_to_generate(bert: SteppedEngine) -> None:
     assert "embeddings" in bert.ask("Once").failed.message
+
+
+def test_tokens_are_embedded_as_they_are(bert: SteppedEngine) -> None:
+    tokens = bert.engine.intake.tokenizer.tokens(Tokenize(id=0, text=TEXTS[3], add_special=True))
+
+    found = embedded(bert, tokens.tokens, tokens.tokens[1:])
+
+    assert_same(found[:1], embedded(bert, TEXTS[3]))
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    assert bert.embed((10**6,)).failed.code is FailureCode.BAD_TOKEN
+
+
+# A model that ranks: one score for each text.
+
+
+@pytest.fixture
+def ranker(start_engine: StartEngine, tmp_path: Path) -> SteppedEngine:
+    return start_engine(write_bert(tmp_path / "rank.gguf", ranks=True), n_seq=8, n_batch=256)
+
+
+def test_a_pair_has_a_score_that_depends_on_both_texts(ranker: SteppedEngine) -> None:
+    scores = embedded(ranker, *TEXTS[:4], query=TEXTS[4])
+    others = embedded(ranker, *TEXTS[:4], query=TEXTS[5])
+
+    assert scores.shape == (4, 1)
+    assert len({float(score) for score in (*scores[:, 0], *others[:, 0])}) == 8
+    alone = [embedded(ranker, text, query=TEXTS[4])[0] for text in TEXTS[:4]]
+    assert np.abs(scores - np.stack(alone)).max() < 1e-3
+
+
+def test_a_pair_stands_between_the_marks_that_the_model_knows(ranker: SteppedEngine) -> None:
+    """[CLS] query [SEP] text [SEP]."""
+    answer = ranker.embed("girl dog", query="happy cat tree")
+    ranker.run()
+
+    text = "[CLS]happy cat tree[SEP]girl dog[SEP]"
+    tokens = ranker.engine.intake.tokenizer.tokens(Tokenize(id=0, text=text)).tokens
+    assert answer.end.n_tokens == len(tokens) == 8
+    assert_close(answer.vectors, embedded(ranker, tokens))
+
+
+def assert_close(found: Vectors, wanted: Vectors) -> None:
+    assert np.abs(found - wanted).max() < 1e-3
 
 
 # A generative model: the mean of its last layer.

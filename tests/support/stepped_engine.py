@@ -123,10 +123,12 @@ class SteppedEngine:
         self._submit(self.engine.intake.sequence(request))
         return answer
 
-    def embed(self, *texts: str, truncate: bool = True) -> Answer:
-        """Submit texts to be embedded."""
+    def embed(
+        self, *texts: str | tuple[int, ...], query: str | None = None, truncate: bool = True
+    ) -> Answer:
+        """Submit texts to be embedded, as pairs with `query` if there is one."""
         answer = self._open()
-        request = Embed(id=answer.id, texts=texts, truncate=truncate)
+        request = Embed(id=answer.id, texts=texts, query=query, truncate=truncate)
         self._submit(self.engine.intake.embed_task(request))
         return answer
 

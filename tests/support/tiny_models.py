@@ -90,9 +90,18 @@ def write_llama(
 
 
 def write_bert(
-    path: Path, *, n_ctx: int = 128, n_layers: int = 2, n_embd: int = 32, seed: int = 0
+    path: Path,
+    *,
+    n_ctx: int = 128,
+    n_layers: int = 2,
+    n_embd: int = 32,
+    seed: int = 0,
+    ranks: bool = False,
 ) -> Path:
-    """Write a BERT embedding model (mean pooling, WordPiece vocabulary); return `path`."""
+    """Write a BERT embedding model (mean pooling, WordPiece vocabulary); return `path`.
+
+    With `ranks` it has a head that turns a pair of texts into a score.
+    """
     pieces = _wordpieces()
     n_ff = 2 * n_embd
     writer = GGUFWriter(None, "bert")
@@ -104,7 +113,7 @@ def write_bert(
     writer.add_head_count(4)
     writer.add_layer_norm_eps(1e-12)
     writer.add_causal_attention(False)
-    writer.add_pooling_type(PoolingType.MEAN)
+    writer.add_pooling_type(PoolingType.RANK if ranks else PoolingType.MEAN)
     writer.add_file_type(LlamaFileType.ALL_F32)
     writer.add_vocab_size(len(pieces))
     _add_wordpiece(writer, pieces)
@@ -115,6 +124,11 @@ def write_bert(
     _add_layer_norm(writer, "token_embd_norm", n_embd)
     for layer in range(n_layers):
         _add_bert_layer(writer, f"blk.{layer}.", draw, n_embd, n_ff)
+    if ranks:
+        writer.add_tensor("cls.weight", draw(n_embd, n_embd) / np.float32(n_embd**0.5))
+        writer.add_tensor("cls.bias", 0.1 * draw(n_embd))
+        writer.add_tensor("cls.output.weight", draw(1, n_embd) / np.float32(n_embd**0.5))
+        writer.add_tensor("cls.output.bias", 0.1 * draw(1))
     return write_file(writer, path)
 
 
