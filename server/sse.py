@@ -7,6 +7,8 @@ from server.envelopes import Envelope
 from server.errors import explain
 from server.streaming import BARE_JSON_TYPE, Framing, error_response
 
+EVENTS_TYPE = "text/event-stream"
+
 
 def event_bytes(data: object, name: str = "") -> bytes:
     """Return one event on the wire, with a line for its `name` if it has one."""
@@ -22,7 +24,7 @@ class ServerSentEvents(Framing):
     """
 
     headers = (
-        (b"content-type", b"text/event-stream"),
+        (b"content-type", EVENTS_TYPE.encode()),
         # Neither a cache nor a proxy may hold events back.
         (b"cache-control", b"no-cache"),
         (b"x-accel-buffering", b"no"),

@@ -18,7 +18,7 @@ from server.references import model_name
 from server.routes.dependencies import services_of
 from server.schemas.chat import ChatMessage
 from server.schemas.library import CreateRequest
-from server.streaming import BARE_JSON_TYPE, EventReply, Events
+from server.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.threads import in_thread
 
 router = APIRouter(prefix="/api")
@@ -38,7 +38,7 @@ class Progress(msgspec.Struct):
     status: str
 
 
-@router.post("/create", openapi_extra=body_of(CreateRequest))
+@router.post("/create", openapi_extra=body_of(CreateRequest, stream=LINES_TYPE))
 async def create(request: Request) -> Response:
     """Make a model, telling each step."""
     wanted = await read_body(request, CreateRequest)

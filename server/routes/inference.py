@@ -14,13 +14,13 @@ from server.routes.replies import whole
 from server.schemas.chat import ChatRequest
 from server.schemas.embed import EmbeddingsRequest, EmbedRequest
 from server.schemas.generate import GenerateRequest
-from server.streaming import EventReply
+from server.streaming import LINES_TYPE, EventReply
 
 router = APIRouter(prefix="/api")
 BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest)
 
 
-@router.post("/generate", openapi_extra=body_of(GenerateRequest))
+@router.post("/generate", openapi_extra=body_of(GenerateRequest, stream=LINES_TYPE))
 async def generate(request: Request) -> Response:
     """Continue a prompt."""
     wanted = await read_body(request, GenerateRequest)
@@ -28,7 +28,7 @@ async def generate(request: Request) -> Response:
     return EventReply(events, stream=wanted.stream, fold=fold_generate)
 
 
-@router.post("/chat", openapi_extra=body_of(ChatRequest))
+@router.post("/chat", openapi_extra=body_of(ChatRequest, stream=LINES_TYPE))
 async def chat(request: Request) -> Response:
     """Continue a conversation."""
     wanted = await read_body(request, ChatRequest)

@@ -22,13 +22,14 @@ from server.openapi import body_of
 from server.routes.dependencies import services_of
 from server.routes.replies import last, whole
 from server.schemas.rerank import RerankRequest
+from server.sse import EVENTS_TYPE
 from server.streaming import EventReply, Events, json_response
 
 router = APIRouter(prefix="/v1")
 BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
 
 
-@router.post("/chat/completions", openapi_extra=body_of(ChatCompletionRequest))
+@router.post("/chat/completions", openapi_extra=body_of(ChatCompletionRequest, stream=EVENTS_TYPE))
 async def chat_completions(request: Request) -> Response:
     """Continue a conversation."""
     wanted = await read_body(request, ChatCompletionRequest)
@@ -44,7 +45,7 @@ async def chat_completions(request: Request) -> Response:
     return _collected(events, replies.whole)
 
 
-@router.post("/completions", openapi_extra=body_of(CompletionRequest))
+@router.post("/completions", openapi_extra=body_of(CompletionRequest, stream=EVENTS_TYPE))
 async def completions(request: Request) -> Response:
     """Continue one prompt or several."""
     wanted = await read_body(request, CompletionRequest)

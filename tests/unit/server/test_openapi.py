@@ -63,6 +63,13 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
         ("post", "/api/copy", "CopyRequest"),
         ("delete", "/api/delete", "DeleteRequest"),
         ("post", "/api/create", "CreateRequest"),
+        ("post", "/api/tokenize", "TokenizeRequest"),
+        ("post", "/api/detokenize", "DetokenizeRequest"),
+        ("post", "/api/rerank", "RerankRequest"),
+        ("post", "/v1/rerank", "RerankRequest"),
+        ("post", "/v1/chat/completions", "ChatCompletionRequest"),
+        ("post", "/v1/completions", "CompletionRequest"),
+        ("post", "/v1/embeddings", "EmbeddingRequest"),
     ],
 )
 def test_a_route_tells_the_body_it_wants(
@@ -89,6 +96,32 @@ def test_a_field_of_several_kinds_is_told_with_each(
     schema = description["components"]["schemas"][model]["properties"][field]
 
     assert {each["type"] for each in schema["anyOf"]} == kinds
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/api/chat", "Error"), ("/v1/chat/completions", "OpenAIError")],
+)
+def test_errors_are_told_in_the_form_of_their_api(
+    description: dict[str, Any], path: str, name: str
+) -> None:
+    responses = description["paths"][path]["post"]["responses"]
+
+    assert set(responses) == {"200", "default"}
+    schema = responses["default"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_streams_are_told_with_their_type(description: dict[str, Any]) -> None:
+    found = {
+        path: set(operations["post"]["responses"]["200"]["content"])
+        for path, operations in description["paths"].items()
+        if "post" in operations and len(operations["post"]["responses"].get("200", {})) > 1
+    }
+
+    assert found["/api/chat"] == {"application/json", "application/x-ndjson"}
+    assert found["/v1/chat/completions"] == {"application/json", "text/event-stream"}
+    assert found["/v1/embeddings"] == {"application/json"}
 
 
 def test_fields_are_told_by_the_names_of_the_wire(description: dict[str, Any]) -> None:
