@@ -13,6 +13,7 @@ from server.inference.generate import GenerateService
 from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
 from server.library.library import Library
+from server.remote_images import RemoteImages
 from server.settings import Settings
 
 
@@ -28,6 +29,7 @@ class Services:
     embedding: EmbedService
     rerank: RerankService
     tokens: TokenService
+    remote_images: RemoteImages
 
     async def close(self) -> None:
         """Refuse new work, let running work end within the grace period, then end all runners."""
@@ -44,11 +46,12 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     store = Store(settings.models, keep_unreferenced=settings.no_prune)
     await asyncio.to_thread(store.prepare)
     async with Scheduler(settings.scheduler()) as scheduler:
-        yield make_services(store, scheduler, go_template=settings.go_template)
+        yield make_services(store, scheduler, settings)
 
 
-def make_services(store: Store, scheduler: Scheduler, *, go_template: bool | None) -> Services:
+def make_services(store: Store, scheduler: Scheduler, settings: Settings) -> Services:
     """Wire the services of a server."""
+    go_template = settings.go_template
     return Services(
         store=store,
         scheduler=scheduler,
@@ -58,4 +61,5 @@ def make_services(store: Store, scheduler: Scheduler, *, go_template: bool | Non
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),
         tokens=TokenService(store, scheduler),
+        remote_images=RemoteImages(is_allowed=settings.remote_images),
     )

@@ -151,6 +151,13 @@ VARIABLES = (
         "Largest JSON body of a request (64M); 0: no limit. Uploads of blobs have none.",
     ),
     Variable(
+        "PADDOCK_REMOTE_IMAGES",
+        "remote_images",
+        read.flag,
+        _FLAG,
+        "Fetch images that requests name by public addresses (0).",
+    ),
+    Variable(
         "PADDOCK_GRACE_PERIOD",
         "grace_period",
         read.seconds,
@@ -182,6 +189,7 @@ class Settings:
     no_prune: bool = False
     debug: bool = False
     max_body: int = 64 << 20
+    remote_images: bool = False
     grace_period: float = 10.0
 
     @classmethod

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from server.errors import BadRequest
 from server.inference.conversation import Conversation
 from server.openai.chat_schemas import ChatCompletionRequest, MessageField
 from server.openai.content import Content, Media, RemoteImage
@@ -13,7 +12,6 @@ from server.prompt.messages import Message
 
 # What OpenAI's clients may rely on when they say nothing; these win over the model's own.
 _DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
-_NO_REMOTE = "image URLs are not currently supported, please use base64 encoded data instead"
 
 
 def remote_images(request: ChatCompletionRequest) -> tuple[str, ...]:
@@ -22,19 +20,16 @@ def remote_images(request: ChatCompletionRequest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(item.url for item in media if isinstance(item, RemoteImage)))
 
 
-def conversation_of(
-    request: ChatCompletionRequest, fetched: Mapping[str, bytes] | None = None
-) -> Conversation:
+def conversation_of(request: ChatCompletionRequest, fetched: Mapping[str, bytes]) -> Conversation:
     """Translate `request`; `fetched` holds the remote images by their addresses.
 
     Raises:
-        BadRequest: it asks for something that makes no sense, or for a remote image that was not
-            fetched.
+        BadRequest: it asks for something that makes no sense.
     """
     box = toolbox_of(_tools(request), _choice(request))
     conversation = Conversation(
         **wishes_of(request, _DEFAULTS),
-        messages=tuple(_messages(request, fetched or {})),
+        messages=tuple(_messages(request, fetched)),
         tools=box.tools,
         tool_choice=box.choice,
         # The older form has room for a single call.
@@ -91,8 +86,4 @@ def _calls(message: MessageField) -> list[ToolCallField]:
 
 
 def _bytes(item: Media, fetched: Mapping[str, bytes]) -> bytes:
-    if not isinstance(item, RemoteImage):
-        return item
-    if item.url not in fetched:
-        raise BadRequest(_NO_REMOTE)
-    return fetched[item.url]
+    return fetched[item.url] if isinstance(item, RemoteImage) else item

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from server.body import read_body
 from server.inference.tokens import TokenService
 from server.openai.chat_reply import ChatReplies
-from server.openai.chat_request import conversation_of, speaks_of_functions
+from server.openai.chat_request import conversation_of, remote_images, speaks_of_functions
 from server.openai.chat_schemas import ChatCompletionRequest
 from server.openai.completion_reply import CompletionReplies, answers_to
 from server.openai.completion_request import CompletionRequest, completions_of
@@ -33,7 +33,9 @@ BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
 async def chat_completions(request: Request) -> Response:
     """Continue a conversation."""
     wanted = await read_body(request, ChatCompletionRequest)
-    events = services_of(request).chat(conversation_of(wanted))
+    services = services_of(request)
+    fetched = await services.remote_images.fetch(remote_images(wanted))
+    events = services.chat(conversation_of(wanted, fetched))
     replies = ChatReplies(
         heading=Heading(new_id("chatcmpl"), wanted.model),
         n=wanted.n,

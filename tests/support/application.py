@@ -122,7 +122,7 @@ async def serving(
     config = replace(given.scheduler(), grace_period=0.0)
     host = host or LocalHost(_NoStandby(start))
     async with Scheduler(config, host=host, clock=clock) as scheduler:
-        services = make_services(store, scheduler, go_template=given.go_template)
+        services = make_services(store, scheduler, given)
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as http:

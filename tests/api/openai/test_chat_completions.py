@@ -78,6 +78,18 @@ async def test_parts_of_a_message_reach_the_template_as_one_turn(shared: Server)
     assert prompt.endswith("<system>S\n<user>Go\non\n<assistant>")
 
 
+async def test_a_remote_image_is_refused_unless_the_operator_allows_it(shared: Server) -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
+    answer = await shared.post(
+        PATH, model="base", messages=[{"role": "user", "content": [part]}], stream=True
+    )
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == (
+        "image URLs are not currently supported, please use base64 encoded data instead"
+    )
+
+
 async def test_a_failure_in_a_stream_is_told_in_it_and_nothing_follows(shared: Server) -> None:
     answer = await shared.post(PATH, model="base", messages=said("die one two"), stream=True)
 

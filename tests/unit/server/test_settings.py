@@ -50,6 +50,7 @@ def test_without_variables_the_defaults_of_the_reference_hold() -> None:
         ("OLLAMA_NOPRUNE", "1", "no_prune", True),
         ("OLLAMA_DEBUG", "2", "debug", True),
         ("PADDOCK_MAX_BODY", "0", "max_body", 0),
+        ("PADDOCK_REMOTE_IMAGES", "1", "remote_images", True),
         ("PADDOCK_GRACE_PERIOD", "1m", "grace_period", 60),
     ],
 )
