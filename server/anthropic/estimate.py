@@ -1,0 +1,40 @@
+"""How long a prompt may be, in tokens, told before anybody has counted them."""
+
+import json
+
+from server.anthropic.schemas import (
+    MessagesRequest,
+    TextContent,
+    ThinkingContent,
+    ToolResultContent,
+    ToolUseContent,
+)
+
+_BYTES_PER_TOKEN = 4
+
+
+def estimated_tokens(request: MessagesRequest) -> int:
+    """Return a quarter of the bytes of `request`, at least 1; images do not count."""
+    texts = [block.text for block in request.system if isinstance(block, TextContent)]
+    for message in request.messages:
+        texts += [message.role, *(_text(block) for block in message.content or ())]
+    for tool in request.tools:
+        texts += [tool.name, tool.description, _json(tool.input_schema)]
+    return max(1, sum(len(text.encode()) for text in texts) // _BYTES_PER_TOKEN)
+
+
+def _text(block: object) -> str:
+    match block:
+        case TextContent(text=text):
+            return text
+        case ThinkingContent(thinking=text):
+            return text
+        case ToolUseContent(input=value):
+            return _json(value)
+        case ToolResultContent(content=blocks):
+            return "".join(_text(inner) for inner in blocks)
+    return ""
+
+
+def _json(value: object) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False)

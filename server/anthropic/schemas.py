@@ -1,0 +1,166 @@
+"""POST /v1/messages and /v1/messages/count_tokens: what clients send.
+
+What only the hosted service could do (cache hints, containers, citations, betas) is ignored, and
+so is every kind of content that is not listed here.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from server.schemas.base import ApiModel, FreeMap, Integer, Text
+from server.schemas.values import KeepAlive
+
+_KINDS = {
+    "text": "text",
+    "image": "image",
+    "thinking": "thinking",
+    "tool_use": "tool_use",
+    "server_tool_use": "tool_use",
+    "tool_result": "tool_result",
+}
+_OTHER = "other"
+
+
+class TextContent(ApiModel):
+    """A piece of text."""
+
+    text: str = ""
+
+
+class ImageSource(ApiModel):
+    """Where an image comes from: only `data` in base64 is read."""
+
+    type: str = ""
+    data: str = ""
+
+
+class ImageContent(ApiModel):
+    """An image."""
+
+    source: ImageSource | None = None
+
+
+class ThinkingContent(ApiModel):
+    """What the assistant thought in an earlier turn."""
+
+    thinking: str = ""
+
+
+class ToolUseContent(ApiModel):
+    """A call that the assistant made in an earlier turn."""
+
+    id: str = ""
+    name: str = ""
+    input: FreeMap = Field(default_factory=dict)
+
+
+class OtherContent(ApiModel):
+    """Content of any other kind; it is ignored."""
+
+
+class ToolResultContent(ApiModel):
+    """What came of a call; a text, or texts and images."""
+
+    tool_use_id: str = ""
+    content: "Blocks" = Field(default_factory=list)
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, ApiModel):
+        return _OTHER
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    return _KINDS.get(kind, _OTHER) if isinstance(kind, str) else _OTHER
+
+
+def _as_blocks(value: object) -> object:
+    """Accept a plain text for a list with one block of text."""
+    return [{"type": "text", "text": value}] if isinstance(value, str) else value
+
+
+Block = Annotated[
+    Annotated[TextContent, Tag("text")]
+    | Annotated[ImageContent, Tag("image")]
+    | Annotated[ThinkingContent, Tag("thinking")]
+    | Annotated[ToolUseContent, Tag("tool_use")]
+    | Annotated[ToolResultContent, Tag("tool_result")]
+    | Annotated[OtherContent, Tag(_OTHER)],
+    Discriminator(_kind),
+]
+"""One block of content."""
+
+Blocks = Annotated[list[Block], BeforeValidator(_as_blocks)]
+"""Content in blocks; a plain text counts as one."""
+
+
+class InputMessage(ApiModel):
+    """A turn of the conversation."""
+
+    role: str = ""
+    content: Blocks | None = None
+
+
+class ToolDefinition(ApiModel):
+    """A tool that the model may use; one of the hosted service's own has a `type` and no schema."""
+
+    type: str = ""
+    name: str = ""
+    description: str = ""
+    input_schema: Any = Field(default=None, description="A JSON Schema object.")
+
+
+class ToolSelection(ApiModel):
+    """Whether and which tools must be used."""
+
+    type: str = "auto"
+    name: str = ""
+    disable_parallel_tool_use: bool = False
+
+
+class Thinking(ApiModel):
+    """Whether to think; how many tokens that may take is left to the model."""
+
+    type: str = ""
+
+
+class OutputFormat(ApiModel):
+    """What the answer must look like."""
+
+    type: str = ""
+    schema_: FreeMap | None = Field(default=None, alias="schema")
+
+
+class OutputConfig(ApiModel):
+    """How hard to try, and what the answer must look like."""
+
+    effort: str = ""
+    format: OutputFormat | None = None
+
+
+class CountTokensRequest(ApiModel):
+    """A conversation whose tokens are to be counted."""
+
+    model: str = ""
+    system: Blocks = Field(default_factory=list)
+    messages: list[InputMessage] = Field(default_factory=list)
+    tools: list[ToolDefinition] = Field(default_factory=list)
+    tool_choice: ToolSelection = Field(default_factory=ToolSelection)
+    thinking: Thinking = Field(default_factory=Thinking)
+    output_config: OutputConfig = Field(default_factory=OutputConfig)
+    output_format: OutputFormat | None = None
+    options: FreeMap = Field(
+        default_factory=dict, description="Options of the native API, such as num_ctx."
+    )
+    keep_alive: KeepAlive = None
+
+
+class MessagesRequest(CountTokensRequest):
+    """A conversation, and how to go on."""
+
+    max_tokens: Integer = 0
+    stream: bool = False
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: Integer | None = None
+    stop_sequences: list[Text] = Field(default_factory=list)

@@ -1,0 +1,128 @@
+"""What clients of this API are sent: messages, and the events of a streamed one."""
+
+from typing import Literal
+
+import msgspec
+
+StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
+
+
+class TextBlock(msgspec.Struct, tag="text"):
+    """Text of the answer."""
+
+    text: str = ""
+
+
+class ThinkingBlock(msgspec.Struct, tag="thinking"):
+    """What the model thought; clients expect the hosted service's signature, which is empty."""
+
+    thinking: str = ""
+    signature: str = ""
+
+
+class ToolUseBlock(msgspec.Struct, tag="tool_use"):
+    """A call; `input` is a JSON object."""
+
+    id: str
+    name: str
+    input: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+Block = TextBlock | ThinkingBlock | ToolUseBlock
+
+
+class Usage(msgspec.Struct):
+    """Tokens of the prompt, cached ones included, and of the answer."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class Message(msgspec.Struct, tag="message", kw_only=True):
+    """The assistant's turn."""
+
+    id: str
+    role: str = "assistant"
+    model: str
+    content: list[Block]
+    stop_reason: StopReason | None = None
+    stop_sequence: str | None = None
+    usage: Usage
+
+
+class TextDelta(msgspec.Struct, tag="text_delta"):
+    """More of a text."""
+
+    text: str
+
+
+class ThinkingDelta(msgspec.Struct, tag="thinking_delta"):
+    """More of what the model thinks."""
+
+    thinking: str
+
+
+class InputJSONDelta(msgspec.Struct, tag="input_json_delta"):
+    """More of the JSON text of a call's input."""
+
+    partial_json: str
+
+
+class MessageStart(msgspec.Struct, tag="message_start"):
+    """The first event: a message without content."""
+
+    message: Message
+
+
+class ContentBlockStart(msgspec.Struct, tag="content_block_start"):
+    """An empty block, to be filled by deltas with the same index."""
+
+    index: int
+    content_block: Block
+
+
+class ContentBlockDelta(msgspec.Struct, tag="content_block_delta"):
+    """More of the block."""
+
+    index: int
+    delta: TextDelta | ThinkingDelta | InputJSONDelta
+
+
+class ContentBlockStop(msgspec.Struct, tag="content_block_stop"):
+    """The block is complete."""
+
+    index: int
+
+
+class Stop(msgspec.Struct):
+    """Why the answer ended; `stop_sequence` is the one that ended it."""
+
+    stop_reason: StopReason
+    stop_sequence: str | None = None
+
+
+class MessageDelta(msgspec.Struct, tag="message_delta"):
+    """What is known of the message only in the end."""
+
+    delta: Stop
+    usage: Usage
+
+
+class MessageStop(msgspec.Struct, tag="message_stop"):
+    """The last event."""
+
+
+StreamEvent = (
+    MessageStart
+    | ContentBlockStart
+    | ContentBlockDelta
+    | ContentBlockStop
+    | MessageDelta
+    | MessageStop
+)
+
+
+class TokenCount(msgspec.Struct):
+    """The answer of count_tokens."""
+
+    input_tokens: int
