@@ -1,0 +1,1 @@
+"""The Responses API: answers in items, and conversations that the server remembers."""

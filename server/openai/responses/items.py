@@ -1,0 +1,205 @@
+"""Items, of a request or of an earlier response, as the messages of a conversation."""
+
+import json
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic_core import PydanticCustomError
+
+from server.errors import BadRequest
+from server.openai.values import image_of
+from server.prompt.messages import Message, ToolCall
+from server.quoting import quoted
+
+Item = dict[str, Any]
+
+_ASSISTANT = "assistant"
+_TEXTS = ("input_text", "output_text")
+_PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
+_NO_URLS = "image URLs are not currently supported, please use base64 encoded data instead"
+
+
+def input_items(given: object) -> list[Item]:
+    """Return the items of a request's `input`, in the form in which they are told again.
+
+    Raises:
+        BadRequest: it is neither a text nor a list of objects.
+    """
+    if given is None or given == "":
+        return []
+    if isinstance(given, str):
+        given = [{"type": "message", "role": "user", "content": given}]
+    if not isinstance(given, list):
+        raise BadRequest("input must be a string or array")
+    return [_told(item, f"input[{index}]") for index, item in enumerate(given)]
+
+
+def _told(item: object, where: str) -> Item:
+    if not isinstance(item, dict):
+        raise BadRequest(f"{where}: each item must be an object")
+    kind = item.get("type") or ("message" if item.get("role") else None)
+    if not isinstance(kind, str):
+        raise BadRequest(f"{where}: input item missing required 'type' field")
+    told: Item = {**item, "type": kind}
+    if not isinstance(told.get("id"), str) or not told["id"]:
+        told["id"] = f"{_PREFIXES.get(kind, 'item')}_{secrets.token_hex(16)}"
+    if kind == "message" and isinstance(text := told.get("content"), str):
+        part = "output_text" if told.get("role") == _ASSISTANT else "input_text"
+        told["content"] = [{"type": part, "text": text}]
+    return told
+
+
+class ItemReader:
+    """Makes messages of items, in order; `messages` are those so far."""
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._thinking = ""
+        self._names: dict[str, str] = {}
+
+    def messages(self) -> tuple[Message, ...]:
+        """Return the messages of all items that were read."""
+        self._end_thinking()
+        return tuple(self._messages)
+
+    def read(self, items: Iterable[Item]) -> None:
+        """Read more items.
+
+        Raises:
+            BadRequest: one is of an unknown kind, or holds what cannot be read.
+        """
+        for index, item in enumerate(items):
+            self._read(item, f"input[{index}]")
+
+    def _read(self, item: Item, where: str) -> None:
+        match item["type"]:
+            case "message":
+                self._message(item, where)
+            case "reasoning":
+                self._thinking += _string(item, "encrypted_content", where)
+            case "function_call":
+                self._call(item, where)
+            case "function_call_output":
+                self._output(item, where)
+            case "web_search_call":
+                # What was found is not in it.
+                return
+            case kind:
+                raise BadRequest(f"{where}: unknown input item type: {quoted(kind)}")
+
+    def _message(self, item: Item, where: str) -> None:
+        text, images = _content(item.get("content"), f"{where}: content")
+        role = _string(item, "role", where).lower()
+        if role != _ASSISTANT:
+            self._end_thinking()
+            self._messages.append(Message(role, text, images=images))
+            return
+        last = self._messages[-1] if self._messages else None
+        if last is not None and last.role == _ASSISTANT and last.tool_calls:
+            # The text stands between a call and its result, but both are one turn.
+            joined = "\n".join(part for part in (last.content, text) if part)
+            self._messages[-1] = replace(last, content=joined)
+        else:
+            self._messages.append(Message(role, text, images=images))
+        self._attach_thinking()
+
+    def _call(self, item: Item, where: str) -> None:
+        call_id, name = _string(item, "call_id", where), _string(item, "name", where)
+        if not self._messages or self._messages[-1].role != _ASSISTANT:
+            self._messages.append(Message(_ASSISTANT))
+        last = self._messages[-1]
+        call = ToolCall(call_id, len(last.tool_calls), name, _arguments(item, where))
+        self._messages[-1] = replace(last, tool_calls=(*last.tool_calls, call))
+        self._names[call_id] = name
+        self._attach_thinking()
+
+    def _output(self, item: Item, where: str) -> None:
+        self._end_thinking()
+        call_id = _string(item, "call_id", where)
+        text, images = _content(item.get("output"), f"{where}: output")
+        self._messages.append(
+            Message(
+                role="tool",
+                content=text,
+                images=images,
+                tool_name=self._names.get(call_id, ""),
+                tool_call_id=call_id,
+            )
+        )
+
+    def _attach_thinking(self) -> None:
+        """Let the last message be what was thought about."""
+        last = self._messages[-1]
+        thinking = "\n".join(part for part in (last.thinking, self._thinking) if part)
+        self._messages[-1] = replace(last, thinking=thinking)
+        self._thinking = ""
+
+    def _end_thinking(self) -> None:
+        """Let thoughts that led to nothing be a turn of their own."""
+        if self._thinking:
+            self._messages.append(Message(_ASSISTANT, thinking=self._thinking))
+            self._thinking = ""
+
+
+def _string(item: Mapping[str, object], field: str, where: str) -> str:
+    value = item.get(field)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadRequest(f"{where}: {field} must be a string")
+    return value
+
+
+def _arguments(item: Item, where: str) -> Mapping[str, object]:
+    text = _string(item, "arguments", where)
+    try:
+        value = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise BadRequest(
+            f"failed to parse function call arguments: {where} must hold the JSON text of an object"
+        )
+    return value
+
+
+def _content(value: object, where: str) -> tuple[str, tuple[bytes, ...]]:
+    """Return the text and the images of a content."""
+    if isinstance(value, str):
+        return value, ()
+    if not isinstance(value, list):
+        raise BadRequest(f"{where} must be a string or array")
+    texts: list[str] = []
+    images: list[bytes] = []
+    for index, part in enumerate(value):
+        place = f"{where}[{index}]"
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in _TEXTS:
+            texts.append(_string(part, "text", place))
+        elif kind == "refusal":
+            texts.append(_string(part, "refusal", place))
+        elif kind == "input_image":
+            images += _images(part, place)
+        elif kind == "input_file":
+            raise BadRequest("file inputs are not currently supported")
+        else:
+            raise BadRequest(f"{place}: unknown content type: {_shown(kind)}")
+    return "".join(texts), tuple(images)
+
+
+def _shown(kind: object) -> str:
+    return kind if isinstance(kind, str) else json.dumps(kind)
+
+
+def _images(part: Mapping[str, object], where: str) -> Sequence[bytes]:
+    url = _string(part, "image_url", where)
+    if not url:
+        return ()
+    if url.lower().startswith(("http://", "https://")):
+        raise BadRequest(_NO_URLS)
+    try:
+        return (image_of(url),)
+    except PydanticCustomError as e:
+        raise BadRequest(e.message()) from None

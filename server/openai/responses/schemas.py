@@ -1,0 +1,78 @@
+"""POST /v1/responses: what clients send."""
+
+from typing import Any
+
+from pydantic import Field
+
+from server.schemas.base import ApiModel, FreeMap, Integer, Text
+from server.schemas.values import KeepAlive, Think, TopLogprobs
+
+
+class Reasoning(ApiModel):
+    """How hard to think; thoughts are always told whole, whatever `summary` says."""
+
+    effort: str | None = None
+    summary: str | None = None
+
+
+class TextFormat(ApiModel):
+    """What the text of the answer must look like; name and strictness mean nothing here."""
+
+    type: str = "text"
+    name: str | None = None
+    description: str | None = None
+    schema_: FreeMap | None = Field(default=None, alias="schema")
+    strict: bool | None = None
+
+
+class TextConfig(ApiModel):
+    """How the text of the answer is to be."""
+
+    format: TextFormat = Field(default_factory=TextFormat)
+    verbosity: str | None = None
+
+
+class ToolField(ApiModel):
+    """A tool that the model may use; a `namespace` holds more of them."""
+
+    type: str = ""
+    name: str | None = None
+    description: str | None = None
+    strict: bool | None = None
+    parameters: FreeMap | None = None
+    tools: list["ToolField"] = Field(default_factory=list)
+
+
+class ResponsesRequest(ApiModel):
+    """What to answer, and how.
+
+    `options`, `keep_alive`, `think` and `num_ctx` mean what they mean in the native API.
+    """
+
+    model: str = ""
+    input: Any = Field(default=None, description="A text, or a list of items.")
+    instructions: str | None = None
+    previous_response_id: str | None = None
+    store: bool = True
+    stream: bool = False
+    max_output_tokens: Integer | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_logprobs: TopLogprobs = 0
+    include: list[Text] = Field(default_factory=list)
+    reasoning: Reasoning | None = None
+    text: TextConfig = Field(default_factory=TextConfig)
+    tools: list[ToolField] = Field(default_factory=list)
+    tool_choice: Any = None
+    parallel_tool_calls: bool = True
+    max_tool_calls: Integer | None = None
+    truncation: str = "disabled"
+    background: bool = False
+    conversation: Any = None
+    metadata: FreeMap = Field(default_factory=dict)
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    options: FreeMap = Field(default_factory=dict)
+    num_ctx: Integer | None = None
+    keep_alive: KeepAlive = None
+    think: Think = None

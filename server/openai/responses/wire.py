@@ -1,0 +1,147 @@
+"""What clients of the Responses API are sent: responses and their items."""
+
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from server.openai.logprobs import Entry
+
+Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
+Echo = object
+"""What the client sent, told again as it was."""
+
+
+class OutputText(msgspec.Struct, tag="output_text", kw_only=True):
+    """The text of a message."""
+
+    text: str = ""
+    annotations: tuple[()] = ()
+    logprobs: tuple[Entry, ...] = ()
+
+
+class MessageItem(msgspec.Struct, tag="message", kw_only=True):
+    """What the assistant says."""
+
+    id: str
+    status: ItemStatus
+    role: str = "assistant"
+    content: tuple[OutputText, ...] = ()
+
+
+class SummaryText(msgspec.Struct, tag="summary_text"):
+    """What was thought."""
+
+    text: str = ""
+
+
+class ReasoningItem(msgspec.Struct, tag="reasoning", kw_only=True):
+    """What the model thought; `encrypted_content`, which clients send back, is the plain text."""
+
+    id: str
+    summary: tuple[SummaryText, ...] = ()
+    encrypted_content: str | UnsetType = UNSET
+
+
+class FunctionCallItem(msgspec.Struct, tag="function_call", kw_only=True):
+    """A call; `arguments` is JSON text."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    name: str
+    arguments: str
+
+
+OutputItem = MessageItem | ReasoningItem | FunctionCallItem
+
+
+class InputTokensDetails(msgspec.Struct):
+    """How many tokens of the prompt were not computed again."""
+
+    cached_tokens: int
+    cache_write_tokens: int = 0
+
+
+class OutputTokensDetails(msgspec.Struct):
+    """Thoughts are not counted apart."""
+
+    reasoning_tokens: int = 0
+
+
+class Usage(msgspec.Struct):
+    """Tokens of the prompt and of the answer."""
+
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    input_tokens_details: InputTokensDetails
+    output_tokens_details: OutputTokensDetails
+
+
+class IncompleteDetails(msgspec.Struct):
+    """Why an answer was cut."""
+
+    reason: str
+
+
+class ResponseError(msgspec.Struct):
+    """Why an answer failed."""
+
+    code: str
+    message: str
+
+
+class Response(msgspec.Struct, kw_only=True):
+    """An answer, with the request's fields beside it; moments in seconds since 1970."""
+
+    id: str
+    object: str = "response"
+    created_at: int
+    completed_at: int | None = None
+    status: Status = "in_progress"
+    incomplete_details: IncompleteDetails | None = None
+    model: str
+    previous_response_id: str | None
+    instructions: str | None
+    output: tuple[OutputItem, ...] = ()
+    error: ResponseError | None = None
+    tools: list[dict[str, Echo]]
+    tool_choice: Echo
+    truncation: str
+    parallel_tool_calls: bool
+    text: Echo
+    top_p: float
+    presence_penalty: int = 0
+    frequency_penalty: int = 0
+    top_logprobs: int
+    temperature: float
+    reasoning: Echo
+    usage: Usage | None = None
+    max_output_tokens: int | None
+    max_tool_calls: int | None
+    store: bool = False
+    background: bool = False
+    service_tier: str = "default"
+    metadata: dict[str, Echo]
+    safety_identifier: str | None
+    prompt_cache_key: str | None
+
+
+class Deleted(msgspec.Struct, kw_only=True):
+    """The answer of DELETE."""
+
+    id: str
+    object: str = "response"
+    deleted: bool = True
+
+
+class ItemList(msgspec.Struct, kw_only=True):
+    """The items of a request, or a page of them."""
+
+    object: str = "list"
+    data: list[dict[str, Echo]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
