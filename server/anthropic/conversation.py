@@ -2,8 +2,10 @@
 
 import base64
 import binascii
+import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from runners.protocol.constraints import JSONSchema
 from server.anthropic.schemas import (
     Block,
     CountTokensRequest,
@@ -19,7 +21,6 @@ from server.anthropic.schemas import (
 )
 from server.errors import BadRequest
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
-from server.inference.generation import constraint_of
 from server.prompt.messages import Message, Think, Tool, ToolCall
 from server.quoting import quoted
 
@@ -36,16 +37,19 @@ def conversation_of(request: CountTokensRequest) -> Conversation:
         BadRequest: it lacks something, or holds what cannot be read.
     """
     _check(request)
+    turns = tuple(_turns(request.messages))
+    if not turns:
+        raise BadRequest("messages must hold a text, an image, a call or a result")
     return Conversation(
         model=request.model,
-        messages=(*_system(request.system), *_turns(request.messages)),
+        messages=(*_system(request.system), *turns),
         tools=tuple(_tools(request.tools)),
         tool_choice=_choice(request.tool_choice),
         parallel_tool_calls=not request.tool_choice.disable_parallel_tool_use,
         options=_options(request),
         think=_think(request),
         think_if_able=True,
-        constraint=constraint_of(_schema(request)),
+        constraint=_constraint(request),
         keep_alive=request.keep_alive,
     )
 
@@ -161,26 +165,27 @@ def _choice(selection: ToolSelection) -> ToolChoice | NamedTool:
 def _think(request: CountTokensRequest) -> Think | None:
     if request.thinking.type in ("enabled", "disabled"):
         return request.thinking.type == "enabled"
-    return _EFFORTS.get(request.output_config.effort.strip().lower())
+    return _EFFORTS.get(request.output_config.effort.strip().lower(), request.think)
 
 
-def _schema(request: CountTokensRequest) -> object:
+def _constraint(request: CountTokensRequest) -> JSONSchema | None:
     wanted = request.output_config.format or request.output_format
     if wanted is None:
         return None
     if wanted.type != "json_schema" or wanted.schema_ is None:
         raise BadRequest("the format of the output must have the type json_schema and a schema")
-    return wanted.schema_
+    return JSONSchema(json.dumps(wanted.schema_, ensure_ascii=False))
 
 
 def _options(request: CountTokensRequest) -> dict[str, object]:
-    if not isinstance(request, MessagesRequest):
-        return request.options
-    given = {
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "top_k": request.top_k,
-        "stop": request.stop_sequences or None,
-    }
+    given: dict[str, object] = {"num_ctx": request.num_ctx}
+    if isinstance(request, MessagesRequest):
+        given |= {
+            "num_predict": request.max_tokens,
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "top_k": request.top_k,
+            "stop": request.stop_sequences or None,
+        }
     asked = {name: value for name, value in given.items() if value is not None}
-    return {**request.options, **asked, "num_predict": request.max_tokens}
+    return {**request.options, **asked}

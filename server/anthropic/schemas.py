@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from server.schemas.base import ApiModel, FreeMap, Integer, Text
-from server.schemas.values import KeepAlive
+from server.schemas.values import KeepAlive, Think
 
 _KINDS = {
     "text": "text",
@@ -118,7 +118,7 @@ class ToolSelection(ApiModel):
     disable_parallel_tool_use: bool = False
 
 
-class Thinking(ApiModel):
+class ThinkingConfig(ApiModel):
     """Whether to think; how many tokens that may take is left to the model."""
 
     type: str = ""
@@ -139,20 +139,23 @@ class OutputConfig(ApiModel):
 
 
 class CountTokensRequest(ApiModel):
-    """A conversation whose tokens are to be counted."""
+    """A conversation whose tokens are to be counted.
+
+    `options`, `keep_alive`, `think` and `num_ctx` mean what they mean in the native API.
+    """
 
     model: str = ""
     system: Blocks = Field(default_factory=list)
     messages: list[InputMessage] = Field(default_factory=list)
     tools: list[ToolDefinition] = Field(default_factory=list)
     tool_choice: ToolSelection = Field(default_factory=ToolSelection)
-    thinking: Thinking = Field(default_factory=Thinking)
+    thinking: ThinkingConfig = Field(default_factory=ThinkingConfig)
     output_config: OutputConfig = Field(default_factory=OutputConfig)
     output_format: OutputFormat | None = None
-    options: FreeMap = Field(
-        default_factory=dict, description="Options of the native API, such as num_ctx."
-    )
+    options: FreeMap = Field(default_factory=dict)
+    num_ctx: Integer | None = None
     keep_alive: KeepAlive = None
+    think: Think = None
 
 
 class MessagesRequest(CountTokensRequest):

@@ -8,7 +8,7 @@ from server.anthropic.estimate import estimated_tokens
 from server.anthropic.framing import MessageFraming
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
 from server.anthropic.stream import message_events, message_of
-from server.anthropic.wire import TokenCount
+from server.anthropic.wire import StreamEvent, TokenCount
 from server.body import read_body
 from server.openapi import body_of
 from server.routes.dependencies import services_of
@@ -23,7 +23,7 @@ async def messages(request: Request) -> Response:
     """Continue a conversation."""
     wanted = await read_body(request, MessagesRequest)
     events = services_of(request).chat(conversation_of(wanted))
-    return EventReply(
+    return EventReply[StreamEvent](
         message_events(events, model=wanted.model, n_input=estimated_tokens(wanted)),
         stream=wanted.stream,
         fold=message_of,

@@ -159,6 +159,8 @@ def test_the_limit_and_the_given_options_are_those_of_the_native_api() -> None:
         ({"output_config": {"effort": "xhigh"}}, "high"),
         ({"output_config": {"effort": "max"}}, "max"),
         ({"output_config": {"effort": "bogus"}}, None),
+        ({"think": "low"}, "low"),
+        ({"think": True, "thinking": {"type": "disabled"}}, False),
     ],
 )
 def test_thinking_is_wished_for_but_never_demanded(fields: dict[str, Any], think: object) -> None:
@@ -218,6 +220,10 @@ def test_structured_output_is_asked_for_by_a_schema(place: str) -> None:
         ({"max_tokens": -1}, "max_tokens is required and must be positive"),
         ({"messages": []}, "messages is required"),
         ({"messages": [{"role": "user"}]}, "messages[0] has no content"),
+        (
+            {"messages": [{"role": "user", "content": ""}], "system": "Be brief."},
+            "messages must hold a text, an image, a call or a result",
+        ),
         ({"messages": [user({"type": "image"})]}, "invalid image source"),
         (
             {"messages": [user({"type": "image", "source": {"type": "url", "url": "http://x"}})]},
