@@ -14,12 +14,22 @@ from server.middleware.failures import FailureMiddleware
 from server.middleware.hosts import HostMiddleware, HostPolicy, own_addresses
 from server.middleware.paths import PathMiddleware, slash_redirect
 from server.openapi import describe
-from server.routes import anthropic, blobs, create, inference, library, openai, system, tokens
+from server.routes import (
+    anthropic,
+    blobs,
+    create,
+    inference,
+    library,
+    openai,
+    responses,
+    system,
+    tokens,
+)
 from server.services import Services, open_services
 from server.settings import Settings
 from server.versions import PADDOCK
 
-_ROUTERS = (system, inference, library, blobs, create, tokens, openai, anthropic)
+_ROUTERS = (system, inference, library, blobs, create, tokens, openai, anthropic, responses)
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 _ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
 

@@ -14,6 +14,7 @@ import msgspec
 from fastapi import Request
 from pydantic import ValidationError
 
+from server.decompression import decompressed
 from server.errors import BadRequest, BodyTooLarge
 from server.schemas.base import ApiModel, is_own_text
 
@@ -54,7 +55,8 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
     """Return the body of `request` as `model`.
 
     Raises:
-        BadRequest: it is no such thing; the text names the field and what it wants.
+        BadRequest: it is no such thing; the text names the field and what it wants. Or it is
+            compressed and damaged.
         BodyTooLarge: it is larger than the server's settings allow.
     """
     limit: int = request.app.state.max_body
@@ -65,7 +67,10 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
         if limit and size > limit:
             raise BodyTooLarge(limit)
         parts.append(part)
-    return parse_body(b"".join(parts), model)
+    data = b"".join(parts)
+    if encodings := request.headers.get("content-encoding"):
+        data = decompressed(data, encodings, limit)
+    return parse_body(data, model)
 
 
 def parse_body(data: bytes, model: type[_ModelT]) -> _ModelT:

@@ -13,6 +13,8 @@ from server.inference.generate import GenerateService
 from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
 from server.library.library import Library
+from server.openai.responses.service import ResponsesService
+from server.openai.responses.stored import StoredResponses
 from server.remote_images import RemoteImages
 from server.settings import Settings
 
@@ -30,6 +32,7 @@ class Services:
     rerank: RerankService
     tokens: TokenService
     remote_images: RemoteImages
+    responses: ResponsesService
 
     async def close(self) -> None:
         """Refuse new work, let running work end within the grace period, then end all runners."""
@@ -45,21 +48,38 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """
     store = Store(settings.models, keep_unreferenced=settings.no_prune)
     await asyncio.to_thread(store.prepare)
-    async with Scheduler(settings.scheduler()) as scheduler:
-        yield make_services(store, scheduler, settings)
+    async with (
+        stored_responses(settings) as stored,
+        Scheduler(settings.scheduler()) as scheduler,
+    ):
+        yield make_services(store, scheduler, stored, settings)
 
 
-def make_services(store: Store, scheduler: Scheduler, settings: Settings) -> Services:
+@asynccontextmanager
+async def stored_responses(settings: Settings) -> AsyncIterator[StoredResponses]:
+    """Open what keeps responses, and close it in the end."""
+    stored = StoredResponses(settings.responses_file, settings.keep_responses)
+    try:
+        yield stored
+    finally:
+        await stored.close()
+
+
+def make_services(
+    store: Store, scheduler: Scheduler, stored: StoredResponses, settings: Settings
+) -> Services:
     """Wire the services of a server."""
     go_template = settings.go_template
+    chat = ChatService(store, scheduler, go_template=go_template)
     return Services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
         generate=GenerateService(store, scheduler, go_template=go_template),
-        chat=ChatService(store, scheduler, go_template=go_template),
+        chat=chat,
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),
         tokens=TokenService(store, scheduler),
         remote_images=RemoteImages(is_allowed=settings.remote_images),
+        responses=ResponsesService(chat, stored),
     )

@@ -80,7 +80,7 @@ def _split_port(text: str) -> tuple[str, str]:
     return host, port
 
 
-def directory(text: str) -> Path:
+def path(text: str) -> Path:
     """Read a path; `~` is the home directory."""
     return Path(text).expanduser()
 

@@ -46,7 +46,7 @@ VARIABLES = (
     Variable(
         "OLLAMA_MODELS",
         "models",
-        read.directory,
+        read.path,
         "a directory",
         "Where models are kept (~/.ollama/models).",
     ),
@@ -158,6 +158,20 @@ VARIABLES = (
         "Fetch images that requests name by public addresses (0).",
     ),
     Variable(
+        "PADDOCK_RESPONSES",
+        "responses",
+        read.path,
+        "a file",
+        "Where responses of /v1/responses are kept (paddock-responses.db beside the models).",
+    ),
+    Variable(
+        "PADDOCK_KEEP_RESPONSES",
+        "keep_responses",
+        read.seconds,
+        _DURATION,
+        "How long responses are kept (720h); 0: not at all, negative: for ever.",
+    ),
+    Variable(
         "PADDOCK_GRACE_PERIOD",
         "grace_period",
         read.seconds,
@@ -190,7 +204,14 @@ class Settings:
     debug: bool = False
     max_body: int = 64 << 20
     remote_images: bool = False
+    responses: Path | None = None
+    keep_responses: float = 30 * 24 * 3600.0
     grace_period: float = 10.0
+
+    @property
+    def responses_file(self) -> Path:
+        """Where responses are kept: beside the models, unless said otherwise."""
+        return self.responses or self.models.parent / "paddock-responses.db"
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":

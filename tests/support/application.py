@@ -22,7 +22,7 @@ from runners.host.process import RunnerProcess
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from server.app import create_app
-from server.services import make_services
+from server.services import make_services, stored_responses
 from server.settings import Settings
 from tests.support.clock import FakeClock
 from tests.support.runners import start_fake_runner
@@ -121,8 +121,11 @@ async def serving(
     store.prepare()
     config = replace(given.scheduler(), grace_period=0.0)
     host = host or LocalHost(_NoStandby(start))
-    async with Scheduler(config, host=host, clock=clock) as scheduler:
-        services = make_services(store, scheduler, given)
+    async with (
+        stored_responses(given) as stored,
+        Scheduler(config, host=host, clock=clock) as scheduler,
+    ):
+        services = make_services(store, scheduler, stored, given)
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as http:

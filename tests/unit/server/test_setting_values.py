@@ -147,4 +147,4 @@ def test_an_origin_that_could_never_match_is_refused(text: str) -> None:
 
 
 def test_a_directory_below_home_is_found() -> None:
-    assert read.directory("~/x") == Path.home() / "x"
+    assert read.path("~/x") == Path.home() / "x"

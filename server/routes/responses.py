@@ -1,0 +1,81 @@
+"""/v1/responses: OpenAI's API of responses that the server remembers."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from server.body import read_body
+from server.errors import BadRequest
+from server.openai.responses.events import LifecycleEvent, StreamEvent
+from server.openai.responses.framing import ResponseFraming
+from server.openai.responses.pages import page_of
+from server.openai.responses.schemas import ResponsesRequest
+from server.openai.responses.stream import ResponseStream
+from server.openai.responses.wire import Deleted
+from server.openai.responses.wire import Response as ResponseObject
+from server.openapi import body_of
+from server.routes.dependencies import services_of
+from server.streaming import BARE_JSON_TYPE, EventReply, json_response, raw_json_response
+
+router = APIRouter(prefix="/v1/responses")
+BODIES = (ResponsesRequest,)
+
+
+@router.post("", openapi_extra=body_of(ResponsesRequest))
+async def create_response(request: Request) -> Response:
+    """Answer a text or the items of a conversation."""
+    wanted = await read_body(request, ResponsesRequest)
+    stream = ResponseStream(wanted)
+    return EventReply[StreamEvent](
+        services_of(request).responses(wanted, stream),
+        stream=wanted.stream,
+        fold=_last,
+        framing=ResponseFraming(stream),
+        object_type=BARE_JSON_TYPE,
+    )
+
+
+@router.get("/{response_id}")
+async def get_response(request: Request, response_id: str, *, stream: bool = False) -> Response:
+    """Return a response that is kept or being made."""
+    if stream:
+        raise BadRequest("a response cannot be streamed again; leave out stream")
+    found = await services_of(request).responses.get(response_id)
+    return raw_json_response(found, media_type=BARE_JSON_TYPE)
+
+
+@router.delete("/{response_id}")
+async def delete_response(request: Request, response_id: str) -> Response:
+    """Forget a response."""
+    await services_of(request).responses.delete(response_id)
+    return json_response(Deleted(id=response_id), media_type=BARE_JSON_TYPE)
+
+
+@router.post("/{response_id}/cancel")
+async def cancel_response(request: Request, response_id: str) -> Response:
+    """End a response that is being made."""
+    found = await services_of(request).responses.cancel(response_id)
+    return raw_json_response(found, media_type=BARE_JSON_TYPE)
+
+
+@router.get("/{response_id}/input_items")
+async def get_input_items(
+    request: Request,
+    response_id: str,
+    *,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    order: Literal["asc", "desc"] = "desc",
+    after: str | None = None,
+) -> Response:
+    """List what a response answers."""
+    items = await services_of(request).responses.input_items(response_id)
+    page = page_of(items, limit=limit, newest_first=order == "desc", after=after)
+    return json_response(page, media_type=BARE_JSON_TYPE)
+
+
+def _last(events: list[StreamEvent]) -> ResponseObject:
+    """Return the response as the last of its events tells it."""
+    last = events[-1]
+    assert isinstance(last, LifecycleEvent)
+    return last.response
