@@ -1,15 +1,13 @@
 """/v1/responses: OpenAI's API of responses that the server remembers."""
 
-from typing import Annotated, Literal
-
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.body import read_body
 from server.errors import BadRequest
 from server.openai.responses.events import LifecycleEvent, StreamEvent
 from server.openai.responses.framing import ResponseFraming
-from server.openai.responses.pages import page_of
+from server.openai.responses.pages import PARAMETERS, page_of, page_query
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.stream import ResponseStream
 from server.openai.responses.wire import Deleted
@@ -37,9 +35,9 @@ async def create_response(request: Request) -> Response:
 
 
 @router.get("/{response_id}")
-async def get_response(request: Request, response_id: str, *, stream: bool = False) -> Response:
+async def get_response(request: Request, response_id: str) -> Response:
     """Return a response that is kept or being made."""
-    if stream:
+    if request.query_params.get("stream") == "true":
         raise BadRequest("a response cannot be streamed again; leave out stream")
     found = await services_of(request).responses.get(response_id)
     return raw_json_response(found, media_type=BARE_JSON_TYPE)
@@ -59,19 +57,12 @@ async def cancel_response(request: Request, response_id: str) -> Response:
     return raw_json_response(found, media_type=BARE_JSON_TYPE)
 
 
-@router.get("/{response_id}/input_items")
-async def get_input_items(
-    request: Request,
-    response_id: str,
-    *,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    order: Literal["asc", "desc"] = "desc",
-    after: str | None = None,
-) -> Response:
+@router.get("/{response_id}/input_items", openapi_extra={"parameters": PARAMETERS})
+async def get_input_items(request: Request, response_id: str) -> Response:
     """List what a response answers."""
+    query = page_query(request.query_params)
     items = await services_of(request).responses.input_items(response_id)
-    page = page_of(items, limit=limit, newest_first=order == "desc", after=after)
-    return json_response(page, media_type=BARE_JSON_TYPE)
+    return json_response(page_of(items, query), media_type=BARE_JSON_TYPE)
 
 
 def _last(events: list[StreamEvent]) -> ResponseObject:

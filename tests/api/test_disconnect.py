@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, serving, settled
+from tests.support.asgi import until
 from tests.support.fake_host import FakeHost
 
 pytestmark = pytest.mark.anyio
@@ -65,14 +66,6 @@ class Call:
 
 def call(server: Server, path: str, **fields: Any) -> Call:
     return Call(server, path, json.dumps({"model": "base", **fields}).encode())
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(2000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 async def assert_idle(server: Server) -> None:

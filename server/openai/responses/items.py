@@ -160,7 +160,7 @@ def _arguments(item: Item, where: str) -> Mapping[str, object]:
         value = None
     if not isinstance(value, dict):
         raise BadRequest(
-            f"failed to parse function call arguments: {where} must hold the JSON text of an object"
+            f"failed to parse function call arguments: {where} must be JSON text of an object"
         )
     return value
 
