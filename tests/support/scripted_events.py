@@ -1,6 +1,5 @@
-"""Answers of the chat service, written out event by event, and how they look on the wire."""
+"""Answers of the chat service, written out event by event."""
 
-import json
 from collections.abc import AsyncGenerator
 from typing import Any
 
@@ -22,17 +21,3 @@ async def sent(reply: EventReply[Any]) -> Reply:
     client = Client()
     await reply(http_scope(), client.receive, client.send)
     return client.reply
-
-
-def named_events(body: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """Return the server-sent events of a stream, each a name and an object."""
-    *blocks, rest = body.decode().split("\n\n")
-    assert rest == ""
-    return [_named_event(block) for block in blocks]
-
-
-def _named_event(block: str) -> tuple[str, dict[str, Any]]:
-    name, data = block.split("\n")
-    assert name.startswith("event: ")
-    assert data.startswith("data: ")
-    return name.removeprefix("event: "), json.loads(data.removeprefix("data: "))

@@ -10,7 +10,7 @@ from server.errors import BadRequest
 from server.inference.conversation import Conversation
 from server.openai.responses.items import Item, ItemReader
 from server.openai.responses.schemas import ResponsesRequest, TextFormat
-from server.openai.responses.tools import toolbox_of
+from server.openai.responses.tools import toolbox
 from server.openai.values import Effort
 from server.prompt.messages import Message, Think
 from server.quoting import quoted
@@ -31,7 +31,7 @@ def conversation_of(
         BadRequest: it asks for something that makes no sense or that nobody does here.
     """
     _refuse_unsupported(request)
-    box = toolbox_of(request.tools, request.tool_choice)
+    box = toolbox(request.tools, request.tool_choice)
     return Conversation(
         model=request.model,
         messages=_messages(request, items, history),

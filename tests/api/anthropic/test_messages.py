@@ -11,7 +11,7 @@ import zstandard
 
 from tests.support.application import Server
 from tests.support.asgi import Client, http_scope, until
-from tests.support.scripted_events import named_events
+from tests.support.sse import events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -57,7 +57,7 @@ async def test_a_stream_has_its_events_in_the_order_that_clients_build_on(shared
     answer = await ask(shared, stream=True)
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
-    (start, message), *rest = named_events(answer.content)
+    (start, message), *rest = events_of(answer.text)
     assert start == "message_start"
     assert message["message"]["model"] == "base"
     assert message["message"]["usage"] == {"input_tokens": 3, "output_tokens": 0}
@@ -209,7 +209,7 @@ async def test_what_the_runner_refuses_is_no_answer(shared: Server, stream: bool
 
 async def test_a_stream_that_breaks_off_ends_with_an_error(server: Server) -> None:
     answer = await ask(server, "die one two", stream=True)
-    name, data = named_events(answer.content)[-1]
+    name, data = events_of(answer.text)[-1]
 
     assert answer.status_code == 200
     assert name == "error"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.application import Server
 from tests.support.asgi import Client, http_scope, until
-from tests.support.scripted_events import named_events
+from tests.support.sse import events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ class Endless:
     async def begun(self) -> str:
         """Wait for the first words; return the response's id."""
         await until(lambda: len(self.client.bodies) >= 6)
-        [(_, created)] = named_events(self.client.bodies[0])
+        [(_, created)] = events_of(self.client.bodies[0].decode())
         return str(created["response"]["id"])
 
 
@@ -43,7 +43,7 @@ async def test_a_response_that_is_cancelled_ends_and_keeps_what_it_had(server: S
     assert (cancelled.status_code, told["id"], told["status"]) == (200, id, "cancelled")
     assert told["output"][0]["content"][0]["text"].startswith("again again")
     await endless.answering
-    name, data = named_events(endless.client.reply.body)[-1]
+    name, data = events_of(endless.client.reply.body.decode())[-1]
     assert (name, data["response"]) == ("response.incomplete", told)
     assert (await server.http.get(f"{PATH}/{id}")).json() == told
     [runner] = server.runners

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.support.application import Server
-from tests.support.scripted_events import named_events
+from tests.support.sse import events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def test_a_stream_tells_the_same_response_in_its_end(shared: Server) -> No
     answer = await ask(shared, stream=True)
 
     assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
-    events = named_events(answer.content)
+    events = events_of(answer.text)
     assert [name for name, _ in events] == [
         "response.created",
         "response.in_progress",
@@ -126,11 +126,11 @@ async def test_a_refusal_has_the_status_and_envelope_of_this_api(
 
 async def test_a_stream_that_breaks_off_ends_with_the_reason(server: Server) -> None:
     answer = await ask(server, "die one two", stream=True)
-    name, data = named_events(answer.content)[-1]
+    name, data = events_of(answer.text)[-1]
 
     assert answer.status_code == 200
     assert (name, data["response"]["status"]) == ("response.failed", "failed")
     assert data["response"]["error"]["code"] == "server_error"
-    assert data["sequence_number"] == len(named_events(answer.content)) - 1
+    assert data["sequence_number"] == len(events_of(answer.text)) - 1
     missing = await server.http.get(f"{PATH}/{data['response']['id']}")
     assert missing.status_code == 404

@@ -1,5 +1,6 @@
 """How an answer looks to Anthropic's clients, streamed and whole."""
 
+import json
 import re
 from typing import Any
 
@@ -13,7 +14,8 @@ from server.anthropic.stream import message_events, message_of
 from server.inference.conversation import Delta, Ending, Event, Finish, MadeCall, Residence
 from server.streaming import BARE_JSON_TYPE, EventReply
 from tests.support.asgi import Reply
-from tests.support.scripted_events import named_events, scripted, sent
+from tests.support.scripted_events import scripted, sent
+from tests.support.sse import events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +38,7 @@ async def answered(*events: Event | Exception, stream: bool = True) -> Reply:
 
 async def streamed(*events: Event | Exception) -> list[dict[str, Any]]:
     """Return the data of the events between the first and the last one."""
-    first, *between, last = named_events((await answered(*events)).body)
+    first, *between, last = events_of((await answered(*events)).body.decode())
     assert (first[0], last) == ("message_start", ("message_stop", {"type": "message_stop"}))
     for name, data in between:
         assert data["type"] == name
@@ -46,7 +48,7 @@ async def streamed(*events: Event | Exception) -> list[dict[str, Any]]:
 async def whole(*events: Event) -> dict[str, Any]:
     reply = await answered(*events, stream=False)
     assert (reply.status, reply.get("content-type")) == (200, "application/json")
-    [message] = [data for name, data in named_events(b"event: x\ndata: " + reply.body + b"\n\n")]
+    message: dict[str, Any] = json.loads(reply.body)
     return message
 
 
@@ -69,7 +71,7 @@ def ended(reason: str, stop: str | None = None) -> dict[str, Any]:
 
 async def test_a_stream_begins_with_a_message_without_content() -> None:
     reply = await answered(Delta("Hi"), DONE)
-    name, data = named_events(reply.body)[0]
+    name, data = events_of(reply.body.decode())[0]
 
     assert reply.get("content-type") == "text/event-stream"
     assert reply.get("cache-control") == "no-cache"
@@ -193,7 +195,7 @@ async def test_a_delta_with_nothing_in_it_sends_nothing() -> None:
 
 async def test_a_stream_that_fails_says_so_and_ends() -> None:
     reply = await answered(Delta("Hi"), RunnerDied("it was killed"))
-    name, data = named_events(reply.body)[-1]
+    name, data = events_of(reply.body.decode())[-1]
 
     assert name == data["type"] == "error"
     assert data["error"]["type"] == "api_error"

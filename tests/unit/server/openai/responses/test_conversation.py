@@ -109,7 +109,8 @@ def test_tools_are_functions_or_something_like_them() -> None:
             {"type": "function", "name": "f", "description": "F.", "parameters": schema},
             {"type": "function", "name": "g", "description": None, "parameters": None},
             {"type": "custom", "name": "patch", "format": {"type": "text"}},
-            {"type": "web_search"},
+            {"type": "web_search", "name": "web_search"},
+            {"type": "local_shell"},
             {
                 "type": "namespace",
                 "name": "mail",
@@ -139,11 +140,12 @@ def test_tools_are_functions_or_something_like_them() -> None:
         ("required", ToolChoice.REQUIRED),
         ({"type": "function", "name": "f"}, NamedTool("f")),
         ({"type": "custom", "name": "f"}, NamedTool("f")),
-        ({"type": "file_search"}, ToolChoice.AUTO),
     ],
 )
 def test_the_choice_of_tools(choice: object, wanted: object) -> None:
-    assert asked(tool_choice=choice).tool_choice == wanted
+    assert asked(tools=[{"type": "function", "name": "f"}], tool_choice=choice).tool_choice == (
+        wanted
+    )
 
 
 def test_a_choice_may_leave_tools_out() -> None:
@@ -187,8 +189,8 @@ def test_log_probabilities_are_told_when_asked_for(
             "conversations are not kept here; use previous_response_id to go on",
         ),
         ({"tool_choice": "some"}, "tool_choice must be none, auto, required, or an object that"),
-        ({"tool_choice": {"type": "function"}}, "tool_choice must be none, auto, required, or an"),
-        ({"tools": [{"type": "shell"}]}, 'a tool of type "shell" cannot be called without a name'),
+        ({"tool_choice": {"type": "file_search"}}, "tool_choice must be none, auto, required, or"),
+        ({"tools": [{"type": "function"}]}, "each tool must be a function with a name"),
         (
             {"text": {"format": {"type": "xml"}}},
             'text.format.type must be text, json_object or json_schema, not "xml"',

@@ -13,7 +13,7 @@ from server.inference.conversation import Delta, Ending, Finish, MadeCall
 from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.stream import ResponseStream
-from tests.support.scripted_events import named_events
+from tests.support.sse import events_of
 
 CALL = MadeCall("call_1", 0, "weather", {"city": "Oslo"})
 ARGUMENTS = '{"city":"Oslo"}'
@@ -34,7 +34,7 @@ def written(*events: Delta | Finish, **fields: Any) -> Events:
     for event in events:
         sent += stream.finish(event) if isinstance(event, Finish) else stream.add(event)
     sent.append(stream.last(store=True))
-    return named_events(b"".join(framing.frame(event) for event in sent))
+    return events_of(b"".join(framing.frame(event) for event in sent).decode())
 
 
 def output(events: Events) -> list[dict[str, Any]]:
