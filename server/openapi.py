@@ -21,7 +21,8 @@ from server.schemas.base import ApiModel
 
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = (
-    "The native API of Ollama under /api, and under /v1 what clients of OpenAI and Anthropic use."
+    "The APIs of Ollama, OpenAI and Anthropic. Every error is an object with a field `error`, in "
+    "the form of the API that was spoken."
 )
 _TEXT = {"type": "string"}
 # What FastAPI would say of its own way to validate, which is not used here.

@@ -68,8 +68,6 @@ class ToolResultContent(ApiModel):
 
 
 def _kind(value: object) -> str:
-    if isinstance(value, ApiModel):
-        return _OTHER
     kind = value.get("type") if isinstance(value, Mapping) else None
     return _KINDS.get(kind, _OTHER) if isinstance(kind, str) else _OTHER
 

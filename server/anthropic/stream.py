@@ -102,7 +102,9 @@ def _end(event: Event) -> MessageDelta:
     finish = event if isinstance(event, Finish) else Finish()
     reason = _stop_reason(finish)
     stop = finish.stop if reason == "stop_sequence" else None
-    return MessageDelta(Stop(reason, stop), Usage(finish.n_prompt, finish.n_generated))
+    end = MessageDelta(delta=Stop(reason, stop), usage=Usage(finish.n_prompt, finish.n_generated))
+    end.tell_cut(finish.n_dropped)
+    return end
 
 
 def _stop_reason(finish: Finish) -> StopReason:
@@ -131,6 +133,7 @@ def message_of(events: list[StreamEvent]) -> Message:
             case MessageDelta(delta=stop, usage=usage):
                 message.stop_reason, message.stop_sequence = stop.stop_reason, stop.stop_sequence
                 message.usage = usage
+                message.tell_cut(event.prompt_tokens_dropped)
     return message
 
 

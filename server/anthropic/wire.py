@@ -3,6 +3,7 @@
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 
@@ -38,7 +39,19 @@ class Usage(msgspec.Struct):
     output_tokens: int
 
 
-class Message(msgspec.Struct, tag="message", kw_only=True):
+class MayBeCut(msgspec.Struct, kw_only=True):
+    """What tells when the prompt did not fit and was cut."""
+
+    prompt_truncated: bool | UnsetType = UNSET
+    prompt_tokens_dropped: int | UnsetType = UNSET
+
+    def tell_cut(self, n_dropped: int | UnsetType) -> None:
+        """Tell that so many tokens went, if any did."""
+        if n_dropped:
+            self.prompt_truncated, self.prompt_tokens_dropped = True, n_dropped
+
+
+class Message(MayBeCut, tag="message", kw_only=True):
     """The assistant's turn."""
 
     id: str
@@ -101,7 +114,7 @@ class Stop(msgspec.Struct):
     stop_sequence: str | None = None
 
 
-class MessageDelta(msgspec.Struct, tag="message_delta"):
+class MessageDelta(MayBeCut, tag="message_delta", kw_only=True):
     """What is known of the message only in the end."""
 
     delta: Stop

@@ -23,8 +23,9 @@ async def messages(request: Request) -> Response:
     """Continue a conversation."""
     wanted = await read_body(request, MessagesRequest)
     events = services_of(request).chat(conversation_of(wanted))
+    n_input = estimated_tokens(wanted) if wanted.stream else 0
     return EventReply[StreamEvent](
-        message_events(events, model=wanted.model, n_input=estimated_tokens(wanted)),
+        message_events(events, model=wanted.model, n_input=n_input),
         stream=wanted.stream,
         fold=message_of,
         framing=MessageFraming(),

@@ -35,6 +35,7 @@ async def create_response(request: Request) -> Response:
 
 
 @router.get("/{response_id}")
+@router.head("/{response_id}", include_in_schema=False)
 async def get_response(request: Request, response_id: str) -> Response:
     """Return a response that is kept or being made."""
     if request.query_params.get("stream") == "true":
@@ -58,6 +59,7 @@ async def cancel_response(request: Request, response_id: str) -> Response:
 
 
 @router.get("/{response_id}/input_items", openapi_extra={"parameters": PARAMETERS})
+@router.head("/{response_id}/input_items", include_in_schema=False)
 async def get_input_items(request: Request, response_id: str) -> Response:
     """List what a response answers."""
     query = page_query(request.query_params)

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from server.openai.logprobs import Entry
+from server.openai.replies import MayBeCut
 
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -93,7 +94,7 @@ class ResponseError(msgspec.Struct):
     message: str
 
 
-class Response(msgspec.Struct, kw_only=True):
+class Response(MayBeCut, kw_only=True):
     """An answer, with the request's fields beside it; moments in seconds since 1970."""
 
     id: str

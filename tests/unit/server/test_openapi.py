@@ -70,6 +70,9 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
         ("post", "/v1/chat/completions", "ChatCompletionRequest"),
         ("post", "/v1/completions", "CompletionRequest"),
         ("post", "/v1/embeddings", "EmbeddingRequest"),
+        ("post", "/v1/messages", "MessagesRequest"),
+        ("post", "/v1/messages/count_tokens", "CountTokensRequest"),
+        ("post", "/v1/responses", "ResponsesRequest"),
     ],
 )
 def test_a_route_tells_the_body_it_wants(

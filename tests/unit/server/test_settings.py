@@ -31,6 +31,10 @@ def test_without_variables_the_defaults_of_the_reference_hold() -> None:
     [
         ("OLLAMA_HOST", "0.0.0.0:8080", "address", Address("0.0.0.0", 8080)),
         ("OLLAMA_MODELS", "/srv/models", "models", Path("/srv/models")),
+        ("PADDOCK_RESPONSES", "/srv/kept.db", "responses_file", Path("/srv/kept.db")),
+        ("OLLAMA_MODELS", "/srv/models", "responses_file", Path("/srv/paddock-responses.db")),
+        ("PADDOCK_KEEP_RESPONSES", "1h", "keep_responses", 3600.0),
+        ("PADDOCK_KEEP_RESPONSES", "0", "keep_responses", 0.0),
         ("OLLAMA_ORIGINS", "http://a.com, *.b", "origins", ("http://a.com", "*.b")),
         ("PADDOCK_ALLOWED_HOSTS", "a.com,b.org", "allowed_hosts", ("a.com", "b.org")),
         ("OLLAMA_KEEP_ALIVE", "10m", "keep_alive", 600),

@@ -213,6 +213,13 @@ async def test_what_fails_at_once_has_the_status_it_deserves(stream: bool) -> No
     assert b'"type":"overloaded_error"' in reply.body
 
 
+async def test_a_prompt_that_was_cut_is_told() -> None:
+    cut = {"prompt_truncated": True, "prompt_tokens_dropped": 9}
+
+    assert (await whole(Finish(n_dropped=9))).items() >= cut.items()
+    assert (await streamed(Finish(n_dropped=9)))[-1].items() >= cut.items()
+
+
 _DELTAS = st.lists(
     st.builds(
         Delta,

@@ -183,6 +183,12 @@ def test_an_answer_that_was_cut_is_incomplete() -> None:
     assert output(events)[0]["status"] == "incomplete"
 
 
+def test_a_prompt_that_was_cut_is_told() -> None:
+    response = written(Finish(n_dropped=9))[-1][1]["response"]
+
+    assert (response["prompt_truncated"], response["prompt_tokens_dropped"]) == (True, 9)
+
+
 def test_the_response_tells_what_was_asked() -> None:
     tools = [{"type": "function", "name": "f", "parameters": {"type": "object"}}]
     format = {"type": "json_schema", "name": "x", "schema": {"a": 1}, "strict": True}
