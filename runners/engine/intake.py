@@ -2,6 +2,7 @@
 
 from array import array
 
+import msgspec
 import numpy as np
 
 from runners.engine.constraint import BadConstraint, ConstraintFactory
@@ -73,7 +74,8 @@ class Intake:
         limit = _LIMIT_IN_CONTEXTS * n_ctx
         wanted = request.n_predict if request.n_predict and request.n_predict > 0 else limit
         return Sequence(
-            request=request,
+            # The pixels are not needed any more, and may be many.
+            request=msgspec.structs.replace(request, pictures=()) if pictures else request,
             tokens=array("i", kept.tobytes()),
             n_truncated=len(tokens) - len(kept),
             n_limit=min(wanted, limit),

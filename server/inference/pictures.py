@@ -1,16 +1,19 @@
 """The images of a request as pictures for the runner, or a sentence about the one that is wrong."""
 
+import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from runners.protocol.messages import Ready
 from runners.protocol.pictures import Picture
 from server.errors import BadRequest
 from server.prompt.messages import Message
 from server.prompt.pixels import UnusableImage, picture_of
-from server.threads import in_thread
 
 MOST_BYTES = 128 << 20
 """Pixels of one request. They cross to the runner in one message, which stops all else so long."""
+_READERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="image")
+"""Threads of their own: a decoded image is large, and other requests need the other threads."""
 
 
 async def pictures_of(
@@ -29,16 +32,14 @@ async def pictures_of(
         raise BadRequest(
             "Multimodal data provided, but model does not support multimodal requests."
         )
-    return await in_thread(_decoded, used, asked)
-
-
-def _decoded(used: Sequence[Message], asked: Sequence[Message]) -> tuple[Picture, ...]:
     pictures: list[Picture] = []
     n_bytes = 0
+    loop = asyncio.get_running_loop()
     for message in used:
         for number, data in enumerate(message.images, start=1):
             try:
-                picture = picture_of(data)
+                # One at a time, so that requests take turns and a client that left is noticed.
+                picture = await loop.run_in_executor(_READERS, picture_of, data)
             except UnusableImage as e:
                 where = f"image {number}{_of_message(message, asked)}"
                 raise BadRequest(f"{where} {e}") from e

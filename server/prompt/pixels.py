@@ -4,7 +4,6 @@ No other part of the server, and nothing native in a runner, reads such a file. 
 pillow are made for hostile input, and get only the formats that models are shown.
 """
 
-import threading
 import warnings
 from io import BytesIO
 from typing import Final
@@ -20,8 +19,6 @@ MOST_SENT_PIXELS: Final = 4 << 20
 MOST_TIMES: Final = 200
 """How many times as long as wide an image may be; projectors that keep its shape need a limit."""
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-_DECODING: Final = threading.Semaphore(2)
-"""Bounds the memory that images take while they are decoded, however many threads there are."""
 
 # The size is checked below, before any pixel is decoded; pillow would only warn.
 Image.MAX_IMAGE_PIXELS = None
@@ -43,13 +40,12 @@ def picture_of(data: bytes) -> Picture:
     """
     if not data:
         raise UnusableImage("is empty")
-    with _DECODING:
-        image = _opened(data)
-        _check_size(*image.size)
-        try:
-            return _pixels(image)
-        except Exception as e:
-            raise UnusableImage("is damaged") from e
+    image = _opened(data)
+    _check_size(*image.size)
+    try:
+        return _pixels(image)
+    except Exception as e:
+        raise UnusableImage("is damaged") from e
 
 
 def _opened(data: bytes) -> Image.Image:
