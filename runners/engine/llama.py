@@ -14,7 +14,8 @@ from llama_cpp import llama_cpp as _bindings
 from llama_cpp import mtmd_cpp as _media_bindings
 
 from runners.engine.native_log import NativeLog
-from runners.protocol.messages import Device, DeviceKind
+from runners.protocol.messages import Device
+from runners.protocol.placement import DeviceKind
 
 Floats = npt.NDArray[np.float32]
 TokenIds = npt.NDArray[np.int32]

@@ -7,7 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
-from runners.protocol.messages import Device, DeviceKind
+from runners.protocol.messages import Device
+from runners.protocol.placement import DeviceKind
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 # cgroup v1 writes "no limit" as a number near 2^63, rounded down to a page.

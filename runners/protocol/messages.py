@@ -14,7 +14,7 @@ import msgspec
 
 from runners.protocol.constraints import Constraint
 from runners.protocol.pictures import Picture
-from runners.protocol.placement import Placement, Projector
+from runners.protocol.placement import DeviceKind, Placement, Projector
 
 
 class FlashAttention(StrEnum):
@@ -177,15 +177,6 @@ Command = Load | ListDevices | Generate | Embed | Tokenize | Detokenize | Stats 
 
 
 # Events: engine to host.
-
-
-class DeviceKind(StrEnum):
-    """What a compute device is."""
-
-    CPU = "cpu"
-    GPU = "gpu"
-    INTEGRATED = "integrated"
-    ACCELERATOR = "accelerator"
 
 
 class Device(msgspec.Struct, frozen=True, kw_only=True):

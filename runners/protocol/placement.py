@@ -1,6 +1,17 @@
 """Where the parts of a model are computed."""
 
+from enum import StrEnum
+
 import msgspec
+
+
+class DeviceKind(StrEnum):
+    """What a compute device is."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+    INTEGRATED = "integrated"
+    ACCELERATOR = "accelerator"
 
 
 class Placement(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from typing import cast
 from runners.host.client import RunnerClient
 from runners.host.devices import HostMemory
 from runners.host.errors import LoadFailed, RunnerDied
-from runners.protocol.messages import Device, DeviceKind, Hello, LoadSpec, MemoryUse, Ready
+from runners.protocol.messages import Device, Hello, LoadSpec, MemoryUse, Ready
+from runners.protocol.placement import DeviceKind
 from tests.support.fake_runner import ready
 
 GIB = 1 << 30

@@ -28,7 +28,6 @@ from runners.protocol.messages import (
     Chunk,
     Detokenize,
     Device,
-    DeviceKind,
     Devices,
     Done,
     Embed,
@@ -53,6 +52,7 @@ from runners.protocol.messages import (
     Tokenize,
     Tokens,
 )
+from runners.protocol.placement import DeviceKind
 
 ASSERTION = "/build/secret/path/ggml.c:42: GGML_ASSERT(n_rows <= n_batch) failed"
 GPU = Device(

@@ -12,7 +12,8 @@ from runners.host.devices import (
     usable_gpus,
     within_limits,
 )
-from runners.protocol.messages import Device, DeviceKind
+from runners.protocol.messages import Device
+from runners.protocol.placement import DeviceKind
 
 MEMINFO = "MemTotal:  1000 kB\nMemFree:  100 kB\nMemAvailable:  700 kB\nCached: 300 kB\nBogus\n"
 KIB = 1024

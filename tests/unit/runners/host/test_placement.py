@@ -7,8 +7,8 @@ import pytest
 from runners.host.memory import GIB, MIB, Shape, compute_bytes
 from runners.host.placement import divide, place
 from runners.host.requests import ModelFacts, SchedulerConfig
-from runners.protocol.messages import Device, DeviceKind
-from runners.protocol.placement import Placement
+from runners.protocol.messages import Device
+from runners.protocol.placement import DeviceKind, Placement
 
 CONFIG = SchedulerConfig()
 SHAPE = Shape(4096, 512)

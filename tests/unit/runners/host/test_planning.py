@@ -8,8 +8,8 @@ import pytest
 from runners.host.memory import GIB, MIB
 from runners.host.planning import Plan, Task, make_plan, smaller
 from runners.host.requests import ModelRequest, SchedulerConfig
-from runners.protocol.messages import CacheType, Device, DeviceKind, FlashAttention
-from runners.protocol.placement import Projector
+from runners.protocol.messages import CacheType, Device, FlashAttention
+from runners.protocol.placement import DeviceKind, Projector
 from tests.support.models import FACTS, model_request
 
 CONFIG = SchedulerConfig()
