@@ -1,6 +1,5 @@
 """From what a runner sends to the events of an answer, several answers at once if asked for."""
 
-import asyncio
 import secrets
 import string
 import time
@@ -13,8 +12,9 @@ import msgspec
 
 from runners.host.client import RunnerClient
 from runners.protocol.messages import Chunk, Done, Generate, StopReason, TokenLogprob
-from server.inference.conversation import Delta, Ending, Finish, MadeCall
+from server.inference.conversation import Delta, Ending, Events, Finish, MadeCall
 from server.inference.generation import Timings
+from server.merging import merged
 from server.parsing.parser import Call, OutputParser, Parsed
 
 RunnerEvents = AsyncGenerator[Chunk | Done, None]
@@ -22,8 +22,6 @@ Answer = AsyncGenerator[Delta | Finish, None]
 
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _ID_LENGTH = 8
-# A consumer that is slower than the runners lets them wait in their own mailboxes.
-_MOST_WAITING = 8
 
 
 async def answer(events: RunnerEvents, parser: OutputParser, timings: Timings) -> Answer:
@@ -76,7 +74,7 @@ def _finish(done: Done, timings: Timings, written: str, *, called: bool) -> Fini
 
 def answers(
     runner: RunnerClient, work: Generate, parsers: Sequence[OutputParser], timings: Timings
-) -> Answer:
+) -> Events:
     """Return the events of as many answers to `work` as there are parsers.
 
     The runner computes the prompt once: later sequences take it from the first. With a seed,
@@ -88,7 +86,7 @@ def answers(
         answer(runner.generate(_seeded(work, choice)), parser, timings)
         for choice, parser in enumerate(parsers)
     ]
-    return _merged(each)
+    return merged([numbered(one, choice) for choice, one in enumerate(each)], at_once=len(each))
 
 
 def _seeded(work: Generate, choice: int) -> Generate:
@@ -99,35 +97,11 @@ def _seeded(work: Generate, choice: int) -> Generate:
     return msgspec.structs.replace(work, sampling=sampling)
 
 
-async def _merged(each: Sequence[Answer]) -> Answer:
-    """Yield the events of all answers as they come, each with the number of its answer.
-
-    The first that fails ends them all.
-    """
-    ready: asyncio.Queue[Delta | Finish | Exception | None] = asyncio.Queue(_MOST_WAITING)
-
-    async def follow(choice: int, one: Answer) -> None:
-        try:
-            async with aclosing(one):
-                async for event in one:
-                    await ready.put(replace(event, choice=choice))
-        except Exception as e:
-            await ready.put(e)
-        else:
-            await ready.put(None)
-
-    tasks = [asyncio.create_task(follow(choice, one)) for choice, one in enumerate(each)]
-    left = len(tasks)
-    try:
-        while left:
-            event = await ready.get()
-            if isinstance(event, Exception):
-                raise event
-            if event is None:
-                left -= 1
+async def numbered(events: Events, first: int) -> Events:
+    """Yield `events` with the numbers of their answers counted from `first`."""
+    async with aclosing(events):
+        async for event in events:
+            if first and isinstance(event, Delta | Finish):
+                yield replace(event, choice=first + event.choice)
             else:
                 yield event
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

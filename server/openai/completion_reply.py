@@ -3,15 +3,18 @@
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from server.inference.answers import numbered
 from server.inference.conversation import Delta, Event, Events, Finish, Residence
+from server.merging import merged
 from server.openai.logprobs import OlderForm, OlderLogprobs
-from server.openai.merging import merged
 from server.openai.replies import FINGERPRINT, NO_USAGE, Heading, MayBeCut, Usage, usage_of
+
+_MOST_PROMPTS_AT_ONCE = 16
 
 
 class Choice(msgspec.Struct):
@@ -35,22 +38,12 @@ class TextCompletion(MayBeCut, kw_only=True):
     usage: Usage | UnsetType = UNSET
 
 
-async def answers_to(streams: Sequence[Events], n: int) -> AsyncGenerator[Event, None]:
-    """Yield the events of the answers to several prompts, `n` to each, numbered throughout."""
-    async with aclosing(
-        merged([_numbered(stream, first * n) for first, stream in enumerate(streams)])
-    ) as events:
-        async for event in events:
-            yield event
-
-
-async def _numbered(events: Events, first: int) -> AsyncGenerator[Event, None]:
-    async with aclosing(events):
-        async for event in events:
-            if first and isinstance(event, Delta | Finish):
-                yield replace(event, choice=first + event.choice)
-            else:
-                yield event
+def answers_to(streams: Sequence[Events], n: int) -> Events:
+    """Return the events of the answers to several prompts, `n` to each, numbered throughout."""
+    if len(streams) == 1:
+        return streams[0]
+    each = [numbered(stream, place * n) for place, stream in enumerate(streams)]
+    return merged(each, at_once=_MOST_PROMPTS_AT_ONCE)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,12 +1,12 @@
 """Tools, the choice among them and earlier calls, as chat requests write them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from server.body import first_value
 from server.errors import BadRequest
 from server.inference.conversation import NamedTool, ToolChoice
 from server.prompt.messages import Tool, ToolCall
@@ -33,8 +33,8 @@ class ToolField(ApiModel):
 def _arguments(value: object) -> dict[str, Any]:
     if isinstance(value, str):
         try:
-            value = json.loads(value) if value.strip() else {}
-        except (ValueError, RecursionError):
+            value = first_value(value.encode()) if value.strip() else {}
+        except BadRequest:
             raise refuse("invalid tool call arguments") from None
     if not isinstance(value, dict):
         raise refuse("invalid tool call arguments")

@@ -61,10 +61,9 @@ def _token(key: str) -> int:
 
 
 def _bias(value: object) -> float:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= _MOST_BIAS:  # type: ignore[arg-type]  # it is a number
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MOST_BIAS:
         raise refuse('the values of field "logit_bias" must be numbers from -100 to 100')
-    return float(value)  # type: ignore[arg-type]  # likewise
+    return float(value)
 
 
 LogitBias = Annotated[

@@ -1,4 +1,4 @@
-"""generate, chat, embed and embeddings: decode the body, hand it on, send what comes back."""
+"""generate, chat, embed, embeddings, rerank: decode the body, hand it on, send what comes back."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -14,10 +14,11 @@ from server.routes.replies import whole
 from server.schemas.chat import ChatRequest
 from server.schemas.embed import EmbeddingsRequest, EmbedRequest
 from server.schemas.generate import GenerateRequest
+from server.schemas.rerank import RerankRequest
 from server.streaming import LINES_TYPE, EventReply
 
 router = APIRouter(prefix="/api")
-BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest)
+BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest, RerankRequest)
 
 
 @router.post("/generate", openapi_extra=body_of(GenerateRequest, stream=LINES_TYPE))
@@ -48,3 +49,10 @@ async def embeddings(request: Request) -> Response:
     """Turn a text into a vector, in the older form."""
     wanted = await read_body(request, EmbeddingsRequest)
     return whole(lambda: services_of(request).embedding.embeddings(wanted))
+
+
+@router.post("/rerank", openapi_extra=body_of(RerankRequest))
+async def rerank(request: Request) -> Response:
+    """Put texts in order by how well they answer a query."""
+    wanted = await read_body(request, RerankRequest)
+    return whole(lambda: services_of(request).rerank(wanted))

@@ -1,4 +1,4 @@
-"""tokenize, detokenize and rerank: what stands beside generating and embedding."""
+"""tokenize and detokenize."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -7,7 +7,6 @@ from server.body import read_body
 from server.openapi import body_of
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
-from server.schemas.rerank import RerankRequest
 from server.schemas.tokens import (
     DetokenizeRequest,
     DetokenizeResponse,
@@ -15,11 +14,11 @@ from server.schemas.tokens import (
     TokenizeResponse,
 )
 
-router = APIRouter()
-BODIES = (TokenizeRequest, DetokenizeRequest, RerankRequest)
+router = APIRouter(prefix="/api")
+BODIES = (TokenizeRequest, DetokenizeRequest)
 
 
-@router.post("/api/tokenize", openapi_extra=body_of(TokenizeRequest))
+@router.post("/tokenize", openapi_extra=body_of(TokenizeRequest))
 async def tokenize(request: Request) -> Response:
     """Turn a text into tokens."""
     wanted = await read_body(request, TokenizeRequest)
@@ -33,7 +32,7 @@ async def tokenize(request: Request) -> Response:
     return whole(answer)
 
 
-@router.post("/api/detokenize", openapi_extra=body_of(DetokenizeRequest))
+@router.post("/detokenize", openapi_extra=body_of(DetokenizeRequest))
 async def detokenize(request: Request) -> Response:
     """Turn tokens into a text."""
     wanted = await read_body(request, DetokenizeRequest)
@@ -45,10 +44,3 @@ async def detokenize(request: Request) -> Response:
         )
 
     return whole(answer)
-
-
-@router.post("/api/rerank", openapi_extra=body_of(RerankRequest))
-async def rerank(request: Request) -> Response:
-    """Put texts in order by how well they answer a query."""
-    wanted = await read_body(request, RerankRequest)
-    return whole(lambda: services_of(request).rerank(wanted))

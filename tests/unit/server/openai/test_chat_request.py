@@ -225,6 +225,14 @@ def test_functions_are_the_older_form_of_tools() -> None:
     assert conversation.messages[2] == Message("tool", "4 C", tool_name="weather")
 
 
+def test_arguments_of_a_call_hold_no_half_characters() -> None:
+    call = {"function": {"name": "f", "arguments": '{"a":"\\ud800"}'}}
+
+    [message] = messages({"role": "assistant", "tool_calls": [call]})
+
+    assert message.tool_calls[0].arguments == {"a": "\ufffd"}
+
+
 # Tools.
 
 
@@ -290,6 +298,9 @@ BAD_CHOICE = "tool_choice must be none, auto, required, or an object that names 
         ({"messages": []}, "[] is too short - 'messages'"),
         ({"reasoning_effort": "hard"}, f'invalid reasoning value: "hard" (must be {EFFORTS})'),
         ({"reasoning_effort": 5}, f"the reasoning effort must be a string ({EFFORTS})"),
+        ({"temperature": "hot"}, 'field "temperature" must be a number, not a string'),
+        ({"max_tokens": 1.5}, 'field "max_tokens" must be a whole number, not 1.5'),
+        ({"tools": {}}, 'field "tools" must be a list, not an object'),
         ({"stop": 5}, "invalid type for 'stop' field: float64"),
         ({"stop": ["a", True]}, "invalid type for 'stop' field: bool"),
         ({"top_logprobs": 21}, "top_logprobs must be between 0 and 20"),
@@ -355,7 +366,7 @@ def test_content_that_cannot_be_read_is_refused(content: object, text: str) -> N
     assert refusal(messages=[{"role": "user", "content": content}]) == text
 
 
-@pytest.mark.parametrize("arguments", ["{", "[]", "5", [], True])
+@pytest.mark.parametrize("arguments", ["{", "[]", "5", [], True, '{"a":' * 200 + "1" + "}" * 200])
 def test_arguments_of_a_call_must_be_an_object(arguments: object) -> None:
     call = {"function": {"name": "f", "arguments": arguments}}
 

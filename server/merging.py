@@ -1,4 +1,4 @@
-"""Several streams as one: the answers to all prompts of a request, as they come."""
+"""Several streams as one: whatever comes, as it comes."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -7,17 +7,19 @@ from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 
-_MOST_AT_ONCE: Final = 16
-_MOST_AHEAD: Final = 64
+# A consumer that is slower than the runners lets them wait in their own mailboxes.
+_MOST_AHEAD: Final = 8
 
 
-async def merged(streams: Sequence[AsyncGenerator[_T, None]]) -> AsyncGenerator[_T, None]:
-    """Yield what the streams yield, a bounded number of them at once, each in its own order.
+async def merged(
+    streams: Sequence[AsyncGenerator[_T, None]], *, at_once: int
+) -> AsyncGenerator[_T, None]:
+    """Yield what the streams yield, so many of them at once, each in its own order.
 
     The first one that fails ends them all. All are closed in the end.
     """
     queue: asyncio.Queue[_T | _End] = asyncio.Queue(_MOST_AHEAD)
-    pumping = asyncio.ensure_future(_pump_all(streams, queue))
+    pumping = asyncio.ensure_future(_pump_all(streams, queue, at_once))
     try:
         while not isinstance(item := await queue.get(), _End):
             yield item
@@ -36,9 +38,9 @@ class _End:
 
 
 async def _pump_all(
-    streams: Sequence[AsyncGenerator[_T, None]], queue: "asyncio.Queue[_T | _End]"
+    streams: Sequence[AsyncGenerator[_T, None]], queue: "asyncio.Queue[_T | _End]", at_once: int
 ) -> None:
-    turns = asyncio.Semaphore(_MOST_AT_ONCE)
+    turns = asyncio.Semaphore(at_once)
 
     async def pump(stream: AsyncGenerator[_T, None]) -> None:
         async with turns, aclosing(stream):

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from server.openai.merging import merged
+from server.merging import merged
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ class Streams:
 async def test_everything_comes_in_the_order_of_its_stream() -> None:
     streams = Streams()
 
-    found = [n async for n in merged([streams.count(1, 2, 3), streams.count(10, 20)])]
+    found = [n async for n in merged([streams.count(1, 2, 3), streams.count(10, 20)], at_once=9)]
 
     assert sorted(found) == [1, 2, 3, 10, 20]
     assert [n for n in found if n < 10] == [1, 2, 3]
@@ -51,7 +51,7 @@ async def test_everything_comes_in_the_order_of_its_stream() -> None:
 async def test_only_so_many_run_at_once() -> None:
     streams = Streams()
 
-    found = [n async for n in merged([streams.count(n) for n in range(100)])]
+    found = [n async for n in merged([streams.count(n) for n in range(100)], at_once=16)]
 
     assert sorted(found) == list(range(100))
     assert streams.most_open == 16
@@ -59,7 +59,7 @@ async def test_only_so_many_run_at_once() -> None:
 
 async def test_the_first_failure_ends_them_all() -> None:
     streams = Streams()
-    both = merged([streams.endless(), streams.count(1, fails=True)])
+    both = merged([streams.endless(), streams.count(1, fails=True)], at_once=9)
 
     with pytest.raises(ValueError, match="failed"):
         async for _ in both:
@@ -70,7 +70,7 @@ async def test_the_first_failure_ends_them_all() -> None:
 
 async def test_a_consumer_that_leaves_closes_them_all() -> None:
     streams = Streams()
-    both = merged([streams.endless(), streams.endless()])
+    both = merged([streams.endless(), streams.endless()], at_once=9)
     await anext(both)
 
     await both.aclose()
@@ -92,7 +92,7 @@ async def test_a_consumer_that_is_cancelled_closes_them_all() -> None:
             streams.open -= 1
 
     async def consume() -> None:
-        async for _ in merged([silent(), silent()]):
+        async for _ in merged([silent(), silent()], at_once=9):
             pass
 
     consumer = asyncio.create_task(consume())
