@@ -137,9 +137,12 @@ class StoredResponses:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
-        if self._connection is not None:
-            self._thread.submit(self._connection.close)
+        self._thread.submit(self._disconnect)
         self._thread.shutdown()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
     async def _tried(self, work: Callable[[sqlite3.Connection], object]) -> bool:
         try:
