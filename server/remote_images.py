@@ -48,7 +48,8 @@ class RemoteImages:
         resolve: Resolve = resolve,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self._is_allowed, self._resolve, self._transport = is_allowed, resolve, transport
+        self.is_allowed = is_allowed
+        self._resolve, self._transport = resolve, transport
 
     async def fetch(self, urls: Sequence[str]) -> dict[str, bytes]:
         """Return the images by their addresses.
@@ -58,7 +59,7 @@ class RemoteImages:
         """
         if not urls:
             return {}
-        if not self._is_allowed:
+        if not self.is_allowed:
             raise BadRequest(_SWITCHED_OFF)
         if len(urls) > _MOST_IMAGES:
             raise BadRequest(f"at most {_MOST_IMAGES} images can be fetched for one request")

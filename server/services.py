@@ -70,6 +70,7 @@ def make_services(
 ) -> Services:
     """Wire the services of a server."""
     go_template = settings.go_template
+    remote_images = RemoteImages(is_allowed=settings.remote_images)
     chat = ChatService(store, scheduler, go_template=go_template)
     return Services(
         store=store,
@@ -80,6 +81,6 @@ def make_services(
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),
         tokens=TokenService(store, scheduler),
-        remote_images=RemoteImages(is_allowed=settings.remote_images),
-        responses=ResponsesService(chat, stored),
+        remote_images=remote_images,
+        responses=ResponsesService(chat, stored, remote_images.fetch),
     )

@@ -1,27 +1,22 @@
 """What clients of this API ask, as the conversation that the service answers."""
 
-import base64
-import binascii
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from runners.protocol.constraints import JSONSchema
 from server.anthropic.schemas import (
     Block,
     CountTokensRequest,
     ImageContent,
-    InputMessage,
     MessagesRequest,
-    TextContent,
-    ThinkingContent,
     ToolDefinition,
     ToolResultContent,
     ToolSelection,
-    ToolUseContent,
 )
+from server.anthropic.turns import TurnReader, text_of
 from server.errors import BadRequest
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
-from server.prompt.messages import Message, Think, Tool, ToolCall
+from server.prompt.messages import Message, Think, Tool
 from server.quoting import quoted
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
@@ -30,14 +25,22 @@ _CHOICES = {"auto": ToolChoice.AUTO, "any": ToolChoice.REQUIRED, "none": ToolCho
 _HOSTED_SEARCH = "web_search"
 
 
-def conversation_of(request: CountTokensRequest) -> Conversation:
-    """Return what `request` asks of its model.
+def remote_images(request: CountTokensRequest) -> tuple[str, ...]:
+    """Return the addresses of the images that have to be fetched first."""
+    blocks = [block for message in request.messages for block in message.content or ()]
+    inner = [b for block in blocks if isinstance(block, ToolResultContent) for b in block.content]
+    sources = [b.source for b in (*blocks, *inner) if isinstance(b, ImageContent)]
+    return tuple(dict.fromkeys(s.url for s in sources if s is not None and s.type == "url"))
+
+
+def conversation_of(request: CountTokensRequest, fetched: Mapping[str, bytes]) -> Conversation:
+    """Return what `request` asks of its model; `fetched` holds remote images by their addresses.
 
     Raises:
         BadRequest: it lacks something, or holds what cannot be read.
     """
     _check(request)
-    turns = tuple(_turns(request.messages))
+    turns = tuple(TurnReader(fetched).read(request.messages))
     if not turns:
         raise BadRequest("messages must hold a text, an image, a call or a result")
     return Conversation(
@@ -64,78 +67,8 @@ def _check(request: CountTokensRequest) -> None:
 
 
 def _system(blocks: Iterable[Block]) -> Iterator[Message]:
-    if text := _text(blocks):
+    if text := text_of(blocks):
         yield Message("system", text)
-
-
-def _turns(messages: Iterable[InputMessage]) -> Iterator[Message]:
-    names: dict[str, str] = {}
-    for position, message in enumerate(messages):
-        if message.content is None:
-            raise BadRequest(f"messages[{position}] has no content")
-        results = [_result(b, names) for b in message.content if isinstance(b, ToolResultContent)]
-        turn = _turn(message.role.lower(), message.content)
-        names |= {call.id: call.name for call in turn.tool_calls}
-        spoken = [turn] if _says_something(turn) else []
-        # What a user adds to the results of calls must not stand between a call and its result.
-        yield from (*results, *spoken) if turn.role == "user" else (*spoken, *results)
-
-
-def _turn(role: str, blocks: Sequence[Block]) -> Message:
-    calls = [block for block in blocks if isinstance(block, ToolUseContent)]
-    thoughts = [block.thinking for block in blocks if isinstance(block, ThinkingContent)]
-    return Message(
-        role=role,
-        content=_text(blocks),
-        thinking=thoughts[-1] if thoughts else "",
-        images=_images(blocks, "invalid image source"),
-        tool_calls=tuple(_call(index, call) for index, call in enumerate(calls)),
-    )
-
-
-def _says_something(turn: Message) -> bool:
-    return bool(turn.content or turn.thinking or turn.images or turn.tool_calls)
-
-
-def _call(index: int, block: ToolUseContent) -> ToolCall:
-    for field, value in (("id", block.id), ("name", block.name)):
-        if not value:
-            raise BadRequest(f"tool_use block missing required '{field}' field")
-    return ToolCall(block.id, index, block.name, block.input)
-
-
-def _result(block: ToolResultContent, names: dict[str, str]) -> Message:
-    return Message(
-        role="tool",
-        content=_text(block.content),
-        images=_images(block.content, "invalid tool_result image source"),
-        tool_name=names.get(block.tool_use_id, ""),
-        tool_call_id=block.tool_use_id,
-    )
-
-
-def _text(blocks: Iterable[Block]) -> str:
-    return "".join(block.text for block in blocks if isinstance(block, TextContent))
-
-
-def _images(blocks: Iterable[Block], refusal: str) -> tuple[bytes, ...]:
-    return tuple(_image(b, refusal) for b in blocks if isinstance(b, ImageContent))
-
-
-def _image(block: ImageContent, refusal: str) -> bytes:
-    source = block.source
-    if source is None:
-        raise BadRequest(refusal)
-    if source.type != "base64":
-        raise BadRequest(
-            f"invalid image source type: {source.type}. Only base64 images are supported."
-        )
-    try:
-        return base64.b64decode(source.data, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadRequest(
-            "invalid base64 image data: it holds something that is not base64"
-        ) from None
 
 
 def _tools(tools: Iterable[ToolDefinition]) -> Iterator[Tool]:

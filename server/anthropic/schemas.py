@@ -30,10 +30,11 @@ class TextContent(ApiModel):
 
 
 class ImageSource(ApiModel):
-    """Where an image comes from: only `data` in base64 is read."""
+    """Where an image comes from: `data` in base64, or a `url` where the operator allows it."""
 
     type: str = ""
     data: str = ""
+    url: str = ""
 
 
 class ImageContent(ApiModel):

@@ -84,6 +84,11 @@ def _image(part: Mapping[str, object]) -> Media:
     url = found.get("url") if isinstance(found, dict) else found
     if not isinstance(url, str):
         _refuse_form()
+    return media_of(url)
+
+
+def media_of(url: str) -> Media:
+    """Return the image of a data URI, or where it lies; raises a refusal if it is neither."""
     return RemoteImage(url) if url.lower().startswith(_REMOTE) else image_of(url)
 
 

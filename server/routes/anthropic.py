@@ -3,26 +3,31 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.anthropic.conversation import conversation_of
+from server.anthropic.conversation import conversation_of, remote_images
 from server.anthropic.estimate import estimated_tokens
 from server.anthropic.framing import MessageFraming
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
 from server.anthropic.stream import message_events, message_of
 from server.anthropic.wire import StreamEvent, TokenCount
 from server.body import read_body
+from server.inference.conversation import Conversation
 from server.openapi import body_of
 from server.routes.dependencies import services_of
-from server.streaming import BARE_JSON_TYPE, EventReply, json_response
+from server.routes.replies import whole
+from server.services import Services
+from server.sse import EVENTS_TYPE
+from server.streaming import BARE_JSON_TYPE, EventReply
 
 router = APIRouter(prefix="/v1/messages")
 BODIES = (MessagesRequest, CountTokensRequest)
 
 
-@router.post("", openapi_extra=body_of(MessagesRequest))
+@router.post("", openapi_extra=body_of(MessagesRequest, stream=EVENTS_TYPE))
 async def messages(request: Request) -> Response:
     """Continue a conversation."""
     wanted = await read_body(request, MessagesRequest)
-    events = services_of(request).chat(conversation_of(wanted))
+    services = services_of(request)
+    events = services.chat(await _conversation(services, wanted))
     n_input = estimated_tokens(wanted) if wanted.stream else 0
     return EventReply[StreamEvent](
         message_events(events, model=wanted.model, n_input=n_input),
@@ -37,5 +42,16 @@ async def messages(request: Request) -> Response:
 async def count_tokens(request: Request) -> Response:
     """Count the tokens of a conversation, as the model would read it."""
     wanted = await read_body(request, CountTokensRequest)
-    n_tokens = await services_of(request).chat.count(conversation_of(wanted))
-    return json_response(TokenCount(n_tokens), media_type=BARE_JSON_TYPE)
+    services = services_of(request)
+    conversation = await _conversation(services, wanted)
+
+    async def counted() -> TokenCount:
+        return TokenCount(await services.chat.count(conversation))
+
+    return whole(counted, MessageFraming(), BARE_JSON_TYPE)
+
+
+async def _conversation(services: Services, wanted: CountTokensRequest) -> Conversation:
+    images = services.remote_images
+    fetched = await images.fetch(remote_images(wanted)) if images.is_allowed else {}
+    return conversation_of(wanted, fetched)

@@ -14,13 +14,14 @@ from server.openai.responses.wire import Deleted
 from server.openai.responses.wire import Response as ResponseObject
 from server.openapi import body_of
 from server.routes.dependencies import services_of
+from server.sse import EVENTS_TYPE
 from server.streaming import BARE_JSON_TYPE, EventReply, json_response, raw_json_response
 
 router = APIRouter(prefix="/v1/responses")
 BODIES = (ResponsesRequest,)
 
 
-@router.post("", openapi_extra=body_of(ResponsesRequest))
+@router.post("", openapi_extra=body_of(ResponsesRequest, stream=EVENTS_TYPE))
 async def create_response(request: Request) -> Response:
     """Answer a text or the items of a conversation."""
     wanted = await read_body(request, ResponsesRequest)

@@ -14,6 +14,7 @@ from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.stored import StoredResponses
 from server.openai.responses.stream import ResponseStream
+from server.remote_images import RemoteImages
 from server.streaming import EventReply
 from tests.support.live_server import LiveServer, live_server
 from tests.support.scripted_events import scripted
@@ -120,7 +121,9 @@ async def test_thoughts_and_calls_arrive_as_items(tmp_path: Any) -> None:
         Finish(called=True),
     )
     request = ResponsesRequest(model="m", input="Hello", stream=True, store=False)
-    service = ResponsesService(lambda _: scripted(*answer), StoredResponses(tmp_path / "x", 0))
+    stored = StoredResponses(tmp_path / "x", 0)
+    images = RemoteImages(is_allowed=False)
+    service = ResponsesService(lambda _: scripted(*answer), stored, images.fetch)
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         stream = ResponseStream(request)

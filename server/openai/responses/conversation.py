@@ -1,7 +1,7 @@
 """A request and the items before it, as the conversation that the service answers."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -23,9 +23,15 @@ _effort: TypeAdapter[bool | str | None] = TypeAdapter(Effort)
 
 
 def conversation_of(
-    request: ResponsesRequest, items: Iterable[Item], history: Iterable[Item] = ()
+    request: ResponsesRequest,
+    items: Iterable[Item],
+    history: Iterable[Item],
+    fetched: Mapping[str, bytes],
 ) -> Conversation:
-    """Return what `request` asks; `items` are its input, and `history` is what went before.
+    """Return what `request` asks.
+
+    `items` are its input, `history` is what went before, and `fetched` holds the remote images of
+    both by their addresses.
 
     Raises:
         BadRequest: it asks for something that makes no sense or that nobody does here.
@@ -34,7 +40,7 @@ def conversation_of(
     box = toolbox(request.tools, request.tool_choice)
     return Conversation(
         model=request.model,
-        messages=_messages(request, items, history),
+        messages=_messages(request, items, history, fetched),
         tools=box.tools,
         tool_choice=box.choice,
         parallel_tool_calls=request.parallel_tool_calls,
@@ -54,9 +60,12 @@ def _refuse_unsupported(request: ResponsesRequest) -> None:
 
 
 def _messages(
-    request: ResponsesRequest, items: Iterable[Item], history: Iterable[Item]
+    request: ResponsesRequest,
+    items: Iterable[Item],
+    history: Iterable[Item],
+    fetched: Mapping[str, bytes],
 ) -> tuple[Message, ...]:
-    reader = ItemReader()
+    reader = ItemReader(fetched)
     reader.read(history)
     reader.read(items)
     said = reader.messages()

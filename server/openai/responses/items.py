@@ -9,16 +9,17 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from server.errors import BadRequest
-from server.openai.values import image_of
+from server.openai.content import RemoteImage, media_of
 from server.prompt.messages import Message, ToolCall
 from server.quoting import quoted
 
 Item = dict[str, Any]
 
 _ASSISTANT = "assistant"
-_TEXTS = ("input_text", "output_text")
+_TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
+"""Kinds of parts that are texts, and where their text is."""
+_IMAGE = "input_image"
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
-_NO_URLS = "image URLs are not currently supported, please use base64 encoded data instead"
 
 
 def input_items(given: object) -> list[Item]:
@@ -51,10 +52,25 @@ def _told(item: object, where: str) -> Item:
     return told
 
 
-class ItemReader:
-    """Makes messages of items, in order; `messages` are those so far."""
+def remote_images(items: Iterable[Item]) -> tuple[str, ...]:
+    """Return the addresses of the images that have to be fetched first."""
+    urls = (
+        part["image_url"]
+        for item in items
+        for content in (item.get("content"), item.get("output"))
+        if isinstance(content, list)
+        for part in content
+        if isinstance(part, dict) and part.get("type") == _IMAGE
+        if isinstance(part.get("image_url"), str)
+    )
+    return tuple(dict.fromkeys(url for url in urls if _is_remote(url)))
 
-    def __init__(self) -> None:
+
+class ItemReader:
+    """Makes messages of items, in order; `fetched` holds the remote images by their addresses."""
+
+    def __init__(self, fetched: Mapping[str, bytes]) -> None:
+        self._fetched = fetched
         self._messages: list[Message] = []
         self._thinking = ""
         self._names: dict[str, str] = {}
@@ -90,7 +106,7 @@ class ItemReader:
                 raise BadRequest(f"{where}: unknown input item type: {quoted(kind)}")
 
     def _message(self, item: Item, where: str) -> None:
-        text, images = _content(item.get("content"), f"{where}: content")
+        text, images = self._content(item.get("content"), f"{where}: content")
         role = _string(item, "role", where).lower()
         if role != _ASSISTANT:
             self._end_thinking()
@@ -118,7 +134,7 @@ class ItemReader:
     def _output(self, item: Item, where: str) -> None:
         self._end_thinking()
         call_id = _string(item, "call_id", where)
-        text, images = _content(item.get("output"), f"{where}: output")
+        text, images = self._content(item.get("output"), f"{where}: output")
         self._messages.append(
             Message(
                 role="tool",
@@ -128,6 +144,37 @@ class ItemReader:
                 tool_call_id=call_id,
             )
         )
+
+    def _content(self, value: object, where: str) -> tuple[str, tuple[bytes, ...]]:
+        """Return the text and the images of a content."""
+        if isinstance(value, str):
+            return value, ()
+        if not isinstance(value, list):
+            raise BadRequest(f"{where} must be a string or array")
+        texts: list[str] = []
+        images: list[bytes] = []
+        for index, part in enumerate(value):
+            place = f"{where}[{index}]"
+            kind = part.get("type") if isinstance(part, dict) else None
+            if kind in _TEXTS:
+                texts.append(_string(part, _TEXTS[kind], place))
+            elif kind == _IMAGE:
+                images += self._images(part, place)
+            elif kind == "input_file":
+                raise BadRequest("file inputs are not currently supported")
+            else:
+                raise BadRequest(f"{place}: unknown content type: {_shown(kind)}")
+        return "".join(texts), tuple(images)
+
+    def _images(self, part: Mapping[str, object], where: str) -> Sequence[bytes]:
+        url = _string(part, "image_url", where)
+        if not url:
+            return ()
+        try:
+            media = media_of(url)
+        except PydanticCustomError as e:
+            raise BadRequest(e.message()) from None
+        return (self._fetched[media.url] if isinstance(media, RemoteImage) else media,)
 
     def _attach_thinking(self) -> None:
         """Let the last message be what was thought about."""
@@ -141,6 +188,13 @@ class ItemReader:
         if self._thinking:
             self._messages.append(Message(_ASSISTANT, thinking=self._thinking))
             self._thinking = ""
+
+
+def _is_remote(url: str) -> bool:
+    try:
+        return isinstance(media_of(url), RemoteImage)
+    except PydanticCustomError:
+        return False
 
 
 def _string(item: Mapping[str, object], field: str, where: str) -> str:
@@ -165,41 +219,5 @@ def _arguments(item: Item, where: str) -> Mapping[str, object]:
     return value
 
 
-def _content(value: object, where: str) -> tuple[str, tuple[bytes, ...]]:
-    """Return the text and the images of a content."""
-    if isinstance(value, str):
-        return value, ()
-    if not isinstance(value, list):
-        raise BadRequest(f"{where} must be a string or array")
-    texts: list[str] = []
-    images: list[bytes] = []
-    for index, part in enumerate(value):
-        place = f"{where}[{index}]"
-        kind = part.get("type") if isinstance(part, dict) else None
-        if kind in _TEXTS:
-            texts.append(_string(part, "text", place))
-        elif kind == "refusal":
-            texts.append(_string(part, "refusal", place))
-        elif kind == "input_image":
-            images += _images(part, place)
-        elif kind == "input_file":
-            raise BadRequest("file inputs are not currently supported")
-        else:
-            raise BadRequest(f"{place}: unknown content type: {_shown(kind)}")
-    return "".join(texts), tuple(images)
-
-
 def _shown(kind: object) -> str:
     return kind if isinstance(kind, str) else json.dumps(kind)
-
-
-def _images(part: Mapping[str, object], where: str) -> Sequence[bytes]:
-    url = _string(part, "image_url", where)
-    if not url:
-        return ()
-    if url.lower().startswith(("http://", "https://")):
-        raise BadRequest(_NO_URLS)
-    try:
-        return (image_of(url),)
-    except PydanticCustomError as e:
-        raise BadRequest(e.message()) from None

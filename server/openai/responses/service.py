@@ -2,7 +2,15 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +21,7 @@ from server.errors import BadRequest, NotFound
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
 from server.openai.responses.conversation import conversation_of
 from server.openai.responses.events import StreamEvent
-from server.openai.responses.items import Item, input_items
+from server.openai.responses.items import Item, input_items, remote_images
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.stored import Kept, Missing, StoredResponses
 from server.openai.responses.stream import ResponseStream
@@ -43,17 +51,26 @@ class _UnderWay:
 
 
 class ResponsesService:
-    """Makes responses of what `chat` answers, and keeps them in `stored`."""
+    """Makes responses of what `chat` answers, and keeps them in `stored`.
 
-    def __init__(self, chat: Callable[[Conversation], Events], stored: StoredResponses) -> None:
-        self._chat, self._stored = chat, stored
+    `fetch` returns remote images by their addresses, or refuses.
+    """
+
+    def __init__(
+        self,
+        chat: Callable[[Conversation], Events],
+        stored: StoredResponses,
+        fetch: Callable[[Sequence[str]], Awaitable[Mapping[str, bytes]]],
+    ) -> None:
+        self._chat, self._stored, self._fetch = chat, stored, fetch
         self._under_way: dict[str, _UnderWay] = {}
 
     async def __call__(self, request: ResponsesRequest, stream: ResponseStream) -> Answers:
         """Yield the events of the response that `stream` writes."""
         items = input_items(request.input)
         history = await self._history(request.previous_response_id)
-        conversation = conversation_of(request, items, history)
+        fetched = await self._fetch(remote_images((*history, *items)))
+        conversation = conversation_of(request, items, history, fetched)
         # Nothing was said where there is nothing to answer: the model was only loaded.
         keeps = request.store and bool(conversation.messages) and await self._stored.is_ready()
         with self._listed(stream) as own:

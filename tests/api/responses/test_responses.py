@@ -80,6 +80,7 @@ async def test_without_input_the_model_is_only_loaded(shared: Server) -> None:
     assert answer.json()["store"] is False
 
 
+REMOTE_IMAGE = {"type": "input_image", "image_url": "https://example.com/a.png"}
 NOT_FOUND = (404, "not_found_error")
 INVALID = (400, "invalid_request_error")
 
@@ -103,6 +104,11 @@ INVALID = (400, "invalid_request_error")
             {"previous_response_id": "resp_x"},
             INVALID,
             "Previous response with id 'resp_x' not found.",
+        ),
+        (
+            {"given": [{"role": "user", "content": [REMOTE_IMAGE]}]},
+            INVALID,
+            "image URLs are not currently supported, please use base64 encoded data instead",
         ),
         ({"reasoning": {"effort": "high"}}, INVALID, '"base" does not support thinking'),
         (

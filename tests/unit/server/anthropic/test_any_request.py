@@ -5,7 +5,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.anthropic.conversation import conversation_of
+from server.anthropic.conversation import conversation_of, remote_images
 from server.anthropic.estimate import estimated_tokens
 from server.anthropic.schemas import MessagesRequest
 from server.body import parse_body
@@ -49,4 +49,4 @@ def test_a_request_of_any_shape_is_understood_or_refused(body: dict[str, object]
     with suppress(BadRequest):
         request = parse_body(encode(body), MessagesRequest)
         assert estimated_tokens(request) >= 1
-        assert conversation_of(request).messages
+        assert conversation_of(request, dict.fromkeys(remote_images(request), b"")).messages

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from runners.protocol.constraints import JSONSchema
-from server.anthropic.conversation import conversation_of
+from server.anthropic.conversation import conversation_of, remote_images
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
 from server.body import parse_body
 from server.encoding import encode
@@ -26,7 +26,7 @@ WEATHER = ToolCall("c1", 0, "weather", {"b": 1, "a": 2})
 
 def asked(**fields: Any) -> Conversation:
     body = {"model": "m", "max_tokens": 5, "messages": [HI], **fields}
-    return conversation_of(parse_body(encode(body), MessagesRequest))
+    return conversation_of(parse_body(encode(body), MessagesRequest), {})
 
 
 def turns(*messages: dict[str, Any]) -> tuple[Message, ...]:
@@ -64,6 +64,18 @@ def test_texts_are_joined_and_images_decoded() -> None:
     [turn] = turns(user(text("Look "), IMAGE, text("here")))
 
     assert turn == Message("user", "Look here", images=(b"\x89PNG",))
+
+
+def test_images_that_lie_elsewhere_are_found_and_put_in_their_place() -> None:
+    image = {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}}
+    result = {"type": "tool_result", "tool_use_id": "x", "content": [image]}
+    body = {"model": "m", "max_tokens": 5, "messages": [user(image, result, text("Look"))]}
+    request = parse_body(encode(body), MessagesRequest)
+    [url] = remote_images(request)
+
+    turns = conversation_of(request, {url: b"png"}).messages
+
+    assert [turn.images for turn in turns] == [(b"png",), (b"png",)]
 
 
 def test_the_result_of_a_call_is_a_message_of_the_tool_that_was_called() -> None:
@@ -281,7 +293,7 @@ def test_a_request_that_makes_no_sense_is_refused_in_one_sentence(
 def test_counting_needs_no_limit() -> None:
     body = encode({"model": "m", "messages": [HI], "system": "Be brief."})
 
-    given = conversation_of(parse_body(body, CountTokensRequest))
+    given = conversation_of(parse_body(body, CountTokensRequest), {})
 
     assert [turn.content for turn in given.messages] == ["Be brief.", "Hi"]
     assert given.options == {}

@@ -10,7 +10,7 @@ from server.encoding import encode
 from server.errors import BadRequest
 from server.inference.conversation import Finish
 from server.openai.responses.conversation import conversation_of
-from server.openai.responses.items import ItemReader, input_items
+from server.openai.responses.items import ItemReader, input_items, remote_images
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.stream import ResponseStream
 from tests.support.any_json import ANY, records
@@ -55,10 +55,11 @@ def test_a_request_of_any_shape_is_understood_or_refused(body: dict[str, object]
     with suppress(BadRequest):
         request = parse_body(encode(body), ResponsesRequest)
         items = input_items(request.input)
-        conversation = conversation_of(request, items)
+        fetched = dict.fromkeys(remote_images(items), b"")
+        conversation = conversation_of(request, items, (), fetched)
         stream = ResponseStream(request)
         assert [*stream.begin(store=False), *stream.finish(Finish())]
         assert encode(stream.last(store=False))
-        reader = ItemReader()
+        reader = ItemReader(fetched)
         reader.read(items)
         assert len(reader.messages()) <= len(conversation.messages)

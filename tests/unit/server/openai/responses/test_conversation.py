@@ -19,7 +19,7 @@ from server.prompt.messages import Message, Tool
 def asked(*, history: object = None, **fields: Any) -> Conversation:
     body = {"model": "m", "input": "Hi", **fields}
     request = parse_body(encode(body), ResponsesRequest)
-    return conversation_of(request, input_items(request.input), input_items(history))
+    return conversation_of(request, input_items(request.input), input_items(history), {})
 
 
 def test_instructions_stand_before_the_history_and_the_input() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from server.errors import BadRequest
-from server.openai.responses.items import ItemReader, input_items
+from server.openai.responses.items import ItemReader, input_items, remote_images
 from server.prompt.messages import Message, ToolCall
 
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
@@ -22,7 +22,7 @@ WEATHER = ToolCall("c1", 0, "weather", {"b": 1, "a": 2})
 
 
 def messages(*items: object) -> tuple[Message, ...]:
-    reader = ItemReader()
+    reader = ItemReader({})
     reader.read(input_items(list(items)))
     return reader.messages()
 
@@ -71,6 +71,17 @@ def test_parts_are_joined_and_images_decoded() -> None:
     )
 
     assert message == Message("user", "Look here", images=(b"\x89PNG",))
+
+
+def test_images_that_lie_elsewhere_are_found_and_put_in_their_place() -> None:
+    image = {"type": "input_image", "image_url": "HTTPS://example.com/a.png"}
+    items = input_items([said("user", image), {**OUTPUT, "output": [image]}])
+    [url] = remote_images(items)
+
+    reader = ItemReader({url: b"png"})
+    reader.read(items)
+
+    assert [message.images for message in reader.messages()] == [(b"png",), (b"png",)]
 
 
 def test_every_role_stays_what_it_is() -> None:
@@ -136,7 +147,7 @@ def test_thoughts_that_led_to_nothing_are_a_turn_of_their_own() -> None:
 
 def test_the_history_is_read_before_the_input() -> None:
     """A result may belong to a call of an earlier response."""
-    reader = ItemReader()
+    reader = ItemReader({})
     reader.read(input_items([CALL]))
     reader.read(input_items([OUTPUT]))
 
@@ -172,10 +183,6 @@ def test_what_a_hosted_search_did_is_passed_over() -> None:
             "file inputs are not currently supported",
         ),
         (
-            [said("user", {"type": "input_image", "image_url": "HTTPS://x/y.png"})],
-            "image URLs are not currently supported, please use base64 encoded data instead",
-        ),
-        (
             [said("user", {"type": "input_image", "image_url": "data:image/png;base64,?"})],
             "invalid image input",
         ),
@@ -188,6 +195,6 @@ def test_what_a_hosted_search_did_is_passed_over() -> None:
 )
 def test_what_cannot_be_read_is_refused_with_its_place(given: object, text: str) -> None:
     with pytest.raises(BadRequest) as raised:
-        ItemReader().read(input_items(given))
+        ItemReader({}).read(input_items(given))
 
     assert str(raised.value) == text

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -29,8 +29,12 @@ async def stored(tmp_path: Path) -> AsyncIterator[StoredResponses]:
     await opened.close()
 
 
+async def no_images(urls: Sequence[str]) -> dict[str, bytes]:
+    return {}
+
+
 def service(stored: StoredResponses, *events: Event | Exception) -> ResponsesService:
-    return ResponsesService(lambda _: scripted(*events), stored)
+    return ResponsesService(lambda _: scripted(*events), stored, no_images)
 
 
 def ending(events: list[StreamEvent]) -> LifecycleEvent:
