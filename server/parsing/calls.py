@@ -14,6 +14,8 @@ from server.parsing.writing import Block, arguments, quoted, sequence
 from server.prompt.messages import Tool
 
 _MOST_NESTED: Final = 16
+_NO_WORDS: Final = re.compile(r"<[^<>]*>|```\w*|\bfunction\b|[\W_]")
+"""What stands around calls without meaning anything."""
 _ELEMENT: Final = re.compile(r"<([\w.:-]+)>")
 
 
@@ -193,23 +195,31 @@ class ToolCallParser:
     def _end_object(self) -> None:
         block = self._block
         block.brackets = None
-        call = self._call(block.end_piece())
-        if call is not None:
-            self._calls.append(call)
-            self._blanks = []
-            self._block = _Block(has_called=True)
-        elif self._tag == "{":
-            self._leave("")
+        call = self._call("".join(block.piece))
+        if call is None:
+            block.end_piece()
+            if self._tag == "{":
+                self._leave("")
+            return
+        self._calls.append(call)
+        self._blanks = []
+        self._emit_words("".join(block.between), named=block.named)
+        self._block = _Block(has_called=True)
 
     def _leave(self, closing: str) -> None:
         """End the block; what was no call in it is content."""
         block, text = self._block, self._block.text()
-        if not block.has_called:
+        if block.has_called:
+            self._emit_words(text)
+        else:
             self._emit(self._opening + text + closing)
-        elif any(char.isalnum() for char in text):
-            self._emit(text.strip())
         self._fresh = block.has_called
         self._state = self._words if self._bare else self._looking
+
+    def _emit_words(self, text: str, *, named: str = "") -> None:
+        """Emit a text beside calls, if it says more than the name of the tool."""
+        if _NO_WORDS.sub("", text.replace(named, "", 1) if named else text):
+            self._emit(text.strip())
 
     def _call(self, text: str) -> Call | None:
         try:

@@ -1,0 +1,114 @@
+"""What a model writes that has no template but the Jinja one in its file."""
+
+import pytest
+
+from server.parsing.detect import detect
+from server.parsing.family import Beginning
+from tests.support.parsing import TOOLS, Output, output
+from tests.support.templates import PLAIN, TEMPLATES
+
+PARIS = ("get_weather", {"city": "P"})
+JSON = '{"name": "get_weather", "arguments": {"city": "P"}}'
+CITY = "<parameter=city>\nP\n</parameter>"
+FUNCTION = f"<function=get_weather>\n{CITY}\n</function>"
+SEP, CALL, CALL_END = "<｜tool▁sep｜>", "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>"
+PAIR = "<arg_key>city</arg_key>\n<arg_value>P</arg_value>"
+ATEM = (
+    '<atem:function_calls>\n<atem:invoke name="get_weather">\n<atem:parameter name="city">P'
+    "</atem:parameter>\n</atem:invoke>\n</atem:function_calls>"
+)
+TEXTS = {
+    "hermes": f"<tool_call>\n{JSON}\n</tool_call>",
+    "qwen3": f"<tool_call>\n{JSON}\n</tool_call>",
+    "qwen3-coder": f"<tool_call>\n{FUNCTION}\n</tool_call>",
+    "glm": f"<tool_call>get_weather\n{PAIR}\n</tool_call>",
+    "deepseek-r1": f'{CALL}function{SEP}get_weather\n```json\n{{"city": "P"}}\n```{CALL_END}',
+    "deepseek-v3.1": f'{CALL}get_weather{SEP}{{"city": "P"}}{CALL_END}',
+    "lfm2": "<|tool_call_start|>[get_weather(city='P')]<|tool_call_end|>",
+    "olmo3": '<function_calls>get_weather(city="P")</function_calls>',
+    "nemotron-nano-2": f"<TOOLCALL>[{JSON}]</TOOLCALL>",
+    "phi-4-mini": f"<|tool_call|>{JSON}<|/tool_call|>",
+    "seed-oss": f"<seed:tool_call>\n{FUNCTION}\n</seed:tool_call>",
+    "minimax-m2": '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">P'
+    "</parameter>\n</invoke>\n</minimax:tool_call>",
+    "granite-3": f"<|tool_call|>[{JSON}]",
+    "llama-3": '{"name": "get_weather", "parameters": {"city": "P"}}',
+    "mistral": f"[TOOL_CALLS] [{JSON}]",
+    "magistral": '[TOOL_CALLS]get_weather[ARGS]{"city": "P"}',
+    "command-r": 'Action: ```json\n[{"tool_name": "get_weather", "parameters": {"city": "P"}}]```',
+    "command-a": '<|START_ACTION|>[{"tool_name": "get_weather", "parameters": {"city": "P"}}]'
+    "<|END_ACTION|>",
+    "gpt-oss": '<|channel|>commentary to=functions.get_weather<|message|>{"city": "P"}',
+    "gemma-4": '<|tool_call>call:get_weather{city:<|"|>P<|"|>}<tool_call|>',
+    "functiongemma": "<start_function_call>call:get_weather{city:<escape>P<escape>}"
+    "<end_function_call>",
+    "glimmer": f" to=get_weather<|message|>{ATEM}<|eot|>",
+    "unknown": JSON,
+}
+THOUGHTS = {
+    "qwen3": ("<think>", "</think>"),
+    "glm": ("<think>", "</think>"),
+    "deepseek-r1": ("<think>", "</think>"),
+    "deepseek-v3.1": ("<think>", "</think>"),
+    "nemotron-nano-2": ("<think>", "</think>"),
+    "seed-oss": ("<seed:think>", "</seed:think>"),
+    "magistral": ("[THINK]", "[/THINK]"),
+    "command-a": ("<|START_THINKING|>", "<|END_THINKING|>"),
+    "gemma-4": ("<|channel>thought\n", "<channel|>"),
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_calls_of_a_template_are_understood(name) -> None:
+    family = detect(TEMPLATES[name])
+
+    found = output(family.start(Beginning(tools=TOOLS, think=True)), [TEXTS[name]])
+
+    assert family.tools
+    assert found == Output(calls=[PARIS])
+
+
+@pytest.mark.parametrize("name", THOUGHTS)
+def test_the_thinking_of_a_template_is_understood(name) -> None:
+    family, (opening, closing) = detect(TEMPLATES[name]), THOUGHTS[name]
+
+    assert family.thinking
+    for beginning, text in (
+        (Beginning(tools=TOOLS, think=True), f"{opening}a{closing}b"),
+        (Beginning(tools=TOOLS, think=True, prompt=f"…{opening}\n"), f"a{closing}\nb"),
+    ):
+        assert output(family.start(beginning), text) == Output("b", "a")
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_template_in_which_nothing_is_known_makes_everything_content(name) -> None:
+    family = detect(PLAIN[name])
+    text = f" <think>a</think><tool_call>{JSON}</tool_call> "
+
+    assert (family.tools, family.thinking) == (False, False)
+    assert output(family.start(Beginning(tools=TOOLS, think=True)), text) == Output(text.rstrip())
+
+
+@pytest.mark.parametrize("name", ["unknown", "llama-3"])
+def test_json_that_is_no_call_is_an_answer(name) -> None:
+    """Where calls have no marks, only the name of a declared tool makes one."""
+    start = detect(TEMPLATES[name]).start
+
+    for text in ('{"name": "Ada", "parameters": {}}', '{"city": "P"}', "{", f"See {JSON}"):
+        assert output(start(Beginning(tools=TOOLS)), text) == Output(text)
+
+
+def test_llama_calls_several_tools_and_says_so_in_two_ways() -> None:
+    get = '{"name": "get", "parameters": {}}'
+    text = f"<|python_tag|>{get}; {get}\nafter; all"
+
+    found = output(detect(TEMPLATES["llama-3"]).start(Beginning(tools=TOOLS)), text)
+
+    assert found == Output("after; all", calls=[("get", {}), ("get", {})])
+
+
+@pytest.mark.parametrize("text", ['<|tool_call|>[{"name": "get"}]</tool_call> b', "<|tool_call|>b"])
+def test_granite_may_close_a_call_or_write_none(text) -> None:
+    found = output(detect(TEMPLATES["granite-3"]).start(Beginning(tools=TOOLS)), text)
+
+    assert found in (Output("b", calls=[("get", {})]), Output(text))

@@ -1,0 +1,168 @@
+"""What holds for every text, whatever a model makes of its format."""
+
+import json
+import random
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.parsing.detect import detect
+from server.parsing.families.table import FAMILIES
+from server.parsing.family import Beginning, Family
+from server.parsing.generic import generic
+from tests.support.family_texts import CASES
+from tests.support.parsing import TOOLS, Output, output
+from tests.support.templates import TEMPLATES
+
+TAGS = ("{", "[", "<tool_call>", "[TOOL_CALLS] [", "Action: ```json", "<|tool|>")
+FORMATS: dict[str, Family] = {
+    **FAMILIES,
+    **{f"template {name}": detect(source) for name, source in TEMPLATES.items()},
+    **{f"tag {tag}": generic(("<think>", "</think>"), tag) for tag in TAGS},
+}
+WORDS = (
+    "ab",
+    "cd",
+    " ",
+    "\n",
+    "  \n",
+    "{",
+    "}",
+    "[",
+    "]",
+    '"',
+    "\\",
+    ",",
+    ":",
+    "1",
+    "x=",
+    "é",
+    "```",
+)
+SYNTAX = (
+    '{"name": "get", "arguments": {}}',
+    '{"tool_name": "get", "parameters": {"a": "<"}}',
+    'get{"a": [1, "]"]}',
+    'get(a="b", c=[1])',
+    "call:get{a:1}",
+    "<function=get>\n<parameter=a>\nb\n</parameter>\n</function>",
+    "get_weather<arg_key>city</arg_key><arg_value>P</arg_value>",
+    "to=get ",
+    "json",
+    "<think>",
+    "</think>",
+)
+THINKS = (None, True, False)
+
+
+def pieces_of(family: Family) -> tuple[str, ...]:
+    """Return the texts of which a family's output is made, good or bad."""
+    return (*family.visible, *WORDS, *SYNTAX)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_the_result_does_not_depend_on_how_the_text_is_cut(name, data) -> None:
+    family = FORMATS[name]
+    text = "".join(data.draw(st.lists(st.sampled_from(pieces_of(family)), max_size=12)))
+    beginning = Beginning(tools=TOOLS, think=data.draw(st.sampled_from(THINKS)))
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
+    pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+
+    whole = output(family.start(beginning), [text])
+
+    assert output(family.start(beginning), pieces) == whole
+    assert output(family.start(beginning), text) == whole
+
+
+SHOWN = [name for name in FORMATS if not name.endswith(("harmony", "gpt-oss", "glimmer"))]
+"""Formats in which text may only be lost as part of a header are not among them."""
+LETTERS = re.compile(r"w\d+w")
+
+
+@pytest.mark.parametrize("name", SHOWN)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_nothing_that_the_model_wrote_is_lost(name, data) -> None:
+    """Every word is content, thinking or part of a call."""
+    family = FORMATS[name]
+    pieces = data.draw(st.lists(st.sampled_from(pieces_of(family)), max_size=10))
+    text = "".join(f"{piece}w{number}w" for number, piece in enumerate(pieces))
+
+    found = output(family.start(Beginning(tools=TOOLS, think=True)), [text])
+
+    shown = found.content + found.thinking + json.dumps(found.calls)
+    assert sorted(LETTERS.findall(shown)) == sorted(LETTERS.findall(text))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=10)
+@given(text=st.text(st.characters(exclude_characters="<[{`=")))
+def test_any_text_without_marks_is_content_or_thinking(name, text) -> None:
+    found = output(FORMATS[name].start(Beginning(tools=TOOLS, think=True)), [text])
+
+    assert "".join((found.thinking + found.content).split()) == "".join(text.split())
+    assert not found.calls
+
+
+class Held:
+    """How much a parser holds back that it reads again with every piece."""
+
+    def __init__(self) -> None:
+        self.most = 0
+
+    def output(self, parser: object, pieces: list[str]) -> Output:
+        result = Output()
+        for piece in pieces:
+            result.add(parser.push(piece))
+            parts = (parser, *vars(parser).values())
+            held = (len(part._waiting) for part in parts if hasattr(part, "_waiting"))
+            self.most = max(self.most, *held)
+        result.add(parser.finish())
+        return result
+
+
+LONG = {
+    "content": "words {} [] <b> 'x' ",
+    "blanks": " ",
+    "thinking": "<think>" + 200 * "words < / think > ",
+    "an open call": '<tool_call>{"name": "get", "arguments": {"a": "' + 300 * "b] < / { ",
+    "closings in a string": '<tool_call>{"name": "' + 100 * "</tool_call>",
+    "calls": 40 * '<tool_call>{"name": "get", "arguments": {}}</tool_call>\n',
+    "objects": "<tool_call>" + 500 * "{} ",
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+@pytest.mark.parametrize(
+    "name", ["qwen3.5", "qwen3-thinking", "glm-4.7", "tag <tool_call>", "tag {"]
+)
+def test_a_long_text_is_read_once_whatever_its_pieces(name, kind) -> None:
+    """Time would grow with the square of the text if more than a mark were read again."""
+    pieces = list((LONG[kind] * 300)[:2000])
+    held = Held()
+
+    whole = output(FORMATS[name].start(Beginning(tools=TOOLS, think=True)), ["".join(pieces)])
+
+    assert held.output(FORMATS[name].start(Beginning(tools=TOOLS, think=True)), pieces) == whole
+    assert held.most < len("</tool_call>")
+
+
+def test_a_call_that_never_ends_is_text_in_the_end() -> None:
+    """Memory is bounded: what is held back for a call is given out when it grows too long."""
+    parser = FAMILIES["qwen3"].start(Beginning(tools=TOOLS))
+    text = "<tool_call>" + 1100 * 1000 * "x"
+
+    assert parser.push(text).content == text
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_texts_of_one_family_do_not_disturb_another(seed) -> None:
+    """Whatever a model writes, a parser never fails."""
+    texts = ["".join(case.pieces) for case in CASES]
+    random.Random(seed).shuffle(texts)
+    for family in FORMATS.values():
+        output(family.start(Beginning(tools=TOOLS, think=True)), texts)
