@@ -4,6 +4,7 @@ import json
 import random
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from runners.protocol.constraints import (
     Choice,
@@ -33,7 +34,9 @@ _WORDS = (
 )
 
 
-def text_of(constraint: Constraint, random: random.Random) -> str:  # noqa: PLR0911 - one case a kind
+def text_of(  # noqa: PLR0911 - one case a kind
+    constraint: Constraint, random: random.Random
+) -> str:
     """Return a text that satisfies `constraint`."""
     match constraint:
         case Literal(text):
@@ -57,36 +60,40 @@ def text_of(constraint: Constraint, random: random.Random) -> str:  # noqa: PLR0
     raise NotImplementedError(type(constraint))
 
 
-def value_of(  # noqa: C901, PLR0911 - one case a type
-    schema: Mapping[str, object], random: random.Random
+def value_of(  # noqa: C901, PLR0911 - one case a keyword
+    schema: Mapping[str, Any], random: random.Random, definitions: Mapping[str, Any] | None = None
 ) -> object:
     """Return a value of the parts of JSON Schema that the tests' tools use."""
-    if "const" in schema:
-        return schema["const"]
-    for key in ("enum", "anyOf"):
-        if key in schema:
-            chosen = random.choice(schema[key])
-            return chosen if key == "enum" else value_of(chosen, random)
-    match schema.get("type"):
-        case "string":
+    definitions = schema.get("$defs", definitions)
+
+    def inner(schema: Mapping[str, Any]) -> object:
+        return value_of(schema, random, definitions)
+
+    match schema:
+        case {"const": value}:
+            return value
+        case {"enum": values}:
+            return random.choice(values)
+        case {"anyOf": options}:
+            return inner(random.choice(options))
+        case {"$ref": name}:
+            return inner(definitions[name.removeprefix("#/$defs/")])
+        case {"type": "string"}:
             return random.choice(_WORDS)
-        case "integer":
+        case {"type": "integer"}:
             return random.randint(-9, 10**6)
-        case "number":
+        case {"type": "number"}:
             return random.choice((0.5, -2.25, 7, 1e-9))
-        case "boolean":
+        case {"type": "boolean"}:
             return random.random() < 0.5
-        case "null" | None:
-            return None
-        case "array":
+        case {"type": "array"}:
             items = schema.get("items", {"type": "integer"})
-            return [value_of(items, random) for _ in range(random.randint(0, 3))]
-        case "object":
-            required = schema.get("required", ())
-            found = schema.get("properties", {})
+            return [inner(items) for _ in range(random.randint(0, 3))]
+        case {"type": "object"}:
+            found, required = schema.get("properties", {}), schema.get("required", ())
             chosen = [name for name in found if name in required or random.random() < 0.5]
-            return {name: value_of(found[name], random) for name in chosen}
-    raise NotImplementedError(schema)
+            return {name: inner(found[name]) for name in chosen}
+    return None
 
 
 def _words(random: random.Random, mark: str) -> str:

@@ -6,11 +6,21 @@ from typing import Final
 
 from runners.protocol.constraints import Constraint, Literal, Until
 from server.parsing.jsontext import NotJSON, decode, sound
-from server.parsing.writing import Parameter, choice, schema, sequence
+from server.parsing.writing import Parameter, choice, parameters, schema, sequence
 from server.prompt.messages import Tool
 from server.prompt.tools import type_names
 
 _MOST_NESTED: Final = 8
+_ALTERNATIVES: Final = ("anyOf", "oneOf", "allOf")
+_NAMES: Final[Mapping[type, str]] = {
+    bool: "boolean",
+    int: "integer",
+    float: "number",
+    list: "array",
+    dict: "object",
+    str: "string",
+    type(None): "null",
+}
 _INTEGER: Final = re.compile(r"[+-]?\d{1,300}")
 _NUMBER: Final = re.compile(r"[+-]?(\d{1,300}(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
 _LARGEST_WHOLE: Final = 1 << 53
@@ -22,8 +32,7 @@ class _Unfit(ValueError):
 
 def schemas(tools: Collection[Tool]) -> Mapping[str, Mapping[str, object]]:
     """Return the schemas of each tool's parameters, by its name."""
-    found = {tool.name: tool.parameters.get("properties") for tool in tools}
-    return {name: value if isinstance(value, Mapping) else {} for name, value in found.items()}
+    return {tool.name: {one.name: one.schema for one in parameters(tool)} for tool in tools}
 
 
 def coerce(text: str, declared: object) -> object:
@@ -46,13 +55,25 @@ def coerce(text: str, declared: object) -> object:
     return text
 
 
-def types_of(declared: object, depth: int = 0) -> frozenset[str]:
-    """Return the types that a schema allows, those of its alternatives included."""
+def types_of(declared: object, definitions: object = None, depth: int = 0) -> frozenset[str]:
+    """Return the types that a schema allows, those of its alternatives and references included."""
     if not isinstance(declared, Mapping) or depth > _MOST_NESTED:
         return frozenset()
-    alternatives = declared.get("anyOf")
-    inner = alternatives if isinstance(alternatives, list | tuple) else ()
-    return frozenset(type_names(declared)).union(*(types_of(item, depth + 1) for item in inner))
+    definitions = declared.get("$defs", declared.get("definitions", definitions))
+    found = frozenset(type_names(declared)) or _types_of_values(declared)
+    inner = [item for key in _ALTERNATIVES for item in _items(declared.get(key))]
+    if isinstance(definitions, Mapping) and isinstance(declared.get("$ref"), str):
+        inner.append(definitions.get(str(declared["$ref"]).rpartition("/")[2]))
+    return found.union(*(types_of(item, definitions, depth + 1) for item in inner))
+
+
+def _types_of_values(declared: Mapping[str, object]) -> frozenset[str]:
+    values = [declared["const"]] if "const" in declared else _items(declared.get("enum"))
+    return frozenset(_NAMES[type(value)] for value in values if type(value) in _NAMES)
+
+
+def _items(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def written_value(parameter: Parameter, line: str, end: str) -> Constraint:
@@ -61,8 +82,8 @@ def written_value(parameter: Parameter, line: str, end: str) -> Constraint:
     A text is free but for the mark; its length and its form cannot be held.
     """
     declared = parameter.schema
-    texts = [declared["const"]] if "const" in declared else declared.get("enum")
-    if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
+    texts = [declared["const"]] if "const" in declared else _items(declared.get("enum"))
+    if texts and all(isinstance(text, str) for text in texts):
         return sequence(choice(Literal(str(text)) for text in texts), Literal(line + end))
     types = types_of(declared)
     if not types or "string" in types:

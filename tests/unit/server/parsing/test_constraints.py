@@ -1,0 +1,136 @@
+"""What a model held by a constraint can write is understood: both sides of every format agree."""
+
+import json
+import random
+
+import jsonschema
+import pytest
+
+from runners.protocol.constraints import JSONSchema, Until, Without
+from server.parsing.detect import detect
+from server.parsing.families.table import FAMILIES
+from server.parsing.family import Beginning, Family
+from server.parsing.generic import generic
+from server.prompt.messages import Message, Tool
+from tests.support.constraint_texts import text_of
+from tests.support.parsing import output
+from tests.support.templates import TEMPLATES
+
+TAGS = ("{", "[", "<tool_call>", "[TOOL_CALLS] [", "Action: ```json", "<|tool|>")
+FORMATS: dict[str, Family] = {
+    **{name: family for name, family in FAMILIES.items() if family.tools},
+    **{f"template {name}": detect(source) for name, source in TEMPLATES.items()},
+    **{f"tag {tag}": generic(("<think>", "</think>"), tag) for tag in TAGS},
+}
+ALL = {**FAMILIES, **FORMATS}
+ONE_CALL = ("harmony", "glimmer", "template gpt-oss", "template glimmer")
+"""Formats in which a call ends the generation."""
+SEEDS = range(12)
+FREE = Tool(
+    name="free",
+    parameters={
+        "type": "object",
+        "properties": {
+            "city": {"type": "string"},
+            "n": {"type": "integer"},
+            "ok": {"type": "boolean"},
+            "u": {"anyOf": [{"type": "number"}, {"type": "null"}]},
+            "unit": {"enum": ["C", "F"]},
+            "place": {"$ref": "#/$defs/place"},
+            "l": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["n", "city"],
+        "$defs": {"place": {"type": "object", "properties": {"x": {"type": "number"}}}},
+    },
+)
+FIXED_ARGUMENTS = {
+    "s": 'it\'s <b> & "é"',
+    "i": 3,
+    "b": False,
+    "o": {"k": [1, None], "s": "a b"},
+}
+FIXED = Tool(
+    name="fixed",
+    parameters={
+        "type": "object",
+        "properties": {
+            name: {"type": kind, "const": value}
+            for (name, value), kind in zip(
+                FIXED_ARGUMENTS.items(), ("string", "integer", "boolean", "object"), strict=True
+            )
+        },
+        "required": list(FIXED_ARGUMENTS),
+    },
+)
+BARE = Tool(name="bare")
+TOOLS = (FREE, FIXED, BARE)
+SCHEMAS = {tool.name: {"type": "object", **tool.parameters} for tool in TOOLS}
+BEGINNINGS = [
+    Beginning(tools=TOOLS, think=think, last=last)
+    for think in (None, True, False)
+    for last in (Message("user", "q"), Message("tool", "r"))
+]
+
+
+@pytest.mark.parametrize(("least", "most"), [(1, None), (1, 1), (2, 3), (0, None), (0, 1), (0, 0)])
+@pytest.mark.parametrize("name", FORMATS)
+def test_calls_that_satisfy_the_constraint_are_understood(name, least, most) -> None:
+    for seed in SEEDS:
+        beginning = BEGINNINGS[seed % len(BEGINNINGS)]
+        start = FORMATS[name].start
+        constraint = start(beginning).calling(TOOLS, least=least, most=most)
+        text = text_of(constraint, random.Random(seed))
+
+        found = output(start(beginning), [text])
+
+        upper = 1 if name in ONE_CALL else most
+        assert min(least, upper or least) <= len(found.calls), text
+        assert upper is None or len(found.calls) <= upper, text
+        assert least == 0 or found.content == "", text
+        for tool, arguments in found.calls:
+            jsonschema.validate(arguments, SCHEMAS[tool])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_arguments_are_those_that_were_written(name) -> None:
+    for seed, beginning in enumerate(BEGINNINGS):
+        start = FORMATS[name].start
+        constraint = start(beginning).calling((FIXED,), least=1, most=1)
+        text = text_of(constraint, random.Random(seed))
+
+        assert output(start(beginning), [text]).calls == [("fixed", FIXED_ARGUMENTS)], text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_content_satisfies_what_it_was_framed_with(name) -> None:
+    """An answer in a schema stays one when the model may think first."""
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    for seed in SEEDS:
+        last = (Message("user", "q"), Message("assistant", "begun "), Message("tool", "r"))[
+            seed % 3
+        ]
+        beginning = Beginning(think=(None, True, False)[seed % 2], last=last)
+        start = ALL[name].start
+        constraint = start(beginning).framed(JSONSchema(json.dumps(schema)))
+        text = text_of(constraint, random.Random(seed))
+
+        found = output(start(beginning), [text])
+
+        jsonschema.validate(json.loads(found.content), schema)
+
+
+@pytest.mark.parametrize(
+    ("name", "prompt"), [("qwen3.5", "<think>\n"), ("template qwen3", "<think>\n"), ("cohere", "")]
+)
+def test_thinking_stays_free(name, prompt) -> None:
+    parser = ALL[name].start(Beginning(tools=TOOLS, think=True, prompt=prompt))
+
+    for constraint in (parser.framed(Without("")), parser.calling(TOOLS, least=1, most=None)):
+        assert isinstance(constraint.parts[0], Until)
+
+
+def test_a_format_without_calls_has_no_constraint_for_them() -> None:
+    for name in ("olmo3-think", "passthrough"):
+        parser = FAMILIES[name].start(Beginning(tools=TOOLS, think=True))
+
+        assert parser.calling(TOOLS, least=1, most=None) is None
