@@ -62,9 +62,8 @@ def pieces_of(family: Family) -> tuple[str, ...]:
     return (*family.visible, *WORDS, *SYNTAX)
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=25)
-@given(data=st.data())
+@settings(max_examples=400)
+@given(name=st.sampled_from(sorted(FORMATS)), data=st.data())
 def test_the_result_does_not_depend_on_how_the_text_is_cut(name, data) -> None:
     family = FORMATS[name]
     text = "".join(data.draw(st.lists(st.sampled_from(pieces_of(family)), max_size=12)))
@@ -83,9 +82,8 @@ SHOWN = [name for name in FORMATS if not name.endswith(("harmony", "gpt-oss", "g
 LETTERS = re.compile(r"w\d+w")
 
 
-@pytest.mark.parametrize("name", SHOWN)
-@settings(max_examples=25)
-@given(data=st.data())
+@settings(max_examples=400)
+@given(name=st.sampled_from(sorted(SHOWN)), data=st.data())
 def test_nothing_that_the_model_wrote_is_lost(name, data) -> None:
     """Every word is content, thinking or part of a call."""
     family = FORMATS[name]
@@ -98,9 +96,10 @@ def test_nothing_that_the_model_wrote_is_lost(name, data) -> None:
     assert sorted(LETTERS.findall(shown)) == sorted(LETTERS.findall(text))
 
 
-@pytest.mark.parametrize("name", FORMATS)
-@settings(max_examples=10)
-@given(text=st.text(st.characters(exclude_characters="<[{`=")))
+@settings(max_examples=160)
+@given(
+    name=st.sampled_from(sorted(FORMATS)), text=st.text(st.characters(exclude_characters="<[{`="))
+)
 def test_any_text_without_marks_is_content_or_thinking(name, text) -> None:
     found = output(FORMATS[name].start(Beginning(tools=TOOLS, think=True)), [text])
 
