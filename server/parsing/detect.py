@@ -148,7 +148,7 @@ def detect(source: str) -> Family:
                 return _combined(thought, calls)
         for signs, family in _LAST:
             if all(sign in source for sign in signs):
-                return family
+                return family if thought is None else _behind(thought, family)
     return _combined(thought, None, bare=with_tools)
 
 
@@ -161,6 +161,18 @@ def _prints(source: str, thought: Thought) -> bool:
         return False
     cut = rf"split\(\s*['\"]{re.escape(thought.closing)}['\"]\s*\)"
     return thought.opening in source or re.search(cut, source) is not None
+
+
+def _behind(thought: Thought, family: Family) -> Family:
+    """Return a format with thinking before what it is without."""
+
+    def start(beginning: Beginning) -> OutputParser:
+        inside = thought.begun(beginning, default=False)
+        outer = tagged(thought, inside=inside, may_think=not beginning.prefilled)
+        return Chain(outer, family.start(beginning))
+
+    visible = (thought.opening, thought.closing, *family.visible)
+    return replace(family, start=start, thinking=True, visible=visible)
 
 
 def _combined(thought: Thought | None, calls: _Calls | None, *, bare: bool = False) -> Family:

@@ -10,6 +10,8 @@ from server.parsing.parser import OutputParser
 from server.parsing.plain import PlainText
 from server.parsing.thinking import thinking_parser
 
+_LONGEST_TAG: Final = 256
+"""In characters; a longer text of a template is an instruction."""
 _SPECIAL: Final = re.compile(r"<[^<>]+>|\[[^\[\]]+\]")
 
 
@@ -17,7 +19,11 @@ def generic(thinking_tags: tuple[str, str] | None, tool_tag: str) -> Family:
     """Return the format with thinking between two tags and calls behind one; "" for no calls.
 
     Thinking is only looked for when the model was asked to think, calls only when there are tools.
+    Texts that are too long for a tag are none.
     """
+    if thinking_tags is not None and max(map(len, thinking_tags)) > _LONGEST_TAG:
+        thinking_tags = None
+    tool_tag = tool_tag if len(tool_tag) <= _LONGEST_TAG else "{"
 
     def start(beginning: Beginning) -> OutputParser:
         calls = ToolCallParser(beginning.tools, tool_tag) if beginning.tools and tool_tag else None

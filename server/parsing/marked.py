@@ -130,6 +130,8 @@ class MarkedParser:
             return self._collect(text)
         size = len(text)
         text = text.lstrip() if self._fresh else text
+        # Before anything else stands in a mode with leads, blanks may still turn out to be before
+        # a mark.
         kept = text.rstrip() if self._mode.strips_end or not self._begun else text
         if kept:
             self._fresh = False

@@ -13,10 +13,8 @@ class MarkFinder:
     """
 
     def __init__(self, marks: Iterable[str]) -> None:
-        ordered = sorted(marks, key=len, reverse=True)
-        self._pattern = re.compile("|".join(re.escape(mark) for mark in ordered) or r"(?!)")
-        self._begun = frozenset(mark[:end] for mark in ordered for end in range(1, len(mark)))
-        self._longest = max((len(mark) for mark in ordered), default=1)
+        self._marks = sorted(marks, key=len, reverse=True)
+        self._pattern = re.compile("|".join(re.escape(mark) for mark in self._marks) or r"(?!)")
 
     def find(self, text: str, at: int, *, final: bool) -> tuple[int, str]:
         """Return up to where `text` from `at` on is certain to hold no mark, and the mark there.
@@ -32,15 +30,25 @@ class MarkFinder:
 
     def begins(self, text: str, at: int, *, final: bool) -> str | None:
         """Return the mark that `text` has at `at`, "" when there is none, None when it may come."""
-        if not final and text[at : at + self._longest] in self._begun:
+        left = len(text) - at
+        if not final and any(
+            left < len(mark) and mark.startswith(text[at:]) for mark in self._marks
+        ):
             return None
         match = self._pattern.match(text, at)
         return "" if match is None else match[0]
 
     def _waiting(self, text: str, at: int) -> int:
-        first = max(at, len(text) - self._longest + 1)
-        places = range(first, len(text))
-        return next((place for place in places if text[place:] in self._begun), len(text))
+        """Return the first place from which on `text` is the beginning of a mark."""
+        first = len(text)
+        for mark in self._marks:
+            place = text.find(mark[0], max(at, len(text) - len(mark) + 1), first)
+            while place >= 0:
+                if mark.startswith(text[place:]):
+                    first = place
+                    break
+                place = text.find(mark[0], place + 1, first)
+        return first
 
 
 @lru_cache(maxsize=256)

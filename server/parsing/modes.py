@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cached_property
 from typing import Final, Protocol
 
 from server.parsing.marks import MarkFinder, finder
@@ -41,7 +42,7 @@ class Syntax(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Mode:
     """A stretch of text, up to a mark that says what follows.
 
@@ -66,17 +67,17 @@ class Mode:
     then: str = "content"
     otherwise: str = "content"
 
-    @property
+    @cached_property
     def finder(self) -> MarkFinder:
         """Finds the marks."""
         return finder(frozenset(self.marks))
 
-    @property
+    @cached_property
     def lead_finder(self) -> MarkFinder:
         """Finds the leads."""
         return finder(frozenset(self.leads))
 
-    @property
+    @cached_property
     def collects(self) -> bool:
         """Whether the text is held back."""
         return self.kind in (Kind.HEADER, Kind.CALL)

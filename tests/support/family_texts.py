@@ -157,6 +157,7 @@ CASES = (
         calls=[("get", {})],
     ),
     case("nemotron-3.5-nano", "a", think=False, content="a"),
+    case("ministral", "[TOOL_CALLS]get[CALL_ID]abc[ARGS]{}", calls=[("get", {})]),
     case("ministral", "[TOOL_CALLS]nope[ARGS]{}", content="[TOOL_CALLS]nope[ARGS]{}"),
     case(
         "ministral",

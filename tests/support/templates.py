@@ -25,6 +25,8 @@ TEMPLATES = {
     "minimax-m2": '{{ tools }}<minimax:tool_call>\n<invoke name="f">\n<parameter name="p">1'
     "</parameter>\n</invoke>\n</minimax:tool_call>",
     "granite-3": "{{ tools }}<|tool_call|>{{ calls }}",
+    "granite-3.2": "{{ tools }}<|tool_call|>{{ calls }}Here is my thought process: {{ t }} "
+    "Here is my response:",
     "llama-3": '{{ tools }}<|start_header_id|>{{ \'{"name": "\' }}{{ \'"parameters": \' }}',
     "mistral": "{{ tools }}[TOOL_CALLS] [{{ calls }}]",
     "magistral": "{{ tools }}[THINK]{{ t }}[/THINK][TOOL_CALLS]{{ f }}[ARGS]{{ a }}",

@@ -1,6 +1,6 @@
 """Mistral: calls behind `[TOOL_CALLS]`, as a name with arguments or as a JSON list."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from runners.protocol.constraints import Constraint, Literal
@@ -15,14 +15,15 @@ from server.prompt.messages import Tool
 
 _CALLS: Final = "[TOOL_CALLS]"
 _ARGUMENTS: Final = "[ARGS]"
+_ID: Final = "[CALL_ID]"
 _THOUGHT: Final = "[THINK]"
 _THOUGHT_END: Final = "[/THINK]"
-_MARKS: Final = (_CALLS, _ARGUMENTS, _THOUGHT, _THOUGHT_END)
+_MARKS: Final = (_CALLS, _ARGUMENTS, _ID, _THOUGHT, _THOUGHT_END)
 
 
-def _modes(names: Collection[str] | None) -> Mapping[str, Mode]:
+def _modes(names: frozenset[str] | None) -> Mapping[str, Mode]:
     listed = JSONCalls(declared=names)
-    named = NamedJSON(between=_ARGUMENTS, declared=None if names is None else frozenset(names))
+    named = NamedJSON(between=_ARGUMENTS, label=_ID, declared=names)
     marks = {_THOUGHT: "thinking", _CALLS: "calls"}
     return {
         "content": Mode(kind=Kind.CONTENT, marks=marks),
@@ -49,7 +50,7 @@ _LISTED: Final = Block(
 )
 
 
-def _parser(beginning: Beginning, names: Collection[str] | None, block: Block) -> OutputParser:
+def _parser(beginning: Beginning, names: frozenset[str] | None, block: Block) -> OutputParser:
     inside = beginning.prompt.rstrip().endswith(_THOUGHT)
     thinking = reasoning(_THOUGHT, _THOUGHT_END, "", inside=inside)
     start = "thinking" if inside else "content"
@@ -59,7 +60,7 @@ def _parser(beginning: Beginning, names: Collection[str] | None, block: Block) -
 
 def _ministral(beginning: Beginning) -> OutputParser:
     """Only tools that were declared can be called."""
-    return _parser(beginning, {tool.name for tool in beginning.tools}, _NAMED)
+    return _parser(beginning, frozenset(tool.name for tool in beginning.tools), _NAMED)
 
 
 def mistral(*, named: bool) -> Family:

@@ -13,12 +13,13 @@ from server.prompt.messages import Tool
 class NamedJSON:
     """The texts that stand `before` the name, `between` it and the arguments, and `after` them.
 
-    With `declared`, other names are no calls.
+    What follows `label` behind the name means nothing. With `declared`, other names are no calls.
     """
 
     between: str
     before: str = ""
     after: str = ""
+    label: str = ""
     declared: frozenset[str] | None = None
 
     def read(self, body: str, *, closed: bool) -> Parsed | None:
@@ -28,15 +29,14 @@ class NamedJSON:
         if not (text.startswith(head) and text.endswith(tail)):
             return None
         name, between, rest = text[len(head) :].partition(self.between)
-        if not between or not name.strip():
-            return None
-        if self.declared is not None and name.strip() not in self.declared:
+        name = (name.partition(self.label)[0] if self.label else name).strip()
+        if not between or not name or (self.declared is not None and name not in self.declared):
             return None
         try:
             found = decode_object(rest.removesuffix(tail).strip() or "{}")
         except NotJSON:
             return None
-        return Parsed(calls=(Call(name.strip(), found),))
+        return Parsed(calls=(Call(name, found),))
 
     def unfinished(self, body: str) -> bool:
         """Tell whether a string of the arguments is open."""

@@ -32,6 +32,7 @@ TEXTS = {
     "minimax-m2": '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">P'
     "</parameter>\n</invoke>\n</minimax:tool_call>",
     "granite-3": f"<|tool_call|>[{JSON}]",
+    "granite-3.2": f"<|tool_call|>[{JSON}]",
     "llama-3": '{"name": "get_weather", "parameters": {"city": "P"}}',
     "mistral": f"[TOOL_CALLS] [{JSON}]",
     "magistral": '[TOOL_CALLS]get_weather[ARGS]{"city": "P"}',
@@ -52,6 +53,7 @@ THOUGHTS = {
     "deepseek-v3.1": ("<think>", "</think>"),
     "nemotron-nano-2": ("<think>", "</think>"),
     "seed-oss": ("<seed:think>", "</seed:think>"),
+    "granite-3.2": ("Here is my thought process:", "Here is my response:"),
     "magistral": ("[THINK]", "[/THINK]"),
     "command-a": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "gemma-4": ("<|channel>thought\n", "<channel|>"),

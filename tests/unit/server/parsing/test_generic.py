@@ -243,6 +243,16 @@ def test_thinking_comes_first_and_calls_behind_it() -> None:
     assert family.visible == ("<think>", "</think>", "<tool_call>", "</tool_call>")
 
 
+def test_a_text_of_a_template_may_be_too_long_for_a_tag() -> None:
+    """What may become a mark is compared with each piece of text; templates come from strangers."""
+    family = generic(("<think>", 1000 * "x"), 1000 * "x")
+
+    found = output(family.start(Beginning(tools=TOOLS, think=True)), [WEATHER])
+
+    assert found == Output(calls=[PARIS])
+    assert not family.thinking
+
+
 def test_a_model_that_was_not_asked_to_think_or_call_writes_what_it_likes() -> None:
     text = f"<think>a</think><tool_call>{WEATHER}</tool_call>"
 
