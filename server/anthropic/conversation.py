@@ -22,7 +22,7 @@ from server.quoting import quoted
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
 _CHOICES = {"auto": ToolChoice.AUTO, "any": ToolChoice.REQUIRED, "none": ToolChoice.NONE}
 # The hosted service itself runs these; nobody else would.
-_HOSTED_SEARCH = "web_search"
+_HOSTED = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset")
 
 
 def remote_images(request: CountTokensRequest) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ def _system(blocks: Iterable[Block]) -> Iterator[Message]:
 
 def _tools(tools: Iterable[ToolDefinition]) -> Iterator[Tool]:
     for tool in tools:
-        if tool.type.startswith(_HOSTED_SEARCH):
+        if tool.type.startswith(_HOSTED):
             continue
         schema = {} if tool.input_schema is None else tool.input_schema
         if not isinstance(schema, dict):

@@ -190,6 +190,7 @@ def test_tools_keep_their_schema_as_it_was_written() -> None:
             {"type": "custom", "name": "g", "input_schema": schema},
             {"type": "bash_20250124", "name": "bash"},
             {"type": "web_search_20250305", "name": "web_search"},
+            {"type": "code_execution_20250825", "name": "code_execution"},
         ]
     )
 
