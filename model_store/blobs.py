@@ -69,18 +69,11 @@ class BlobWriter:
         return blob
 
     def _publish(self) -> bool:
-        final = self._layout.blob(Digest(self._hash.hexdigest()))
         with self._discarded_on_failure():
-            # Another size means that a crash cut off what some other program wrote there.
-            if is_regular(final) and final.stat().st_size == self.size:
-                os.utime(final)
-                self.discard()
-                return False
-            os.fchmod(self._file.fileno(), _MODE)
-            os.fsync(self._file.fileno())
             self._file.close()
-            replace_durably(self._path, final)
-        return True
+            is_new = publish_file(self._layout, self._path, Digest(self._hash.hexdigest()))
+        self.discard()
+        return is_new
 
     @contextlib.contextmanager
     def _discarded_on_failure(self) -> Iterator[None]:
@@ -108,6 +101,26 @@ class BlobWriter:
         traceback: TracebackType | None,
     ) -> None:
         self.discard()
+
+
+def publish_file(layout: Layout, path: Path, digest: Digest) -> bool:
+    """Give the file at `path`, whose digest was computed, its name; tell whether it is new.
+
+    What is there already is kept, and the file at `path` with it. Raises OSError.
+    """
+    final = layout.blob(digest)
+    # Another size means that a crash cut off what some other program wrote there.
+    if is_regular(final) and final.stat().st_size == path.stat().st_size:
+        os.utime(final)
+        return False
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, _MODE)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    replace_durably(path, final)
+    return True
 
 
 def put_blob(layout: Layout, data: bytes) -> StoredBlob:

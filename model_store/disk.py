@@ -2,12 +2,13 @@
 
 import contextlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from model_store.errors import StorageFailed
+from model_store.errors import NoSpace, StorageFailed
 
 
 @contextlib.contextmanager
@@ -49,3 +50,10 @@ def replace_durably(written: Path, final: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_space(directory: Path, needed: int) -> None:
+    """Raise NoSpace when the disk of `directory` has less than `needed` bytes left."""
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise NoSpace(needed, free)

@@ -13,7 +13,9 @@
     ├── ModelfileError        a Modelfile that cannot be parsed
     ├── CreateError           a model that cannot be made as asked
     ├── ArchiveInvalid        a file that is no archive of models, or a damaged one
+    ├── ConversionDied        the process that converts files ended before it was done
     └── StorageFailed         the disk is full, read-only or broken
+        └── NoSpace           the disk has less room than the work needs
 
 The text of every one may be shown to a client: none holds a path.
 """
@@ -109,9 +111,29 @@ class ArchiveInvalid(StoreError):
         super().__init__(f"this is no archive of models: {reason}")
 
 
+class ConversionDied(StoreError):
+    """The process that converts a model's files ended before it was done."""
+
+    def __init__(self) -> None:
+        super().__init__("the conversion stopped unexpectedly; the server's log says more")
+
+
 class StorageFailed(StoreError):
     """The operating system refused to write; `reason` is its word for why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"the models directory cannot be written: {reason}")
         self.reason = reason
+
+
+class NoSpace(StorageFailed):
+    """The disk of the models directory has `free` bytes, and the work needs `needed`."""
+
+    def __init__(self, needed: int, free: int) -> None:
+        super().__init__(f"{_gigabytes(needed)} are needed and {_gigabytes(free)} are free")
+        self.needed = needed
+        self.free = free
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 10**9:.1f} GB"

@@ -7,7 +7,7 @@ from typing import IO
 from model_store.archive import Archive, Entry, Progress, export_model
 from model_store.blobs import BlobWriter
 from model_store.catalog import Catalog
-from model_store.create import CreateProgress, CreateSpec, create_model
+from model_store.create import CreateProgress, CreateSpec, Tools, create_model
 from model_store.digests import Digest
 from model_store.disk import disk_errors, is_regular
 from model_store.errors import ModelNotFound
@@ -21,10 +21,14 @@ from model_store.verify import HurtModel, find_damage
 class Store:
     """Models and blobs below `root`; every method may be called from any thread.
 
-    With `keep_unreferenced`, neither a start nor the replacement of a model deletes blobs.
+    With `keep_unreferenced`, neither a start nor the replacement of a model deletes blobs. `tools`
+    are what models are made with.
     """
 
-    def __init__(self, root: Path, *, keep_unreferenced: bool = False) -> None:
+    def __init__(
+        self, root: Path, *, keep_unreferenced: bool = False, tools: Tools | None = None
+    ) -> None:
+        self._tools = tools or Tools()
         self._layout = Layout(root)
         self._catalog = Catalog(self._layout)
         self._prunes = not keep_unreferenced
@@ -93,4 +97,4 @@ class Store:
 
     def create(self, spec: CreateSpec) -> Iterator[CreateProgress]:
         """Make a model; see `create_model` for the steps and errors."""
-        return create_model(self._layout, self._catalog, spec, prune=self._prunes)
+        return create_model(self._layout, self._catalog, spec, self._tools, prune=self._prunes)

@@ -5,7 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from model_store.create import Tools
 from model_store.store import Store
+from runners.host.process import child_environment
+from runners.host.quantizing import Quantizer
 from runners.host.scheduler import Scheduler
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
@@ -46,7 +49,8 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises:
         StorageFailed: the models directory cannot be used.
     """
-    store = Store(settings.models, keep_unreferenced=settings.no_prune)
+    tools = Tools(quantize=Quantizer(asyncio.get_running_loop()), environment=child_environment())
+    store = Store(settings.models, keep_unreferenced=settings.no_prune, tools=tools)
     await asyncio.to_thread(store.prepare)
     async with (
         stored_responses(settings) as stored,

@@ -1,17 +1,19 @@
 """The making of a model, step by step; it is visible only after the last."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from model_store.blobs import LARGEST_TEXT, put_blob
 from model_store.canonical import canonical_json, untyped
 from model_store.catalog import Catalog
 from model_store.create.describe import default_parameters, describe
-from model_store.create.sources import FileLayers, SourceLayer, inherited_layers
+from model_store.create.quantization import needs_quantizing, quantized
+from model_store.create.scratch import Scratch
+from model_store.create.sources import FileSources, Source, Steps, inherited_layers
 from model_store.create.spec import CreateProgress, CreateSpec
+from model_store.create.tools import Tools
 from model_store.digests import Digest
 from model_store.errors import CreateError, ModelNotFound, ParentNotFound
-from model_store.gguf import GGUFHeader
 from model_store.layout import Layout
 from model_store.manifests import CONFIG_TYPE, LAYER_PREFIX, Layer, Manifest
 from model_store.model import Model
@@ -20,36 +22,41 @@ from model_store.names import ModelName
 T = TypeVar("T")
 
 _MESSAGE_FIELDS = ("thinking", "images", "tool_calls", "tool_name", "tool_call_id")
-_UNQUANTIZED = ("F16", "BF16", "F32")
 
 
 def create_model(
-    layout: Layout, catalog: Catalog, spec: CreateSpec, *, prune: bool
+    layout: Layout, catalog: Catalog, spec: CreateSpec, tools: Tools, *, prune: bool
 ) -> Iterator[CreateProgress]:
     """Make the model that `spec` describes, telling each step.
 
-    `prune` deletes the blobs that only the model of that name needed, if there was one.
+    `prune` deletes the blobs that only the model of that name needed, if there was one. Closing
+    the iterator gives the work up.
 
     Raises:
         CreateError, InvalidDigest, BlobNotFound, GGUFError: it cannot be made so.
         ParentNotFound: the parent is not installed, or not completely.
-        StorageFailed: the disk is full or cannot be written.
+        ConversionDied, StorageFailed: the server failed, or its disk is full.
     """
     spec.check()
     name = catalog.installed_name(spec.name)
     replaced, known = catalog.named_by(name), catalog.referenced()
     parent = _parent(catalog, spec.parent)
-    files = FileLayers(layout)
-    if parent is None:
-        yield from files.add(spec.files)
-    yield from files.add(spec.adapters)
-    draft = _Draft(layout, spec, parent, files.layers)
-    for layer in draft.layers:
-        is_new = layer.digest in draft.new or layer.digest not in known
-        verb = "creating new" if is_new else "using existing"
-        yield CreateProgress(f"{verb} layer {layer.digest}")
-    yield CreateProgress("writing manifest")
-    catalog.install(name, draft.manifest())
+    with Scratch.opened(layout) as scratch:
+        files = FileSources(layout, scratch, tools)
+        inherited = inherited_layers(layout, parent) if parent else []
+        sources = yield from _gathered(spec, inherited, files)
+        for place, source in enumerate(sources):
+            if needs_quantizing(source, spec.quantization):
+                sources[place] = yield from quantized(source, spec, scratch, tools)
+        draft = _Draft(layout, spec, parent, sources, files.parameters)
+        yield from draft.add_sources(sources, scratch)
+        draft.add_texts()
+        for layer in draft.layers:
+            is_new = layer.digest in draft.new or layer.digest not in known
+            verb = "creating new" if is_new else "using existing"
+            yield CreateProgress(f"{verb} layer {layer.digest}")
+        yield CreateProgress("writing manifest")
+        catalog.install(name, draft.manifest())
     if prune:
         catalog.remove_unreferenced(replaced)
     yield CreateProgress("success")
@@ -62,28 +69,53 @@ def _parent(catalog: Catalog, name: ModelName | None) -> Model | None:
         raise ParentNotFound(e.name) from e
 
 
+def _gathered(
+    spec: CreateSpec, inherited: list[Source], files: FileSources
+) -> Generator[CreateProgress, None, list[Source]]:
+    """Return the files that the model is made of: inherited, uploaded or converted."""
+    if spec.parent is None:
+        yield from files.add_files(spec.files)
+    if spec.adapters:
+        models = [s.path for s in (*inherited, *files.sources) if s.kind == "model"]
+        yield from files.add_adapter(spec.adapters, models[-1] if models else None)
+    return [*inherited, *files.sources]
+
+
 class _Draft:
     """The layers and the config of a model before they are installed."""
 
     def __init__(
-        self, layout: Layout, spec: CreateSpec, parent: Model | None, files: list[SourceLayer]
+        self,
+        layout: Layout,
+        spec: CreateSpec,
+        parent: Model | None,
+        sources: Iterable[Source],
+        recommended: Mapping[str, object],
     ) -> None:
-        self._layout = layout
-        inherited = inherited_layers(layout, parent) if parent else []
-        sources = [*inherited, *files]
-        headers = [s.header for s in sources if s.header and s.layer.kind == "model"]
-        _check_quantization(spec.quantization, headers)
-        self.layers = [source.layer for source in sources]
+        self._layout, self._spec = layout, spec
+        headers = [s.header for s in sources if s.header and s.kind == "model"]
+        self.layers: list[Layer] = []
         self.new: set[Digest] = set()
         self._config = describe(spec, parent.config if parent else None, headers)
-        self._add_texts(spec)
-        inherited_parameters = parent.parameters if parent else {}
-        self._add_parameters(
-            {**default_parameters(headers), **inherited_parameters, **spec.parameters}
-        )
-        self._add_messages(spec.messages)
+        inherited = parent.parameters if parent else {}
+        defaults = default_parameters(headers)
+        self._parameters = {**recommended, **defaults, **inherited, **spec.parameters}
 
-    def _add_texts(self, spec: CreateSpec) -> None:
+    def add_sources(self, sources: Iterable[Source], scratch: Scratch) -> Steps:
+        """Add the layers of files; those that were just made become blobs."""
+        for source in sources:
+            layer = source.layer
+            if layer is None:
+                size = source.path.stat().st_size
+                blob = yield from scratch.publish(source.path, "verifying conversion")
+                layer = Layer(LAYER_PREFIX + source.kind, blob.digest, size)
+                if blob.is_new:
+                    self.new.add(blob.digest)
+            self.layers.append(layer)
+
+    def add_texts(self) -> None:
+        """Add the layers of texts, parameters and messages, in place of those inherited."""
+        spec = self._spec
         if spec.template:
             self._drop("template", "prompt")
             self._put("template", spec.template.encode("utf-8", "replace"))
@@ -92,6 +124,8 @@ class _Draft:
             self._put("system", spec.system.encode("utf-8", "replace"))
         for text in spec.licenses:
             self._put("license", text.encode("utf-8", "replace"))
+        self._add_parameters(self._parameters)
+        self._add_messages(spec.messages)
 
     def _add_parameters(self, parameters: Mapping[str, object]) -> None:
         if parameters:
@@ -119,18 +153,6 @@ class _Draft:
         data = self._config.encode()
         config = Layer(CONFIG_TYPE, put_blob(self._layout, data).digest, len(data))
         return Manifest(config, tuple(self.layers))
-
-
-def _check_quantization(wanted: str, models: list[GGUFHeader]) -> None:
-    for header in models if wanted else ():
-        # The reference takes the number 0, which means F32, for a type that it does not know.
-        is_f32 = header.integer("general.file_type") == 0
-        found = "F32" if is_f32 else header.file_type
-        if found == wanted:
-            continue
-        if found not in _UNQUANTIZED:
-            raise CreateError("quantization is only supported for F16, BF16 and F32 models")
-        raise CreateError(f"quantizing a model to {wanted} is not supported yet")
 
 
 def _json(what: str, value: T, form: Callable[[T], object]) -> bytes:

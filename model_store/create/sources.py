@@ -1,31 +1,48 @@
-"""The layers that a model starts with: those of its parent, or uploaded GGUF files."""
+"""The layers that a model starts with: those of its parent, or uploaded files."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from model_store.blobs import blob_path
+from model_store.convert.process import Job, convert
+from model_store.create.kinds import check_kind, is_gguf, kind_of
+from model_store.create.scratch import Scratch
 from model_store.create.spec import CreateProgress
+from model_store.create.tools import Tools
 from model_store.digests import Digest
-from model_store.disk import open_regular
 from model_store.errors import BlobNotFound, CreateError, ModelNotFound
-from model_store.gguf import GGUFHeader
+from model_store.gguf import GGUFHeader, merge_shards, read_header
+from model_store.gguf.split import group_shards
 from model_store.layout import Layout
 from model_store.manifests import LAYER_PREFIX, Layer
 from model_store.model import Model, header_of
 
 _GGUF_KINDS = ("model", "projector", "adapter", "draft")
-_MAGICS = (b"GGUF", b"FUGG")
+
+Steps = Generator[CreateProgress, None, None]
 
 
 @dataclass(frozen=True, slots=True)
-class SourceLayer:
-    """A layer and, for one that is a GGUF file, its header."""
+class Source:
+    """A file that becomes a layer, or a layer that is there.
 
-    layer: Layer
+    `header` is there for GGUF files, `layer` for files that are blobs already.
+    """
+
+    kind: str
+    path: Path
     header: GGUFHeader | None
+    layer: Layer | None
+
+    @classmethod
+    def made(cls, path: Path, *, kind: str | None = None) -> "Source":
+        """Return a file that was just made; raises GGUFError when it is damaged."""
+        header = read_header(path)
+        return cls(kind or kind_of(header), path, header, None)
 
 
-def inherited_layers(layout: Layout, parent: Model) -> list[SourceLayer]:
+def inherited_layers(layout: Layout, parent: Model) -> list[Source]:
     """Return the layers of `parent` as a model made from it refers to them.
 
     Raises:
@@ -38,81 +55,87 @@ def inherited_layers(layout: Layout, parent: Model) -> list[SourceLayer]:
         raise ModelNotFound(parent.name.short) from e
 
 
-def _inherited(layout: Layout, layer: Layer, parent: str) -> SourceLayer:
+def _inherited(layout: Layout, layer: Layer, parent: str) -> Source:
     path = blob_path(layout, layer.digest)
     header = header_of(path) if layer.kind in _GGUF_KINDS else None
-    return SourceLayer(layer.derived_from(parent), header)
+    return Source(layer.kind, path, header, layer.derived_from(parent))
 
 
-class FileLayers:
-    """Uploaded files as layers, in the order of their names."""
+class FileSources:
+    """Uploaded files as sources, in the order of their names.
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        self.layers: list[SourceLayer] = []
+    `parameters` are those that the makers of a converted model recommend.
+    """
 
-    def add(self, files: Mapping[str, str]) -> Iterator[CreateProgress]:
-        """Read the header of each file and append its layer to `layers`.
+    def __init__(self, layout: Layout, scratch: Scratch, tools: Tools) -> None:
+        self._layout, self._scratch, self._tools = layout, scratch, tools
+        self.sources: list[Source] = []
+        self.parameters: dict[str, object] = {}
+
+    def add_files(self, files: Mapping[str, str]) -> Steps:
+        """Append the files of a model.
 
         Raises:
             BlobNotFound: a file was not uploaded.
+            ConversionDied, NoSpace, StorageFailed: the server cannot convert or merge them.
             CreateError: the files are of a kind that no model can be made from.
             GGUFError: a file is damaged.
         """
-        self._check_kind(files)
-        for file_name in sorted(files):
-            yield CreateProgress("parsing GGUF")
-            source = self._layer(file_name, Digest.parse(files[file_name]))
-            if source.layer.kind == "model":
-                yield CreateProgress("verifying conversion")
-            self.layers.append(source)
+        paths = self._located(files)
+        if check_kind(paths) == "safetensors":
+            yield from self._convert(paths, "converting model")
+        else:
+            yield from self._add_gguf(paths, files)
 
-    def _check_kind(self, files: Mapping[str, str]) -> None:
-        if any(name.endswith(".safetensors") for name in files):
-            raise CreateError(
-                "creating a model from safetensors is not supported yet, convert it to GGUF first"
-            )
-        if files and not any(name.endswith(".gguf") for name in files):
-            magics = [self._magic(Digest.parse(text)) for text in files.values()]
-            if not any(magic in _MAGICS for magic in magics):
-                raise CreateError("unknown type")
+    def add_adapter(self, files: Mapping[str, str], base: Path | None) -> Steps:
+        """Append an adapter for the model at `base`; raises as above."""
+        paths = self._located(files)
+        if paths and check_kind(paths) == "safetensors":
+            if base is None:
+                raise CreateError("no base model was found")
+            yield from self._convert(paths, "converting adapter", base=base)
+        elif len(paths) > 1:
+            raise CreateError("only one adapter is currently supported")
+        else:
+            yield from self._add_gguf(paths, files)
 
-    def _magic(self, digest: Digest) -> bytes:
+    def _located(self, files: Mapping[str, str]) -> dict[str, Path]:
+        return {name: blob_path(self._layout, Digest.parse(files[name])) for name in sorted(files)}
+
+    def _convert(self, paths: Mapping[str, Path], status: str, base: Path | None = None) -> Steps:
+        job = Job(paths, self._scratch.new(), base)
+        work = convert(job, self._tools.environment)
         try:
-            with open_regular(self._layout.blob(digest)) as file:
-                return file.read(4)
-        except OSError as e:
-            raise BlobNotFound(str(digest)) from e
+            while True:
+                progress = next(work)
+                yield CreateProgress(status, total=progress.total, completed=progress.done)
+        except StopIteration as end:
+            self.parameters |= end.value
+        finally:
+            work.close()
+        self.sources.append(Source.made(job.target, kind="adapter" if base else "model"))
 
-    def _layer(self, file_name: str, digest: Digest) -> SourceLayer:
-        if self._magic(digest) not in _MAGICS:
-            raise CreateError("supplied file was not in GGUF format")
-        path = blob_path(self._layout, digest)
-        header = header_of(path)
-        _refuse_split(header)
-        media_type = LAYER_PREFIX + kind_of(header)
-        layer = Layer(media_type, digest, path.stat().st_size)
-        return SourceLayer(layer, header)
+    def _add_gguf(self, paths: Mapping[str, Path], files: Mapping[str, str]) -> Steps:
+        headers: dict[str, GGUFHeader] = {}
+        for name, path in paths.items():
+            yield CreateProgress("parsing GGUF")
+            if not is_gguf(path):
+                raise CreateError("supplied file was not in GGUF format")
+            headers[name] = header_of(path)
+        for names in group_shards(headers):
+            if len(names) > 1:
+                yield from self._merge([paths[name] for name in names])
+                continue
+            (name,) = names
+            digest, path, header = Digest.parse(files[name]), paths[name], headers[name]
+            kind = kind_of(header)
+            if kind == "model":
+                yield CreateProgress("verifying conversion")
+            layer = Layer(LAYER_PREFIX + kind, digest, path.stat().st_size)
+            self.sources.append(Source(kind, path, header, layer))
 
-
-def _refuse_split(header: GGUFHeader) -> None:
-    keys = ("split.count", f"{header.architecture}.split.count")
-    if any((header.integer(key) or 0) > 1 for key in keys):
-        raise CreateError(
-            "creating a model from a split GGUF is not supported yet, merge its files first"
-        )
-
-
-def kind_of(header: GGUFHeader) -> str:
-    """Return what a GGUF file is: a model, a projector or an adapter."""
-    general, arch = header.text("general.type"), header.architecture
-    if general == "adapter":
-        return "adapter"
-    if general in ("projector", "mmproj"):
-        return "projector"
-    if header.integer(f"{arch}.block_count"):
-        return "model"
-    is_encoder = arch == "clip" and (
-        header.flag("clip.has_vision_encoder") or header.flag("clip.has_audio_encoder")
-    )
-    return "projector" if is_encoder or header.integer(f"{arch}.vision.block_count") else "model"
+    def _merge(self, shards: list[Path]) -> Steps:
+        target = self._scratch.new(size=sum(shard.stat().st_size for shard in shards))
+        for done, total in merge_shards(shards, target):
+            yield CreateProgress("gathering split GGUF", total=total, completed=done)
+        self.sources.append(replace(Source.made(target), kind="model"))

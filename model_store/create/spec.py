@@ -5,16 +5,18 @@ from dataclasses import dataclass, field
 
 from model_store.digests import Digest
 from model_store.errors import CreateError
+from model_store.gguf.types import FILE_TYPES
 from model_store.names import ModelName
 
-_QUANTIZATIONS = {
-    "F32": "F32",
-    "F16": "F16",
-    "BF16": "BF16",
-    "Q8_0": "Q8_0",
-    "Q4_K_S": "Q4_K_S",
-    "Q4_K_M": "Q4_K_M",
-    "Q4_K": "Q4_K_M",
+_LONGEST_SHOWN = 40
+_NEED_IMPORTANCE = frozenset("IQ1_M IQ1_S IQ2_M IQ2_S IQ2_XS IQ2_XXS Q2_K_S".split())
+"""Types so small that they are of use only with measurements of what matters in the model."""
+_NOT_WRITTEN = frozenset({"NVFP4"})
+_ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
+_TYPES = {
+    name: number
+    for number, name in sorted({0: "F32", **FILE_TYPES}.items())
+    if name not in _NEED_IMPORTANCE | _NOT_WRITTEN
 }
 
 
@@ -47,37 +49,54 @@ class CreateSpec:
     @property
     def quantization(self) -> str:
         """The type to quantize to, spelled as file types are; empty when none is asked for."""
-        return _QUANTIZATIONS.get(self.quantize.upper(), "")
+        upper = self.quantize.upper()
+        name = _ALIASES.get(upper, upper)
+        return name if name in _TYPES else ""
+
+    @property
+    def quantization_number(self) -> int:
+        """The number of that type in GGUF files."""
+        return _TYPES[self.quantization]
 
     def check(self) -> None:
         """Find what is wrong with the request itself.
 
         Raises:
-            CreateError: a file's name, the number of adapters or the quantization is not allowed.
+            CreateError: a file's name or the quantization is not allowed.
             InvalidDigest: a file has no valid digest.
         """
         if not all(map(_is_clean_path, self.files)):
             raise CreateError("file path must be relative")
         for text in (*self.files.values(), *self.adapters.values()):
             Digest.parse(text)
-        if len(self.adapters) > 1:
-            raise CreateError("only one adapter is currently supported")
         if self.parent is None and not self.files:
             raise CreateError("neither 'from' or 'files' was specified")
         if self.quantize and not self.quantization:
-            raise CreateError(
-                f"unsupported quantization type {self.quantize.upper()} - "
-                "supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0"
-            )
+            raise _unsupported(self.quantize.upper())
         if self.template:
             self.check_template(self.template)
 
 
 @dataclass(frozen=True, slots=True)
 class CreateProgress:
-    """A step of the work, in the words that clients show."""
+    """A step of the work, in the words that clients show; sizes in bytes, 0 when unknown."""
 
     status: str
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
+
+
+def _unsupported(name: str) -> CreateError:
+    if name in _NEED_IMPORTANCE:
+        return CreateError(
+            f"quantizing to {name} takes an importance matrix, which is not supported; "
+            f"quantize to another type, or upload a GGUF file that is {name} already"
+        )
+    return CreateError(
+        f"unsupported quantization type {name[:_LONGEST_SHOWN]} - "
+        f"supported types are {', '.join(_TYPES)}"
+    )
 
 
 def _is_clean_path(name: str) -> bool:

@@ -1,6 +1,7 @@
-"""GGUF files: what their headers say. Tensor data is never read here."""
+"""GGUF files: what their headers say. Tensor data is only ever copied, by `merge`."""
 
 from model_store.gguf.header import Array, GGUFHeader, Tensor
+from model_store.gguf.merge import merge_shards
 from model_store.gguf.parser import read_header
 
-__all__ = ["Array", "GGUFHeader", "Tensor", "read_header"]
+__all__ = ["Array", "GGUFHeader", "Tensor", "merge_shards", "read_header"]

@@ -8,6 +8,7 @@ from the others. What is kept in memory is bounded too.
 import math
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeVar
@@ -52,6 +53,24 @@ def read_header(path: Path, *, with_arrays: bool = False) -> GGUFHeader:
         return _Parser(ByteSource(file.fileno()), with_arrays=with_arrays).header()
 
 
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the parts of a file lie: each key with its value, and the start of the tensor data."""
+
+    header: GGUFHeader
+    order: str
+    keys: dict[str, tuple[int, int]]
+    data: int
+
+
+def read_places(path: Path) -> Places:
+    """Read the header of the file at `path` and where its parts lie; raises as `read_header`."""
+    with open_regular(path) as file:
+        parser = _Parser(ByteSource(file.fileno()), with_arrays=False)
+        header = parser.header()
+        return Places(header, parser.order, parser.keys, parser.data)
+
+
 class _Parser:
     """Reads one file from the front."""
 
@@ -60,9 +79,11 @@ class _Parser:
         self._with_arrays = with_arrays
         self._bytes_left = _MOST_KEPT_WITH_ARRAYS if with_arrays else _MOST_KEPT
         self._values_left = _MOST_VALUES
-        self._order, self._version = _order_and_version(source)
-        self._length = struct.Struct(self._order + ("I" if self._version == 1 else "Q"))
-        self._u32, self._u64 = struct.Struct(self._order + "I"), struct.Struct(self._order + "Q")
+        self.order, self._version = _order_and_version(source)
+        self.keys: dict[str, tuple[int, int]] = {}
+        self.data = 0
+        self._length = struct.Struct(self.order + ("I" if self._version == 1 else "Q"))
+        self._u32, self._u64 = struct.Struct(self.order + "I"), struct.Struct(self.order + "Q")
 
     def header(self) -> GGUFHeader:
         n_tensors, n_keys = self._number(self._length), self._number(self._length)
@@ -72,16 +93,20 @@ class _Parser:
             raise GGUFError(f"GGUF key count {n_keys} exceeds maximum {_MOST_KEYS}")
         metadata = self._metadata(n_keys)
         tensors = tuple(self._tensor() for _ in range(n_tensors))
-        _check_tensors(tensors, _alignment(metadata), self._source)
+        alignment = _alignment(metadata)
+        self.data = -(-self._source.position // alignment) * alignment
+        _check_tensors(tensors, self.data, alignment, self._source.size)
         return GGUFHeader(self._version, metadata, tensors)
 
     def _metadata(self, n_keys: int) -> dict[str, Value]:
         metadata: dict[str, Value] = {}
         for _ in range(n_keys):
+            start = self._source.position
             key = self._string()
             if key in metadata:
                 raise GGUFError(f'GGUF key "{_shown(key)}" occurs twice')
             metadata[key] = self._value(self._number(self._u32))
+            self.keys[key] = start, self._source.position
         return metadata
 
     def _number(self, form: struct.Struct) -> int:
@@ -126,7 +151,7 @@ class _Parser:
         return Array(length, self._scalars(SCALARS[kind], length))
 
     def _scalars(self, code: str, count: int) -> tuple[Scalar, ...]:
-        form = struct.Struct(f"{self._order}{count}{code}")
+        form = struct.Struct(f"{self.order}{count}{code}")
         self._keep(form.size)
         values = form.unpack(self._source.take(form.size))
         return tuple(map(_shortest, values)) if code == "f" else values
@@ -188,15 +213,14 @@ def _alignment(metadata: dict[str, Value]) -> int:
     return value
 
 
-def _check_tensors(tensors: tuple[Tensor, ...], alignment: int, source: ByteSource) -> None:
+def _check_tensors(tensors: tuple[Tensor, ...], start: int, alignment: int, file_size: int) -> None:
     """Refuse tensors that are not aligned, not inside the file or not apart from each other."""
     if sum(tensor.n_elements for tensor in tensors) > _LARGEST_NUMBER:
         raise GGUFError("parameter count overflow")
     if len({tensor.name for tensor in tensors}) < len(tensors):
         raise GGUFError("two tensors have the same name")
-    start = -(-source.position // alignment) * alignment
     for tensor in tensors:
-        _check_place(tensor, start, alignment, source.size)
+        _check_place(tensor, start, alignment, file_size)
     for before, tensor in pairwise(sorted(tensors, key=lambda t: (t.offset, t.size))):
         if tensor.offset < before.offset + before.size:
             raise GGUFError(f'tensor "{_shown(tensor.name)}" overlaps another tensor')

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 from runners.protocol.messages import MemoryUse
 
@@ -20,6 +21,7 @@ _FIELDS = {
 _MADE_ANEW = ("compute", "output")
 _MIB = 2**20
 _OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
+_QUANTIZED = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
 _KEPT_LINES = 20
 _ERROR_LEVEL = 4
 _WARN_LEVEL = 3
@@ -32,6 +34,8 @@ class NativeLog:
     def __init__(self) -> None:
         self.offloaded = (0, 0)
         """Layers on GPUs, and layers in all, the output layer counted."""
+        self.on_quantized: Callable[[int, int], None] | None = None
+        """Is told how many tensors of how many a quantisation has come to."""
         self._line = ""
         self._level = 0
         self._sizes: dict[tuple[str, str], int] = defaultdict(int)
@@ -54,6 +58,8 @@ class NativeLog:
             self._note_size(found["backend"], found["kind"], int(float(found["size"]) * _MIB))
         elif found := _OFFLOADED.search(line):
             self.offloaded = (int(found[1]), int(found[2]))
+        elif self.on_quantized and (found := _QUANTIZED.match(line)):
+            self.on_quantized(int(found[1]), int(found[2]))
 
     def _note_size(self, backend: str, kind: str, size: int) -> None:
         """Add up the parts of a model or cache; a compute buffer replaces the one before it."""

@@ -19,6 +19,7 @@ from runners.engine.engine import Engine
 from runners.engine.intake import Intake
 from runners.engine.llama import LoadError, devices, supports_gpu
 from runners.engine.open_requests import OpenRequests
+from runners.engine.quantize import QuantizeError, quantize
 from runners.engine.sequence import Sequence as Generation
 from runners.engine.tokenizer import Tokenizer, load_tokenizer
 from runners.protocol import framing
@@ -40,6 +41,10 @@ from runners.protocol.messages import (
     LoadFailed,
     Loading,
     LoadSpec,
+    Quantize,
+    Quantized,
+    QuantizeFailed,
+    Quantizing,
     Ready,
     Shutdown,
     Stats,
@@ -57,7 +62,7 @@ _N_INTAKE_THREADS = 2
 
 Request = Generate | Embed | Tokenize | Detokenize
 Answer = Step | Failed | Embedded | Tokens | Text
-Work = Generation | EmbedTask | Stats | Cancel | ListDevices | Load
+Work = Generation | EmbedTask | Stats | Cancel | ListDevices | Load | Quantize
 
 
 class Worker:
@@ -119,7 +124,7 @@ class Worker:
             os._exit(0)
         elif isinstance(command, Cancel):
             self._cancel(command)
-        elif isinstance(command, Stats | ListDevices | Load):
+        elif isinstance(command, Stats | ListDevices | Load | Quantize):
             self._work.put(command)
         else:
             self._open.add(command.id)
@@ -181,6 +186,8 @@ class Worker:
             self._send(Devices(devices()))
         elif isinstance(work, Load):
             self._load(work.spec)
+        elif isinstance(work, Quantize):
+            self._quantize(work)
         elif self._engine is None:
             pass  # only what needs a model can be cancelled or counted
         elif isinstance(work, Cancel):
@@ -221,6 +228,14 @@ class Worker:
     def _start_intake(self, intake: Intake | None, tokenizer: Tokenizer) -> None:
         for number in range(_N_INTAKE_THREADS):
             self._start_thread(partial(self._take_in, intake, tokenizer), f"intake {number}")
+
+    def _quantize(self, wanted: Quantize) -> None:
+        try:
+            quantize(wanted, lambda done, total: self._send(Quantizing(done, total)))
+        except QuantizeError as e:
+            self._send(QuantizeFailed(message=str(e), native=e.native))
+            return
+        self._send(Quantized())
 
     def _progress(self) -> Callable[[float], None]:
         last = 0.0

@@ -13,11 +13,16 @@ from runners.protocol.messages import (
     Hello,
     LoadFailed,
     Loading,
+    Quantized,
+    QuantizeFailed,
+    Quantizing,
     Ready,
     Step,
 )
 
-SetupEvent: TypeAlias = Hello | Devices | Loading | Ready | LoadFailed
+SetupEvent: TypeAlias = (
+    Hello | Devices | Loading | Ready | LoadFailed | Quantizing | Quantized | QuantizeFailed
+)
 
 
 class Connection(asyncio.Protocol):

@@ -4,6 +4,7 @@
     ├── RunnerDied       the process ended while a request needed it
     ├── RequestFailed    the runner refused or gave up one request; others go on
     ├── LoadFailed       the model cannot be loaded
+    ├── QuantizeFailed   a model cannot be quantised
     ├── LoadTimeout      a load showed no sign of life for too long
     ├── QueueFull        too many requests wait for models to be loaded
     └── ShuttingDown     the server is closing and takes no more work
@@ -47,6 +48,10 @@ class LoadFailed(RunnerError):
         super().__init__(message)
         self.message = message
         self.out_of_memory = out_of_memory
+
+
+class QuantizeFailed(RunnerError):
+    """A model could not be quantised; the text says why, for the client."""
 
 
 class LoadTimeout(RunnerError):

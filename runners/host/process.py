@@ -10,13 +10,19 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import runners
 from runners.host.client import RunnerClient
 from runners.host.connection import Connection, SetupEvent
-from runners.host.errors import LoadFailed, LoadTimeout, RunnerDied, ShuttingDown
+from runners.host.errors import (
+    LoadFailed,
+    LoadTimeout,
+    QuantizeFailed,
+    RunnerDied,
+    ShuttingDown,
+)
 from runners.host.output import OutputTail
 from runners.host.reasons import describe_exit, describe_failure, tells_of_memory
 from runners.protocol import messages
@@ -28,6 +34,8 @@ from runners.protocol.messages import (
     Load,
     Loading,
     LoadSpec,
+    Quantize,
+    Quantizing,
     Ready,
 )
 
@@ -66,6 +74,11 @@ def runner_environment(source: Mapping[str, str]) -> dict[str, str]:
     return _DEFAULTS | passed
 
 
+def child_environment() -> dict[str, str]:
+    """Return the part of this process's environment that a process of ours gets."""
+    return runner_environment(os.environ)
+
+
 class RunnerProcess:
     """A runner, from its start to its end; whoever starts one closes it.
 
@@ -85,6 +98,7 @@ class RunnerProcess:
         self._exit_timer: asyncio.TimerHandle | None = None
         self._answers: asyncio.Queue[SetupEvent | None] = asyncio.Queue()
         self._stall: tuple[asyncio.Timeout, float] | None = None
+        self._on_quantizing: Callable[[int, int], None] = lambda _done, _total: None
         self._watcher = asyncio.create_task(self._watch(), name=f"runner {process.pid}")
 
     @classmethod
@@ -150,6 +164,22 @@ class RunnerProcess:
         assert isinstance(answer, Ready)
         return answer
 
+    async def quantize(self, wanted: Quantize, on_progress: Callable[[int, int], None]) -> None:
+        """Quantise a model; `on_progress` is told the tensors that are done, and all of them.
+
+        Raises:
+            QuantizeFailed: the runner refused or died; it is of no further use.
+        """
+        self._on_quantizing = on_progress
+        self.connection.send(wanted)
+        try:
+            answer = await self._next_answer(FOREVER)
+        except RunnerDied as e:
+            raise QuantizeFailed(e.detail) from e
+        if isinstance(answer, messages.QuantizeFailed):
+            logger.warning("runner %d: %s: %s", self.pid, answer.message, answer.native)
+            raise QuantizeFailed(describe_failure(answer.message, answer.native))
+
     async def close(self) -> None:
         """Kill the process and reap it; pending requests end with `ShuttingDown`."""
         self._closing = True
@@ -205,6 +235,8 @@ class RunnerProcess:
     def _on_setup(self, event: SetupEvent) -> None:
         if isinstance(event, Loading):
             self._note_progress()
+        elif isinstance(event, Quantizing):
+            self._on_quantizing(event.done, event.total)
         else:
             self._answers.put_nowait(event)
 
@@ -254,5 +286,5 @@ async def _spawn(
         pass_fds=(sock.fileno(),),
         start_new_session=True,
         cwd=Path(runners.__file__).parents[1],
-        env=runner_environment(os.environ) if env is None else dict(env),
+        env=child_environment() if env is None else dict(env),
     )

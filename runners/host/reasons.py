@@ -46,6 +46,7 @@ _REASONS = tuple(
         ),
         (r"map(?:_base)?::at", "a character of the text has no token in the model's vocabulary"),
         (r"ModuleNotFoundError|ImportError", "its engine is not installed: run make install"),
+        (r"iostream error", "the result cannot be written, perhaps because the disk is full"),
         (r"(?:CUDA|ROCm|Vulkan|Metal) error", "the GPU reported an error"),
         (r"GGML_ASSERT|Assertion", "an internal check of the engine failed"),
     )

@@ -157,6 +157,18 @@ class Detokenize(msgspec.Struct, frozen=True, kw_only=True, tag="detokenize"):
     tokens: tuple[int, ...]
 
 
+class Quantize(msgspec.Struct, frozen=True, kw_only=True, tag="quantize"):
+    """Write the model at `source` to `target` in another type of numbers.
+
+    `file_type` is llama.cpp's number of the type. For a runner without a model, once; answered by
+    `Quantized` or `QuantizeFailed`, with `Quantizing` on the way.
+    """
+
+    source: str
+    target: str
+    file_type: int
+
+
 class Stats(msgspec.Struct, frozen=True, tag="stats"):
     """Ask for the counters; answered by `StatsReport`."""
 
@@ -173,7 +185,18 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """End the process now. End of file on the socket means the same."""
 
 
-Command = Load | ListDevices | Generate | Embed | Tokenize | Detokenize | Stats | Cancel | Shutdown
+Command = (
+    Load
+    | ListDevices
+    | Quantize
+    | Generate
+    | Embed
+    | Tokenize
+    | Detokenize
+    | Stats
+    | Cancel
+    | Shutdown
+)
 
 
 # Events: engine to host.
@@ -243,6 +266,24 @@ class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
     `message` says what failed, for the client; `native` is what the library wrote of it, which
     may hold paths.
     """
+
+    message: str
+    native: str = ""
+
+
+class Quantizing(msgspec.Struct, frozen=True, tag="quantizing"):
+    """`done` of `total` tensors are written."""
+
+    done: int
+    total: int
+
+
+class Quantized(msgspec.Struct, frozen=True, tag="quantized"):
+    """The quantised model is written."""
+
+
+class QuantizeFailed(msgspec.Struct, frozen=True, kw_only=True, tag="quantize_failed"):
+    """The model could not be quantised; the fields are those of `LoadFailed`."""
 
     message: str
     native: str = ""
@@ -390,6 +431,9 @@ Event = (
     | Loading
     | Ready
     | LoadFailed
+    | Quantizing
+    | Quantized
+    | QuantizeFailed
     | Step
     | Failed
     | Embedded

@@ -32,10 +32,13 @@ _NO_MODELFILE = ModelfileParts(
 )
 
 
-class Progress(msgspec.Struct):
-    """A step of the work."""
+class Progress(msgspec.Struct, omit_defaults=True):
+    """A step of the work; sizes in bytes, told only of what takes long."""
 
     status: str
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
 
 
 @router.post("/create", openapi_extra=body_of(CreateRequest, stream=LINES_TYPE))
@@ -52,10 +55,17 @@ async def create(request: Request) -> Response:
 
 
 async def _steps(work: Iterator[CreateProgress]) -> Events[Progress]:
-    """Yield the steps of `work`, which goes on only as fast as they are taken."""
+    """Yield the steps of `work`, which goes on only as fast as they are taken.
+
+    A step that says nothing new is a chance to stop, and no line.
+    """
+    last = None
     try:
         while (step := await in_thread(next, work, None)) is not None:
-            yield Progress(step.status)
+            if step == last:
+                continue
+            last = step
+            yield Progress(step.status, step.digest, step.total, step.completed)
     finally:
         if isinstance(work, Generator):
             await in_thread(work.close)

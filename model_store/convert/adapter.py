@@ -1,0 +1,135 @@
+"""The conversion of a LoRA adapter, as PEFT and MLX write it, for a model that is GGUF already."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from gguf import MODEL_ARCH_NAMES, GGUFWriter, get_tensor_name_map
+from gguf import GGMLQuantizationType as Encoding
+
+from model_store.convert.families.base import half_rotated
+from model_store.convert.fields import Fields
+from model_store.convert.folder import Folder
+from model_store.convert.output import OutputTensor
+from model_store.convert.tensors import STORED, SourceTensor, shown
+from model_store.convert.write import write_gguf
+from model_store.errors import CreateError
+from model_store.gguf import GGUFHeader, read_header
+
+_ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3")
+_MATRIX = re.compile(r"(?P<module>.+)\.(?:lora_(?P<peft>[AB])(?:\.default)?\.weight|"
+                     r"lora_(?P<mlx>[ab]))\Z")  # fmt: skip
+_PREFIX = "base_model.model."
+_MOST_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Matrix:
+    """One of the two factors of a change: shape (rank, inputs) for "a", (outputs, rank) for "b"."""
+
+    source: SourceTensor
+    is_turned: bool
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        rows, columns = self.source.shape
+        return (columns, rows) if self.is_turned else (rows, columns)
+
+    def output(self, name: str, order: npt.NDArray[np.intp] | None) -> OutputTensor:
+        encoding = Encoding.F16 if self.source.dtype == "F16" else Encoding.F32
+        if not self.is_turned:
+            return OutputTensor(name, self.shape, encoding, (self.source,), order)
+        plain = OutputTensor(name, self.source.shape, Encoding.F32, (self.source,))
+        numbers = np.concatenate(list(plain.blocks())).astype(np.float32)
+        return replace(plain, shape=self.shape, sources=(numbers.T.copy(),), order=order)
+
+
+def convert_adapter(
+    folder: Folder, base: Path, target: Path, report: Callable[[int, int], None]
+) -> None:
+    """Write the adapter in `folder`, made for the model at `base`, to `target`.
+
+    Raises:
+        CreateError: it cannot be converted, or was made for another model.
+        GGUFError: the model at `base` is damaged.
+        NoSpace: the disk has no room for it.
+        OSError: a file cannot be read or written.
+    """
+    config = folder.fields("adapter_config.json")
+    if not config.items():
+        raise CreateError("the adapter has no adapter_config.json, which says how strong it is")
+    if config.flag("use_dora"):
+        raise CreateError("adapters of the kind DoRA are not supported; LoRA is")
+    header = read_header(base)
+    if header.architecture not in _ARCHITECTURES:
+        raise CreateError(
+            f'adapters for models of the architecture "{header.architecture[:_MOST_SHOWN]}" '
+            f"cannot be converted; supported are {', '.join(_ARCHITECTURES)}"
+        )
+    pairs = _pairs(folder.tensors(), header)
+    outputs = [tensor for name in sorted(pairs) for tensor in _outputs(name, pairs[name], header)]
+    rank = next(iter(pairs.values()))["a"].shape[0]
+    writer = GGUFWriter(None, header.architecture)
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", _alpha(config, rank))
+    write_gguf(writer, target, outputs, report)
+
+
+def _alpha(config: Fields, rank: int) -> float:
+    """Return the strength; what is applied is this, divided by the rank."""
+    mlx = config.inner("lora_parameters")
+    if mlx.has("scale") and not mlx.has("alpha"):
+        return mlx.number("scale") * rank
+    alpha = mlx.number("alpha") if mlx.has("alpha") else config.number("lora_alpha", default=rank)
+    return alpha * rank**0.5 if config.flag("use_rslora") else alpha
+
+
+def _pairs(
+    tensors: Mapping[str, SourceTensor], header: GGUFHeader
+) -> dict[str, dict[str, _Matrix]]:
+    """Return both factors by the names of the tensors that they change."""
+    n_layers = header.integer(f"{header.architecture}.block_count") or 0
+    number = next(n for n, name in MODEL_ARCH_NAMES.items() if name == header.architecture)
+    names = get_tensor_name_map(number, min(n_layers, 512))
+    pairs: dict[str, dict[str, _Matrix]] = {}
+    for source in tensors.values():
+        match = _MATRIX.match(source.name)
+        if not match or len(source.shape) != 2 or source.dtype not in STORED:
+            raise CreateError(f'the tensor "{shown(source.name)}" is no matrix of a LoRA adapter')
+        module = match["module"].removeprefix(_PREFIX)
+        name = names.get_name(module)
+        if name is None:
+            raise CreateError(f'the adapter changes "{shown(module)}", which the model has not')
+        part = (match["peft"] or match["mlx"]).lower()
+        pairs.setdefault(f"{name}.weight", {})[part] = _Matrix(source, match["mlx"] is not None)
+    if not pairs:
+        raise CreateError("the adapter has no tensors")
+    return pairs
+
+
+def _outputs(
+    name: str, pair: Mapping[str, _Matrix], header: GGUFHeader
+) -> tuple[OutputTensor, OutputTensor]:
+    if len(pair) < 2:
+        raise CreateError(f'the adapter has only one of the two matrices for "{shown(name)}"')
+    shapes = {tensor.name: tensor.shape for tensor in header.tensors}
+    (rank, n_in), (n_out, same_rank) = pair["a"].shape, pair["b"].shape
+    if rank != same_rank or shapes.get(name) != (n_in, n_out):
+        raise CreateError(
+            f'the adapter was made for another model: "{shown(name)}" has another shape there'
+        )
+    order = _order(name, n_out, header)
+    return pair["a"].output(f"{name}.lora_a", None), pair["b"].output(f"{name}.lora_b", order)
+
+
+def _order(name: str, n_rows: int, header: GGUFHeader) -> npt.NDArray[np.intp] | None:
+    """Return the order in which the model has the rows of this tensor."""
+    if header.architecture != "llama" or not name.endswith(("attn_q.weight", "attn_k.weight")):
+        return None
+    n_heads = header.integer("llama.attention.head_count") or 1
+    n_kv_heads = header.integer("llama.attention.head_count_kv") or n_heads
+    return half_rotated(n_rows, max(1, n_heads if "attn_q" in name else n_kv_heads))

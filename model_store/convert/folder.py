@@ -1,0 +1,89 @@
+"""The files of a model folder, by the names under which they were uploaded."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from model_store.convert.fields import Fields, parse_fields
+from model_store.convert.tensors import SourceTensor, read_index, shown
+from model_store.errors import CreateError
+
+LARGEST_JSON = 64 * 2**20
+"""Bytes; the largest tokenizers known have half of that."""
+
+_INDEX = "model.safetensors.index.json"
+_SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.safetensors\Z")
+
+
+class Folder:
+    """Files of a folder; each is read when it is asked for, and never as a whole if it is large."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+
+    @property
+    def names(self) -> Iterable[str]:
+        """The names of all files."""
+        return self._files.keys()
+
+    def data(self, name: str) -> bytes | None:
+        """Return the bytes of a file, None when there is none; raises CreateError."""
+        path = self._files.get(name)
+        if path is None:
+            return None
+        with path.open("rb") as file:
+            data = file.read(LARGEST_JSON + 1)
+        if len(data) > LARGEST_JSON:
+            raise CreateError(f"{name} is larger than {LARGEST_JSON} bytes")
+        return data
+
+    def text(self, name: str) -> str:
+        """Return the text of a file, empty when there is none; raises CreateError."""
+        return (self.data(name) or b"").decode("utf-8-sig", "replace")
+
+    def fields(self, name: str) -> Fields:
+        """Return the object in a JSON file, an empty one when there is none; raises CreateError."""
+        data = self.data(name)
+        return Fields(name, {}) if data is None else parse_fields(name, data)
+
+    def tensors(self) -> dict[str, SourceTensor]:
+        """Return all tensors by their names.
+
+        Raises:
+            CreateError: a file is damaged or missing, or two tensors have the same name.
+        """
+        tensors: dict[str, SourceTensor] = {}
+        for name in self._weight_files():
+            for tensor in read_index(name, self._files[name]):
+                if tensor.name in tensors:
+                    raise CreateError(
+                        f'duplicate tensor name "{shown(tensor.name)}" was found for this model'
+                    )
+                tensors[tensor.name] = tensor
+        return tensors
+
+    def _weight_files(self) -> list[str]:
+        indexed = self.fields(_INDEX).inner("weight_map").items()
+        if indexed:
+            wanted = {value if isinstance(value, str) else "" for _, value in indexed}
+            missing = sorted(wanted - self._files.keys())
+            if missing:
+                raise CreateError(
+                    f'the file "{shown(missing[0])}", which {_INDEX} names, is missing'
+                )
+            return sorted(wanted)
+        names = sorted(name for name in self._files if name.endswith(".safetensors"))
+        # Some folders hold the same weights twice, or those of other parts below.
+        names = [name for name in names if "/" not in name] or names
+        names = [name for name in names if not name.startswith("consolidated")] or names
+        _check_complete(names)
+        return names
+
+
+def _check_complete(names: Iterable[str]) -> None:
+    for name in names:
+        match = _SHARD.match(name)
+        for number in range(1, int(match["count"]) + 1) if match else ():
+            other = f"{match['stem']}-{number:05}-of-{match['count']}.safetensors" if match else ""
+            if other not in names:
+                raise CreateError(f'the file "{shown(other)}" is missing')

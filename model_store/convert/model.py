@@ -1,0 +1,58 @@
+"""The conversion of a whole model."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gguf import GGUFWriter
+
+from model_store.convert.families import family_of
+from model_store.convert.folder import Folder
+from model_store.convert.tokenizers import add_special_tokens, read_vocabulary
+from model_store.convert.write import write_gguf
+from model_store.errors import CreateError
+
+_SAMPLING = {
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "repetition_penalty": "repeat_penalty",
+}
+"""Fields of generation_config.json, and the parameters that they are here."""
+
+
+def convert_model(
+    folder: Folder, target: Path, report: Callable[[int, int], None]
+) -> dict[str, object]:
+    """Write the model in `folder` to `target`; return the parameters that it should be run with.
+
+    Raises:
+        CreateError: it cannot be converted.
+        NoSpace: the disk has no room for it.
+        OSError: a file cannot be read or written.
+    """
+    family = family_of(folder)
+    outputs = family.outputs(folder.tensors())
+    writer = GGUFWriter(None, family.architecture_name)
+    writer.add_type("model")
+    family.add_metadata(writer)
+    embedding = next(output for output in outputs if output.name == "token_embd.weight")
+    if len(embedding.shape) != 2 or embedding.shape[1] != family.n_embd:
+        raise CreateError("the token embedding has not the shape that config.json tells of")
+    vocabulary = read_vocabulary(folder, embedding.shape[0])
+    vocabulary.add_to(writer)
+    add_special_tokens(writer, folder, family.config, vocabulary)
+    write_gguf(writer, target, outputs, report)
+    return _parameters(folder)
+
+
+def _parameters(folder: Folder) -> dict[str, object]:
+    """Return how the model's makers sample from it; nothing if they always take the likeliest."""
+    config = folder.fields("generation_config.json")
+    if not config.flag("do_sample"):
+        return {}
+    given = [(name, ours) for name, ours in _SAMPLING.items() if config.has(name)]
+    return {
+        ours: config.integer(name, least=0) if name == "top_k" else config.number(name)
+        for name, ours in given
+    }

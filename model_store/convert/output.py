@@ -1,0 +1,75 @@
+"""Tensors on their way into a GGUF file: what becomes of which source, computed block by block."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from gguf import GGMLQuantizationType as Encoding
+
+from model_store.convert.tensors import Array, SourceTensor, shown, spans
+from model_store.errors import CreateError
+
+_BLOCK_BYTES = 32 * 2**20
+_ELEMENT_BYTES = {Encoding.F32: 4, Encoding.F16: 2, Encoding.BF16: 2}
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTensor:
+    """A tensor of the GGUF file; `shape` has the slowest dimension first.
+
+    Its rows are those of the `sources`, one source after the other; `order` says which rows of
+    each source are taken in which order, and `shift` is added to every number.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    encoding: Encoding
+    sources: tuple[SourceTensor | npt.NDArray[np.float32], ...]
+    order: npt.NDArray[np.intp] | None = None
+    shift: float = 0.0
+
+    @property
+    def n_bytes(self) -> int:
+        """Size of the data."""
+        return int(np.prod(self.shape, dtype=object)) * _ELEMENT_BYTES[self.encoding]
+
+    def blocks(self) -> Iterator[Array]:
+        """Yield the encoded data in blocks of rows; raises CreateError."""
+        for source in self.sources:
+            rows: Array = source.open() if isinstance(source, SourceTensor) else source
+            is_bf16 = isinstance(source, SourceTensor) and source.dtype == "BF16"
+            rows = rows.reshape(rows.shape or (1,))
+            row_bytes = max(1, rows.nbytes // max(1, len(rows)))
+            n_rows = len(rows) if self.order is None else len(self.order)
+            for first, end in spans(n_rows, _BLOCK_BYTES // row_bytes):
+                block = rows[first:end] if self.order is None else rows[self.order[first:end]]
+                yield self._encoded(block, is_bf16=is_bf16)
+
+    def _encoded(self, block: Array, *, is_bf16: bool) -> Array:
+        if self.encoding is Encoding.BF16:
+            # Only tensors that are bfloat16 already are kept so.
+            return np.ascontiguousarray(block)
+        numbers = _widened(block) if is_bf16 else block
+        if self.shift:
+            numbers = numbers.astype(np.float32) + np.float32(self.shift)
+        target = np.float32 if self.encoding is Encoding.F32 else np.float16
+        try:
+            with np.errstate(over="raise"):
+                return np.ascontiguousarray(numbers, target)
+        except FloatingPointError as e:
+            raise CreateError(
+                f'the tensor "{shown(self.name)}" has numbers that are too large for F16'
+            ) from e
+
+
+def _widened(block: Array) -> npt.NDArray[np.float32]:
+    """Return bfloat16 numbers, given as their bits, in single precision."""
+    return np.left_shift(block, 16, dtype=np.uint32).view(np.float32)
+
+
+def encoding_of(name: str, tensors: tuple[SourceTensor, ...], *, precise: bool) -> Encoding:
+    """Return how a tensor is stored: vectors and what is `precise` in full, matrices in 16 bits."""
+    if precise or name.endswith(".bias") or all(len(tensor.shape) <= 1 for tensor in tensors):
+        return Encoding.F32
+    return Encoding.BF16 if all(tensor.dtype == "BF16" for tensor in tensors) else Encoding.F16

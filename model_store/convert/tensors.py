@@ -1,0 +1,94 @@
+"""Tensors of safetensors files, mapped into memory and read a block of rows at a time."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+
+from model_store.errors import CreateError
+
+Array = npt.NDArray[np.generic]
+
+STORED: dict[str, np.dtype[np.generic]] = {
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
+"""What numpy is told of each type that can be converted; it has no bfloat16 of its own."""
+
+_BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6,
+    "F6_E3M2": 6, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
+    "I64": 64, "U64": 64, "F64": 64, "C64": 64,
+}  # fmt: skip
+_LENGTH_BYTES = 8
+_MOST_DIMENSIONS = 4
+_MOST_TENSORS = 2**17
+_MOST_SHOWN = 80
+
+
+@dataclass(frozen=True, slots=True)
+class SourceTensor:
+    """A tensor's place in the file at `path`; the slowest dimension of `shape` comes first."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    path: Path
+    offset: int
+
+    def open(self) -> Array:
+        """Map the tensor; bfloat16 appears as 16-bit numbers. Raises CreateError."""
+        stored = STORED.get(self.dtype)
+        if stored is None:
+            raise CreateError(
+                f'the tensor "{shown(self.name)}" has numbers of the type {self.dtype}; '
+                "F32, F16 and BF16 can be converted"
+            )
+        if not math.prod(self.shape):
+            return np.empty(self.shape, stored)
+        mapped: Array = np.memmap(self.path, stored, "r", self.offset, self.shape)
+        return mapped
+
+
+def read_index(file: str, path: Path) -> list[SourceTensor]:
+    """Return the tensors of the safetensors file at `path`, which is known to people as `file`.
+
+    Raises:
+        CreateError: the file is damaged or hostile.
+    """
+    try:
+        with safe_open(path, "numpy") as opened:
+            names = opened.offset_keys()
+            if len(names) > _MOST_TENSORS:
+                raise CreateError(f"{file} has more than {_MOST_TENSORS} tensors")
+            slices = [opened.get_slice(name) for name in names]
+            found = [(s.get_dtype(), tuple(s.get_shape())) for s in slices]
+    except (SafetensorError, OSError, UnicodeError) as e:
+        raise CreateError(f"{file} is damaged or no safetensors file") from e
+    # The library has made sure that the tensors follow each other without a gap, up to the end.
+    with path.open("rb") as opened_file:
+        header = int.from_bytes(opened_file.read(_LENGTH_BYTES), "little")
+    offset, tensors = _LENGTH_BYTES + header, []
+    for name, (dtype, shape) in zip(names, found, strict=True):
+        if dtype not in _BITS:
+            raise CreateError(f'the tensor "{shown(name)}" has numbers of an unknown type')
+        if len(shape) > _MOST_DIMENSIONS:
+            raise CreateError(f'the tensor "{shown(name)}" has more than 4 dimensions')
+        tensors.append(SourceTensor(name, dtype, shape, path, offset))
+        offset += math.prod(shape) * _BITS[dtype] // 8
+    return tensors
+
+
+def shown(name: str) -> str:
+    """Return the name of a tensor as far as it is shown to people."""
+    return name[:_MOST_SHOWN]
+
+
+def spans(n_rows: int, rows_at_once: int) -> list[tuple[int, int]]:
+    """Return first and last-plus-one of each block of rows."""
+    return list(pairwise([*range(0, n_rows, max(1, rows_at_once)), n_rows])) if n_rows else []

@@ -1,0 +1,6 @@
+"""Vocabularies of model folders, as llama.cpp's tokenizers take them."""
+
+from model_store.convert.tokenizers.read import read_vocabulary
+from model_store.convert.tokenizers.special import add_special_tokens
+
+__all__ = ["add_special_tokens", "read_vocabulary"]

@@ -1,0 +1,68 @@
+"""Types of numbers that a model can be written in, and the writing."""
+
+from collections.abc import Generator
+
+from model_store.create.scratch import Scratch
+from model_store.create.sources import Source
+from model_store.create.spec import CreateProgress, CreateSpec
+from model_store.create.tools import Tools
+from model_store.errors import CreateError
+from model_store.gguf import GGUFHeader
+
+_UNQUANTIZED = ("F16", "BF16", "F32")
+_DIGEST = "0" * 19
+"""What the reference gives clients to tell this step's bar from others."""
+_WIDEST = 4
+
+
+def found_type(header: GGUFHeader) -> str:
+    """Return the type of a model's numbers.
+
+    The reference takes the number 0, which means F32, for a type that it does not know.
+    """
+    return "F32" if header.integer("general.file_type") == 0 else header.file_type
+
+
+def needs_quantizing(source: Source, wanted: str) -> bool:
+    """Tell whether a model has to be written anew to be of the type `wanted`.
+
+    Raises:
+        CreateError: it has lost too much already.
+    """
+    if not wanted or source.kind != "model" or source.header is None:
+        return False
+    found = found_type(source.header)
+    if found == wanted:
+        return False
+    if found not in _UNQUANTIZED:
+        raise CreateError("quantization is only supported for F16, BF16 and F32 models")
+    return True
+
+
+def quantized(
+    source: Source, spec: CreateSpec, scratch: Scratch, tools: Tools
+) -> Generator[CreateProgress, None, Source]:
+    """Write a model in another type of numbers, and return the new one.
+
+    Raises:
+        CreateError: there is no engine that can do it.
+        NoSpace: the disk has no room for it.
+    """
+    if tools.quantize is None:
+        raise CreateError("models cannot be quantized here")
+    assert source.header is not None
+    size = source.path.stat().st_size
+    wanted = spec.quantization
+    grown = source.header.parameter_count * _WIDEST if wanted == "F32" else 0
+    target = scratch.new(size=max(size, grown))
+    status = f"quantizing {found_type(source.header)} model to {wanted}"
+    work = tools.quantize(source.path, target, spec.quantization_number)
+    try:
+        for done, total in work:
+            completed = size * done // total if total else 0
+            yield CreateProgress(status, digest=_DIGEST, total=size, completed=completed)
+    finally:
+        close = getattr(work, "close", None)
+        if close is not None:
+            close()
+    return Source.made(target, kind="model")

@@ -1,0 +1,62 @@
+"""Files that are being made: beside the blobs, seen by nobody, and gone when they are not kept."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from model_store.blobs import StoredBlob, publish_file
+from model_store.create.spec import CreateProgress
+from model_store.digests import Digest
+from model_store.disk import disk_errors, require_space
+from model_store.layout import BLOB_SCRATCH_PREFIX, Layout
+
+_READ_SIZE = 2**24
+
+
+class Scratch:
+    """Makes files; what was not published is removed in the end, whatever happens."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._paths: list[Path] = []
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, layout: Layout) -> "Iterator[Scratch]":
+        """Return an empty one for the length of a block."""
+        scratch = cls(layout)
+        try:
+            yield scratch
+        finally:
+            for path in scratch._paths:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
+    def new(self, *, size: int = 0) -> Path:
+        """Return the path of a new empty file that will have about `size` bytes.
+
+        Raises:
+            NoSpace: the disk has no room for it.
+            StorageFailed: it cannot be made.
+        """
+        with disk_errors():
+            self._layout.make()
+            require_space(self._layout.blobs, size)
+            descriptor, path = tempfile.mkstemp(prefix=BLOB_SCRATCH_PREFIX, dir=self._layout.blobs)
+            os.close(descriptor)
+        self._paths.append(Path(path))
+        return self._paths[-1]
+
+    def publish(self, path: Path, status: str) -> Generator[CreateProgress, None, StoredBlob]:
+        """Make a finished file a blob; tells `status` now and then. Raises StorageFailed."""
+        sha256 = hashlib.sha256()
+        with disk_errors(), path.open("rb", buffering=0) as file:
+            while data := file.read(_READ_SIZE):
+                sha256.update(data)
+                yield CreateProgress(status)
+        digest = Digest(sha256.hexdigest())
+        with disk_errors():
+            return StoredBlob(digest, is_new=publish_file(self._layout, path, digest))
