@@ -132,6 +132,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     host.LoadFailed: _plain(500),
     host.LoadTimeout: _plain(500),
     host.QuantizeFailed: _plain(500),
+    host.ModelUnusable: _plain(400),
     host.RunnerDied: _runner_died,
     host.RequestFailed: _request_failed,
 }

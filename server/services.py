@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from model_store.create import Tools
 from model_store.store import Store
 from runners.host.process import child_environment
-from runners.host.quantizing import Quantizer
 from runners.host.scheduler import Scheduler
+from runners.host.workshop import Workshop
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
@@ -49,7 +49,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises:
         StorageFailed: the models directory cannot be used.
     """
-    tools = Tools(quantize=Quantizer(asyncio.get_running_loop()), environment=child_environment())
+    tools = Tools(engine=Workshop(asyncio.get_running_loop()), environment=child_environment())
     store = Store(settings.models, keep_unreferenced=settings.no_prune, tools=tools)
     await asyncio.to_thread(store.prepare)
     async with (

@@ -2,6 +2,6 @@
 
 from model_store.create.build import create_model
 from model_store.create.spec import CreateProgress, CreateSpec
-from model_store.create.tools import Quantize, Tools
+from model_store.create.tools import Engine, Tools
 
-__all__ = ["CreateProgress", "CreateSpec", "Quantize", "Tools", "create_model"]
+__all__ = ["CreateProgress", "CreateSpec", "Engine", "Tools", "create_model"]

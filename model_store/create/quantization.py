@@ -5,7 +5,7 @@ from collections.abc import Generator
 from model_store.create.scratch import Scratch
 from model_store.create.sources import Source
 from model_store.create.spec import CreateProgress, CreateSpec
-from model_store.create.tools import Tools
+from model_store.create.tools import Tools, ended
 from model_store.errors import CreateError
 from model_store.gguf import GGUFHeader
 
@@ -48,7 +48,7 @@ def quantized(
         CreateError: there is no engine that can do it.
         NoSpace: the disk has no room for it.
     """
-    if tools.quantize is None:
+    if tools.engine is None:
         raise CreateError("models cannot be quantized here")
     assert source.header is not None
     size = source.path.stat().st_size
@@ -56,13 +56,9 @@ def quantized(
     grown = source.header.parameter_count * _WIDEST if wanted == "F32" else 0
     target = scratch.new(size=max(size, grown))
     status = f"quantizing {found_type(source.header)} model to {wanted}"
-    work = tools.quantize(source.path, target, spec.quantization_number)
-    try:
+    work = tools.engine.quantize(source.path, target, spec.quantization_number)
+    with ended(work):
         for done, total in work:
             completed = size * done // total if total else 0
             yield CreateProgress(status, digest=_DIGEST, total=size, completed=completed)
-    finally:
-        close = getattr(work, "close", None)
-        if close is not None:
-            close()
     return Source.made(target, kind="model")

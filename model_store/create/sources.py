@@ -9,7 +9,7 @@ from model_store.convert.process import Job, convert
 from model_store.create.kinds import check_kind, is_gguf, kind_of
 from model_store.create.scratch import Scratch
 from model_store.create.spec import CreateProgress
-from model_store.create.tools import Tools
+from model_store.create.tools import Tools, ended
 from model_store.digests import Digest
 from model_store.errors import BlobNotFound, CreateError, ModelNotFound
 from model_store.gguf import GGUFHeader, merge_shards, read_header
@@ -94,8 +94,6 @@ class FileSources:
             if base is None:
                 raise CreateError("no base model was found")
             yield from self._convert(paths, "converting adapter", base=base)
-        elif len(paths) > 1:
-            raise CreateError("only one adapter is currently supported")
         else:
             yield from self._add_gguf(paths, files)
 
@@ -113,7 +111,19 @@ class FileSources:
             self.parameters |= end.value
         finally:
             work.close()
+        yield CreateProgress("verifying conversion")
         self.sources.append(Source.made(job.target, kind="adapter" if base else "model"))
+        yield from self._try(job.target if base is None else base, job.target)
+
+    def _try(self, weights: Path, made: Path) -> Steps:
+        """Let the engine find out whether what was made can be used."""
+        if self._tools.engine is None:
+            return
+        adapters = () if made == weights else (made,)
+        work = self._tools.engine.try_loading(weights, adapters)
+        with ended(work):
+            for _ in work:
+                yield CreateProgress("verifying conversion")
 
     def _add_gguf(self, paths: Mapping[str, Path], files: Mapping[str, str]) -> Steps:
         headers: dict[str, GGUFHeader] = {}

@@ -9,7 +9,7 @@ from model_store.gguf.types import FILE_TYPES
 from model_store.names import ModelName
 
 _LONGEST_SHOWN = 40
-_NEED_IMPORTANCE = frozenset("IQ1_M IQ1_S IQ2_M IQ2_S IQ2_XS IQ2_XXS Q2_K_S".split())
+_NEED_IMPORTANCE = frozenset("IQ1_M IQ1_S IQ2_M IQ2_S IQ2_XS IQ2_XXS IQ3_XS IQ3_XXS Q2_K_S".split())
 """Types so small that they are of use only with measurements of what matters in the model."""
 _NOT_WRITTEN = frozenset({"NVFP4"})
 _ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
@@ -69,6 +69,9 @@ class CreateSpec:
             raise CreateError("file path must be relative")
         for text in (*self.files.values(), *self.adapters.values()):
             Digest.parse(text)
+        is_folder = any(name.endswith(".safetensors") for name in self.adapters)
+        if len(self.adapters) > 1 and not is_folder:
+            raise CreateError("only one adapter is currently supported")
         if self.parent is None and not self.files:
             raise CreateError("neither 'from' or 'files' was specified")
         if self.quantize and not self.quantization:

@@ -1,24 +1,44 @@
 """What the making of a model uses besides the files of the store."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 
-class Quantize(Protocol):
-    """Writes a model in another type of numbers, whose number in GGUF files is `file_type`.
+class Engine(Protocol):
+    """Works on model files, as the runners' engine does.
 
-    Yields the tensors that are done, and all of them, at least a few times a second; closing the
-    iterator ends the work.
+    What the methods return yields something at least a few times a second, so that the work can
+    be given up; closing it ends the work.
     """
 
-    def __call__(self, source: Path, target: Path, file_type: int) -> Iterator[tuple[int, int]]: ...
+    def quantize(self, source: Path, target: Path, file_type: int) -> Iterator[tuple[int, int]]:
+        """Write a model in the type of numbers that has the number `file_type` in GGUF files.
+
+        Yields the tensors that are done, and all of them.
+        """
+
+    def try_loading(
+        self, weights: Path, adapters: tuple[Path, ...] = ()
+    ) -> Iterator[tuple[int, int]]:
+        """Load a model once; raises an error of the engine's own when that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
-    """`quantize` None: there is no engine. `environment` is that of the processes that convert."""
+    """`engine` None: there is none. `environment` is that of the processes that convert."""
 
-    quantize: Quantize | None = None
+    engine: Engine | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def ended(work: Iterator[object]) -> Iterator[None]:
+    """Make sure that work of the engine ends with the block, whatever happens."""
+    try:
+        yield
+    finally:
+        if isinstance(work, Generator):
+            work.close()

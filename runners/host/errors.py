@@ -5,6 +5,7 @@
     ├── RequestFailed    the runner refused or gave up one request; others go on
     ├── LoadFailed       the model cannot be loaded
     ├── QuantizeFailed   a model cannot be quantised
+    ├── ModelUnusable    files that were to become a model make none
     ├── LoadTimeout      a load showed no sign of life for too long
     ├── QueueFull        too many requests wait for models to be loaded
     └── ShuttingDown     the server is closing and takes no more work
@@ -52,6 +53,10 @@ class LoadFailed(RunnerError):
 
 class QuantizeFailed(RunnerError):
     """A model could not be quantised; the text says why, for the client."""
+
+
+class ModelUnusable(RunnerError):
+    """Files that were to become a model make none; the text says why, for the client."""
 
 
 class LoadTimeout(RunnerError):
