@@ -1,0 +1,25 @@
+"""Conversions in the process of the server's tools, waited for."""
+
+from pathlib import Path
+from typing import Any
+
+from model_store.convert.process import Job, convert
+from tests.support.hf_folders import Files, written
+
+
+def converted(directory: Path, files: Files, base: Path | None = None) -> Path:
+    """Convert a folder, or an adapter for `base`; return the GGUF file. Raises as `convert`."""
+    target = directory / "converted.gguf"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    parameters_of(Job(written(directory / "files", files), target, base))
+    return target
+
+
+def parameters_of(job: Job) -> dict[str, Any]:
+    """Do a job to its end; return the parameters that it tells."""
+    work = convert(job, {})
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return dict(end.value)

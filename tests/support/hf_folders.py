@@ -1,0 +1,268 @@
+"""Folders of safetensors files as people upload them: tiny models of random numbers."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import TensorSpec, serialize
+
+from tests.support import hf_tokenizers as tokenizers
+from tests.support.hf_tokenizers import encoded, size_of
+from tests.support.tiny_models import normal
+
+Tensors = dict[str, npt.NDArray[np.float32]]
+Dtype = Literal["F32", "F16", "BF16"]
+Files = dict[str, bytes]
+
+N_EMBD, N_HEADS, N_KV_HEADS, N_FF, N_LAYERS = 32, 4, 2, 64, 2
+HEAD_DIM = N_EMBD // N_HEADS
+CONFIG: dict[str, Any] = {
+    "hidden_size": N_EMBD,
+    "intermediate_size": N_FF,
+    "num_hidden_layers": N_LAYERS,
+    "num_attention_heads": N_HEADS,
+    "num_key_value_heads": N_KV_HEADS,
+    "max_position_embeddings": 256,
+    "rms_norm_eps": 1e-5,
+    "rope_theta": 10000.0,
+}
+
+
+def safetensors(tensors: Tensors, dtype: Dtype = "F32") -> bytes:
+    """Return a file with these tensors, their numbers stored as `dtype`."""
+    stored = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
+    names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+    return bytes(
+        serialize(
+            {
+                name: TensorSpec(
+                    dtype=names[dtype],
+                    shape=data.shape,
+                    data_ptr=data.ctypes.data,
+                    data_len=data.nbytes,
+                )
+                for name, data in stored.items()
+            }
+        )
+    )
+
+
+def _stored(tensor: npt.NDArray[np.float32], dtype: Dtype) -> npt.NDArray[Any]:
+    if dtype == "BF16":
+        return np.ascontiguousarray(tensor.view(np.uint32) >> 16).astype(np.uint16)
+    return np.ascontiguousarray(tensor, np.float16 if dtype == "F16" else np.float32)
+
+
+def decoder_tensors(
+    n_vocab: int,
+    *,
+    seed: int = 0,
+    biases: bool = False,
+    qk_norms: bool = False,
+    extra_norms: Iterable[str] = (),
+    fused: bool = False,
+    n_experts: int = 0,
+    head: bool = True,
+    head_dim: int = HEAD_DIM,
+) -> Tensors:
+    """Return the weights of a decoder under the names that transformers gives them."""
+    draw = normal(seed)
+
+    def matrix(rows: int, columns: int) -> npt.NDArray[np.float32]:
+        return (2 * draw(rows, columns) / np.float32(columns**0.5)).astype(np.float32)
+
+    def norm(size: int) -> npt.NDArray[np.float32]:
+        return (1 + 0.1 * draw(size)).astype(np.float32)
+
+    tensors: Tensors = {"model.embed_tokens.weight": draw(n_vocab, N_EMBD)}
+    for layer in range(N_LAYERS):
+        prefix = f"model.layers.{layer}."
+        widths = {"q": N_HEADS * head_dim, "k": N_KV_HEADS * head_dim, "v": N_KV_HEADS * head_dim}
+        if fused:
+            tensors[f"{prefix}self_attn.qkv_proj.weight"] = matrix(sum(widths.values()), N_EMBD)
+            tensors[f"{prefix}mlp.gate_up_proj.weight"] = matrix(2 * N_FF, N_EMBD)
+            tensors[f"{prefix}mlp.down_proj.weight"] = matrix(N_EMBD, N_FF)
+        else:
+            for name, width in widths.items():
+                tensors[f"{prefix}self_attn.{name}_proj.weight"] = matrix(width, N_EMBD)
+                if biases:
+                    tensors[f"{prefix}self_attn.{name}_proj.bias"] = 0.1 * draw(width)
+            for expert in [f"experts.{n}." for n in range(n_experts)] or [""]:
+                for name in ("gate", "up"):
+                    tensors[f"{prefix}mlp.{expert}{name}_proj.weight"] = matrix(N_FF, N_EMBD)
+                tensors[f"{prefix}mlp.{expert}down_proj.weight"] = matrix(N_EMBD, N_FF)
+        if n_experts:
+            tensors[f"{prefix}mlp.gate.weight"] = matrix(n_experts, N_EMBD)
+        tensors[f"{prefix}self_attn.o_proj.weight"] = matrix(N_EMBD, N_HEADS * head_dim)
+        for name in ("input_layernorm", "post_attention_layernorm", *extra_norms):
+            tensors[f"{prefix}{name}.weight"] = norm(N_EMBD)
+        for name in ("q_norm", "k_norm") if qk_norms else ():
+            tensors[f"{prefix}self_attn.{name}.weight"] = norm(head_dim)
+    tensors["model.norm.weight"] = norm(N_EMBD)
+    if head:
+        tensors["lm_head.weight"] = matrix(n_vocab, N_EMBD)
+    return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
+
+
+def decoder(
+    architecture: str,
+    tokenizer: Mapping[str, Any] | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
+    dtype: Dtype = "F32",
+    **shape: Any,
+) -> Files:
+    """Return the folder of a decoder; `shape` is that of `decoder_tensors`."""
+    found = dict(tokenizer) if tokenizer is not None else tokenizers.byte_level()
+    n_vocab = size_of(found)
+    return {
+        "config.json": encoded(
+            {"architectures": [architecture], **CONFIG, "vocab_size": n_vocab, **(config or {})}
+        ),
+        "tokenizer.json": encoded(found),
+        "tokenizer_config.json": encoded(
+            {"eos_token": {"content": "<|im_end|>"}, "pad_token": "<|endoftext|>"}
+        ),
+        "model.safetensors": safetensors(decoder_tensors(n_vocab, **shape), dtype),
+    }
+
+
+def llama(*, dtype: Dtype = "F32", config: Mapping[str, Any] | None = None, **shape: Any) -> Files:
+    """Return the folder of a Llama with pieces of text as its vocabulary."""
+    files = decoder("LlamaForCausalLM", tokenizers.pieces(), config=config, dtype=dtype, **shape)
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    return {**files, "tokenizer_config.json": encoded(special)}
+
+
+def encoder_tensors(n_vocab: int, *, n_positions: int = 64, n_types: int = 2) -> Tensors:
+    """Return the weights of a BERT."""
+    draw = normal(0)
+    tensors: Tensors = {
+        "embeddings.word_embeddings.weight": draw(n_vocab, N_EMBD),
+        "embeddings.position_embeddings.weight": 0.1 * draw(n_positions, N_EMBD),
+        "embeddings.token_type_embeddings.weight": 0.1 * draw(n_types, N_EMBD),
+        "pooler.dense.weight": draw(N_EMBD, N_EMBD),
+    }
+    norms = ["embeddings.LayerNorm"]
+    for layer in range(N_LAYERS):
+        prefix = f"encoder.layer.{layer}."
+        shapes = {
+            "attention.self.query": (N_EMBD, N_EMBD),
+            "attention.self.key": (N_EMBD, N_EMBD),
+            "attention.self.value": (N_EMBD, N_EMBD),
+            "attention.output.dense": (N_EMBD, N_EMBD),
+            "intermediate.dense": (N_FF, N_EMBD),
+            "output.dense": (N_EMBD, N_FF),
+        }
+        for name, (rows, columns) in shapes.items():
+            tensors[f"{prefix}{name}.weight"] = draw(rows, columns) / np.float32(columns**0.5)
+            tensors[f"{prefix}{name}.bias"] = 0.1 * draw(rows)
+        norms += [f"{prefix}attention.output.LayerNorm", f"{prefix}output.LayerNorm"]
+    for name in norms:
+        tensors[f"{name}.weight"] = np.ones(N_EMBD, np.float32)
+        tensors[f"{name}.bias"] = np.zeros(N_EMBD, np.float32)
+    return tensors
+
+
+def encoder(
+    architecture: str, tokenizer: Mapping[str, Any], special: Mapping[str, str], **config: Any
+) -> Files:
+    """Return the folder of a BERT."""
+    n_vocab = size_of(dict(tokenizer))
+    n_types = config.get("type_vocab_size", 2)
+    fields = {
+        "architectures": [architecture],
+        **CONFIG,
+        "max_position_embeddings": 64,
+        "vocab_size": n_vocab,
+        "layer_norm_eps": 1e-12,
+        **config,
+    }
+    return {
+        "config.json": encoded(fields),
+        "tokenizer.json": encoded(tokenizer),
+        "tokenizer_config.json": encoded(special),
+        "model.safetensors": safetensors(encoder_tensors(n_vocab, n_types=n_types)),
+    }
+
+
+def bert() -> Files:
+    """Return the folder of a BERT that says how its vectors are pooled."""
+    names = ("pad", "unk", "cls", "sep", "mask")
+    special = {f"{name}_token": f"[{name.upper()}]" for name in names}
+    files = encoder("BertModel", tokenizers.wordpiece(), special)
+    return {**files, "1_Pooling/config.json": encoded({"pooling_mode_cls_token": True})}
+
+
+def nomic_bert() -> Files:
+    """Return the folder of a BERT with rotary positions."""
+    tokenizer = tokenizers.wordpiece()
+    n_vocab = size_of(tokenizer)
+    draw = normal(0)
+    tensors: Tensors = {
+        "embeddings.word_embeddings.weight": draw(n_vocab, N_EMBD),
+        "embeddings.token_type_embeddings.weight": 0.1 * draw(2, N_EMBD),
+    }
+    norms = ["emb_ln"]
+    for layer in range(N_LAYERS):
+        prefix = f"encoder.layers.{layer}."
+        tensors[f"{prefix}attn.Wqkv.weight"] = draw(3 * N_EMBD, N_EMBD)
+        tensors[f"{prefix}attn.out_proj.weight"] = draw(N_EMBD, N_EMBD)
+        tensors[f"{prefix}mlp.fc11.weight"] = draw(N_FF, N_EMBD)
+        tensors[f"{prefix}mlp.fc12.weight"] = draw(N_FF, N_EMBD)
+        tensors[f"{prefix}mlp.fc2.weight"] = draw(N_EMBD, N_FF)
+        norms += [f"{prefix}norm1", f"{prefix}norm2"]
+    for name in norms:
+        tensors[f"{name}.weight"] = np.ones(N_EMBD, np.float32)
+        tensors[f"{name}.bias"] = np.zeros(N_EMBD, np.float32)
+    config = {
+        "architectures": ["NomicBertModel"], "n_embd": N_EMBD, "n_layer": N_LAYERS,
+        "n_head": N_HEADS, "n_inner": N_FF, "n_positions": 64, "vocab_size": n_vocab,
+        "layer_norm_epsilon": 1e-12, "rotary_emb_base": 1000,
+    }  # fmt: skip
+    return {
+        "config.json": encoded(config),
+        "tokenizer.json": encoded(tokenizer),
+        "tokenizer_config.json": encoded({"cls_token": "[CLS]", "sep_token": "[SEP]"}),
+        "model.safetensors": safetensors(tensors),
+    }
+
+
+def lora(
+    base: Tensors, *, rank: int = 4, style: Literal["peft", "mlx"] = "peft", seed: int = 1
+) -> tuple[Files, Tensors]:
+    """Return an adapter for `base`, and the weights that `base` has with it."""
+    draw = normal(seed)
+    tensors: Tensors = {}
+    merged = dict(base)
+    for name, weights in base.items():
+        if "_proj.weight" not in name:
+            continue
+        module = name.removesuffix(".weight")
+        n_out, n_in = weights.shape
+        a = (draw(rank, n_in) / np.float32(n_in**0.5)).astype(np.float32)
+        b = (0.3 * draw(n_out, rank)).astype(np.float32)
+        merged[name] = (weights + 2.0 * (b @ a)).astype(np.float32)
+        if style == "peft":
+            tensors[f"base_model.model.{module}.lora_A.weight"] = a
+            tensors[f"base_model.model.{module}.lora_B.weight"] = b
+        else:
+            tensors[f"{module}.lora_a"] = np.ascontiguousarray(a.T)
+            tensors[f"{module}.lora_b"] = np.ascontiguousarray(b.T)
+    config: dict[str, Any] = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank}
+    if style == "mlx":
+        config = {"lora_parameters": {"rank": rank, "scale": 2.0}}
+    name = "adapter_model.safetensors" if style == "peft" else "adapters.safetensors"
+    return {"adapter_config.json": encoded(config), name: safetensors(tensors)}, merged
+
+
+def written(directory: Path, files: Files) -> dict[str, Path]:
+    """Write the files under odd names, as blobs have them; return the paths by the true names."""
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = {}
+    for number, (name, data) in enumerate(files.items()):
+        paths[name] = directory / f"blob{number}"
+        paths[name].write_bytes(data)
+    return paths
