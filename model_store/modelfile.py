@@ -45,14 +45,14 @@ class Command:
     value: str
 
 
-def parse_modelfile(text: str) -> tuple[Command, ...]:
+def parse_modelfile(text: str, *, needs_from: bool = True) -> tuple[Command, ...]:
     """Return the commands of a Modelfile.
 
     Raises:
         ModelfileError: an instruction is unknown or incomplete, or FROM is missing.
     """
     commands = tuple(_Parser(text).commands())
-    if not any(command.name == "model" for command in commands):
+    if needs_from and not any(command.name == "model" for command in commands):
         raise ModelfileError("no FROM line")
     return commands
 

@@ -25,8 +25,10 @@ class ModelfileParts:
     messages: tuple[dict[str, object], ...]
 
 
-def modelfile_parts(text: str) -> ModelfileParts:
+def modelfile_parts(text: str, *, needs_from: bool = True) -> ModelfileParts:
     """Read a Modelfile that came over the network.
+
+    With `needs_from` it has to say what the model is made of.
 
     Raises:
         ModelfileError: it cannot be parsed, or refers to a path: only uploaded blobs
@@ -39,7 +41,7 @@ def modelfile_parts(text: str) -> ModelfileParts:
     licenses: list[str] = []
     parameters: list[tuple[str, str]] = []
     messages: list[dict[str, object]] = []
-    for command in parse_modelfile(text):
+    for command in parse_modelfile(text, needs_from=needs_from):
         name, value = command.name, command.value
         if name in ("model", "adapter") and value.startswith("@"):
             (files if name == "model" else adapters)[value[1:].replace(":", "-")] = value[1:]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from runners.engine.cores import usable_cores
 from runners.engine.llama import lib, native_log
-from runners.protocol.messages import Quantize
+from runners.protocol.quantization import Quantize
 
 _MOST_BUFFERED = 2**30
 """Bytes of rows that are in memory at once."""

@@ -41,10 +41,6 @@ from runners.protocol.messages import (
     LoadFailed,
     Loading,
     LoadSpec,
-    Quantize,
-    Quantized,
-    QuantizeFailed,
-    Quantizing,
     Ready,
     Shutdown,
     Stats,
@@ -54,6 +50,7 @@ from runners.protocol.messages import (
     Tokenize,
     Tokens,
 )
+from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
 
 _READ_SIZE = 1 << 18
 _PROGRESS_INTERVAL = 0.2

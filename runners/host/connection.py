@@ -2,27 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeAlias, cast
+from typing import cast
 
 from runners.host.errors import RunnerError
 from runners.host.mailbox import Answer, Mailbox
 from runners.protocol.framing import FrameBuffer, FrameError, decode_event, encode
-from runners.protocol.messages import (
-    Command,
-    Devices,
-    Hello,
-    LoadFailed,
-    Loading,
-    Quantized,
-    QuantizeFailed,
-    Quantizing,
-    Ready,
-    Step,
-)
-
-SetupEvent: TypeAlias = (
-    Hello | Devices | Loading | Ready | LoadFailed | Quantizing | Quantized | QuantizeFailed
-)
+from runners.protocol.messages import Command, SetupEvent, Step
 
 
 class Connection(asyncio.Protocol):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import runners
 from runners.host.client import RunnerClient
-from runners.host.connection import Connection, SetupEvent
+from runners.host.connection import Connection
 from runners.host.errors import (
     LoadFailed,
     LoadTimeout,
@@ -25,7 +25,7 @@ from runners.host.errors import (
 )
 from runners.host.output import OutputTail
 from runners.host.reasons import describe_exit, describe_failure, tells_of_memory
-from runners.protocol import messages
+from runners.protocol import messages, quantization
 from runners.protocol.messages import (
     Device,
     Devices,
@@ -34,10 +34,10 @@ from runners.protocol.messages import (
     Load,
     Loading,
     LoadSpec,
-    Quantize,
-    Quantizing,
     Ready,
+    SetupEvent,
 )
+from runners.protocol.quantization import Quantize, Quantizing
 
 logger = logging.getLogger(__name__)
 
@@ -176,7 +176,7 @@ class RunnerProcess:
             answer = await self._next_answer(FOREVER)
         except RunnerDied as e:
             raise QuantizeFailed(e.detail) from e
-        if isinstance(answer, messages.QuantizeFailed):
+        if isinstance(answer, quantization.QuantizeFailed):
             logger.warning("runner %d: %s: %s", self.pid, answer.message, answer.native)
             raise QuantizeFailed(describe_failure(answer.message, answer.native))
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from runners.host.errors import LoadFailed, ModelUnusable, RunnerDied
 from runners.host.process import FOREVER, RunnerProcess
-from runners.protocol.messages import LoadSpec, Quantize
+from runners.protocol.messages import LoadSpec
+from runners.protocol.quantization import Quantize
 
 _TICK = 0.5
 """Seconds after which the caller gets to decide whether to go on."""

@@ -15,6 +15,7 @@ import msgspec
 from runners.protocol.constraints import Constraint
 from runners.protocol.pictures import Picture
 from runners.protocol.placement import DeviceKind, Placement, Projector
+from runners.protocol.quantization import Quantize, QuantizeEvent
 
 
 class FlashAttention(StrEnum):
@@ -157,18 +158,6 @@ class Detokenize(msgspec.Struct, frozen=True, kw_only=True, tag="detokenize"):
     tokens: tuple[int, ...]
 
 
-class Quantize(msgspec.Struct, frozen=True, kw_only=True, tag="quantize"):
-    """Write the model at `source` to `target` in another type of numbers.
-
-    `file_type` is llama.cpp's number of the type. For a runner without a model, once; answered by
-    `Quantized` or `QuantizeFailed`, with `Quantizing` on the way.
-    """
-
-    source: str
-    target: str
-    file_type: int
-
-
 class Stats(msgspec.Struct, frozen=True, tag="stats"):
     """Ask for the counters; answered by `StatsReport`."""
 
@@ -185,18 +174,8 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """End the process now. End of file on the socket means the same."""
 
 
-Command = (
-    Load
-    | ListDevices
-    | Quantize
-    | Generate
-    | Embed
-    | Tokenize
-    | Detokenize
-    | Stats
-    | Cancel
-    | Shutdown
-)
+Request = Generate | Embed | Tokenize | Detokenize | Stats
+Command = Load | ListDevices | Quantize | Request | Cancel | Shutdown
 
 
 # Events: engine to host.
@@ -266,24 +245,6 @@ class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
     `message` says what failed, for the client; `native` is what the library wrote of it, which
     may hold paths.
     """
-
-    message: str
-    native: str = ""
-
-
-class Quantizing(msgspec.Struct, frozen=True, tag="quantizing"):
-    """`done` of `total` tensors are written."""
-
-    done: int
-    total: int
-
-
-class Quantized(msgspec.Struct, frozen=True, tag="quantized"):
-    """The quantised model is written."""
-
-
-class QuantizeFailed(msgspec.Struct, frozen=True, kw_only=True, tag="quantize_failed"):
-    """The model could not be quantised; the fields are those of `LoadFailed`."""
 
     message: str
     native: str = ""
@@ -425,19 +386,5 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
     events: tuple[Chunk | Done | Failed, ...]
 
 
-Event = (
-    Hello
-    | Devices
-    | Loading
-    | Ready
-    | LoadFailed
-    | Quantizing
-    | Quantized
-    | QuantizeFailed
-    | Step
-    | Failed
-    | Embedded
-    | Tokens
-    | Text
-    | StatsReport
-)
+SetupEvent = Hello | Devices | Loading | Ready | LoadFailed | QuantizeEvent
+Event = SetupEvent | Step | Failed | Embedded | Tokens | Text | StatsReport

@@ -74,8 +74,9 @@ async def _steps(work: Iterator[CreateProgress]) -> Events[Progress]:
 def _spec(wanted: CreateRequest) -> CreateSpec:
     _refuse_what_is_not_done(wanted)
     name = ModelName.parse(wanted.wanted)
-    parts = modelfile_parts(wanted.modelfile) if wanted.modelfile else _NO_MODELFILE
-    parent = wanted.from_ or parts.parent
+    parts = _modelfile_parts(wanted)
+    # Files of the request stand in the place of the Modelfile's FROM, as its own parent does.
+    parent = wanted.from_ or ("" if wanted.files else parts.parent)
     texts = {name: getattr(wanted, name) or parts.texts.get(name, "") for name in _TEXTS}
     return CreateSpec(
         name=name,
@@ -90,6 +91,12 @@ def _spec(wanted: CreateRequest) -> CreateSpec:
         check_template=_check_template,
         **texts,
     )
+
+
+def _modelfile_parts(wanted: CreateRequest) -> ModelfileParts:
+    if not wanted.modelfile:
+        return _NO_MODELFILE
+    return modelfile_parts(wanted.modelfile, needs_from=not (wanted.from_ or wanted.files))
 
 
 def _refuse_what_is_not_done(wanted: CreateRequest) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runners.host.errors import LoadFailed, RequestFailed, RunnerDied
+from runners.host.errors import LoadFailed, QuantizeFailed, RequestFailed, RunnerDied
 from runners.host.process import RunnerProcess
 from runners.protocol.messages import (
     Chunk,
@@ -19,6 +19,7 @@ from runners.protocol.messages import (
     Sampling,
     StopReason,
 )
+from runners.protocol.quantization import Quantize
 from tests.support.runners import load_spec, start_fake_runner
 from tests.support.tiny_models import write_llama
 
@@ -205,3 +206,30 @@ async def test_runner_whose_parent_is_gone_ends(runner: RunnerProcess) -> None:
     with pytest.raises(RunnerDied):
         await stream
     await asyncio.wait_for(runner.died, 20)
+
+
+Q8_0 = 7
+
+
+async def test_quantised_model_is_written_and_every_step_told(
+    empty_runner: RunnerProcess, weights: Path, tmp_path: Path
+) -> None:
+    target, told = tmp_path / "small.gguf", []
+    wanted = Quantize(source=str(weights), target=str(target), file_type=Q8_0)
+
+    await empty_runner.quantize(wanted, lambda done, total: told.append((done, total)))
+
+    assert target.read_bytes()[:4] == b"GGUF"
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1] > 1
+
+
+async def test_file_that_is_no_model_cannot_be_quantised(
+    empty_runner: RunnerProcess, tmp_path: Path
+) -> None:
+    source = tmp_path / "broken.gguf"
+    source.write_bytes(b"no model")
+    wanted = Quantize(source=str(source), target=str(tmp_path / "small.gguf"), file_type=Q8_0)
+
+    with pytest.raises(QuantizeFailed, match=r"cannot be quantized: [^/]*\Z"):
+        await empty_runner.quantize(wanted, lambda _done, _total: None)

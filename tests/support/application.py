@@ -16,11 +16,13 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from model_store.create import Tools
 from model_store.store import Store
 from runners.host.hosts import Host, LocalHost
 from runners.host.process import RunnerProcess
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
+from runners.host.workshop import Workshop
 from server.app import create_app
 from server.services import make_services, stored_responses
 from server.settings import Settings
@@ -117,7 +119,8 @@ async def serving(
         started.append(await start_fake_runner())
         return started[-1]
 
-    store, clock = Store(given.models), FakeClock()
+    tools = Tools(engine=Workshop(asyncio.get_running_loop(), start_fake_runner))
+    store, clock = Store(given.models, tools=tools), FakeClock()
     store.prepare()
     config = replace(given.scheduler(), grace_period=0.0)
     host = host or LocalHost(_NoStandby(start))

@@ -1,7 +1,7 @@
 """A runner without a model: a real process that speaks the protocol and does as it is told.
 
-What it does is written in what it is asked: the file name of the weights scripts the load, the
-first word of a prompt scripts the generation.
+What it does is written in what it is asked: the file name of the weights scripts the load and the
+quantisation (whose result is a copy), the first word of a prompt scripts the generation.
 
     weights   stall.gguf       never answers           slow.gguf    reports progress, then is ready
               oom.gguf         runs out of memory      broken.gguf  refuses the file
@@ -53,6 +53,7 @@ from runners.protocol.messages import (
     Tokens,
 )
 from runners.protocol.placement import DeviceKind
+from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
 
 ASSERTION = "/build/secret/path/ggml.c:42: GGML_ASSERT(n_rows <= n_batch) failed"
 GPU = Device(
@@ -86,6 +87,8 @@ class FakeRunner:
         match command:
             case Load(spec):
                 self._load(spec)
+            case Quantize():
+                self._quantize(command)
             case ListDevices():
                 self._send(Devices((GPU,) if self._gpu else ()))
             case Generate():
@@ -96,12 +99,17 @@ class FakeRunner:
                     self._cancelled[id].set()
             case Embed():
                 self._embed(command)
+            case Stats(id):
+                self._send(self._stats(id))
+            case _:
+                self._convert(command)
+
+    def _convert(self, command: object) -> None:
+        match command:
             case Tokenize():
                 self._send(Tokens(command.id, tuple(command.text.encode())))
             case Detokenize():
                 self._send(Text(command.id, bytes(command.tokens).decode(errors="replace")))
-            case Stats(id):
-                self._send(self._stats(id))
 
     def _load(self, spec: LoadSpec) -> None:
         refusal = "the model cannot be loaded"
@@ -126,6 +134,21 @@ class FakeRunner:
                     print("still here", file=sys.stderr, flush=True)
                     time.sleep(0.05)
         self._send(ready(spec))
+
+    def _quantize(self, wanted: Quantize) -> None:
+        self._send(Quantizing(1, 2))
+        match Path(wanted.source).stem:
+            case "stall":
+                return
+            case "broken":
+                native = f"llama_model_quantize: {wanted.source}: invalid magic"
+                self._send(QuantizeFailed(message="the model cannot be quantized", native=native))
+                return
+            case "crash":
+                abort(ASSERTION)
+        Path(wanted.target).write_bytes(Path(wanted.source).read_bytes())
+        self._send(Quantizing(2, 2))
+        self._send(Quantized())
 
     def _generate(self, request: Generate) -> None:
         prompt = request.prompt

@@ -1,6 +1,7 @@
 """Folders of safetensors files as people upload them: tiny models of random numbers."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,9 +11,9 @@ from safetensors import TensorSpec, serialize
 
 from tests.support import hf_tokenizers as tokenizers
 from tests.support.hf_tokenizers import encoded, size_of
-from tests.support.tiny_models import normal
+from tests.support.tiny_models import Array, normal
 
-Tensors = dict[str, npt.NDArray[np.float32]]
+Tensors = dict[str, Array]
 Dtype = Literal["F32", "F16", "BF16"]
 Files = dict[str, bytes]
 
@@ -49,61 +50,68 @@ def safetensors(tensors: Tensors, dtype: Dtype = "F32") -> bytes:
     )
 
 
-def _stored(tensor: npt.NDArray[np.float32], dtype: Dtype) -> npt.NDArray[Any]:
+def _stored(tensor: Array, dtype: Dtype) -> npt.NDArray[Any]:
     if dtype == "BF16":
         return np.ascontiguousarray(tensor.view(np.uint32) >> 16).astype(np.uint16)
     return np.ascontiguousarray(tensor, np.float16 if dtype == "F16" else np.float32)
 
 
-def decoder_tensors(
-    n_vocab: int,
-    *,
-    seed: int = 0,
-    biases: bool = False,
-    qk_norms: bool = False,
-    extra_norms: Iterable[str] = (),
-    fused: bool = False,
-    n_experts: int = 0,
-    head: bool = True,
-    head_dim: int = HEAD_DIM,
-) -> Tensors:
-    """Return the weights of a decoder under the names that transformers gives them."""
-    draw = normal(seed)
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """How a decoder's layers differ from those of Llama."""
 
-    def matrix(rows: int, columns: int) -> npt.NDArray[np.float32]:
-        return (2 * draw(rows, columns) / np.float32(columns**0.5)).astype(np.float32)
+    biases: bool = False
+    qk_norms: bool = False
+    extra_norms: tuple[str, ...] = ()
+    fused: bool = False
+    n_experts: int = 0
+    head: bool = True
 
-    def norm(size: int) -> npt.NDArray[np.float32]:
-        return (1 + 0.1 * draw(size)).astype(np.float32)
 
+def decoder_tensors(n_vocab: int, *, seed: int = 0, **changes: Any) -> Tensors:
+    """Return the weights of a decoder by their names in transformers; see `Shape` for `changes`."""
+    shape, draw = Shape(**changes), normal(seed)
     tensors: Tensors = {"model.embed_tokens.weight": draw(n_vocab, N_EMBD)}
     for layer in range(N_LAYERS):
-        prefix = f"model.layers.{layer}."
-        widths = {"q": N_HEADS * head_dim, "k": N_KV_HEADS * head_dim, "v": N_KV_HEADS * head_dim}
-        if fused:
-            tensors[f"{prefix}self_attn.qkv_proj.weight"] = matrix(sum(widths.values()), N_EMBD)
-            tensors[f"{prefix}mlp.gate_up_proj.weight"] = matrix(2 * N_FF, N_EMBD)
-            tensors[f"{prefix}mlp.down_proj.weight"] = matrix(N_EMBD, N_FF)
-        else:
-            for name, width in widths.items():
-                tensors[f"{prefix}self_attn.{name}_proj.weight"] = matrix(width, N_EMBD)
-                if biases:
-                    tensors[f"{prefix}self_attn.{name}_proj.bias"] = 0.1 * draw(width)
-            for expert in [f"experts.{n}." for n in range(n_experts)] or [""]:
-                for name in ("gate", "up"):
-                    tensors[f"{prefix}mlp.{expert}{name}_proj.weight"] = matrix(N_FF, N_EMBD)
-                tensors[f"{prefix}mlp.{expert}down_proj.weight"] = matrix(N_EMBD, N_FF)
-        if n_experts:
-            tensors[f"{prefix}mlp.gate.weight"] = matrix(n_experts, N_EMBD)
-        tensors[f"{prefix}self_attn.o_proj.weight"] = matrix(N_EMBD, N_HEADS * head_dim)
-        for name in ("input_layernorm", "post_attention_layernorm", *extra_norms):
-            tensors[f"{prefix}{name}.weight"] = norm(N_EMBD)
-        for name in ("q_norm", "k_norm") if qk_norms else ():
-            tensors[f"{prefix}self_attn.{name}.weight"] = norm(head_dim)
-    tensors["model.norm.weight"] = norm(N_EMBD)
-    if head:
-        tensors["lm_head.weight"] = matrix(n_vocab, N_EMBD)
+        for name, tensor in (*_attention(draw, shape), *_feed_forward(draw, shape)):
+            tensors[f"model.layers.{layer}.{name}"] = tensor
+        for name in ("input_layernorm", "post_attention_layernorm", *shape.extra_norms):
+            tensors[f"model.layers.{layer}.{name}.weight"] = _norm(draw, N_EMBD)
+    tensors["model.norm.weight"] = _norm(draw, N_EMBD)
+    if shape.head:
+        tensors["lm_head.weight"] = _matrix(draw, n_vocab, N_EMBD)
     return {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in tensors.items()}
+
+
+def _attention(draw: Callable[..., Array], shape: Shape) -> Iterator[tuple[str, Array]]:
+    widths = {"q": N_EMBD, "k": N_KV_HEADS * HEAD_DIM, "v": N_KV_HEADS * HEAD_DIM}
+    if shape.fused:
+        widths = {"qkv": sum(widths.values())}
+    for name, width in widths.items():
+        yield f"self_attn.{name}_proj.weight", _matrix(draw, width, N_EMBD)
+        if shape.biases:
+            yield f"self_attn.{name}_proj.bias", 0.1 * draw(width)
+    yield "self_attn.o_proj.weight", _matrix(draw, N_EMBD, N_EMBD)
+    for name in ("q_norm", "k_norm") if shape.qk_norms else ():
+        yield f"self_attn.{name}.weight", _norm(draw, HEAD_DIM)
+
+
+def _feed_forward(draw: Callable[..., Array], shape: Shape) -> Iterator[tuple[str, Array]]:
+    widths = {"gate_up": 2 * N_FF} if shape.fused else {"gate": N_FF, "up": N_FF}
+    for expert in [f"experts.{n}." for n in range(shape.n_experts)] or [""]:
+        for name, width in widths.items():
+            yield f"mlp.{expert}{name}_proj.weight", _matrix(draw, width, N_EMBD)
+        yield f"mlp.{expert}down_proj.weight", _matrix(draw, N_EMBD, N_FF)
+    if shape.n_experts:
+        yield "mlp.gate.weight", _matrix(draw, shape.n_experts, N_EMBD)
+
+
+def _matrix(draw: Callable[..., Array], rows: int, columns: int) -> Array:
+    return 2 * draw(rows, columns) / np.float32(columns**0.5)
+
+
+def _norm(draw: Callable[..., Array], size: int) -> Array:
+    return 1 + np.float32(0.1) * draw(size)
 
 
 def decoder(
@@ -114,7 +122,7 @@ def decoder(
     dtype: Dtype = "F32",
     **shape: Any,
 ) -> Files:
-    """Return the folder of a decoder; `shape` is that of `decoder_tensors`."""
+    """Return the folder of a decoder; `shape` is that of `Shape`."""
     found = dict(tokenizer) if tokenizer is not None else tokenizers.byte_level()
     n_vocab = size_of(found)
     return {

@@ -294,17 +294,20 @@ REFUSED: dict[str, tuple[dict[str, object], type[StoreError], str]] = {
     ),
     "empty digest": ({"files": {"a.gguf": ""}}, InvalidDigest, "invalid digest format"),
     "not uploaded": ({"files": {"a.gguf": ZERO}}, BlobNotFound, f'blob "{ZERO}" not found'),
-    "safetensors": (
-        {"files": {"model.safetensors": ZERO}}, CreateError,
-        "creating a model from safetensors is not supported yet, convert it to GGUF first",
-    ),
     "two adapters": (
         {"parent": "base", "adapters": {"a": ZERO, "b": ZERO}}, CreateError,
         "only one adapter is currently supported",
     ),
     "unknown quantization": (
-        {"parent": "base", "quantize": "q4_0"}, CreateError,
-        "unsupported quantization type Q4_0 - supported types are F32, F16, Q4_K_S, Q4_K_M, Q8_0",
+        {"parent": "base", "quantize": "q5_x"}, CreateError,
+        ("unsupported quantization type Q5_X - supported types are F32, F16, Q4_0, Q4_1, Q8_0, "
+        "Q5_0, Q5_1, Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M, Q6_K, IQ4_NL, "
+        "IQ3_S, IQ3_M, IQ4_XS, BF16, TQ1_0, TQ2_0, MXFP4_MOE, Q1_0"),
+    ),
+    "quantization that takes measurements": (
+        {"parent": "base", "quantize": "iq2_xs"}, CreateError,
+        ("quantizing to IQ2_XS takes an importance matrix, which is not supported; "
+        "quantize to another type, or upload a GGUF file that is IQ2_XS already"),
     ),
     "info text": (
         {"parent": "base", "info": {"base_name": 5}}, CreateError,
@@ -365,8 +368,7 @@ def test_a_file_that_is_no_whole_model_is_refused(
     [
         (7, "F16", "quantization is only supported for F16, BF16 and F32 models"),
         (None, "Q8_0", "quantization is only supported for F16, BF16 and F32 models"),
-        (0, "q4_k", "quantizing a model to Q4_K_M is not supported yet"),
-        (1, "Q8_0", "quantizing a model to Q8_0 is not supported yet"),
+        (1, "Q8_0", "models cannot be quantized here"),
     ],
 )
 def test_quantizing_is_refused_with_the_reason(
