@@ -39,9 +39,18 @@ def write_gguf(
         _announce(writer, tensor)
     total = sum(tensor.n_bytes for tensor in tensors)
     require_space(path.parent, total + _HEADER_BYTES)
-    writer.write_header_to_file(path)
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
+    try:
+        writer.write_header_to_file(path)
+        writer.write_kv_data_to_file()
+        writer.write_ti_data_to_file()
+        _write_data(writer, tensors, lambda done: report(done, total))
+    finally:
+        writer.close()
+
+
+def _write_data(
+    writer: GGUFWriter, tensors: Sequence[OutputTensor], report: Callable[[int], None]
+) -> None:
     assert writer.fout is not None
     (file,) = writer.fout
     written = 0
@@ -50,9 +59,8 @@ def write_gguf(
         for block in tensor.blocks():
             block.tofile(file)
             written += block.nbytes
-            report(written, total)
+            report(written)
     writer.write_padding(file, file.tell())
-    writer.close()
 
 
 def _announce(writer: GGUFWriter, tensor: OutputTensor) -> None:

@@ -141,8 +141,8 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
         400,
         (
             "unsupported quantization type Q5_X - supported types are F32, F16, Q4_0, Q4_1, Q8_0, "
-            "Q5_0, Q5_1, Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M, Q6_K, IQ4_NL, "
-            "IQ3_S, IQ3_M, IQ4_XS, BF16, TQ1_0, TQ2_0, MXFP4_MOE, Q1_0"
+            "Q5_0, Q5_1, Q2_K, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, Q4_K_M, Q5_K_S, Q5_K_M, Q6_K, "
+            "IQ4_NL, IQ3_S, IQ3_M, IQ4_XS, BF16, TQ1_0, TQ2_0, MXFP4_MOE, Q1_0"
         ),
     ),
     (

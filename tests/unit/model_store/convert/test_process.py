@@ -1,0 +1,83 @@
+"""The process that converts: told what to do, watched, and ended with whoever wanted it."""
+
+import os
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from model_store.convert.process import Job, Progress, convert
+from model_store.errors import ConversionDied, CreateError
+from model_store.gguf import read_header
+from tests.support import hf_folders
+from tests.support.converting import converted, parameters_of
+from tests.support.hf_folders import written
+
+
+def children() -> list[psutil.Process]:
+    return psutil.Process().children()
+
+
+def job(directory: Path) -> Job:
+    return Job(written(directory / "files", hf_folders.llama()), directory / "made.gguf")
+
+
+def test_model_is_written_and_its_parameters_told(tmp_path: Path) -> None:
+    made = job(tmp_path)
+
+    assert parameters_of(made) == {}
+    assert read_header(made.target).architecture == "llama"
+
+
+def test_model_in_several_files_is_one(tmp_path: Path) -> None:
+    files = hf_folders.llama()
+    tensors = list(hf_folders.decoder_tensors(1).items())
+    size = len(read_header(converted(tmp_path / "whole", files)).tensors)
+    n_vocab = hf_folders.size_of(hf_folders.tokenizers.pieces())
+    tensors = list(hf_folders.decoder_tensors(n_vocab).items())
+    del files["model.safetensors"]
+    for number, part in enumerate((tensors[:7], tensors[7:]), 1):
+        name = f"model-{number:05}-of-00002.safetensors"
+        files[name] = hf_folders.safetensors(dict(part))
+
+    assert len(read_header(converted(tmp_path / "split", files)).tensors) == size
+
+
+def test_refusal_of_the_process_is_an_error_here(tmp_path: Path) -> None:
+    with pytest.raises(CreateError, match=r"no config\.json"):
+        converted(tmp_path, {"model.safetensors": hf_folders.safetensors({})})
+
+
+def test_conversion_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
+    work = convert(job(tmp_path), {})
+    assert next(work) == Progress()
+    (child,) = children()
+
+    work.close()
+
+    assert not psutil.pid_exists(child.pid)
+
+
+def test_death_of_the_process_is_told(tmp_path: Path) -> None:
+    work = convert(job(tmp_path), {})
+    next(work)
+    (child,) = children()
+    os.kill(child.pid, signal.SIGKILL)
+
+    with pytest.raises(ConversionDied):
+        list(work)
+
+
+def test_process_whose_server_is_gone_ends(tmp_path: Path) -> None:
+    """Its input closes, whatever the server died of."""
+    work = convert(job(tmp_path), {})
+    next(work)
+    (child,) = children()
+    frame = work.gi_frame
+    assert frame is not None
+    frame.f_locals["process"].stdin.close()
+
+    with pytest.raises(ConversionDied):
+        list(work)
+    assert not psutil.pid_exists(child.pid)
