@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from ollama import Client, ResponseError
 
+from tests.support import hf_folders
 from tests.support.live_server import LiveServer, live_server
 from tests.support.tiny_models import CHATML, write_llama
 
@@ -126,3 +127,32 @@ def test_a_file_that_is_no_model_is_refused(client: Client, tmp_path: Path) -> N
 
     with pytest.raises(ResponseError):
         client.create("broken", files={text.name: digest})
+
+
+def test_a_folder_of_safetensors_becomes_a_model_that_writes(
+    client: Client, tmp_path: Path
+) -> None:
+    files = {
+        name: client.create_blob(path)
+        for name, path in hf_folders.written(tmp_path, hf_folders.llama()).items()
+    }
+    for name, quantize in (("folder", None), ("small", "Q8_0")):
+        progress = client.create(name, files=files, quantize=quantize, stream=True)
+        assert [step.status for step in progress][-1] == "success"
+
+    assert client.show("small").details.quantization_level == "Q8_0"
+    for name in ("folder", "small"):
+        assert client.generate(name, "Once upon a time", options=GREEDY).eval_count
+
+
+def test_a_folder_that_llama_cpp_cannot_load_is_refused(client: Client, tmp_path: Path) -> None:
+    """Its tensors have the right names, but not the sizes that its configuration tells of."""
+    odd = hf_folders.llama(config={"intermediate_size": 48})
+    files = {
+        name: client.create_blob(path) for name, path in hf_folders.written(tmp_path, odd).items()
+    }
+
+    with pytest.raises(ResponseError, match="its tensors are not those of its architecture") as e:
+        client.create("odd", files=files)
+
+    assert e.value.status_code == 400
