@@ -1,8 +1,9 @@
 """`python -m model_store.convert`: the process that converts.
 
 The job is one line of JSON on the standard input. The answer is lines of JSON on the standard
-output: {"done": bytes, "total": bytes} now and then, and in the end one of {"parameters": object},
-{"refused": text}, {"needed": bytes, "free": bytes} and {"storage": text}. The process ends at once
+output: {"done": bytes, "total": bytes} now and then, {"note": text} for what people should know,
+and in the end one of {"parameters": object}, {"refused": text}, {"needed": bytes, "free": bytes}
+and {"storage": text}. The process ends at once
 when its input closes: the server is gone, or does not want it any more.
 """
 
@@ -13,12 +14,13 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from model_store.convert.adapter import convert_adapter
 from model_store.convert.folder import Folder
 from model_store.convert.model import convert_model
+from model_store.convert.report import Report
 from model_store.errors import CreateError, GGUFError, NoSpace
 
 _INTERVAL = 0.2
@@ -50,8 +52,8 @@ def _answer(job: Mapping[str, object]) -> Mapping[str, object]:
     assert isinstance(files, Mapping)
     folder = Folder({name: Path(path) for name, path in files.items()})
     if base is None:
-        return {"parameters": convert_model(folder, target, _reporter())}
-    convert_adapter(folder, Path(str(base)), target, _reporter())
+        return {"parameters": convert_model(folder, target, _report())}
+    convert_adapter(folder, Path(str(base)), target, _report())
     return {"parameters": {}}
 
 
@@ -60,17 +62,17 @@ def _say(answer: Mapping[str, object]) -> None:
     sys.stdout.flush()
 
 
-def _reporter() -> Callable[[int, int], None]:
+def _report() -> Report:
     last = time.monotonic()
 
-    def report(done: int, total: int) -> None:
+    def progress(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= _INTERVAL:
             last = now
             _say({"done": done, "total": total})
 
-    return report
+    return Report(progress, lambda text: _say({"note": text}))
 
 
 def _watch() -> None:

@@ -1,7 +1,7 @@
 """The conversion of a LoRA adapter, as PEFT and MLX write it, for a model that is GGUF already."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from model_store.convert.families.base import half_rotated
 from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder
 from model_store.convert.output import OutputTensor
+from model_store.convert.report import Report
 from model_store.convert.tensors import STORED, SourceTensor, shown
 from model_store.convert.write import write_gguf
 from model_store.errors import CreateError
@@ -47,9 +48,7 @@ class _Matrix:
         return replace(plain, shape=self.shape, sources=(numbers.T.copy(),), order=order)
 
 
-def convert_adapter(
-    folder: Folder, base: Path, target: Path, report: Callable[[int, int], None]
-) -> None:
+def convert_adapter(folder: Folder, base: Path, target: Path, report: Report) -> None:
     """Write the adapter in `folder`, made for the model at `base`, to `target`.
 
     Raises:

@@ -1,12 +1,12 @@
 """The conversion of a whole model."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from gguf import GGUFWriter
 
 from model_store.convert.families import family_of
 from model_store.convert.folder import Folder
+from model_store.convert.report import Report
 from model_store.convert.tokenizers import add_special_tokens, read_vocabulary
 from model_store.convert.write import write_gguf
 from model_store.errors import CreateError
@@ -21,9 +21,7 @@ _SAMPLING = {
 """Fields of generation_config.json, and the parameters that they are here."""
 
 
-def convert_model(
-    folder: Folder, target: Path, report: Callable[[int, int], None]
-) -> dict[str, object]:
+def convert_model(folder: Folder, target: Path, report: Report) -> dict[str, object]:
     """Write the model in `folder` to `target`; return the parameters that it should be run with.
 
     Raises:
@@ -32,7 +30,10 @@ def convert_model(
         OSError: a file cannot be read or written.
     """
     family = family_of(folder)
-    outputs = family.outputs(folder.tensors())
+    tensors = folder.tensors()
+    if any(family.unconverted.search(name) for name in tensors):
+        report.note("leaving out what the model knows of images: only text can be converted")
+    outputs = family.outputs(tensors)
     writer = GGUFWriter(None, family.architecture_name)
     writer.add_type("model")
     family.add_metadata(writer)
@@ -40,6 +41,10 @@ def convert_model(
     if len(embedding.shape) != 2 or embedding.shape[1] != family.n_embd:
         raise CreateError("the token embedding has not the shape that config.json tells of")
     vocabulary = read_vocabulary(folder, embedding.shape[0])
+    if vocabulary.is_guessed:
+        report.note(
+            "the rules by which the tokenizer cuts text are not known: using the usual ones"
+        )
     vocabulary.add_to(writer)
     add_special_tokens(writer, folder, family.config, vocabulary)
     write_gguf(writer, target, outputs, report)

@@ -36,10 +36,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How much is written, in bytes; both are 0 before that is known."""
+    """How much is written, in bytes; both are 0 before that is known.
+
+    With a `note`, something that people should know of the result instead.
+    """
 
     done: int = 0
     total: int = 0
+    note: str = ""
 
 
 Conversion = Generator[Progress, None, Mapping[str, object]]
@@ -100,9 +104,12 @@ def _answers(output: IO[bytes]) -> Conversion:
                 raise ConversionDied
             for line in lines:
                 told = json.loads(line)
-                if "total" not in told:
+                if "note" in told:
+                    yield Progress(note=told["note"])
+                elif "total" in told:
+                    progress = Progress(told["done"], told["total"])
+                else:
                     return _ended(told)
-                progress = Progress(told["done"], told["total"])
 
 
 def _ended(told: Mapping[str, object]) -> Mapping[str, object]:

@@ -8,11 +8,9 @@ from gguf import GGMLQuantizationType as Encoding
 from gguf import GGUFWriter, LlamaFileType
 
 from model_store.convert.output import OutputTensor
+from model_store.convert.report import Report
 from model_store.disk import require_space
 from model_store.errors import CreateError
-
-Report = Callable[[int, int], None]
-"""Is told the bytes that are written and those that will be."""
 
 _HEADER_BYTES = 64 * 2**20
 _NUMPY = {Encoding.F32: np.float32, Encoding.F16: np.float16, Encoding.BF16: np.uint16}
@@ -43,7 +41,7 @@ def write_gguf(
         writer.write_header_to_file(path)
         writer.write_kv_data_to_file()
         writer.write_ti_data_to_file()
-        _write_data(writer, tensors, lambda done: report(done, total))
+        _write_data(writer, tensors, lambda done: report.progress(done, total))
     finally:
         writer.close()
 

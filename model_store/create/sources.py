@@ -105,8 +105,8 @@ class FileSources:
         work = convert(job, self._tools.environment)
         try:
             while True:
-                progress = next(work)
-                yield CreateProgress(status, total=progress.total, completed=progress.done)
+                step = next(work)
+                yield CreateProgress(step.note or status, total=step.total, completed=step.done)
         except StopIteration as end:
             self.parameters |= end.value
         finally:

@@ -1,5 +1,6 @@
 """Converted folders are models: llama.cpp loads them, and computes what they meant."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +98,30 @@ def test_matrices_are_stored_in_16_bits_and_vectors_in_32(
 
 
 GEMMA_NORMS = ("pre_feedforward_layernorm", "post_feedforward_layernorm")
+
+
+def _with_images() -> Files:
+    """Return a folder whose tensors and configuration have a part about images too."""
+    gemma = {"extra_norms": GEMMA_NORMS, "qk_norms": True, "head": False}
+    files = hf_folders.decoder("Gemma3ForCausalLM", **gemma)
+    text = json.loads(files["config.json"])
+    n_vocab = text["vocab_size"]
+    tensors = {
+        f"language_model.{name}": tensor
+        for name, tensor in hf_folders.decoder_tensors(n_vocab, **gemma).items()
+    }
+    tensors["vision_tower.vision_model.embeddings.weight"] = np.ones((2, 2), np.float32)
+    config = {
+        "architectures": ["Gemma3ForConditionalGeneration"],
+        "text_config": {**text, "head_dim": 8, "sliding_window": 32},
+    }
+    return {
+        **files,
+        "config.json": hf_tokenizers.encoded(config),
+        "model.safetensors": hf_folders.safetensors(tensors),
+    }
+
+
 GENERATORS: dict[str, Files] = {
     "qwen3 moe": hf_folders.decoder(
         "Qwen3MoeForCausalLM", qk_norms=True, n_experts=4,
@@ -110,6 +135,7 @@ GENERATORS: dict[str, Files] = {
         "Gemma3ForCausalLM", extra_norms=GEMMA_NORMS, qk_norms=True, head=False,
         config={"head_dim": 8, "sliding_window": 32},
     ),
+    "the text part of gemma 3": _with_images(),
     "phi 3": hf_folders.decoder("Phi3ForCausalLM", fused=True),
     "phi 3 for long texts": hf_folders.decoder(
         "Phi3ForCausalLM", fused=True,

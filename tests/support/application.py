@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from model_store.create import Tools
 from model_store.store import Store
 from runners.host.hosts import Host, LocalHost
-from runners.host.process import RunnerProcess
+from runners.host.process import RunnerProcess, child_environment
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from runners.host.workshop import Workshop
@@ -119,7 +119,8 @@ async def serving(
         started.append(await start_fake_runner())
         return started[-1]
 
-    tools = Tools(engine=Workshop(asyncio.get_running_loop(), start_fake_runner))
+    engine = Workshop(asyncio.get_running_loop(), start_fake_runner)
+    tools = Tools(engine=engine, environment=child_environment())
     store, clock = Store(given.models, tools=tools), FakeClock()
     store.prepare()
     config = replace(given.scheduler(), grace_period=0.0)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from model_store.convert.process import Job, convert
+from runners.host.process import child_environment
 from tests.support.hf_folders import Files, written
 
 
@@ -17,7 +18,7 @@ def converted(directory: Path, files: Files, base: Path | None = None) -> Path:
 
 def parameters_of(job: Job) -> dict[str, Any]:
     """Do a job to its end; return the parameters that it tells."""
-    work = convert(job, {})
+    work = convert(job, child_environment())
     while True:
         try:
             next(work)

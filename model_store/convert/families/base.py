@@ -36,6 +36,10 @@ class Family:
     required: ClassVar[tuple[str, ...]]
     required_once: ClassVar[tuple[str, ...]] = ("token_embd.weight", "output_norm.weight")
     dropped: ClassVar[re.Pattern[str]] = re.compile(r"rotary_emb\.inv_freq\Z|position_ids\Z")
+    unconverted: ClassVar[re.Pattern[str]] = re.compile(
+        r"^(?:model\.)?(?:vision_tower|multi_modal_projector|visual)\."
+    )
+    """Matches tensors that a part of the model needs which is left out."""
     prefixes: ClassVar[tuple[str, ...]] = ()
     """What stands before some names in some files, and means nothing."""
 
@@ -99,7 +103,7 @@ class Family:
     def _mapped(self, tensors: Mapping[str, SourceTensor]) -> Iterator[OutputTensor]:
         experts: dict[str, dict[int, SourceTensor]] = {}
         for source in tensors.values():
-            if self.dropped.search(source.name):
+            if self.dropped.search(source.name) or self.unconverted.search(source.name):
                 continue
             match = _EXPERT.search(source.name)
             if match:

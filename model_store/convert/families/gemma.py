@@ -16,8 +16,7 @@ class Gemma(Decoder):
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.GEMMA
     names: ClassVar[tuple[str, ...]] = ("GemmaForCausalLM",)
     dropped: ClassVar[re.Pattern[str]] = re.compile(
-        r"rotary_emb\.inv_freq\Z|(?:^|\.)lm_head\.weight\Z|"
-        r"^(?:model\.)?(?:vision_tower|multi_modal_projector)\."
+        r"rotary_emb\.inv_freq\Z|(?:^|\.)lm_head\.weight\Z"
     )
 
     def shift(self, name: str) -> float:

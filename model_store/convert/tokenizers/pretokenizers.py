@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from model_store.convert.fields import Fields
+from model_store.convert.tokenizers.vocabulary import UNKNOWN
 
 _CONTRACTIONS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 _SPACES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -46,7 +47,6 @@ _NAMES = {
         "deepseek-coder"
     ),
 }
-UNKNOWN = "default"
 
 
 def pretokenizer(tokenizer: Fields) -> str:

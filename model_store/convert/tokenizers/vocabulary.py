@@ -10,6 +10,8 @@ from model_store.convert.fields import Fields
 from model_store.errors import CreateError
 
 MOST_TOKENS = 2**20
+UNKNOWN = "default"
+"""What llama.cpp calls rules that it does not know; of other tokenizers than BPE it is the only."""
 UNUSED_SCORE = -1e6
 """Of tokens that no merge makes: they are found as a whole or not at all."""
 
@@ -34,7 +36,7 @@ class Vocabulary:
     """
 
     model: str
-    pre: str = "default"
+    pre: str = UNKNOWN
     tokens: dict[int, Token]
     merges: list[str] = field(default_factory=list)
     has_scores: bool = False
@@ -44,6 +46,11 @@ class Vocabulary:
     adds_bos: bool | None = None
     adds_eos: bool | None = None
     added: set[int] = field(default_factory=set)
+
+    @property
+    def is_guessed(self) -> bool:
+        """Whether the rules are not known that cut text before tokens are made of it."""
+        return self.model == "gpt2" and self.pre == UNKNOWN
 
     def put(self, number: int, token: Token) -> None:
         """Make `token` the one with the id `number`; raises CreateError."""

@@ -72,11 +72,13 @@ GPT2_STEP = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
     ],
 )
 def test_rules_are_known_by_what_they_are(
-    convert: Convert, tokenizer: dict[str, Any], name: str
+    convert: Convert, notes: list[str], tokenizer: dict[str, Any], name: str
 ) -> None:
+    """Text would be cut in other places than in training, so people are told when they are not."""
     header, _ = convert({**QWEN, "tokenizer.json": encoded(tokenizer)})
 
     assert header.text("tokenizer.ggml.pre") == name
+    assert bool(notes) == (name == "default")
 
 
 def test_merges_of_pieces_become_scores(convert: Convert) -> None:
