@@ -122,7 +122,23 @@ def _with_images() -> Files:
     }
 
 
+def _mixtral() -> Files:
+    """Return the folder of a Mixtral, whose experts have names of their own."""
+    files = hf_folders.decoder(
+        "MixtralForCausalLM", config={"num_local_experts": 4, "num_experts_per_tok": 2}
+    )
+    n_vocab = json.loads(files["config.json"])["vocab_size"]
+    renamed = {"mlp.": "block_sparse_moe.", "gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}
+    tensors: Tensors = {}
+    for name, tensor in hf_folders.decoder_tensors(n_vocab, n_experts=4).items():
+        for old, new in renamed.items():
+            name = name.replace(old, new)  # noqa: PLW2901 - one replacement after the other
+        tensors[name] = tensor
+    return {**files, "model.safetensors": hf_folders.safetensors(tensors)}
+
+
 GENERATORS: dict[str, Files] = {
+    "mixtral": _mixtral(),
     "qwen3 moe": hf_folders.decoder(
         "Qwen3MoeForCausalLM", qk_norms=True, n_experts=4,
         config={"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 64},
@@ -161,6 +177,21 @@ def test_converted_model_writes(start_engine: StartEngine, tmp_path: Path, name:
 
 ENCODERS: dict[str, tuple[Files, int]] = {
     "bert": (hf_folders.bert(), 2),
+    "roberta": (
+        hf_folders.encoder(
+            "RobertaModel",
+            {
+                **hf_tokenizers.byte_level(),
+                "post_processor": {
+                    "type": "RobertaProcessing",
+                    "cls": [hf_tokenizers.SPECIAL[0], 0], "sep": [hf_tokenizers.SPECIAL[1], 1],
+                },
+            },
+            {"bos_token": hf_tokenizers.SPECIAL[0], "eos_token": hf_tokenizers.SPECIAL[1]},
+            type_vocab_size=1, pad_token_id=1, layer_norm_eps=1e-5,
+        ),
+        1,
+    ),
     "nomic": (hf_folders.nomic_bert(), 1),
     "xlm-roberta": (
         hf_folders.encoder(

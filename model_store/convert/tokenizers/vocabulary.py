@@ -76,8 +76,10 @@ class Vocabulary:
         """Make it as large as the embedding, which has `n_rows` rows.
 
         Raises:
-            CreateError: it has more tokens than that.
+            CreateError: it has more tokens than that, or that is more than any model has.
         """
+        if n_rows > MOST_TOKENS:
+            raise CreateError(f"the model has more than {MOST_TOKENS} tokens")
         over = sorted(number for number in self.tokens if number >= n_rows)
         if set(over) - self.added:
             raise CreateError(

@@ -1,14 +1,16 @@
 """The process that converts: told what to do, watched, and ended with whoever wanted it."""
 
+import json
 import os
 import signal
+import struct
 from pathlib import Path
 
 import psutil
 import pytest
 
 from model_store.convert.process import Job, Progress, convert
-from model_store.errors import ConversionDied, CreateError
+from model_store.errors import ConversionDied, CreateError, NoSpace
 from model_store.gguf import read_header
 from tests.support import hf_folders
 from tests.support.converting import converted, parameters_of
@@ -81,3 +83,23 @@ def test_process_whose_server_is_gone_ends(tmp_path: Path) -> None:
     with pytest.raises(ConversionDied):
         list(work)
     assert not psutil.pid_exists(child.pid)
+
+
+def test_model_that_the_disk_has_no_room_for_is_not_begun(tmp_path: Path) -> None:
+    """The file is nearly all hole, so it takes no room itself."""
+    wanted = job(tmp_path)
+    weights = wanted.files["model.safetensors"]
+    data = weights.read_bytes()
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    last = max(header.values(), key=lambda entry: entry["data_offsets"][1])
+    start = last["data_offsets"][0]
+    last["shape"], last["data_offsets"] = [2**36, 32], [start, start + 2**43]
+    text = json.dumps(header).encode()
+    weights.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+    os.truncate(weights, 8 + len(text) + start + 2**43)
+
+    with pytest.raises(NoSpace, match=r"4398\.\d GB are needed and [\d.]+ GB are free"):
+        parameters_of(wanted)
+
+    assert not wanted.target.exists()
