@@ -3,8 +3,8 @@
 The job is one line of JSON on the standard input. The answer is lines of JSON on the standard
 output: {"done": bytes, "total": bytes} now and then, {"note": text} for what people should know,
 and in the end one of {"parameters": object}, {"refused": text}, {"needed": bytes, "free": bytes}
-and {"storage": text}. The process ends at once
-when its input closes: the server is gone, or does not want it any more.
+and {"storage": text}. The process ends at once when its input closes: the server is gone, or does
+not want it any more.
 """
 
 import contextlib

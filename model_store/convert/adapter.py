@@ -10,7 +10,7 @@ import numpy.typing as npt
 from gguf import MODEL_ARCH_NAMES, GGUFWriter, get_tensor_name_map
 from gguf import GGMLQuantizationType as Encoding
 
-from model_store.convert.families.base import half_rotated
+from model_store.convert.families.base import MOST_LAYERS, half_rotated
 from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder
 from model_store.convert.output import OutputTensor
@@ -21,6 +21,7 @@ from model_store.errors import CreateError
 from model_store.gguf import GGUFHeader, read_header
 
 _ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3", "phi3")
+_NUMBERS = {name: number for number, name in MODEL_ARCH_NAMES.items() if name in _ARCHITECTURES}
 _MATRIX = re.compile(r"(?P<module>.+)\.(?:lora_(?P<peft>[AB])(?:\.default)?\.weight|"
                      r"lora_(?P<mlx>[ab]))\Z")  # fmt: skip
 _PREFIX = "base_model.model."
@@ -62,6 +63,8 @@ def convert_adapter(folder: Folder, base: Path, target: Path, report: Report) ->
         raise CreateError("the adapter has no adapter_config.json, which says how strong it is")
     if config.flag("use_dora"):
         raise CreateError("adapters of the kind DoRA are not supported; LoRA is")
+    if config.inner("alpha_pattern").names:
+        raise CreateError("adapters whose strength differs from part to part are not supported")
     header = read_header(base)
     if header.architecture not in _ARCHITECTURES:
         raise CreateError(
@@ -70,11 +73,13 @@ def convert_adapter(folder: Folder, base: Path, target: Path, report: Report) ->
         )
     pairs = _pairs(folder.tensors(), header)
     outputs = [tensor for name in sorted(pairs) for tensor in _outputs(name, pairs[name], header)]
-    rank = next(iter(pairs.values()))["a"].shape[0]
+    ranks = {pair["a"].shape[0] for pair in pairs.values()}
+    if config.flag("use_rslora") and len(ranks) > 1:
+        raise CreateError("adapters of the kind rsLoRA must have the same rank everywhere")
     writer = GGUFWriter(None, header.architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
-    writer.add_float32("adapter.lora.alpha", _alpha(config, rank))
+    writer.add_float32("adapter.lora.alpha", _alpha(config, max(ranks)))
     write_gguf(writer, target, outputs, report)
 
 
@@ -92,8 +97,7 @@ def _pairs(
 ) -> dict[str, dict[str, _Matrix]]:
     """Return both factors by the names of the tensors that they change."""
     n_layers = header.integer(f"{header.architecture}.block_count") or 0
-    number = next(n for n, name in MODEL_ARCH_NAMES.items() if name == header.architecture)
-    names = get_tensor_name_map(number, min(n_layers, 512))
+    names = get_tensor_name_map(_NUMBERS[header.architecture], min(n_layers, MOST_LAYERS))
     pairs: dict[str, dict[str, _Matrix]] = {}
     for source in tensors.values():
         match = _MATRIX.match(source.name)
@@ -117,7 +121,7 @@ def _outputs(
         raise CreateError(f'the adapter has only one of the two matrices for "{shown(name)}"')
     shapes = {tensor.name: tensor.shape for tensor in header.tensors}
     (rank, n_in), (n_out, same_rank) = pair["a"].shape, pair["b"].shape
-    if rank != same_rank or shapes.get(name) != (n_in, n_out):
+    if not 0 < rank == same_rank or shapes.get(name) != (n_in, n_out):
         raise CreateError(
             f'the adapter was made for another model: "{shown(name)}" has another shape there'
         )

@@ -41,7 +41,7 @@ def create_model(
     name = catalog.installed_name(spec.name)
     replaced, known = catalog.named_by(name), catalog.referenced()
     parent = _parent(catalog, spec.parent)
-    with Scratch.opened(layout) as scratch:
+    with Scratch(layout) as scratch:
         files = FileSources(layout, scratch, tools)
         inherited = inherited_layers(layout, parent) if parent else []
         sources = yield from _gathered(spec, inherited, files)

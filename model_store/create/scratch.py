@@ -4,8 +4,10 @@ import contextlib
 import hashlib
 import os
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from model_store.blobs import StoredBlob, publish_file
 from model_store.create.spec import CreateProgress
@@ -17,23 +19,24 @@ _READ_SIZE = 2**24
 
 
 class Scratch:
-    """Makes files; what was not published is removed in the end, whatever happens."""
+    """Makes files; as a context manager it removes in the end what was not published."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._paths: list[Path] = []
 
-    @classmethod
-    @contextlib.contextmanager
-    def opened(cls, layout: Layout) -> "Iterator[Scratch]":
-        """Return an empty one for the length of a block."""
-        scratch = cls(layout)
-        try:
-            yield scratch
-        finally:
-            for path in scratch._paths:
-                with contextlib.suppress(OSError):
-                    path.unlink()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for path in self._paths:
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def new(self, *, size: int = 0) -> Path:
         """Return the path of a new empty file that will have about `size` bytes.

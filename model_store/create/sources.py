@@ -1,7 +1,7 @@
 """The layers that a model starts with: those of its parent, or uploaded files."""
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.blobs import blob_path
@@ -36,10 +36,9 @@ class Source:
     layer: Layer | None
 
     @classmethod
-    def made(cls, path: Path, *, kind: str | None = None) -> "Source":
+    def made(cls, path: Path, *, kind: str) -> "Source":
         """Return a file that was just made; raises GGUFError when it is damaged."""
-        header = read_header(path)
-        return cls(kind or kind_of(header), path, header, None)
+        return cls(kind, path, read_header(path), None)
 
 
 def inherited_layers(layout: Layout, parent: Model) -> list[Source]:
@@ -148,4 +147,4 @@ class FileSources:
         target = self._scratch.new(size=sum(shard.stat().st_size for shard in shards))
         for done, total in merge_shards(shards, target):
             yield CreateProgress("gathering split GGUF", total=total, completed=done)
-        self.sources.append(replace(Source.made(target), kind="model"))
+        self.sources.append(Source.made(target, kind="model"))
