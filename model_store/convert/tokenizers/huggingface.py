@@ -115,7 +115,7 @@ def _unigram(tokenizer: Fields, model: Fields) -> Vocabulary:
         tokens={},
         has_scores=True,
         adds_space=_adds_space(tokenizer),
-        trims_space=True,
+        trims_space=_trims_space(tokenizer),
         charsmap=_charsmap(tokenizer),
     )
     for number, piece in enumerate(pieces):
@@ -153,6 +153,17 @@ def _adds_space(tokenizer: Fields) -> bool:
             scheme = step.text("prepend_scheme")
             return scheme != "never" if scheme else step.flag("add_prefix_space", default=True)
     return False
+
+
+def _trims_space(tokenizer: Fields) -> bool:
+    """Tell whether several spaces count as one."""
+    replaced = (
+        step.inner("pattern").text("Regex")
+        for step in _parts(tokenizer.inner("normalizer"), "normalizers")
+        if step.text("type") == "Replace"
+    )
+    steps = _parts(tokenizer.inner("pre_tokenizer"), "pretokenizers")
+    return " {2,}" in replaced or any(step.text("type") == "WhitespaceSplit" for step in steps)
 
 
 def _parts(step: Fields, name: str) -> list[Fields]:

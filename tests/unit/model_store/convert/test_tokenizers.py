@@ -129,6 +129,34 @@ def test_words_of_bert_are_marked_where_they_begin(convert: Convert) -> None:
     assert header.integer("tokenizer.ggml.seperator_token_id") == 3
 
 
+XLM = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+SQUEEZED = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
+
+
+@pytest.mark.parametrize(
+    ("parts", "trims"),
+    [
+        ({}, False),
+        ({"normalizer": SQUEEZED}, True),
+        ({"normalizer": {"type": "Sequence", "normalizers": [SQUEEZED]}}, True),
+        ({"pre_tokenizer": {"type": "WhitespaceSplit"}}, True),
+    ],
+)
+def test_pieces_by_likelihood_come_with_their_rules_about_spaces(
+    convert: Convert, parts: dict[str, Any], trims: bool
+) -> None:
+    tokenizer = {**hf_tokenizers.unigram(), **parts}
+    header, _ = convert(
+        hf_folders.encoder("XLMRobertaModel", tokenizer, XLM, type_vocab_size=1, pad_token_id=1)
+    )
+
+    assert header.text("tokenizer.ggml.model") == "t5"
+    assert header.flag("tokenizer.ggml.remove_extra_whitespaces") is trims
+    assert header.flag("tokenizer.ggml.add_bos_token") is True
+    assert header.flag("tokenizer.ggml.add_eos_token") is True
+    assert values(header, "token_type")[3] == TokenType.UNKNOWN
+
+
 def test_vocabulary_is_as_large_as_the_embedding(convert: Convert) -> None:
     n_vocab = hf_tokenizers.size_of(byte_level())
     tensors = hf_folders.decoder_tensors(n_vocab + 5, biases=True)
