@@ -14,6 +14,20 @@ _DIGEST = "0" * 19
 """What the reference gives clients to tell this step's bar from others."""
 _WIDEST = 4
 
+_F16, _Q8_0 = 1, 8
+_SENSITIVE = ("attn_k_b", "attn_q_a", "attn_q_b", "attn_v_b", "attn_kv_a_mqa")
+_KEPT: dict[str, tuple[tuple[str, int], ...]] = {
+    "qwen35": ((r"^blk\.[0-9]+\.nextn\.eh_proj\.weight$", _Q8_0),),
+    "qwen35moe": ((r"^blk\.[0-9]+\.nextn\.eh_proj\.weight$", _Q8_0),),
+    "gemma3n": ((r"^per_layer_token_embd\.weight$", _F16),),
+    "deepseek2": tuple((rf"{name}\.weight$", _Q8_0) for name in _SENSITIVE),
+    "glmocr": ((r"^token_embd\.weight$", _F16), (r"^output\.weight$", _F16)),
+    "glm4": ((r"^token_embd\.weight$", _F16), (r"^output\.weight$", _F16)),
+}
+"""Tensors of some architectures that suffer too much, and the types of numbers that they get."""
+_SMALL = ("Q4_K_S", "Q4_K_M")
+"""Types for which that matters."""
+
 
 def found_type(header: GGUFHeader) -> str:
     """Return the type of a model's numbers.
@@ -56,7 +70,8 @@ def quantized(
     grown = source.header.parameter_count * _WIDEST if wanted == "F32" else 0
     target = scratch.new(size=max(size, grown))
     status = f"quantizing {found_type(source.header)} model to {wanted}"
-    work = tools.engine.quantize(source.path, target, spec.quantization_number)
+    kept = _KEPT.get(source.header.architecture, ()) if wanted in _SMALL else ()
+    work = tools.engine.quantize(source.path, target, spec.quantization_number, kept)
     with ended(work):
         for done, total in work:
             completed = size * done // total if total else 0

@@ -1,7 +1,7 @@
 """What the making of a model uses besides the files of the store."""
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +14,12 @@ class Engine(Protocol):
     be given up; closing it ends the work.
     """
 
-    def quantize(self, source: Path, target: Path, file_type: int) -> Iterator[tuple[int, int]]:
+    def quantize(
+        self, source: Path, target: Path, file_type: int, kept: Sequence[tuple[str, int]] = ()
+    ) -> Iterator[tuple[int, int]]:
         """Write a model in the type of numbers that has the number `file_type` in GGUF files.
 
+        `kept` are patterns of tensors' names, with the numbers of the types that those get.
         Yields the tensors that are done, and all of them.
         """
 

@@ -30,6 +30,10 @@ def quantize(wanted: Quantize, on_progress: Callable[[int, int], None]) -> None:
     params.ftype = wanted.file_type
     params.nthread = usable_cores()
     params.max_buf_size = _MOST_BUFFERED
+    if wanted.kept:
+        entries = [(pattern.encode(), kind) for pattern, kind in wanted.kept]
+        overrides = (lib.llama_model_tensor_override * (len(entries) + 1))(*entries, (None, 0))
+        params.tt_overrides = overrides
     native_log.on_quantized = on_progress
     source, target = os.fsencode(wanted.source), os.fsencode(wanted.target)
     if lib.llama_model_quantize(source, target, ctypes.byref(params)) != 0:

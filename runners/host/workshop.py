@@ -2,7 +2,7 @@
 
 import asyncio
 import queue
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 from runners.host.errors import LoadFailed, ModelUnusable, RunnerDied
@@ -14,6 +14,7 @@ _TICK = 0.5
 """Seconds after which the caller gets to decide whether to go on."""
 _TRIAL_SIZE = 32
 
+Kept = Sequence[tuple[str, int]]
 Progress = tuple[int, int]
 Tell = Callable[[Progress], None]
 Work = Callable[[RunnerProcess, Tell], Awaitable[None]]
@@ -33,13 +34,19 @@ class Workshop:
     ) -> None:
         self._loop, self._start = loop, start
 
-    def quantize(self, source: Path, target: Path, file_type: int) -> Iterator[Progress]:
+    def quantize(
+        self, source: Path, target: Path, file_type: int, kept: Kept = ()
+    ) -> Iterator[Progress]:
         """Write the model at `source` to `target`; yield the tensors done, and all of them.
+
+        See `Quantize` for `file_type` and `kept`.
 
         Raises:
             QuantizeFailed: it cannot be done.
         """
-        wanted = Quantize(source=str(source), target=str(target), file_type=file_type)
+        wanted = Quantize(
+            source=str(source), target=str(target), file_type=file_type, kept=tuple(kept)
+        )
         return self._in_runner(
             lambda runner, tell: runner.quantize(wanted, lambda done, total: tell((done, total)))
         )

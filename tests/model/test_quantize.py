@@ -42,3 +42,16 @@ def test_model_of_every_type_is_written_and_writes(
     if name not in ("F32", "MXFP4_MOE"):
         assert target.stat().st_size < 0.6 * wide.stat().st_size
     assert start_engine(target).answer("the little dog", n_predict=3).done.n_eval > 0
+
+
+def test_tensors_that_suffer_most_keep_a_larger_type(wide: Path, tmp_path: Path) -> None:
+    target = tmp_path / "small.gguf"
+    kept = ((r"^token_embd\.weight$", 1), (r"attn_q\.weight$", 8))
+    wanted = Quantize(source=str(wide), target=str(target), file_type=15, kept=kept)
+
+    quantize(wanted, lambda _done, _total: None)
+
+    types = {tensor.name: tensor.type for tensor in read_header(target).tensors}
+    assert types["token_embd.weight"] == "F16"
+    assert types["blk.0.attn_q.weight"] == "Q8_0"
+    assert types["blk.0.attn_k.weight"] == "Q4_K"
