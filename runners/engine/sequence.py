@@ -35,8 +35,8 @@ class Sequence:
     visible: frozenset[int] = frozenset()
     """Control tokens that are sent as text."""
     pictures: Layout | None = None
-    encoded: Floats | None = None
-    """The embeddings of the picture that is computed next, once they are there."""
+    encoded: tuple[Span, Floats] | None = None
+    """The picture that was encoded last, unless it was computed since, and its embeddings."""
     id: int = field(init=False)
     n_prompt: int = field(init=False)
     arrival: int = 0

@@ -187,7 +187,6 @@ class Slots:
     def evict(self, sequence: Sequence) -> None:
         """Take the slot and the cells from a request that will be computed again."""
         slot, sequence.slot, sequence.n_computed = sequence.slot, NO_SLOT, 0
-        sequence.encoded = None
         self._empty(slot)
 
     def clear(self) -> None:

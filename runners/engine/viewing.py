@@ -12,7 +12,7 @@ import numpy as np
 from runners.engine.context import Context
 from runners.engine.pictures import Span
 from runners.engine.projector import Projector
-from runners.engine.sequence import NO_SLOT, Sequence
+from runners.engine.sequence import Sequence
 
 
 class Viewing:
@@ -36,17 +36,18 @@ class Viewing:
             NativeError: the library failed.
         """
         picture = _picture(sequence)
-        if sequence.encoded is None:
-            sequence.encoded = self._projector.known(picture)
-        if sequence.encoded is not None:
+        # It may have begun anew since, and then another picture is the next.
+        if sequence.encoded is not None and sequence.encoded[0] is picture:
             return False
-        started = time.perf_counter_ns()
-        encoded = self._projector.encode(picture, pause)
-        if sequence.slot != NO_SLOT:  # else it made room in a pause, and begins anew later
-            sequence.encoded = encoded
-        self.n_encoded += encoded is not None
-        self.encode_ns += time.perf_counter_ns() - started
-        return True
+        rows = self._projector.known(picture)
+        computes = rows is None
+        if rows is None:
+            started = time.perf_counter_ns()
+            rows = self._projector.encode(picture, pause)
+            self.n_encoded += rows is not None
+            self.encode_ns += time.perf_counter_ns() - started
+        sequence.encoded = None if rows is None else (picture, rows)
+        return computes
 
     def wanted(self, sequence: Sequence, limit: int) -> tuple[int, int]:
         """Return how many rows to compute now, and how many at least: all of a whole picture."""
@@ -60,7 +61,7 @@ class Viewing:
         assert sequence.encoded is not None
         start = sequence.n_computed - picture.start
         end = start + n_rows
-        rows = sequence.encoded[start:end]
+        rows = sequence.encoded[1][start:end]
         if end == picture.n_tokens:
             sequence.encoded = None
         return self._context.decode_embeddings(

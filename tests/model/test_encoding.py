@@ -2,9 +2,16 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from runners.protocol.messages import FailureCode, StopReason
-from tests.support.seeing import ASKED, look, look_through
-from tests.support.stepped_engine import Answer, SteppedEngine, assert_same_choices
+from tests.support.seeing import ASKED, Files, look, look_through, seeing
+from tests.support.stepped_engine import (
+    Answer,
+    StartEngine,
+    SteppedEngine,
+    assert_same_choices,
+)
 from tests.support.tiny_vision import picture
 
 
@@ -66,23 +73,27 @@ def test_a_client_that_leaves_ends_the_encoding_of_its_picture(llava: SteppedEng
     assert look_through(llava, picture()).done.n_eval == 8
 
 
-def test_a_picture_whose_place_was_needed_is_computed_later(llava: SteppedEngine) -> None:
-    wanted = look_through(llava, picture())
-    llava.ask("Once upon a time", n_predict=100)
-    llava.step(2)
+@pytest.mark.parametrize("n_encoded", [0, 1], ids=["first", "second"])
+def test_a_picture_whose_place_was_needed_is_computed_later(
+    start_engine: StartEngine, vision_files: Files, n_encoded: int
+) -> None:
+    """Whichever of its pictures a request loses its place at, it sees each where it belongs."""
+    shown, prompt = (picture(), picture(1)), f"{ASKED} [img-1]"
+    wanted = look_through(seeing(start_engine, vision_files["llava"]), *shown, prompt=prompt)
+    engine = seeing(start_engine, vision_files["llava"])
+    engine.ask("Once upon a time", n_predict=100)
+    engine.step(2)
 
     def preempt(pause: int) -> None:
-        if pause == 1:
-            llava.engine._loop._preempt()
+        if engine.stats.n_pictures_encoded == n_encoded and not engine.stats.n_preempted:
+            engine.engine._loop._preempt()
 
-    Pauses(llava, preempt)
-    looking = look(llava, picture(), picture(1), prompt=f"{ASKED} [img-1]")
-    llava.run()
-    again = look_through(llava, picture())
+    Pauses(engine, preempt)
+    looking = look(engine, *shown, prompt=prompt)
+    engine.run()
 
-    assert llava.stats.n_preempted == 1
-    assert looking.done.n_eval == 8
-    assert_same_choices(again, wanted)
+    assert engine.stats.n_preempted == 1
+    assert_same_choices(looking, wanted)
 
 
 def test_a_failure_in_a_pause_fails_those_at_work_and_no_others(llava: SteppedEngine) -> None:
