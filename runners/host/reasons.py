@@ -30,6 +30,7 @@ _REASONS = tuple(
             r"unknown projector type: ([\w.-]{1,40})",
             r'its kind "\1" is not known to this version of the engine',
         ),
+        (r"Failed to load CLIP model", "the file is damaged or incomplete, or no projector"),
         (
             r"LoRA arch mismatch|wrong base model|no longer supported",
             "the adapter was made for another model",

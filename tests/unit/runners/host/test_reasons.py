@@ -67,6 +67,12 @@ def test_an_exit_is_described_in_one_sentence(
         ("done_getting_tensors: wrong number of tensors; expected 1, got 2", "its tensors are not"),
         ("key not found in model: llama.context_length", "its tensors are not"),
         ("LoRA tensor 'x' does not exist in base model (hint: maybe wrong base model?)", "another"),
+        (
+            "error: mismatch between text model (n_embd = 32) and mmproj (n_embd = 64)",
+            "it was made for another model",
+        ),
+        ("load_hparams: unknown projector type: marvel; Failed to load CLIP model", '"marvel"'),
+        ("Failed to load CLIP model from /secret/x.gguf", "damaged or incomplete, or no projector"),
         ("K cache type q8_0 with block size 32 does not divide n_embd_head_k=8", "KV_CACHE_TYPE"),
         ("quantized V cache was requested, but this requires Flash Attention", "FLASH_ATTENTION"),
         ("ggml_backend_cpu: failed to allocate buffer of size 99", "memory ran out"),
