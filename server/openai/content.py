@@ -84,12 +84,12 @@ def _image(part: Mapping[str, object]) -> Media:
     url = found.get("url") if isinstance(found, dict) else found
     if not isinstance(url, str):
         _refuse_form()
-    return media_of(url)
+    return RemoteImage(url) if is_remote(url) else image_of(url)
 
 
-def media_of(url: str) -> Media:
-    """Return the image of a data URI, or where it lies; raises a refusal if it is neither."""
-    return RemoteImage(url) if url.lower().startswith(_REMOTE) else image_of(url)
+def is_remote(url: str) -> bool:
+    """Tell whether an image lies elsewhere; else its address is to hold it."""
+    return url[: len(_REMOTE[-1])].lower().startswith(_REMOTE)
 
 
 def _audio(part: Mapping[str, object]) -> bytes:

@@ -9,7 +9,8 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from server.errors import BadRequest
-from server.openai.content import RemoteImage, media_of
+from server.openai.content import is_remote
+from server.openai.values import image_of
 from server.prompt.messages import Message, ToolCall
 from server.quoting import quoted
 
@@ -63,7 +64,7 @@ def remote_images(items: Iterable[Item]) -> tuple[str, ...]:
         if isinstance(part, dict) and part.get("type") == _IMAGE
         if isinstance(part.get("image_url"), str)
     )
-    return tuple(dict.fromkeys(url for url in urls if _is_remote(url)))
+    return tuple(dict.fromkeys(url for url in urls if is_remote(url)))
 
 
 class ItemReader:
@@ -156,6 +157,8 @@ class ItemReader:
         for index, part in enumerate(value):
             place = f"{where}[{index}]"
             kind = part.get("type") if isinstance(part, dict) else None
+            if not isinstance(kind, str):
+                raise BadRequest(f"{place}: a part must be an object with a type")
             if kind in _TEXTS:
                 texts.append(_string(part, _TEXTS[kind], place))
             elif kind == _IMAGE:
@@ -163,18 +166,19 @@ class ItemReader:
             elif kind == "input_file":
                 raise BadRequest("file inputs are not currently supported")
             else:
-                raise BadRequest(f"{place}: unknown content type: {_shown(kind)}")
+                raise BadRequest(f"{place}: unknown content type: {kind}")
         return "".join(texts), tuple(images)
 
     def _images(self, part: Mapping[str, object], where: str) -> Sequence[bytes]:
         url = _string(part, "image_url", where)
         if not url:
             return ()
+        if is_remote(url):
+            return (self._fetched[url],)
         try:
-            media = media_of(url)
+            return (image_of(url),)
         except PydanticCustomError as e:
             raise BadRequest(e.message()) from None
-        return (self._fetched[media.url] if isinstance(media, RemoteImage) else media,)
 
     def _attach_thinking(self) -> None:
         """Let the last message be what was thought about."""
@@ -188,13 +192,6 @@ class ItemReader:
         if self._thinking:
             self._messages.append(Message(_ASSISTANT, thinking=self._thinking))
             self._thinking = ""
-
-
-def _is_remote(url: str) -> bool:
-    try:
-        return isinstance(media_of(url), RemoteImage)
-    except PydanticCustomError:
-        return False
 
 
 def _string(item: Mapping[str, object], field: str, where: str) -> str:
@@ -217,7 +214,3 @@ def _arguments(item: Item, where: str) -> Mapping[str, object]:
             f"failed to parse function call arguments: {where} must be JSON text of an object"
         )
     return value
-
-
-def _shown(kind: object) -> str:
-    return kind if isinstance(kind, str) else json.dumps(kind)

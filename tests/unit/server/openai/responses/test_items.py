@@ -172,8 +172,15 @@ def test_what_a_hosted_search_did_is_passed_over() -> None:
             [said("user", {"type": "video"})],
             "input[0]: content[0]: unknown content type: video",
         ),
-        ([said("user", {})], "input[0]: content[0]: unknown content type: null"),
-        ([{"role": "user", "content": ["x"]}], "input[0]: content[0]: unknown content type: null"),
+        ([said("user", {})], "input[0]: content[0]: a part must be an object with a type"),
+        (
+            [said("user", {"type": ["input_text"]})],
+            "input[0]: content[0]: a part must be an object with a type",
+        ),
+        (
+            [{"role": "user", "content": ["x"]}],
+            "input[0]: content[0]: a part must be an object with a type",
+        ),
         (
             [said("user", {"type": "input_text", "text": 5})],
             "input[0]: content[0]: text must be a string",
