@@ -65,7 +65,9 @@ class Block:
             return calls
         if not self.mark:
             return Choice((calls, self.answer))
-        return sequence(Without(self.mark), optional(calls))
+        # Words and the mark behind them in one part: the engine cannot tell where words end.
+        called = sequence(Until(self.mark), _behind(self.mark, calls))
+        return Choice((Without(self.mark), called))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,19 @@ class Plain:
         if self.block is None:
             return None
         return sequence(self.reasoning, self.block.written(tools, least=least, most=most))
+
+
+def _behind(mark: str, part: Constraint) -> Constraint:
+    """Return the rest of a part whose every text begins with `mark`."""
+    match part:
+        case Literal(text):
+            assert text.startswith(mark)
+            return Literal(text.removeprefix(mark))
+        case Sequence(parts):
+            return sequence(_behind(mark, parts[0]), *parts[1:])
+        case Choice(options):
+            return choice(_behind(mark, option) for option in options)
+    raise TypeError(f"{type(part).__name__} does not begin with a mark")
 
 
 def reasoning(opening: str, closing: str, blanks: str, *, inside: bool) -> Constraint:

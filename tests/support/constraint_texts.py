@@ -54,7 +54,7 @@ def text_of(  # noqa: PLR0911 - one case a kind
             return "".join(text_of(part, random) for _ in range(random.randint(least, upper)))
         case JSONSchema(schema):
             value = value_of(json.loads(schema), random)
-            return json.dumps(value, ensure_ascii=random.random() < 0.5)
+            return json.dumps(value, ensure_ascii=False)
         case Regex(pattern):
             return next(char for char in _shuffled(random) if re.fullmatch(pattern, char))
     raise NotImplementedError(type(constraint))

@@ -60,10 +60,10 @@ class BracedCalls:
     def _value(self, declared: Mapping[str, object], depth: int) -> Constraint:
         """Return a value: a string between its marks; what is not known well is JSON."""
         types = types_of(declared)
-        texts = declared.get("enum")
+        texts = [declared["const"]] if "const" in declared else declared.get("enum")
         if isinstance(texts, list) and texts and all(isinstance(text, str) for text in texts):
             return choice(Literal(f"{self.quote}{text}{self.quote}") for text in texts)
-        if types == {"string"} and "const" not in declared:
+        if types == {"string"}:
             return sequence(Literal(self.quote), Until(self.quote))
         if types == {"array"} and depth < _MOST_NESTED and isinstance(declared.get("items"), dict):
             return self._items(declared, depth)

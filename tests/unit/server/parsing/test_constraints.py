@@ -15,17 +15,22 @@ from server.prompt.messages import Message, Tool
 from tests.support.constraint_texts import text_of
 from tests.support.parsing import output
 from tests.support.templates import TEMPLATES
+from tests.unit.runners.engine.test_grammar import accepts
 
 TAGS = ("{", "[", "<tool_call>", "[TOOL_CALLS] [", "Action: ```json", "<|tool|>")
-FORMATS: dict[str, Family] = {
-    **{name: family for name, family in FAMILIES.items() if family.tools},
+NAMED = {
+    **FAMILIES,
     **{f"template {name}": detect(source) for name, source in TEMPLATES.items()},
     **{f"tag {tag}": generic(("<think>", "</think>"), tag) for tag in TAGS},
 }
-ALL = {**FAMILIES, **FORMATS}
+ALL: dict[str, Family] = {}
+for name, family in NAMED.items():  # those that begin alike are one format
+    if family.start not in [other.start for other in ALL.values()]:
+        ALL[name] = family
+FORMATS = {name: family for name, family in ALL.items() if family.tools}
 ONE_CALL = ("harmony", "glimmer", "template gpt-oss", "template glimmer")
 """Formats in which a call ends the generation."""
-SEEDS = range(6)
+SEEDS = range(3)
 FREE = Tool(
     name="free",
     parameters={
@@ -77,7 +82,7 @@ BEGINNINGS = [
 ]
 
 
-@pytest.mark.parametrize(("least", "most"), [(1, None), (1, 1), (2, 3), (0, None), (0, 1), (0, 0)])
+@pytest.mark.parametrize(("least", "most"), [(1, None), (2, 3), (0, 1), (0, 0)])
 @pytest.mark.parametrize("name", FORMATS)
 def test_calls_that_satisfy_the_constraint_are_understood(name, least, most) -> None:
     for seed in SEEDS:
@@ -88,6 +93,7 @@ def test_calls_that_satisfy_the_constraint_are_understood(name, least, most) -> 
 
         found = output(start(beginning), [text])
 
+        assert seed or accepts(constraint, text), text
         upper = 1 if name in ONE_CALL else most
         assert min(least, upper or least) <= len(found.calls), text
         assert upper is None or len(found.calls) <= upper, text
@@ -120,6 +126,7 @@ def test_content_satisfies_what_it_was_framed_with(name) -> None:
 
         found = output(start(beginning), [text])
 
+        assert seed or accepts(constraint, text), text
         ANSWER.validate(json.loads(found.content))
 
 
