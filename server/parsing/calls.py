@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from runners.protocol.constraints import Choice, Constraint, Literal, Regex, Without
+from runners.protocol.constraints import Choice, Constraint, Literal
 from server.parsing.jsontext import Brackets, NotJSON, decode_object
 from server.parsing.marks import MarkFinder
 from server.parsing.parser import NOTHING, Call, Parsed
 from server.parsing.syntaxes.json_calls import arguments_of
-from server.parsing.writing import Block, arguments, quoted, sequence
+from server.parsing.writing import Block, arguments, not_beginning_with, quoted, sequence
 from server.prompt.messages import Tool
 
 _MOST_NESTED: Final = 16
@@ -275,16 +275,11 @@ def _object(tool: Tool) -> Constraint:
 def _block(tag: str) -> Block:
     closing = closing_of(tag)
     if tag == "{":
-        return Block(mark="", call=_object, between="\n", answer=_not_beginning_with("{"))
+        return Block(mark="", call=_object, between="\n", answer=not_beginning_with("{"))
     if tag == "[":
-        answer = _not_beginning_with("[")
+        answer = not_beginning_with("[")
         return Block(mark="", call=_object, before=tag, between=", ", after="]", answer=answer)
     if tag.endswith("["):
         return Block(mark=tag, call=_object, before=tag, between=", ", after="]")
     start, end = Literal(tag + "\n"), Literal("\n" + closing if closing else "")
     return Block(mark=tag, call=lambda tool: sequence(start, _object(tool), end), between="\n")
-
-
-def _not_beginning_with(char: str) -> Constraint:
-    first = Regex(rf"[^\s{re.escape(char)}]")
-    return Choice((Literal(""), sequence(first, Without(""))))

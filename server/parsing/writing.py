@@ -1,6 +1,7 @@
 """The constraints that make a model write what its format's parser reads."""
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as List
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from runners.protocol.constraints import (
     Constraint,
     JSONSchema,
     Literal,
+    Regex,
     Repeat,
     Sequence,
     Until,
@@ -91,6 +93,12 @@ class Plain:
         if self.block is None:
             return None
         return sequence(self.reasoning, self.block.written(tools, least=least, most=most))
+
+
+def not_beginning_with(char: str) -> Constraint:
+    """Return any text, the empty one too, whose first character that is no blank is another."""
+    first = Regex(rf"\s*[^\s{re.escape(char)}]")
+    return Choice((NO_TEXT, sequence(first, Without(""))))
 
 
 def _behind(mark: str, part: Constraint) -> Constraint:

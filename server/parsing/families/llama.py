@@ -2,18 +2,18 @@
 
 from typing import Final
 
-from runners.protocol.constraints import Choice, Literal, Regex, Without
 from server.parsing.family import Beginning, Family
 from server.parsing.marked import MarkedParser
 from server.parsing.modes import Kind, Mode
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.json_calls import JSONCalls
-from server.parsing.writing import Block, Plain, sequence
+from server.parsing.writing import Block, Plain, not_beginning_with
 
 _TAG: Final = "<|python_tag|>"
 _SYNTAX: Final = JSONCalls(arguments="parameters")
-_WORDS: Final = Choice((Literal(""), sequence(Regex(r"[^\s{<;]"), Without(""))))
-_WRITING: Final = Plain(block=Block(mark="", call=_SYNTAX.written, between="; ", answer=_WORDS))
+_WRITING: Final = Plain(
+    block=Block(mark="", call=_SYNTAX.written, between="; ", answer=not_beginning_with("{"))
+)
 
 
 def _start(beginning: Beginning) -> OutputParser:

@@ -62,7 +62,7 @@ def pieces_of(family: Family) -> tuple[str, ...]:
     return (*family.visible, *WORDS, *SYNTAX)
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(name=st.sampled_from(sorted(FORMATS)), data=st.data())
 def test_the_result_does_not_depend_on_how_the_text_is_cut(name, data) -> None:
     family = FORMATS[name]
@@ -82,7 +82,7 @@ SHOWN = [name for name in FORMATS if not name.endswith(("harmony", "gpt-oss", "g
 LETTERS = re.compile(r"w\d+w")
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(name=st.sampled_from(sorted(SHOWN)), data=st.data())
 def test_nothing_that_the_model_wrote_is_lost(name, data) -> None:
     """Every word is content, thinking or part of a call."""
@@ -96,7 +96,7 @@ def test_nothing_that_the_model_wrote_is_lost(name, data) -> None:
     assert sorted(LETTERS.findall(shown)) == sorted(LETTERS.findall(text))
 
 
-@settings(max_examples=160)
+@settings(max_examples=100)
 @given(
     name=st.sampled_from(sorted(FORMATS)), text=st.text(st.characters(exclude_characters="<[{`="))
 )
