@@ -132,12 +132,12 @@ class ChatReplies:
                     yield Single(self._rendered(event))
                     return
                 if isinstance(event, Delta):
-                    for choice in self._pieces(event, begun):
+                    for choice in (*_openings(event.choice, begun), *self._pieces(event, begun)):
                         yield self._chunk(choice)
                 elif isinstance(event, Finish):
                     ends.append(event)
-                    if event.choice not in begun:
-                        yield self._chunk(_piece(event.choice, Part(content=""), begun))
+                    for choice in _openings(event.choice + 1, begun):
+                        yield self._chunk(choice)
                     last = self._chunk(ChunkChoice(event.choice, Part(), self._reason(event)))
                     last.tell_cut([event])
                     yield last
@@ -225,6 +225,13 @@ class _Answer:
         self.thinking.append(delta.thinking)
         self.calls.extend(delta.calls)
         self.logprobs.extend(entries_of(delta.logprobs))
+
+
+def _openings(end: int, begun: set[int]) -> Iterator[ChunkChoice]:
+    """Begin the answers before number `end`: clients count on meeting them in their order."""
+    for choice in range(end):
+        if choice not in begun:
+            yield _piece(choice, Part(content=""), begun)
 
 
 def _piece(

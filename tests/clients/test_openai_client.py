@@ -4,11 +4,19 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import httpx2
 import pytest
-from openai import BadRequestError, NotFoundError, OpenAI
+from openai import APIError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
+from runners.host.errors import RunnerDied
+from server.inference.conversation import Delta, Event, Finish, MadeCall
+from server.openai.chat_reply import ChatReplies
+from server.openai.framing import FRAMING
+from server.openai.replies import Heading
+from server.streaming import EventReply
 from tests.support.live_server import LiveServer, live_server
+from tests.support.scripted_events import scripted
 from tests.support.tiny_models import CHATML, SPACE, llama_pieces, write_bert, write_llama
 
 HELLO: Any = [{"role": "user", "content": "Hello"}]
@@ -173,3 +181,53 @@ def test_a_missing_model_and_a_wrong_value_are_errors_of_the_library(client: Ope
         client.chat.completions.create(model="nosuch", messages=HELLO)
     with pytest.raises(BadRequestError, match="logit_bias"):
         client.chat.completions.create(model="tiny", messages=HELLO, logit_bias={"a": 1})
+
+
+def _reader(*events: Event | Exception, stream: bool) -> AsyncOpenAI:
+    """Return a client of a server that answers with `events`, whatever it is asked."""
+    replies = ChatReplies(heading=Heading("chatcmpl-1", "m"))
+    answer = scripted(*events)
+    reply = EventReply[Any](
+        replies.streamed(answer) if stream else answer,
+        stream=stream,
+        fold=replies.whole,
+        framing=FRAMING,
+    )
+    http = httpx2.AsyncClient(transport=httpx2.ASGITransport(reply))
+    return AsyncOpenAI(base_url="http://test", api_key="none", http_client=http, max_retries=0)
+
+
+CALLS = (
+    Delta(thinking="Hm"),
+    Delta("Let me see", calls=(MadeCall("call_1", 0, "weather", {"city": "Oslo"}),)),
+    Delta(calls=(MadeCall("call_2", 1, "now", {}),)),
+    Finish(called=True, n_prompt=5, n_generated=7),
+)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [False, True])
+async def test_thoughts_and_calls_arrive_whole(stream: bool) -> None:
+    async with _reader(*CALLS, stream=stream) as reader:
+        if stream:
+            async with reader.chat.completions.stream(model="m", messages=HELLO) as answer:
+                completion: Any = await answer.get_final_completion()
+        else:
+            completion = await reader.chat.completions.create(model="m", messages=HELLO)
+
+    [choice] = completion.choices
+    weather, now = choice.message.tool_calls
+    assert (choice.message.content, choice.message.reasoning) == ("Let me see", "Hm")
+    assert (weather.id, weather.function.name) == ("call_1", "weather")
+    assert json.loads(weather.function.arguments) == {"city": "Oslo"}
+    assert (now.id, now.function.arguments) == ("call_2", "{}")
+    assert choice.finish_reason == "tool_calls"
+
+
+@pytest.mark.anyio
+async def test_a_stream_that_fails_raises_an_error_of_the_library() -> None:
+    async with _reader(Delta("On"), RunnerDied("it was killed"), stream=True) as reader:
+        stream = await reader.chat.completions.create(model="m", messages=HELLO, stream=True)
+        assert (await anext(stream)).choices[0].delta.content == "On"
+        with pytest.raises(APIError, match="it was killed"):
+            await anext(stream)
