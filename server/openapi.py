@@ -88,5 +88,6 @@ def _describe_errors(responses: dict[str, Any], path: str) -> None:
     schema = {"$ref": _REFERENCE.format(model=name)}
     responses["default"] = {
         "description": "An error.",
-        "content": {"application/json": {"schema": schema}},
+        # The router, which knows no API, answers in plain text.
+        "content": {"application/json": {"schema": schema}, "text/plain": {"schema": _TEXT}},
     }
