@@ -40,6 +40,7 @@ def convert_model(folder: Folder, target: Path, report: Report) -> dict[str, obj
     embedding = next(output for output in outputs if output.name == "token_embd.weight")
     if len(embedding.shape) != 2 or embedding.shape[1] != family.n_embd:
         raise CreateError("the token embedding has not the shape that config.json tells of")
+    writer.add_vocab_size(embedding.shape[0])
     vocabulary = read_vocabulary(folder, embedding.shape[0])
     if vocabulary.is_guessed:
         report.note(

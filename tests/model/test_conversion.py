@@ -83,6 +83,15 @@ def test_rotation_stretched_as_in_llama_3_is_kept(
     assert_computes(engine, tensors, factors.astype(np.float32))
 
 
+def test_rotation_is_found_where_newer_folders_have_it(tmp_path: Path) -> None:
+    found = {"rope_type": "default", "rope_theta": 500.0, "partial_rotary_factor": 0.5}
+    path = converted(tmp_path, hf_folders.llama(config={"rope_parameters": found}))
+
+    header = read_header(path)
+    assert header.metadata["llama.rope.freq_base"] == 500
+    assert header.metadata["llama.rope.dimension_count"] == hf_folders.HEAD_DIM // 2
+
+
 @pytest.mark.parametrize(("dtype", "kept"), [("F32", "F16"), ("F16", "F16"), ("BF16", "BF16")])
 def test_matrices_are_stored_in_16_bits_and_vectors_in_32(
     start_engine: StartEngine, tmp_path: Path, dtype: hf_folders.Dtype, kept: str

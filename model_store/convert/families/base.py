@@ -66,7 +66,6 @@ class Family:
         writer.add_block_count(self.n_layers)
         writer.add_embedding_length(self.n_embd)
         writer.add_head_count(self.n_heads)
-        writer.add_vocab_size(self.config.integer("vocab_size"))
 
     def outputs(self, tensors: Mapping[str, SourceTensor]) -> list[OutputTensor]:
         """Return what becomes of the model's tensors.

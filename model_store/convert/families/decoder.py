@@ -56,7 +56,7 @@ class Decoder(Family):
     @property
     def rotated(self) -> int:
         """How many numbers of a head are rotated."""
-        share = self.config.number("partial_rotary_factor", default=1.0)
+        share = self._rotation("partial_rotary_factor").number("partial_rotary_factor", default=1.0)
         return max(1, int(self.head_dim * share))
 
     def add_metadata(self, writer: GGUFWriter) -> None:
@@ -79,9 +79,11 @@ class Decoder(Family):
     @property
     def theta(self) -> float:
         """The base of the rotation's frequencies."""
-        inner = self.rope.value("rope_theta")
-        source = self.rope if inner is not None else self.config
-        return source.number("rope_theta", default=self.rope_theta)
+        return self._rotation("rope_theta").number("rope_theta", default=self.rope_theta)
+
+    def _rotation(self, name: str) -> Fields:
+        """Return where the field `name` stands: older files have it beside the others."""
+        return self.rope if self.rope.has(name) else self.config
 
     @property
     def rope_kind(self) -> str:

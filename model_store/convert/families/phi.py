@@ -26,7 +26,8 @@ class Phi3(Decoder):
     @property
     def n_ctx_trained(self) -> int:
         """The length of text that the rotation was trained for."""
-        return self.config.integer("original_max_position_embeddings", default=self.n_ctx)
+        name = "original_max_position_embeddings"
+        return self._rotation(name).integer(name, default=self.n_ctx)
 
     def add_metadata(self, writer: GGUFWriter) -> None:
         """Write what the model's size and shape are; raises CreateError."""
