@@ -79,7 +79,12 @@ def _start(folder: Path) -> tuple["subprocess.Popen[bytes]", Server]:
         process = subprocess.Popen(
             [sys.executable, "-c", _SERVE, "serve"],
             cwd=Path(__file__).parents[1],
-            env=others | {"OLLAMA_HOST": host, "OLLAMA_MODELS": str(store)},
+            env=others
+            | {
+                "OLLAMA_HOST": host,
+                "OLLAMA_MODELS": str(store),
+                "PADDOCK_KEYS": str(folder / "keys"),
+            },
             stdout=log,
             stderr=subprocess.STDOUT,
         )

@@ -1,6 +1,8 @@
 """The directory tree of a store; no other file knows it.
 
     <root>/blobs/sha256-<hex>                               one blob
+    <root>/blobs/sha256-<hex>-partial                       a blob that is being downloaded
+    <root>/blobs/sha256-<hex>-partial-<number>              how far a part of it is
     <root>/blobs/sha256-<anything else>                     a blob that is being written
     <root>/manifests/<host>/<namespace>/<model>/<tag>       one manifest
     <root>/manifests/.new-<anything>                        a manifest that is being written
@@ -16,6 +18,7 @@ from model_store.digests import Digest
 from model_store.names import ModelName
 
 BLOB_SCRATCH_PREFIX = "sha256-"
+PARTIAL_SUFFIX = "-partial"
 MANIFEST_SCRATCH_PREFIX = ".new-"
 MANIFEST_DEPTH = 4
 
@@ -44,6 +47,10 @@ class Layout:
     def blob(self, digest: Digest) -> Path:
         """Path of a blob."""
         return self.blobs / f"sha256-{digest.hex}"
+
+    def partial(self, digest: Digest) -> Path:
+        """Path of a blob that is being downloaded; what lies beside it begins with its name."""
+        return self.blobs / f"sha256-{digest.hex}{PARTIAL_SUFFIX}"
 
     def manifest(self, name: ModelName) -> Path:
         """Path of a manifest."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from model_store.archive import Archive, Entry, Progress, export_model
 from model_store.blobs import BlobWriter
@@ -15,7 +15,11 @@ from model_store.layout import Layout
 from model_store.model import Model
 from model_store.names import ModelName
 from model_store.prune import prune, rename_old_blobs
+from model_store.registry.config import RegistryConfig
 from model_store.verify import HurtModel, find_damage
+
+if TYPE_CHECKING:
+    from model_store.registry.client import RegistryClient
 
 
 class Store:
@@ -68,6 +72,15 @@ class Store:
     def delete(self, name: ModelName) -> None:
         """Remove a model; raises ModelNotFound or StorageFailed."""
         self._catalog.delete(name)
+
+    def registries(self, config: RegistryConfig) -> "RegistryClient":
+        """Return what pulls and pushes models of this store; raises RegistryError.
+
+        The HTTP client is imported only now: a server that never pulls starts without it.
+        """
+        from model_store.registry.client import RegistryClient  # noqa: PLC0415
+
+        return RegistryClient(self._layout, self._catalog, config, prune=self._prunes)
 
     def export(self, name: ModelName, target: IO[bytes], progress: Progress) -> None:
         """Write a model to one file; see `archive.export_model`. Raises ModelNotFound too."""

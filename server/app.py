@@ -18,6 +18,7 @@ from server.routes import (
     anthropic,
     blobs,
     create,
+    exchange,
     inference,
     library,
     openai,
@@ -29,7 +30,9 @@ from server.services import Services, open_services
 from server.settings import Settings
 from server.versions import PADDOCK
 
-_ROUTERS = (system, inference, library, blobs, create, tokens, openai, anthropic, responses)
+_ROUTERS = (
+    system, inference, library, blobs, create, exchange, tokens, openai, anthropic, responses,
+)  # fmt: skip
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 _ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from model_store import errors as store
+from model_store.registry import errors as registry
 from runners.host import errors as host
 from runners.protocol.messages import FailureCode
 
@@ -72,6 +73,17 @@ def _invalid_name(error: store.InvalidName) -> Explanation:
     return Explanation(400, error.reason)
 
 
+def _refused(error: registry.RegistryRefused) -> Explanation:
+    # A registry's 401 is none of ours: clients would ask for a key of this server.
+    known = {401: 403, 404: 404, 429: 429}
+    status = 500 if error.status >= 500 else known.get(error.status, 400)
+    return Explanation(status, str(error))
+
+
+def _no_manifest(error: registry.ManifestUnavailable) -> Explanation:
+    return Explanation(explain(error.cause).status, str(error))
+
+
 def _runner_died(error: host.RunnerDied) -> Explanation:
     return Explanation(500, f"an error was encountered while running the model: {error.detail}")
 
@@ -127,6 +139,15 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     store.ConversionDied: _plain(500),
     store.StorageFailed: _plain(507),
     store.NoSpace: _plain(507),
+    registry.RegistryUnreachable: _plain(500),
+    registry.RegistryRefused: _refused,
+    registry.RealmRefused: _plain(403),
+    registry.AnswerInvalid: _plain(500),
+    registry.TransferFailed: _plain(500),
+    registry.ContentMismatch: _plain(500),
+    registry.ManifestUnavailable: _no_manifest,
+    registry.ModelUnsupported: _plain(400),
+    registry.NotEnoughSpace: _plain(507),
     host.QueueFull: _plain(503),
     host.ShuttingDown: _plain(503),
     host.LoadFailed: _plain(500),

@@ -15,11 +15,13 @@ from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
 from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
+from server.library.exchange import Exchange
 from server.library.library import Library
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.stored import StoredResponses
 from server.remote_images import RemoteImages
 from server.settings import Settings
+from server.versions import USER_AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Services:
     store: Store
     scheduler: Scheduler
     library: Library
+    exchange: Exchange
     generate: GenerateService
     chat: ChatService
     embedding: EmbedService
@@ -53,10 +56,22 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     store = Store(settings.models, keep_unreferenced=settings.no_prune, tools=tools)
     await asyncio.to_thread(store.prepare)
     async with (
+        exchange_of(store, settings) as exchange,
         stored_responses(settings) as stored,
         Scheduler(settings.scheduler()) as scheduler,
     ):
-        yield make_services(store, scheduler, stored, settings)
+        yield make_services(store, scheduler, exchange, stored, settings)
+
+
+@asynccontextmanager
+async def exchange_of(store: Store, settings: Settings) -> AsyncIterator[Exchange]:
+    """Open what pulls and pushes models, and close it in the end."""
+    exchange = Exchange(store, settings.registries(USER_AGENT))
+    await asyncio.to_thread(exchange.prepare)
+    try:
+        yield exchange
+    finally:
+        await exchange.close()
 
 
 @asynccontextmanager
@@ -70,7 +85,11 @@ async def stored_responses(settings: Settings) -> AsyncIterator[StoredResponses]
 
 
 def make_services(
-    store: Store, scheduler: Scheduler, stored: StoredResponses, settings: Settings
+    store: Store,
+    scheduler: Scheduler,
+    exchange: Exchange,
+    stored: StoredResponses,
+    settings: Settings,
 ) -> Services:
     """Wire the services of a server."""
     go_template = settings.go_template
@@ -80,6 +99,7 @@ def make_services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
+        exchange=exchange,
         generate=GenerateService(store, scheduler, go_template=go_template),
         chat=chat,
         embedding=EmbedService(store, scheduler),

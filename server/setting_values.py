@@ -7,7 +7,9 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
+from model_store.registry.config import Mirror
 from server.durations import parse_duration
 
 DEFAULT_HOST = "127.0.0.1"
@@ -149,3 +151,16 @@ def origins(text: str) -> tuple[str, ...]:
         if not is_pattern and ("*" in origin or not origin.lower().startswith(_ORIGIN_SCHEMES)):
             raise ValueError(origin)
     return found
+
+
+def mirrors(text: str) -> tuple[Mirror, ...]:
+    """Read `host=[http[s]://]host[:port]`, several with commas between."""
+    return tuple(map(Mirror.parse, words(text)))
+
+
+def proxy(text: str) -> str:
+    """Read the URL of an HTTP proxy; without a scheme, the proxy speaks HTTP."""
+    url = text if "://" in text else f"http://{text}"
+    if not url.lower().startswith(("http://", "https://")) or not urlsplit(url).hostname:
+        raise ValueError(text)
+    return url

@@ -5,12 +5,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from model_store.registry.config import (
+    DEFAULT_REGISTRY,
+    HUB,
+    Endpoint,
+    Mirror,
+    Proxies,
+    RegistryConfig,
+)
 from runners.host.requests import SchedulerConfig
 from runners.protocol.messages import CacheType, FlashAttention
 from server import setting_values as read
 from server.quoting import quoted
 from server.setting_values import DEFAULT_HOST, DEFAULT_PORT, Address
 
+_IN_HOME = {"models": ".ollama/models", "keys": ".ollama", "docker_config": ".docker"}
 _DURATION = "a duration such as 5m, or whole seconds"
 _FLAG = "1 or 0"
 _COUNT = "a whole number of at least 0"
@@ -142,6 +151,76 @@ VARIABLES = (
         "Prefer a model's Go template (1) or its own Jinja template (0); unset: by model.",
     ),
     Variable("OLLAMA_NOPRUNE", "no_prune", read.flag, _FLAG, "Keep blobs that no model needs (0)."),
+    Variable(
+        "OLLAMA_REGISTRY",
+        "registry",
+        Endpoint.parse,
+        "[http[s]://]host[:port]",
+        "Registry of models whose names have no host (registry.ollama.ai).",
+    ),
+    Variable(
+        "PADDOCK_REGISTRY_MIRRORS",
+        "mirrors",
+        read.mirrors,
+        "pairs such as registry.ollama.ai=http://mirror:5000 with commas between",
+        "Where to ask before a registry itself, for pulls.",
+    ),
+    Variable(
+        "PADDOCK_KEYS",
+        "keys",
+        read.path,
+        "a directory",
+        "Where the key pair id_ed25519 is kept that registries know us by (~/.ollama).",
+    ),
+    Variable(
+        "DOCKER_CONFIG",
+        "docker_config",
+        read.path,
+        "a directory",
+        "Where docker login left its config.json, for registries that want a password (~/.docker).",
+    ),
+    Variable(
+        "HF_TOKEN",
+        "hub_token",
+        str,
+        "a token",
+        "Token for private models of Hugging Face; unset: the one that hf auth login saved.",
+    ),
+    Variable(
+        "HF_ENDPOINT",
+        "hub",
+        Endpoint.parse,
+        "[http[s]://]host[:port]",
+        "Where hf.co models come from (https://huggingface.co).",
+    ),
+    Variable(
+        "SSL_CERT_FILE",
+        "ca_file",
+        read.path,
+        "a file of certificates",
+        "Certificates to trust besides those of the system, when talking to registries.",
+    ),
+    Variable(
+        "HTTPS_PROXY",
+        "https_proxy",
+        read.proxy,
+        "[http://]host[:port]",
+        "Proxy to registries; the name may be in lower case, as of the next two.",
+    ),
+    Variable(
+        "HTTP_PROXY",
+        "http_proxy",
+        read.proxy,
+        "[http://]host[:port]",
+        "Proxy to registries that are asked without encryption.",
+    ),
+    Variable(
+        "NO_PROXY",
+        "no_proxy",
+        read.words,
+        "host names, addresses and networks with commas between",
+        "Hosts to reach without a proxy; *: all.",
+    ),
     Variable("OLLAMA_DEBUG", "debug", read.debug_flag, _FLAG, "Log more (0)."),
     Variable(
         "PADDOCK_MAX_BODY",
@@ -201,6 +280,16 @@ class Settings:
     gpu_overhead: int = 0
     go_template: bool | None = None
     no_prune: bool = False
+    registry: Endpoint = DEFAULT_REGISTRY
+    mirrors: tuple[Mirror, ...] = ()
+    keys: Path | None = None
+    docker_config: Path | None = None
+    hub_token: str = ""
+    hub: Endpoint = HUB
+    ca_file: Path | None = None
+    https_proxy: str = ""
+    http_proxy: str = ""
+    no_proxy: tuple[str, ...] = ()
     debug: bool = False
     max_body: int = 64 << 20
     remote_images: bool = False
@@ -223,12 +312,31 @@ class Settings:
         values: dict[str, Any] = {}
         for variable in VARIABLES:
             # Unit files and shells leave blanks and quotes around values.
-            text = environment.get(variable.name, "").strip().strip("\"'")
+            text = _text(environment, variable.name).strip().strip("\"'")
             if text:
                 values[variable.field] = _value(variable, text)
-        if "models" not in values:
-            values["models"] = _default_models(environment)
+        home = _home(environment)
+        if home is None and "models" not in values:
+            raise SettingError(
+                "HOME names no directory to keep models in; set OLLAMA_MODELS to a directory"
+            )
+        if home is not None:
+            values = {field: home / folder for field, folder in _IN_HOME.items()} | values
         return cls(**values)
+
+    def registries(self, user_agent: str) -> RegistryConfig:
+        """Return the part that pulling and pushing need."""
+        return RegistryConfig(
+            user_agent=user_agent,
+            default=self.registry,
+            mirrors=self.mirrors,
+            proxies=Proxies(self.http_proxy, self.https_proxy, self.no_proxy),
+            ca_file=self.ca_file,
+            keys=self.keys or self.models.parent,
+            docker_config=self.docker_config,
+            hub=self.hub,
+            hub_token=self.hub_token,
+        )
 
     def scheduler(self) -> SchedulerConfig:
         """Return the part that the scheduler needs."""
@@ -247,13 +355,15 @@ class Settings:
         )
 
 
-def _default_models(environment: Mapping[str, str]) -> Path:
+def _text(environment: Mapping[str, str], name: str) -> str:
+    return environment.get(name) or (environment.get(name.lower(), "") if "PROXY" in name else "")
+
+
+def _home(environment: Mapping[str, str]) -> Path | None:
     try:
-        return Path(environment.get("HOME") or "~").expanduser() / ".ollama" / "models"
+        return Path(environment.get("HOME") or "~").expanduser()
     except RuntimeError:
-        raise SettingError(
-            "HOME names no directory to keep models in; set OLLAMA_MODELS to a directory"
-        ) from None
+        return None
 
 
 def _value(variable: Variable, text: str) -> object:

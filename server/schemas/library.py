@@ -32,6 +32,14 @@ class DeleteRequest(NamedRequest):
     """DELETE /api/delete."""
 
 
+class PullRequest(NamedRequest):
+    """POST /api/pull; `insecure` means plain HTTP, `dry_run` only tells what would be loaded."""
+
+    insecure: bool = False
+    stream: bool = True
+    dry_run: bool = False
+
+
 class CopyRequest(ApiModel):
     """POST /api/copy."""
 

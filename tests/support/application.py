@@ -24,6 +24,7 @@ from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from runners.host.workshop import Workshop
 from server.app import create_app
+from server.library.exchange import Exchange
 from server.services import make_services, stored_responses
 from server.settings import Settings
 from tests.support.clock import FakeClock
@@ -129,11 +130,13 @@ async def serving(
         stored_responses(given) as stored,
         Scheduler(config, host=host, clock=clock) as scheduler,
     ):
-        services = make_services(store, scheduler, stored, given)
+        exchange = Exchange(store, given.registries("paddock-test"))
+        services = make_services(store, scheduler, exchange, stored, given)
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
             yield Server(app, http, given.models, clock, started)
+        await exchange.close()
 
 
 def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:

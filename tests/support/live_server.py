@@ -60,6 +60,7 @@ def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
         **{name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")},
         "OLLAMA_HOST": host,
         "OLLAMA_MODELS": str(store),
+        "PADDOCK_KEYS": str(directory / "keys"),
         **settings,
     }
     with log.open("wb") as output:

@@ -1,0 +1,63 @@
+"""Registries as the server uses them: one client for all, from its first use to the end."""
+
+from collections.abc import AsyncGenerator
+
+from model_store.catalog import Catalog
+from model_store.layout import Layout
+from model_store.names import ModelName
+from model_store.registry.config import RegistryConfig
+from model_store.registry.download import Tuning
+from model_store.registry.loading import FreeSpace, Loader, free_space
+from model_store.registry.network import IsPublic, is_public
+from model_store.registry.progress import PullEstimate, TransferProgress
+from model_store.registry.pull import Puller
+from model_store.registry.registries import Registries
+from model_store.registry.transport import STALL_SECONDS
+
+
+class RegistryClient:
+    """Pulls and pushes models of one store; to be used on one event loop, and closed there.
+
+    `prune` deletes blobs that only a replaced model needed. The rest is for tests: how blobs are
+    cut, how long is waited, what counts as a full disk and as a public address.
+
+    Raises:
+        AnswerInvalid: the certificates that the settings name cannot be read.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        catalog: Catalog,
+        config: RegistryConfig,
+        *,
+        prune: bool,
+        tuning: Tuning | None = None,
+        stall_seconds: float = STALL_SECONDS,
+        free: FreeSpace = free_space,
+        public: IsPublic = is_public,
+    ) -> None:
+        tuning = tuning or Tuning()
+        self._registries = Registries(config, public=public, stall_seconds=stall_seconds)
+        self._puller = Puller(
+            layout,
+            catalog,
+            self._registries,
+            Loader(layout, self._registries.workers, tuning, free),
+            patience=tuning.patience,
+            prune=prune,
+        )
+
+    def pull(
+        self, name: ModelName, *, insecure: bool = False
+    ) -> AsyncGenerator[TransferProgress, None]:
+        """Pull a model; see `Puller.pull`."""
+        return self._puller.pull(name, insecure=insecure)
+
+    async def estimate(self, name: ModelName, *, insecure: bool = False) -> PullEstimate:
+        """Return what a pull would load; see `Puller.estimate`."""
+        return await self._puller.estimate(name, insecure=insecure)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._registries.close()

@@ -1,0 +1,45 @@
+"""Which requests go through a proxy."""
+
+import ipaddress
+
+from model_store.registry.config import Proxies
+
+
+def proxy_for(proxies: Proxies, scheme: str, host: str, port: int) -> str:
+    """Return the URL of the proxy for such a request, empty if it goes directly.
+
+    This machine is never reached through a proxy. An exempt entry is `*`, a domain (with all
+    below it), an IP address or a network, each but the last perhaps with a port.
+    """
+    proxy = proxies.https if scheme == "https" else proxies.http
+    if (
+        not proxy
+        or _is_this_machine(host)
+        or any(_covers(entry, host, port) for entry in proxies.exempt)
+    ):
+        return ""
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _covers(entry: str, host: str, port: int) -> bool:
+    if entry == "*":
+        return True
+    try:
+        return ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False)
+    except ValueError:
+        pass
+    name, colon, wanted_port = entry.lower().rpartition(":")
+    if colon and wanted_port.isdigit():
+        if int(wanted_port) != port:
+            return False
+    else:
+        name = entry.lower()
+    domain = name.strip("[]").removeprefix("*").removeprefix(".")
+    return host.lower() == domain or host.lower().endswith("." + domain)

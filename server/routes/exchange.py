@@ -1,0 +1,29 @@
+"""pull and push: models from registries and to them, each step told."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from server.body import read_body
+from server.openapi import body_of
+from server.references import stored_name
+from server.routes.dependencies import services_of
+from server.schemas.library import PullRequest
+from server.streaming import BARE_JSON_TYPE, EventReply
+
+router = APIRouter(prefix="/api")
+BODIES = (PullRequest,)
+
+
+@router.post("/pull", openapi_extra=body_of(PullRequest))
+async def pull(request: Request) -> Response:
+    """Bring a model here; a client that leaves stops it, and what has come is kept."""
+    wanted = await read_body(request, PullRequest)
+    name = stored_name(wanted.wanted)
+    exchange = services_of(request).exchange
+    work = exchange.estimate if wanted.dry_run else exchange.pull
+    return EventReply(
+        work(name, insecure=wanted.insecure),
+        stream=wanted.stream,
+        fold=lambda steps: steps[-1],
+        object_type=BARE_JSON_TYPE,
+    )
