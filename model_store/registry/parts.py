@@ -1,5 +1,6 @@
 """How a blob is cut into parts: pure arithmetic of spans, no disk and no network."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -84,7 +85,7 @@ def planned(total: int, size: int, done: Iterable[Span] = ()) -> list[Part]:
         parts.append(Part(len(parts), start, stop - start, completed))
 
     spans = [span for span in merged(done) if span.stop <= total]
-    for span, following in zip(spans, [*spans[1:], None], strict=True):
+    for span, following in itertools.zip_longest(spans, spans[1:]):
         for piece in cut(Span(reached, span.start), size):
             add(piece.start, piece.stop, 0)
         end = following.start if following else total

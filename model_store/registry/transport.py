@@ -42,7 +42,7 @@ _REASONS: dict[type[BaseException], str] = {
     socket.gaierror: "there is no such host",
     ConnectionRefusedError: "nothing listens there",
     ssl.SSLCertVerificationError: "its certificate is not trusted",
-    ssl.SSLError: "it does not speak HTTPS",
+    ssl.SSLError: 'it does not speak HTTPS ("insecure": true asks without)',
     httpx2.ProxyError: "the proxy refuses",
 }
 """What to tell of the first of these that is found among the causes of an error."""
