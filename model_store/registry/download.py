@@ -220,7 +220,6 @@ class _PartTarget:
         self._stored_at = self._clock()
         if not self._n_bytes:
             return
-        data = b"".join(self._chunks)
-        self._chunks, self._n_bytes = [], 0
-        await self._workers.run(self._file.write, self._running.part, data)
+        chunks, self._chunks, self._n_bytes = self._chunks, [], 0
+        await self._workers.run(self._file.write, self._running.part, chunks)
         self._changed.set()

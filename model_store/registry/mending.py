@@ -99,5 +99,5 @@ class _Comparison:
     def _replace(self, position: int, data: bytes) -> bool:
         if self._file.read(position, len(data)) == data:
             return False
-        self._file.overwrite(position, data)
+        self._file.overwrite(position, [data])
         return True

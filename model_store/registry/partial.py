@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +17,7 @@ from model_store.registry.ledger import Ledger
 from model_store.registry.parts import Part
 
 _READ_SIZE = 1 << 20
+_MOST_PIECES = 256
 _MODE = 0o644
 
 
@@ -67,19 +69,34 @@ class PartialFile:
             os.ftruncate(self._file, self.size)
             return found
 
-    def write(self, part: Part, data: bytes) -> None:
-        """Append `data` to what is there of `part`; raises StorageFailed."""
-        self.overwrite(part.position, data)
-        part.completed += len(data)
+    def write(self, part: Part, pieces: Sequence[bytes]) -> None:
+        """Append `pieces` to what is there of `part`; raises StorageFailed."""
+        part.completed += self.overwrite(part.position, pieces)
         self.record(part)
 
-    def overwrite(self, position: int, data: bytes) -> None:
-        """Put `data` at `position`; raises StorageFailed."""
-        rest = memoryview(data)
+    def overwrite(self, position: int, pieces: Sequence[bytes]) -> int:
+        """Put `pieces` at `position`, one after another; return how many bytes that are.
+
+        Raises:
+            StorageFailed: they cannot be written.
+        """
+        start = position
         with disk_errors():
-            while rest:
-                written = os.pwrite(self._file, rest, position)
-                rest, position = rest[written:], position + written
+            for first in range(0, len(pieces), _MOST_PIECES):
+                some = pieces[first : first + _MOST_PIECES]
+                # Joining them all first would cost more than all the rest.
+                written = os.pwritev(self._file, some, position)
+                position += written
+                if written < sum(map(len, some)):
+                    position += self._write_rest(position, b"".join(some)[written:])
+        return position - start
+
+    def _write_rest(self, position: int, data: bytes) -> int:
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._file, rest, position)
+            rest, position = rest[written:], position + written
+        return len(data)
 
     def record(self, *parts: Part) -> None:
         """Note how far parts are; raises StorageFailed."""
