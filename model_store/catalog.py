@@ -111,6 +111,15 @@ class Catalog:
         needed = {digest for kept in self._models.values() for digest in kept.file.named}
         self._texts = {d: text for d, text in list(self._texts.items()) if d in needed}
 
+    def manifest(self, name: ModelName) -> Manifest:
+        """Return the manifest of exactly this name; raises ModelNotFound or ManifestInvalid."""
+        file = self._index.find(name)
+        if file is None:
+            raise ModelNotFound(name.short)
+        if file.manifest is None:
+            raise ManifestInvalid(name.short, file.damage)
+        return file.manifest
+
     def named_by(self, name: ModelName) -> frozenset[Digest]:
         """Return the blobs that the manifest of exactly this name refers to, none if absent."""
         file = self._index.find(name)

@@ -9,10 +9,13 @@ from model_store.registry.config import RegistryConfig
 from model_store.registry.download import Tuning
 from model_store.registry.loading import FreeSpace, Loader, free_space
 from model_store.registry.network import IsPublic, is_public
+from model_store.registry.parts import PartSizes
 from model_store.registry.progress import PullEstimate, TransferProgress
 from model_store.registry.pull import Puller
+from model_store.registry.push import Pusher
 from model_store.registry.registries import Registries
 from model_store.registry.transport import STALL_SECONDS
+from model_store.registry.upload import UPLOAD_SIZES
 
 
 class RegistryClient:
@@ -33,6 +36,7 @@ class RegistryClient:
         *,
         prune: bool,
         tuning: Tuning | None = None,
+        upload_sizes: PartSizes = UPLOAD_SIZES,
         stall_seconds: float = STALL_SECONDS,
         free: FreeSpace = free_space,
         public: IsPublic = is_public,
@@ -47,12 +51,21 @@ class RegistryClient:
             patience=tuning.patience,
             prune=prune,
         )
+        self._pusher = Pusher(
+            layout, catalog, self._registries, patience=tuning.patience, sizes=upload_sizes
+        )
 
     def pull(
         self, name: ModelName, *, insecure: bool = False
     ) -> AsyncGenerator[TransferProgress, None]:
         """Pull a model; see `Puller.pull`."""
         return self._puller.pull(name, insecure=insecure)
+
+    def push(
+        self, name: ModelName, *, insecure: bool = False
+    ) -> AsyncGenerator[TransferProgress, None]:
+        """Push a model; see `Pusher.push`."""
+        return self._pusher.push(name, insecure=insecure)
 
     async def estimate(self, name: ModelName, *, insecure: bool = False) -> PullEstimate:
         """Return what a pull would load; see `Puller.estimate`."""

@@ -11,6 +11,7 @@ import httpcore2
 import httpx2
 
 _READ_SIZE = 1 << 18
+_LARGE_WRITE = 1 << 16
 _KEPT_CONNECTIONS = 32
 _KEPT_SECONDS = 30.0
 
@@ -46,6 +47,9 @@ class _Stream(httpcore2.AsyncNetworkStream):
         return await self._inner.read(max(max_bytes, _READ_SIZE), timeout)
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109
+        if len(buffer) >= _LARGE_WRITE and self._inner.get_extra_info("is_readable"):
+            # The answer is there before all was sent: a refusal, or the address of another server.
+            raise httpcore2.WriteError("the server has answered already")
         await self._inner.write(buffer, timeout)
 
     async def aclose(self) -> None:

@@ -13,7 +13,7 @@ from model_store.digests import Digest
 from model_store.manifests import LARGEST_MANIFEST, MANIFEST_TYPE
 from model_store.registry.auth import Authorizer
 from model_store.registry.config import Endpoint
-from model_store.registry.errors import AccessDenied, AnswerInvalid
+from model_store.registry.errors import AccessDenied, AnswerInvalid, RegistryUnreachable
 from model_store.registry.transport import Answer, Content, Transport, url_of
 
 _OCI_MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
@@ -94,12 +94,13 @@ class Repository:
     ) -> AsyncIterator[Answer]:
         """Send a request to the registry, a second time with a fresh credential after a 401.
 
-        Content that can be sent only once is not sent again. Only the registry itself sees the
-        credential: a `url` elsewhere is asked without.
+        Only the registry itself sees the credential: a `url` elsewhere is asked without.
 
         Raises:
             AccessDenied: it stays a 401.
-            RegistryError: there is no answer, or no credential to be had.
+            RegistryUnreachable: there is no answer; or it was a 401, and the content cannot be
+                sent again by itself.
+            RegistryError: there is no credential to be had.
         """
         is_own = (url.scheme, url.netloc) == self._origin
         for is_last in (False, True):
@@ -110,9 +111,11 @@ class Repository:
                 if answer.status != 401:
                     yield answer
                     return
-                if is_last or not is_own or not (content is None or isinstance(content, bytes)):
+                if is_last or not is_own:
                     raise AccessDenied
                 await self._renew(used, answer)
+                if not (content is None or isinstance(content, bytes)):
+                    raise RegistryUnreachable(url.host, "our token had expired")
 
     @property
     def _origin(self) -> tuple[str, bytes]:

@@ -67,7 +67,7 @@ class BlobSource:
             return
         async with self._access.request("GET", self._url, headers=headers) as answer:
             if answer.url.host != self._url.host and answer.status < 400:
-                self._elsewhere, self._is_sent_on = answer.url, answer.is_sent_on
+                self._elsewhere, self._is_sent_on = answer.url, answer.sends_outside
             yield answer
 
     async def _check(self, answer: Answer) -> None:

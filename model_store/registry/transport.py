@@ -54,13 +54,13 @@ Content = bytes | AsyncIterator[bytes]
 class Answer:
     """The answer to one request.
 
-    `is_sent_on` tells that a server elsewhere sent us to `url`: what is asked there again must
-    keep away from inner addresses, as this request did.
+    `sends_outside` tells that it came from a public address, or that such a server sent us to it:
+    requests to where it points, or to `url` again, must keep away from inner addresses.
     """
 
     response: httpx2.Response
     url: httpx2.URL
-    is_sent_on: bool
+    sends_outside: bool
 
     @property
     def status(self) -> int:
@@ -161,14 +161,14 @@ class Transport:
                 given["Authorization"] = authorization
             response = await self._send(method, target, given, content, is_sent_on=is_sent_on)
             try:
-                answer = Answer(response, target, is_sent_on)
+                peer = peer_of(response)
+                sends_outside = is_sent_on or (peer is not None and self._public(peer))
+                answer = Answer(response, target, sends_outside)
                 if not follow or answer.status not in _REDIRECTS:
                     yield answer
                     return
                 onward = self._onward(answer)
-                peer = peer_of(response)
-                if _origin(onward) != _origin(target) and peer is not None:
-                    is_sent_on = is_sent_on or self._public(peer)
+                is_sent_on = is_sent_on or (sends_outside and _origin(onward) != _origin(target))
                 target = onward
             finally:
                 await _close(response)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from model_store.errors import ModelNotFound, StoreError
+from model_store.errors import InvalidName, ModelNotFound, StoreError
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
 from model_store.registry.keys import ensure_key
 from model_store.registry.progress import TransferProgress
 from model_store.store import Store
+from server.errors import BadRequest
 
 if TYPE_CHECKING:
     from model_store.registry.client import RegistryClient
@@ -80,6 +81,24 @@ class Exchange:
         """
         client = await self._registries()
         async with contextlib.aclosing(client.pull(name, insecure=insecure)) as steps:
+            async for step in steps:
+                yield _told(step)
+
+    async def push(self, name: str, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
+        """Push a model, telling each step; closing the iterator stops it.
+
+        Raises:
+            BadRequest: `name` is no name.
+            StoreError: the model is not here, or the registry does not take it.
+        """
+        try:
+            parsed = ModelName.parse(name)
+        except InvalidName:
+            yield Progress("retrieving manifest")
+            yield Progress("couldn't retrieve manifest")
+            raise BadRequest(f"unqualified name: {name}") from None
+        client = await self._registries()
+        async with contextlib.aclosing(client.push(parsed, insecure=insecure)) as steps:
             async for step in steps:
                 yield _told(step)
 

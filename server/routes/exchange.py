@@ -4,14 +4,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.body import read_body
+from server.errors import BadRequest
 from server.openapi import body_of
 from server.references import stored_name
 from server.routes.dependencies import services_of
-from server.schemas.library import PullRequest
+from server.schemas.library import PullRequest, PushRequest
 from server.streaming import BARE_JSON_TYPE, EventReply
 
 router = APIRouter(prefix="/api")
-BODIES = (PullRequest,)
+BODIES = (PullRequest, PushRequest)
 
 
 @router.post("/pull", openapi_extra=body_of(PullRequest))
@@ -23,6 +24,20 @@ async def pull(request: Request) -> Response:
     work = exchange.estimate if wanted.dry_run else exchange.pull
     return EventReply(
         work(name, insecure=wanted.insecure),
+        stream=wanted.stream,
+        fold=lambda steps: steps[-1],
+        object_type=BARE_JSON_TYPE,
+    )
+
+
+@router.post("/push", openapi_extra=body_of(PushRequest))
+async def push(request: Request) -> Response:
+    """Send a model to its registry; a client that leaves stops it."""
+    wanted = await read_body(request, PushRequest)
+    if not wanted.wanted:
+        raise BadRequest("model is required")
+    return EventReply(
+        services_of(request).exchange.push(wanted.wanted, insecure=wanted.insecure),
         stream=wanted.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,

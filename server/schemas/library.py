@@ -40,6 +40,13 @@ class PullRequest(NamedRequest):
     dry_run: bool = False
 
 
+class PushRequest(NamedRequest):
+    """POST /api/push; `insecure` means plain HTTP."""
+
+    insecure: bool = False
+    stream: bool = True
+
+
 class CopyRequest(ApiModel):
     """POST /api/copy."""
 
