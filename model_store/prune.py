@@ -12,10 +12,13 @@ from model_store.catalog import Catalog
 from model_store.digests import Digest
 from model_store.disk import disk_errors
 from model_store.errors import InvalidDigest
-from model_store.layout import MANIFEST_SCRATCH_PREFIX, Layout
+from model_store.layout import MANIFEST_SCRATCH_PREFIX, PARTIAL_SUFFIX, Layout
 
 _MIN_AGE = 3600
 """Seconds; younger files may belong to another server that shares the directory."""
+
+_MIN_AGE_OF_DOWNLOADS = 7 * 24 * 3600
+"""Seconds; what has come of a download is kept for somebody who goes on with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,23 +41,46 @@ def prune(layout: Layout, catalog: Catalog) -> int:
         _log.warning("delete these models or pull them again to free the space")
         return 0
     used = catalog.referenced()
-    unused = [path for path in _old_files(layout.blobs) if _digest(path.name) not in used]
+    wanted = _live_downloads(layout.blobs)
+    unused = [
+        path
+        for path in _old_files(layout.blobs)
+        if _digest(path.name) not in used and _download(path.name) not in wanted
+    ]
     stale = layout.manifests.glob(MANIFEST_SCRATCH_PREFIX + "*")
     removed = sum(map(_remove, [*unused, *filter(_is_old_file, stale)]))
     _remove_empty_folders(layout.manifests)
     return removed
 
 
+def _live_downloads(folder: Path) -> frozenset[str]:
+    """Return the downloads of which any file is young: the files of one live and die together.
+
+    Of a download that is under way, the files of parts that came first are the oldest.
+    """
+    return frozenset(
+        download
+        for path in folder.iterdir()
+        if (download := _download(path.name)) and not _is_old_file(path, _MIN_AGE_OF_DOWNLOADS)
+    )
+
+
+def _download(name: str) -> str:
+    """Return what the files of one download have in common, empty for any other file."""
+    blob, mark, _ = name.partition(PARTIAL_SUFFIX)
+    return blob if mark and _digest(blob) else ""
+
+
 def _old_files(folder: Path) -> Iterator[Path]:
     return filter(_is_old_file, folder.iterdir())
 
 
-def _is_old_file(path: Path) -> bool:
+def _is_old_file(path: Path, age: float = _MIN_AGE) -> bool:
     try:
         facts = path.lstat()
     except OSError:
         return False
-    return stat.S_ISREG(facts.st_mode) and facts.st_mtime < time.time() - _MIN_AGE
+    return stat.S_ISREG(facts.st_mode) and facts.st_mtime < time.time() - age
 
 
 def _remove(path: Path) -> bool:

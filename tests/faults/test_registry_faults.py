@@ -1,0 +1,460 @@
+"""A registry that misbehaves: the store stays whole, and a second pull ends with the right model.
+
+Next to nothing is loaded twice. `n_data_sent` is what the registry sent of blobs, all pulls
+together.
+"""
+
+import asyncio
+import gzip
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from model_store.errors import StorageFailed
+from model_store.names import ModelName
+from model_store.registry.errors import (
+    ContentMismatch,
+    ManifestUnavailable,
+    NotEnoughSpace,
+    NotInRegistry,
+    TransferFailed,
+)
+from tests.support import gguf_bytes
+from tests.support.published import PublishedModel, digest_of
+from tests.support.pulling import PART, Puller, pulling, tuning
+from tests.support.registry import Asked, FakeRegistry, Reply, listening
+
+pytestmark = pytest.mark.anyio
+
+WEIGHTS = gguf_bytes.model("llama") + random.Random(0).randbytes(100_000)
+MODEL = PublishedModel((("model", WEIGHTS), ("license", b"MIT"), ("template", b"{{ .Prompt }}")))
+TOTAL = sum(map(len, MODEL.blobs.values()))
+LARGEST_SHARE_LOADED_TWICE = 0.02
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A registry that has one model, and an empty store beside it."""
+
+    registry: FakeRegistry
+    puller: Puller
+    name: str
+    directory: Path
+
+    async def again(self) -> None:
+        """Pull without faults, and check that everything is as it should be."""
+        self.registry.misbehave = lambda _, reply: reply
+        await self.puller.pull(self.name)
+        self.check()
+
+    def check(self) -> None:
+        assert self.puller.manifest(self.name).read_bytes() == MODEL.manifest
+        expected = {name.replace(":", "-"): data for name, data in MODEL.blobs.items()}
+        assert self.puller.blobs() == expected
+        self.check_outside()
+
+    def check_outside(self) -> None:
+        """Nothing was written anywhere but in the store (and no key but where keys are)."""
+        assert {path.name for path in self.directory.iterdir()} <= {"models", "keys"}
+        found = {path.name for path in self.puller.root.iterdir()}
+        assert found == {"blobs", "manifests"}
+
+    @property
+    def loaded_twice(self) -> float:
+        """The share of the model that the registry sent more than once."""
+        return self.registry.n_data_sent / TOTAL - 1
+
+
+@pytest.fixture
+def registry() -> FakeRegistry:
+    made = FakeRegistry()
+    made.publish("library/teller", "latest", MODEL)
+    return made
+
+
+@pytest.fixture
+def host(registry: FakeRegistry) -> Iterator[str]:
+    with listening(registry) as found:
+        yield found
+
+
+@pytest.fixture
+async def pull(registry: FakeRegistry, host: str, tmp_path: Path) -> AsyncIterator[Pull]:
+    directory = tmp_path / "one"
+    async with pulling(directory, stall_seconds=1.0) as puller:
+        yield Pull(registry, puller, f"{host}/library/teller", directory)
+
+
+def for_data(fault: Callable[[Asked, Reply], Reply], times: int = 10**9) -> object:
+    """Return a habit that does `fault` to the first few requests for data of large blobs."""
+    left = [times]
+
+    def misbehave(asked: Asked, reply: Reply) -> Reply:
+        if asked.is_for_data and len(reply.body) > 1000 and left[0] > 0:
+            left[0] -= 1
+            return fault(asked, reply)
+        return reply
+
+    return misbehave
+
+
+@pytest.mark.parametrize("seed", range(0, 200, 20))
+async def test_connections_that_break_at_random_points(
+    registry: FakeRegistry, host: str, tmp_path: Path, seed: int
+) -> None:
+    """Twenty seeds in each case: cuts while it goes well, then a registry that gives nothing."""
+    for number in range(seed, seed + 20):
+        chance = random.Random(number)
+        registry.n_data_sent = 0
+        n_good = chance.randrange(30)
+
+        def misbehave(
+            asked: Asked, reply: Reply, chance: random.Random = chance, n_good: int = n_good
+        ) -> Reply:
+            if not asked.is_for_data:
+                return reply
+            misbehave.seen += 1  # type: ignore[attr-defined]
+            if misbehave.seen > n_good:  # type: ignore[attr-defined]
+                return Reply(0)
+            cut = chance.randrange(len(reply.body) + 1)
+            return replace(reply, cut=cut) if chance.random() < 0.5 else reply
+
+        misbehave.seen = 0  # type: ignore[attr-defined]
+        registry.misbehave = misbehave
+        directory = tmp_path / f"{number}"
+        async with pulling(directory) as puller:
+            case = Pull(registry, puller, f"{host}/library/teller", directory)
+            try:
+                await puller.pull(case.name)
+            except TransferFailed:
+                assert not puller.manifest(case.name).exists()
+        async with pulling(directory) as puller:
+            case = Pull(registry, puller, case.name, directory)
+            await case.again()
+            assert case.loaded_twice < LARGEST_SHARE_LOADED_TWICE, number
+
+
+async def test_a_connection_on_which_nothing_comes_is_given_up(pull: Pull) -> None:
+    pull.registry.misbehave = for_data(
+        lambda _, reply: replace(reply, cut=len(reply.body) // 2, stalls=True), times=2
+    )
+
+    await pull.puller.pull(pull.name)
+
+    pull.check()
+    assert pull.loaded_twice < LARGEST_SHARE_LOADED_TWICE
+
+
+async def test_wrong_bytes_in_one_part_cost_that_part_alone(tmp_path: Path) -> None:
+    """Which part it is nobody tells: only the digest of the whole is known."""
+    weights = gguf_bytes.model("llama") + random.Random(1).randbytes(2_000_000)
+    model = PublishedModel((("model", weights),))
+    registry = FakeRegistry()
+    registry.publish("library/large", "latest", model)
+    seen: list[int] = []
+
+    def misbehave(asked: Asked, reply: Reply) -> Reply:
+        if asked.is_for_data and asked.start == 3 * PART and not seen:
+            seen.append(asked.start)
+            return replace(reply, body=bytes(len(reply.body)))
+        return reply
+
+    registry.misbehave = misbehave
+    with listening(registry) as host:
+        async with pulling(tmp_path) as puller:
+            told = await puller.pull(f"{host}/library/large")
+            assert set(puller.blobs().values()) == set(model.blobs.values())
+
+    assert told[-1].status == "success"
+    total = sum(map(len, model.blobs.values()))
+    assert registry.n_data_sent / total - 1 < LARGEST_SHARE_LOADED_TWICE
+
+
+async def test_a_single_wrong_byte_is_found_as_well(pull: Pull) -> None:
+    def flip(asked: Asked, reply: Reply) -> Reply:
+        return replace(reply, body=bytes([reply.body[0] ^ 1]) + reply.body[1:])
+
+    pull.registry.misbehave = for_data(flip, times=1)
+
+    await pull.puller.pull(pull.name)
+
+    pull.check()
+
+
+async def test_a_blob_that_is_always_wrong_is_refused_and_not_kept(pull: Pull) -> None:
+    pull.registry.misbehave = for_data(lambda _, reply: replace(reply, body=bytes(len(reply.body))))
+
+    with pytest.raises(ContentMismatch) as caught:
+        await pull.puller.pull(pull.name)
+
+    assert str(caught.value).startswith("digest mismatch, file must be downloaded again: want sha")
+    assert not [name for name in pull.puller.blobs() if "partial" in name]
+    assert digest_of(WEIGHTS).replace(":", "-") not in pull.puller.blobs()
+    await pull.again()
+
+
+def _page(asked: Asked, reply: Reply) -> Reply:
+    return Reply(200, b"<html>please log in</html>" * 400, {"content-type": "text/html"})
+
+
+def _shifted(asked: Asked, reply: Reply) -> Reply:
+    total = reply.headers["content-range"].rpartition("/")[2]
+    end = asked.start + len(reply.body)
+    return replace(reply, headers={"content-range": f"bytes {asked.start + 1}-{end}/{total}"})
+
+
+def _other_size(asked: Asked, reply: Reply) -> Reply:
+    told = reply.headers["content-range"].rpartition("/")[0]
+    return replace(reply, headers={"content-range": f"{told}/{len(WEIGHTS) + 1}"})
+
+
+def _packed(asked: Asked, reply: Reply) -> Reply:
+    body = gzip.compress(reply.body)
+    return replace(reply, body=body, headers={**reply.headers, "content-encoding": "gzip"})
+
+
+def _busy(asked: Asked, reply: Reply) -> Reply:
+    return Reply(429, b"slow down", {"retry-after": "7"})
+
+
+FAULTS = {
+    "an error page instead of data": _page,
+    "another part than was asked for": _shifted,
+    "a length that is not the manifest's": _other_size,
+    "data packed unasked": _packed,
+    "too many requests": _busy,
+    "a server error": lambda asked, reply: Reply(500, b"oops"),
+    "unavailable": lambda asked, reply: Reply(503),
+    "no answer": lambda asked, reply: Reply(0),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_that_passes_is_got_over(
+    pull: Pull, fault: Callable[[Asked, Reply], Reply]
+) -> None:
+    pull.registry.misbehave = for_data(fault, times=5)
+
+    await pull.puller.pull(pull.name)
+
+    pull.check()
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+async def test_a_fault_that_stays_ends_the_pull_and_leaves_what_was_there(
+    pull: Pull, fault: Callable[[Asked, Reply], Reply]
+) -> None:
+    pull.registry.misbehave = for_data(fault)
+
+    with pytest.raises(TransferFailed, match="max retries exceeded: "):
+        await pull.puller.pull(pull.name)
+
+    assert not pull.puller.manifest(pull.name).exists()
+    pull.check_outside()
+    before = pull.registry.n_data_sent
+    pull.registry.n_data_sent = 0
+    await pull.again()
+    assert before == 0 or pull.registry.n_data_sent <= TOTAL
+
+
+async def test_a_registry_that_says_when_to_come_back_is_obeyed(
+    registry: FakeRegistry, host: str, tmp_path: Path
+) -> None:
+    waits: list[float] = []
+
+    async def note(delay: float) -> None:
+        waits.append(delay)
+
+    registry.misbehave = for_data(_busy, times=1)
+    patience = replace(tuning().patience, sleep=note)
+    async with pulling(tmp_path, tuning=tuning(patience=patience)) as puller:
+        await puller.pull(f"{host}/library/teller")
+
+    assert waits == [7.0]
+
+
+async def test_a_server_that_sends_only_whole_files_will_do(pull: Pull) -> None:
+    def whole(asked: Asked, reply: Reply) -> Reply:
+        return Reply(200, MODEL.blobs[asked.path.rpartition("/")[2]])
+
+    pull.registry.misbehave = lambda asked, reply: (
+        whole(asked, reply) if (asked.is_for_data) else reply
+    )
+
+    await pull.puller.pull(pull.name)
+
+    pull.check()
+
+
+MANIFEST_FAULTS: dict[str, bytes] = {
+    "not JSON": b"<html>",
+    "a list": b"[]",
+    "layers that are none": b'{"layers": {"a": 1}}',
+    "a layer that is null": b'{"layers": [null]}',
+    "a negative size": json.dumps(
+        {"layers": [{"digest": digest_of(WEIGHTS), "size": -1}]}
+    ).encode(),
+    "a size that is a text": json.dumps(
+        {"layers": [{"digest": digest_of(WEIGHTS), "size": "9"}]}
+    ).encode(),
+    "nested too deeply": b'{"layers":' + b"[" * 100_000,
+    "too large": b" " * (5 << 20),
+    **{
+        f"the digest {digest!r}": json.dumps({"layers": [{"digest": digest, "size": 5}]}).encode()
+        for digest in (
+            "sha256:../../../../etc/passwd",
+            "sha256:" + "a" * 63,
+            "sha256:" + "a" * 65,
+            "sha256:" + "A" * 64,
+            "sha256:" + "a" * 63 + "\0",
+            "sha512:" + "a" * 128,
+            "../x",
+            "",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("body", MANIFEST_FAULTS.values(), ids=MANIFEST_FAULTS)
+async def test_a_hostile_manifest_changes_nothing(pull: Pull, body: bytes) -> None:
+    pull.registry.misbehave = lambda asked, reply: (
+        Reply(200, body) if "/manifests/" in asked.path else reply
+    )
+
+    with pytest.raises(ManifestUnavailable):
+        await pull.puller.pull(pull.name)
+
+    assert pull.puller.blobs() == {}
+    assert not list((pull.puller.root / "manifests").iterdir())
+    await pull.again()
+
+
+async def test_a_packed_manifest_of_a_gigabyte_is_not_unpacked(pull: Pull) -> None:
+    bomb = gzip.compress(gzip.compress(bytes(64 << 20)))  # small even on the way
+    bomb = gzip.compress(bytes(64 << 20))
+    pull.registry.misbehave = lambda asked, reply: (
+        Reply(200, bomb, {"content-encoding": "gzip"}) if "/manifests/" in asked.path else reply
+    )
+
+    with pytest.raises(ManifestUnavailable, match="larger than"):
+        await pull.puller.pull(pull.name)
+
+    await pull.again()
+
+
+async def test_a_manifest_that_is_not_what_its_digest_says(pull: Pull) -> None:
+    pull.registry.misbehave = lambda asked, reply: (
+        replace(reply, body=reply.body + b" ") if "/manifests/" in asked.path else reply
+    )
+
+    with pytest.raises(ManifestUnavailable, match="not what the registry says"):
+        await pull.puller.pull(pull.name)
+
+    await pull.again()
+
+
+async def test_a_manifest_that_changes_during_the_pull(pull: Pull) -> None:
+    """What was begun is finished; the next pull brings the new model and drops the old one."""
+    newer = PublishedModel((*MODEL.layers, ("system", b"Be brief.")))
+
+    def misbehave(asked: Asked, reply: Reply) -> Reply:
+        if asked.is_for_data:
+            pull.registry.publish("library/teller", "latest", newer)
+        return reply
+
+    pull.registry.misbehave = misbehave
+    await pull.puller.pull(pull.name)
+    pull.check()
+
+    told = await pull.puller.pull(pull.name)
+
+    assert pull.puller.manifest(pull.name).read_bytes() == newer.manifest
+    assert "removing unused layers" not in [step.status for step in told]
+
+
+async def test_a_blob_that_is_gone_is_told(pull: Pull) -> None:
+    del pull.registry.blobs["library/teller"][digest_of(b"MIT")]
+
+    with pytest.raises(NotInRegistry, match="file does not exist"):
+        await pull.puller.pull(pull.name)
+
+    assert not pull.puller.manifest(pull.name).exists()
+    pull.registry.publish("library/teller", "latest", MODEL)
+    await pull.again()
+    assert pull.loaded_twice < LARGEST_SHARE_LOADED_TWICE
+
+
+async def test_a_full_disk_is_told_before_anything_is_loaded(
+    registry: FakeRegistry, host: str, tmp_path: Path
+) -> None:
+    async with pulling(tmp_path, free=lambda _: TOTAL - 1) as puller:
+        with pytest.raises(NotEnoughSpace) as caught:
+            await puller.pull(f"{host}/library/teller")
+
+    assert (caught.value.needed, caught.value.free) == (TOTAL, TOTAL - 1)
+    assert registry.n_data_sent == 0
+
+
+async def test_a_disk_that_fills_up_ends_the_pull_and_keeps_what_came(
+    pull: Pull, tmp_path: Path
+) -> None:
+    """A file in the way of a part's ledger stands for any error of the disk."""
+    hexadecimal = digest_of(WEIGHTS).removeprefix("sha256:")
+    in_the_way = pull.puller.root / "blobs" / f"sha256-{hexadecimal}-partial-5"
+    in_the_way.mkdir()
+
+    with pytest.raises(StorageFailed):
+        await pull.puller.pull(pull.name)
+
+    in_the_way.rmdir()
+    await pull.again()
+    assert pull.loaded_twice < LARGEST_SHARE_LOADED_TWICE
+
+
+async def test_the_client_that_leaves_last_stops_it_and_the_next_goes_on(pull: Pull) -> None:
+    reached = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def misbehave(asked: Asked, reply: Reply) -> Reply:
+        if not asked.is_for_data or len(reply.body) < 1000:
+            return reply
+        if asked.start >= 5 * PART:
+            loop.call_soon_threadsafe(reached.set)
+            return replace(reply, cut=len(reply.body) // 2, stalls=True)
+        return reply
+
+    pull.registry.misbehave = misbehave
+    name = ModelName.parse(pull.name)
+    clients = [asyncio.ensure_future(_watch(pull.puller, name)) for _ in range(3)]
+    await reached.wait()
+    await asyncio.sleep(0.3)
+
+    clients[0].cancel()
+    await asyncio.gather(clients[0], return_exceptions=True)
+    n_asked = sum(asked.is_for_data for asked in pull.registry.asked)
+    assert not clients[1].done()
+    for client in clients[1:]:
+        client.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
+
+    assert n_asked < 2 * (len(WEIGHTS) // PART)
+    assert any("partial" in name for name in pull.puller.blobs())
+    await pull.again()
+    assert pull.loaded_twice < LARGEST_SHARE_LOADED_TWICE
+
+
+async def _watch(puller: Puller, name: ModelName) -> None:
+    async for _ in puller.client.pull(name, insecure=True):
+        pass
+
+
+async def test_two_clients_share_one_transfer(pull: Pull) -> None:
+    first, second = await asyncio.gather(pull.puller.pull(pull.name), pull.puller.pull(pull.name))
+
+    assert first[-1].status == second[-1].status == "success"
+    pull.check()
+    assert pull.loaded_twice < LARGEST_SHARE_LOADED_TWICE

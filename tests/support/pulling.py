@@ -1,0 +1,84 @@
+"""A store that pulls in small parts and never waits, so that a fault costs a test no time."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_store.catalog import Catalog
+from model_store.layout import Layout
+from model_store.names import ModelName
+from model_store.registry.client import RegistryClient
+from model_store.registry.config import RegistryConfig
+from model_store.registry.download import Tuning
+from model_store.registry.parts import PartSizes
+from model_store.registry.progress import TransferProgress
+from model_store.registry.repository import Patience
+from model_store.store import Store
+
+PART = 8192
+
+
+async def _no_time(delay: float) -> None:
+    """Let no time pass."""
+
+
+HASTY = Patience(sleep=_no_time)
+
+
+def tuning(**changes: Any) -> Tuning:
+    """Return how the blobs of tests are loaded: 100 kB are a dozen parts."""
+    return Tuning(**{
+        "connections": 4,
+        "sizes": PartSizes(smallest=PART, largest=PART, share=1),
+        "write_size": PART // 4,
+        "write_seconds": 1e9,
+        "slow_seconds": 1e9,
+        "patience": HASTY,
+    } | changes)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Puller:
+    """A store below `root` and its client."""
+
+    root: Path
+    store: Store
+    client: RegistryClient
+
+    async def pull(self, name: str) -> list[TransferProgress]:
+        """Pull a model by plain HTTP; return what was told."""
+        return [step async for step in self.client.pull(ModelName.parse(name), insecure=True)]
+
+    async def push(self, name: str) -> list[TransferProgress]:
+        """Push a model by plain HTTP; return what was told."""
+        return [step async for step in self.client.push(ModelName.parse(name), insecure=True)]
+
+    def manifest(self, name: str) -> Path:
+        """Return where the manifest of `name` lies."""
+        return self.root.joinpath("manifests", *ModelName.parse(name).parts)
+
+    def blobs(self) -> dict[str, bytes]:
+        """Return all files among the blobs by name."""
+        return {path.name: path.read_bytes() for path in (self.root / "blobs").iterdir()}
+
+
+@asynccontextmanager
+async def pulling(directory: Path, **options: Any) -> AsyncIterator[Puller]:
+    """Open a store below `directory`; options are those of RegistryClient, or of its config."""
+    root = directory / "models"
+    fields = {name: options.pop(name) for name in list(options) if name in _CONFIG}
+    store = Store(root)
+    store.prepare()
+    config = RegistryConfig(keys=directory / "keys", **fields)
+    options.setdefault("tuning", tuning())
+    layout = Layout(root)
+    client = RegistryClient(layout, Catalog(layout), config, prune=True, **options)
+    try:
+        yield Puller(root, store, client)
+    finally:
+        await client.close()
+
+
+_CONFIG = frozenset(RegistryConfig.__dataclass_fields__)

@@ -1,0 +1,238 @@
+"""A registry in the test's own process: the Docker protocol and Ollama's, on loopback.
+
+It passes the same contract suite as the real one. `misbehave` may turn any answer into another
+one: cut, stalled, wrong, or somebody else's.
+"""
+
+import asyncio
+import json
+import re
+import socket
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs
+
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from tests.support.published import PublishedModel, digest_of
+
+_PATH = re.compile(r"/v2/(?P<repository>[^/]+/[^/]+)/(?P<kind>manifests|blobs)/(?P<rest>.*)")
+_RANGE = re.compile(r"bytes=(\d+)-(\d+)")
+TOKEN = "a-token"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it came; header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def is_for_data(self) -> bool:
+        """Whether it asks for bytes of a blob."""
+        return self.method == "GET" and ("/blobs/sha256:" in self.path or "/storage/" in self.path)
+
+    @property
+    def start(self) -> int:
+        """The first byte that is asked for."""
+        match = _RANGE.fullmatch(self.headers.get("range", ""))
+        return int(match[1]) if match else 0
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer; with `cut`, the connection ends after so many bytes of the body.
+
+    With `stalls`, nothing more comes instead.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    cut: int | None = None
+    stalls: bool = False
+
+
+Misbehave = Callable[[Asked, Reply], Reply]
+
+
+@dataclass
+class FakeRegistry:
+    """State and habits of one registry.
+
+    `wants` is what has to stand in an Authorization header, `challenge` what a 401 says.
+    `storage` is the URL that blobs are read from, if it is another server.
+    """
+
+    manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    blobs: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    uploads: dict[str, bytearray] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    misbehave: Misbehave = lambda _, reply: reply
+    wants: str = ""
+    challenge: str = ""
+    storage: str = ""
+    takes_elsewhere: bool = False
+    n_data_sent: int = 0
+
+    def publish(self, repository: str, tag: str, model: PublishedModel) -> None:
+        """Put a model there, as if somebody had pushed it."""
+        self.blobs.setdefault(repository, {}).update(model.blobs)
+        self.manifests[repository, tag] = model.manifest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        asked = await _read(scope, receive)
+        self.asked.append(asked)
+        reply = self.misbehave(asked, self._answer(asked))
+        if reply.status == 0:
+            raise ConnectionAbortedError
+        headers = {"content-length": str(len(reply.body)), **reply.headers}
+        await send(
+            {
+                "type": "http.response.start",
+                "status": reply.status,
+                "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
+            }
+        )
+        body = b"" if asked.method == "HEAD" else reply.body
+        if reply.cut is not None:
+            body = body[: reply.cut]
+        if asked.is_for_data and reply.status in (200, 206):
+            self.n_data_sent += len(body)
+        is_whole = reply.cut is None
+        await send({"type": "http.response.body", "body": body, "more_body": not is_whole})
+        if not is_whole:
+            if reply.stalls:
+                while (await receive())["type"] != "http.disconnect":
+                    continue
+            raise ConnectionAbortedError
+
+    def _answer(self, asked: Asked) -> Reply:
+        if asked.path == "/token":
+            return Reply(body=json.dumps({"token": TOKEN}).encode())
+        if asked.path.startswith("/storage/"):
+            return self._storage(asked)
+        if self.wants and asked.headers.get("authorization") != self.wants:
+            return Reply(401, headers={"www-authenticate": self.challenge})
+        match = _PATH.fullmatch(asked.path)
+        if match is None:
+            return Reply(404)
+        repository, rest = match["repository"], match["rest"]
+        if match["kind"] == "manifests":
+            return self._manifest(asked, repository, rest)
+        if rest.startswith("uploads/"):
+            return self._upload(asked, repository, rest.removeprefix("uploads/"))
+        return self._blob(asked, repository, rest)
+
+    def _manifest(self, asked: Asked, repository: str, tag: str) -> Reply:
+        if asked.method == "PUT":
+            self.manifests[repository, tag] = asked.body
+            return Reply(201, headers={"docker-content-digest": digest_of(asked.body)})
+        found = self.manifests.get((repository, tag))
+        if found is None:
+            return Reply(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
+        return Reply(body=found, headers={"docker-content-digest": digest_of(found)})
+
+    def _blob(self, asked: Asked, repository: str, digest: str) -> Reply:
+        found = self.blobs.get(repository, {}).get(digest)
+        if found is None:
+            return Reply(404)
+        if self.storage and asked.method == "GET":
+            return Reply(307, headers={"location": f"{self.storage}/storage/{digest}?signed=1"})
+        return _stretch(asked, found)
+
+    def _storage(self, asked: Asked) -> Reply:
+        name = asked.path.removeprefix("/storage/")
+        if asked.method == "PUT":
+            self.uploads[name.partition("@")[0]][int(name.partition("@")[2]) :] = asked.body
+            return Reply(200)
+        for blobs in self.blobs.values():
+            if name in blobs:
+                return _stretch(asked, blobs[name])
+        return Reply(404)
+
+    def _upload(self, asked: Asked, repository: str, name: str) -> Reply:
+        if asked.method == "POST":
+            return self._begin(asked, repository)
+        if name not in self.uploads:
+            return Reply(404)
+        location = {"location": f"/v2/{repository}/blobs/uploads/{name}"}
+        taken = self.uploads[name]
+        if asked.method == "PATCH" and self.takes_elsewhere:
+            start = int(asked.headers["content-range"].partition("-")[0])
+            storage = f"{self.storage}/storage/{name}@{start}"
+            return Reply(307, headers={"docker-upload-location": location["location"],
+                                       "location": storage})  # fmt: skip
+        if asked.method == "PATCH":
+            taken += asked.body
+            return Reply(202, headers={**location, "range": f"0-{max(0, len(taken) - 1)}"})
+        if asked.method == "GET":
+            return Reply(204, headers={**location, "range": f"0-{max(0, len(taken) - 1)}"})
+        taken += asked.body
+        [digest] = asked.query["digest"]
+        if digest_of(bytes(taken)) != digest:
+            return Reply(400, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
+        self.blobs.setdefault(repository, {})[digest] = bytes(self.uploads.pop(name))
+        return Reply(201)
+
+    def _begin(self, asked: Asked, repository: str) -> Reply:
+        source, mount = (asked.query.get(key, [""])[0] for key in ("from", "mount"))
+        found = self.blobs.get(source, {}).get(mount)
+        if found is not None:
+            self.blobs.setdefault(repository, {})[mount] = found
+            return Reply(201)
+        name = uuid.uuid4().hex
+        self.uploads[name] = bytearray()
+        return Reply(202, headers={"location": f"/v2/{repository}/blobs/uploads/{name}"})
+
+
+def _stretch(asked: Asked, content: bytes) -> Reply:
+    match = _RANGE.fullmatch(asked.headers.get("range", ""))
+    if match is None or asked.method == "HEAD":
+        return Reply(body=content)
+    start, stop = int(match[1]), min(int(match[2]) + 1, len(content))
+    return Reply(
+        206,
+        content[start:stop],
+        {"content-range": f"bytes {start}-{stop - 1}/{len(content)}"},
+    )
+
+
+async def _read(scope: Scope, receive: Receive) -> Asked:
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+    return Asked(
+        scope["method"],
+        scope["path"],
+        parse_qs(scope["query_string"].decode()),
+        {k.decode(): v.decode("latin-1") for k, v in scope["headers"]},
+        bytes(body),
+    )
+
+
+@contextmanager
+def listening(registry: FakeRegistry) -> Iterator[str]:
+    """Serve `registry` on a free port of loopback; yields `host:port`."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(registry, lifespan="off", log_level="critical", ws="none")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()
