@@ -23,9 +23,6 @@ class RegistryClient:
 
     `prune` deletes blobs that only a replaced model needed. The rest is for tests: how blobs are
     cut, how long is waited, what counts as a full disk and as a public address.
-
-    Raises:
-        AnswerInvalid: the certificates that the settings name cannot be read.
     """
 
     def __init__(

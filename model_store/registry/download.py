@@ -179,7 +179,8 @@ class Download:
         return True
 
     def _mender(self, file: PartialFile) -> Mender:
-        return Mender(file, self._workers, self._source, self._tuning.patience)
+        parts = [Span(part.start, part.stop) for part in self._schedule.parts]
+        return Mender(file, self._workers, self._source, parts, self._tuning.patience)
 
 
 class _PartTarget:

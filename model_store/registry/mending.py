@@ -16,7 +16,8 @@ from model_store.registry.source import BlobSource
 from model_store.registry.workers import Workers
 
 _PARTS = 128
-_SMALLEST_PART, _SMALLEST_SAMPLE = 4096, 64
+_SMALLEST_PART, _SMALLEST_SAMPLE = 4096, 32
+_SHARE_OF_SAMPLE = 256
 _STORE_SIZE = 1 << 20
 _AT_ONCE = 4
 
@@ -25,36 +26,37 @@ class Mender:
     """Compares a file with its source, and puts right what differs."""
 
     def __init__(
-        self, file: PartialFile, workers: Workers, source: BlobSource, patience: Patience
+        self,
+        file: PartialFile,
+        workers: Workers,
+        source: BlobSource,
+        parts: Iterable[Span],
+        patience: Patience,
     ) -> None:
         self._file, self._workers = file, workers
         self._source, self._patience = source, patience
+        size = max(_SMALLEST_PART, -(-file.size // _PARTS))
+        # What is bad came, most likely, in answer to one request.
+        self._parts = [piece for part in parts for piece in cut(part, size)]
 
     async def mend(self) -> bool:
         """Tell whether the file is right in the end; raises what `fetch` raises."""
         if not self._source.has_ranges:
             return False
-        size = max(_SMALLEST_PART, -(-self._file.size // _PARTS))
-        parts = cut(Span(0, self._file.size), size)
-        suspects = await self._differing(parts)
-        for some in (suspects, *(parts[n : n + _AT_ONCE] for n in range(0, len(parts), _AT_ONCE))):
-            if await self._refetch(some) and await self._is_right():
+        suspects = [part for part in self._parts if await self._refetch([_sample(part)])]
+        if await self._refetch(suspects) and await self._is_right():
+            return True
+        others = [part for part in self._parts if part not in suspects]
+        others.sort(key=lambda part: min((abs(part.start - s.start) for s in suspects), default=0))
+        for first in range(0, len(others), _AT_ONCE):
+            found = await self._refetch(others[first : first + _AT_ONCE])
+            if found and await self._is_right():
                 return True
         return False
 
     async def _is_right(self) -> bool:
         await self._workers.run(self._file.hash_again)
         return self._file.found == self._file.digest
-
-    async def _differing(self, parts: Iterable[Span]) -> list[Span]:
-        """Return the parts of which a sample is not what lies on the disk."""
-        found = []
-        for part in parts:
-            middle, half = (part.start + part.stop) // 2, max(_SMALLEST_SAMPLE, part.size // _PARTS)
-            sample = Span(max(part.start, middle - half // 2), min(part.stop, middle + half // 2))
-            if await self._refetch([sample]):
-                found.append(part)
-        return found
 
     async def _refetch(self, spans: Iterable[Span]) -> bool:
         """Fetch spans again; tell whether anything was another thing than before."""
@@ -69,6 +71,13 @@ class Mender:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         return any(target.differs for target in targets)
+
+
+def _sample(part: Span) -> Span:
+    """Return a stretch in the middle of `part` that tells whether all of it is another file's."""
+    size = min(part.size, max(_SMALLEST_SAMPLE, part.size // _SHARE_OF_SAMPLE))
+    start = part.start + (part.size - size) // 2
+    return Span(start, start + size)
 
 
 class _Comparison:

@@ -47,9 +47,9 @@ class Part:
 class PartSizes:
     """How large parts are: a share of the whole, within bounds. In bytes."""
 
-    smallest: int = 4 << 20
+    smallest: int = 1 << 20
     largest: int = 64 << 20
-    share: int = 64
+    share: int = 128
 
     def of(self, total: int) -> int:
         """Return the size of the parts of a blob of `total` bytes."""

