@@ -68,13 +68,15 @@ async def fetch(source: BlobSource, target: Target, patience: Patience) -> None:
 
 async def _try(source: BlobSource, target: Target) -> RegistryError:
     """Bring what comes; return why that was not all of it."""
+    asked = target.missing
     try:
-        async with source.open(target.missing) as chunks:
+        async with source.open(asked) as chunks:
             try:
                 async for chunk in chunks:
                     if target.take(chunk):
                         await target.store()
-                    if target.missing.size == 0:
+                    if target.missing.size == 0 and target.missing.stop < asked.stop:
+                        # Somebody else fetches the rest.
                         break
             finally:
                 await target.store()

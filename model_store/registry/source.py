@@ -110,13 +110,16 @@ class BlobSource:
 
 
 async def _within(answer: Answer, skip: int, size: int) -> AsyncGenerator[bytes, None]:
-    """Yield `size` bytes of the body after the first `skip`."""
+    """Yield `size` bytes of the body after the first `skip`.
+
+    A body that ends there is read to its end, so that the connection can be used again.
+    """
     async with contextlib.aclosing(answer.chunks()) as chunks:
         async for received in chunks:
+            if not size:
+                return
             chunk = received[skip : skip + size] if skip or len(received) > size else received
             skip = max(0, skip - len(received))
             size -= len(chunk)
             if chunk:
                 yield chunk
-            if not size:
-                return

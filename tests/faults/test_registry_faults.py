@@ -31,7 +31,7 @@ from tests.support.registry import Asked, FakeRegistry, Reply, listening
 
 pytestmark = pytest.mark.anyio
 
-WEIGHTS = gguf_bytes.model("llama") + random.Random(0).randbytes(100_000)
+WEIGHTS = gguf_bytes.model("llama") + random.Random(0).randbytes(60_000)
 MODEL = PublishedModel((("model", WEIGHTS), ("license", b"MIT"), ("template", b"{{ .Prompt }}")))
 TOTAL = sum(map(len, MODEL.blobs.values()))
 LARGEST_SHARE_LOADED_TWICE = 0.02
@@ -127,7 +127,7 @@ async def test_connections_that_break_at_random_points(
     """The server restarts between the pull that fails and the one that goes on."""
     for seed in seeds:
         chance, directory = random.Random(seed), tmp_path / f"{seed}"
-        registry.misbehave = _Cuts(chance, chance.randrange(30))
+        registry.misbehave = _Cuts(chance, chance.randrange(20))
         registry.n_data_sent = 0
         async with pulling(directory) as puller:
             case = Pull(registry, puller, f"{host}/library/teller", directory)
