@@ -17,7 +17,6 @@ from model_store.errors import StorageFailed
 from model_store.manifests import Layer
 from model_store.registry.errors import (
     AnswerInvalid,
-    NotInRegistry,
     RegistryBusy,
     RegistryRefused,
     RegistryUnreachable,
@@ -37,6 +36,7 @@ _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})\Z")
 _FINAL = frozenset(range(400, 500)) - {408, 416, 425, 429}
 """What the registry says for good; the four mean: not now, not this part, not yet, not so fast."""
 
+_LOST_TRACK = (400, 404, 416)
 _WORTH_ANOTHER_TRY = (RegistryUnreachable, RegistryRefused)
 
 UPLOAD_SIZES = PartSizes(smallest=100_000_000, largest=1_000_000_000, share=16)
@@ -124,8 +124,11 @@ class Upload:
             return
         try:
             await self._send(session)
-        except NotInRegistry:
-            # The registry has forgotten the upload: once more from the beginning.
+        except RegistryRefused as e:
+            if e.status not in _LOST_TRACK:
+                self._sessions.keep(key, session)
+                raise
+            # It forgot the upload, or took a part of it twice: once more from the beginning.
             session = await self._begin()
             if session is not None:
                 await self._send(session)

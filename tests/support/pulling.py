@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from model_store.catalog import Catalog
+from model_store.digests import Digest
 from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.client import RegistryClient
 from model_store.registry.config import RegistryConfig
 from model_store.registry.download import Tuning
+from model_store.registry.ledger import Ledger
 from model_store.registry.parts import PartSizes
 from model_store.registry.progress import TransferProgress
 from model_store.registry.repository import Patience
 from model_store.store import Store
+from tests.support.published import PublishedModel
 
 PART = 8192
 
@@ -58,6 +61,17 @@ class Puller:
     def manifest(self, name: str) -> Path:
         """Return where the manifest of `name` lies."""
         return self.root.joinpath("manifests", *ModelName.parse(name).parts)
+
+    def arrived(self, model: PublishedModel) -> int:
+        """Return how many bytes of `model` are in the store, in whole blobs and in partial ones."""
+        layout = Layout(self.root)
+        return sum(
+            len(content)
+            if layout.blob(digest).exists()
+            else Ledger(layout.partial(digest)).completed(len(content))
+            for content in model.blobs.values()
+            if (digest := Digest.of(content))
+        )
 
     def blobs(self) -> dict[str, bytes]:
         """Return all files among the blobs by name."""

@@ -10,6 +10,7 @@ import re
 import socket
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -69,7 +70,8 @@ class FakeRegistry:
     """State and habits of one registry.
 
     `wants` is what has to stand in an Authorization header, `challenge` what a 401 says.
-    `storage` is the URL that blobs are read from, if it is another server.
+    `storage` is the URL that blobs are read from, if it is another server. `data_sent` counts the
+    bytes of blobs by who asked for them.
     """
 
     manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
@@ -81,7 +83,7 @@ class FakeRegistry:
     challenge: str = ""
     storage: str = ""
     takes_elsewhere: bool = False
-    n_data_sent: int = 0
+    data_sent: Counter[str] = field(default_factory=Counter)
 
     def publish(self, repository: str, tag: str, model: PublishedModel) -> None:
         """Put a model there, as if somebody had pushed it."""
@@ -107,7 +109,7 @@ class FakeRegistry:
         if reply.cut is not None:
             body = body[: reply.cut]
         if asked.is_for_data and reply.status in (200, 206):
-            self.n_data_sent += len(body)
+            self.data_sent[asked.headers.get("user-agent", "")] += len(body)
         is_whole = reply.cut is None
         await send({"type": "http.response.body", "body": body, "more_body": not is_whole})
         if not is_whole:
