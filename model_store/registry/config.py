@@ -25,7 +25,7 @@ class Endpoint:
         scheme, mark, host = text.rpartition("://")
         host = host.removesuffix("/")
         if (mark and scheme.lower() not in ("http", "https")) or not _HOST.match(host):
-            raise ValueError(text)
+            raise ValueError(f"no registry: {text}")
         return cls(scheme.lower() or "https", host)
 
     @property
@@ -50,7 +50,7 @@ class Mirror:
         """Read `host=[http[s]://]host[:port]`; raises ValueError."""
         host, _, endpoint = text.partition("=")
         if not _HOST.match(host):
-            raise ValueError(text)
+            raise ValueError(f"no registry: {text}")
         return cls(host.lower(), Endpoint.parse(endpoint))
 
 

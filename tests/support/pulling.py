@@ -54,6 +54,10 @@ class Puller:
         """Pull a model by plain HTTP; return what was told."""
         return [step async for step in self.client.pull(ModelName.parse(name), insecure=True)]
 
+    async def pull_safely(self, name: str) -> list[TransferProgress]:
+        """Pull a model as names without a scheme are pulled; return what was told."""
+        return [step async for step in self.client.pull(ModelName.parse(name))]
+
     async def push(self, name: str) -> list[TransferProgress]:
         """Push a model by plain HTTP; return what was told."""
         return [step async for step in self.client.push(ModelName.parse(name), insecure=True)]

@@ -39,7 +39,8 @@ class Asked:
     @property
     def is_for_data(self) -> bool:
         """Whether it asks for bytes of a blob."""
-        return self.method == "GET" and ("/blobs/sha256:" in self.path or "/storage/" in self.path)
+        places = ("/blobs/sha256:", "/storage/", "/resolve/")
+        return self.method == "GET" and any(place in self.path for place in places)
 
     @property
     def start(self) -> int:
@@ -207,6 +208,35 @@ def _stretch(asked: Asked, content: bytes) -> Reply:
         content[start:stop],
         {"content-range": f"bytes {start}-{stop - 1}/{len(content)}"},
     )
+
+
+@dataclass
+class FakeHub(FakeRegistry):
+    """Hugging Face with one repository: what its API tells of the files, and the files."""
+
+    repository: str = "me/repo"
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def _answer(self, asked: Asked) -> Reply:
+        if self.wants and asked.headers.get("authorization") != self.wants:
+            return Reply(401, headers={"x-error-code": "RepoNotFound"})
+        if asked.path == f"/api/models/{self.repository}":
+            return Reply(body=json.dumps(self._facts()).encode())
+        base = f"/{self.repository}/resolve/abc123/"
+        content = self.files.get(asked.path.removeprefix(base))
+        if asked.path.startswith(base) and content is not None:
+            return _stretch(asked, content)
+        return Reply(404, headers={"x-error-code": "RepoNotFound"})
+
+    def _facts(self) -> dict[str, object]:
+        siblings: list[dict[str, object]] = []
+        for path, content in self.files.items():
+            sibling: dict[str, object] = {"rfilename": path, "size": len(content)}
+            if path.endswith(".gguf"):
+                sha256 = digest_of(content).removeprefix("sha256:")
+                sibling["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 130}
+            siblings.append(sibling)
+        return {"id": self.repository, "sha": "abc123", "siblings": siblings}
 
 
 async def _read(scope: Scope, receive: Receive) -> Asked:
