@@ -66,6 +66,25 @@ def test_young_files_stay_for_whoever_is_writing_them(root: Path, store: Store) 
     assert young.exists()
 
 
+def test_a_download_that_was_broken_off_is_kept_for_a_week(root: Path, store: Store) -> None:
+    """All of its files live as long as one of them: parts that came first are old."""
+    name = f"sha256-{'ab' * 32}-partial"
+    files = [root / "blobs" / name, *(root / "blobs" / f"{name}-{n}" for n in range(2))]
+    for file in files:
+        file.write_bytes(b"{}")
+    age(files[0], 6 * 24 * HOUR)
+    age(files[1], 30 * 24 * HOUR)
+    age(files[2], 6 * 24 * HOUR)
+
+    Store(root).prepare()
+    assert all(file.exists() for file in files)
+
+    age(files[0], 2 * 24 * HOUR)
+    age(files[2], 2 * 24 * HOUR)
+    Store(root).prepare()
+    assert not any(file.exists() for file in files)
+
+
 def test_nothing_is_deleted_while_a_manifest_is_damaged(root: Path, unused: Path) -> None:
     bad = root / "manifests/registry.ollama.ai/library/bad/latest"
     bad.parent.mkdir(parents=True)

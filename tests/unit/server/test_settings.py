@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from model_store.registry.config import Endpoint, Mirror
 from runners.host.requests import SchedulerConfig
 from runners.protocol.messages import CacheType, FlashAttention
 from server.setting_values import Address
@@ -20,7 +21,11 @@ def settings(**variables: str) -> Settings:
 
 
 def test_without_variables_the_defaults_of_the_reference_hold() -> None:
-    assert settings() == Settings(models=Path("/home/ada/.ollama/models"))
+    assert settings() == Settings(
+        models=Path("/home/ada/.ollama/models"),
+        keys=Path("/home/ada/.ollama"),
+        docker_config=Path("/home/ada/.docker"),
+    )
     assert settings().address == Address("127.0.0.1", 11434)
     assert (settings().keep_alive, settings().load_timeout, settings().max_queue) == (300, 300, 512)
     assert settings().max_body == 64 << 20
@@ -52,6 +57,25 @@ def test_without_variables_the_defaults_of_the_reference_hold() -> None:
         ("OLLAMA_GPU_OVERHEAD", "1G", "gpu_overhead", 1 << 30),
         ("OLLAMA_GO_TEMPLATE", "0", "go_template", False),
         ("OLLAMA_NOPRUNE", "1", "no_prune", True),
+        ("OLLAMA_REGISTRY", "http://inner:5000", "registry", Endpoint("http", "inner:5000")),
+        (
+            "PADDOCK_REGISTRY_MIRRORS",
+            "hf.co=https://a, registry.ollama.ai=http://b:5000/",
+            "mirrors",
+            (
+                Mirror("hf.co", Endpoint("https", "a")),
+                Mirror("registry.ollama.ai", Endpoint("http", "b:5000")),
+            ),
+        ),
+        ("PADDOCK_KEYS", "/keys", "keys", Path("/keys")),
+        ("DOCKER_CONFIG", "/docker", "docker_config", Path("/docker")),
+        ("HF_TOKEN", "hf_x", "hub_token", "hf_x"),
+        ("HF_ENDPOINT", "https://hub.example.com", "hub", Endpoint("https", "hub.example.com")),
+        ("SSL_CERT_FILE", "/ca.pem", "ca_file", Path("/ca.pem")),
+        ("HTTPS_PROXY", "proxy:3128", "https_proxy", "http://proxy:3128"),
+        ("https_proxy", "http://proxy:3128", "https_proxy", "http://proxy:3128"),
+        ("HTTP_PROXY", "http://proxy:3128", "http_proxy", "http://proxy:3128"),
+        ("NO_PROXY", "localhost,.example.com", "no_proxy", ("localhost", ".example.com")),
         ("OLLAMA_DEBUG", "2", "debug", True),
         ("PADDOCK_MAX_BODY", "0", "max_body", 0),
         ("PADDOCK_REMOTE_IMAGES", "1", "remote_images", True),
@@ -84,6 +108,10 @@ def test_a_variable_sets_what_it_is_for(name: str, text: str, field: str, value:
         ("OLLAMA_GPU_OVERHEAD", "half"),
         ("OLLAMA_GO_TEMPLATE", "x"),
         ("OLLAMA_NOPRUNE", "x"),
+        ("OLLAMA_REGISTRY", "a/b"),
+        ("PADDOCK_REGISTRY_MIRRORS", "http://mirror"),
+        ("HF_ENDPOINT", "ftp://a"),
+        ("HTTPS_PROXY", "socks5://proxy"),
         ("OLLAMA_DEBUG", "loud"),
         ("PADDOCK_MAX_BODY", "-5"),
         ("PADDOCK_GRACE_PERIOD", "10x"),
@@ -151,4 +179,6 @@ def test_a_user_without_a_home_is_told_to_name_a_directory() -> None:
 
     with pytest.raises(SettingError, match="set OLLAMA_MODELS to a directory"):
         Settings.from_env(homeless)
+    alone = Settings.from_env(homeless | {"OLLAMA_MODELS": "/srv/models"})
+    assert alone.registries("agent").keys == Path("/srv")
     assert Settings.from_env(homeless | {"OLLAMA_MODELS": "/m"}).models == Path("/m")
