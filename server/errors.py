@@ -81,7 +81,8 @@ def _refused(error: registry.RegistryRefused) -> Explanation:
 
 
 def _no_manifest(error: registry.ManifestUnavailable) -> Explanation:
-    return Explanation(explain(error.cause).status, str(error))
+    found = _explanation(error.cause)
+    return Explanation(found.status if found else 500, str(error))
 
 
 def _runner_died(error: host.RunnerDied) -> Explanation:
@@ -174,14 +175,20 @@ _DISK_ERRORS = {
 }
 
 
-def explain(error: BaseException) -> Explanation:
-    """Return what a client is told of `error`; what nobody foresaw is logged with its trace."""
+def _explanation(error: BaseException) -> Explanation | None:
+    """Return what the table says of `error`, None if it says nothing."""
     for kind in type(error).__mro__:
         if kind in EXPLANATIONS:
-            explanation = EXPLANATIONS[kind](error)
-            if explanation.status in _LOGGED:
-                _log.warning("answered %d: %s", explanation.status, explanation.text)
-            return explanation
+            return EXPLANATIONS[kind](error)
+    return None
+
+
+def explain(error: BaseException) -> Explanation:
+    """Return what a client is told of `error`; what nobody foresaw is logged with its trace."""
+    if explanation := _explanation(error):
+        if explanation.status in _LOGGED:
+            _log.warning("answered %d: %s", explanation.status, explanation.text)
+        return explanation
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         _log.error("the models directory cannot be written", exc_info=error)
         return Explanation(507, _DISK_ERRORS[error.errno])

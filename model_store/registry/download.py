@@ -171,7 +171,8 @@ class Download:
         )
         if slow is None:
             return False
-        new = self._schedule.split(slow)
+        is_silent = loop.time() - slow.heard >= self._tuning.slow_seconds
+        new = self._schedule.split(slow, is_silent=is_silent)
         if slow.missing == 0 and slow.scope is not None:
             slow.scope.reschedule(loop.time())
         # The new one first: what is told twice is harmless, what is not told is lost.
@@ -211,10 +212,11 @@ class _PartTarget:
             chunk = chunk[:room]
         self._chunks.append(chunk)
         self._n_bytes += len(chunk)
-        self._running.received += len(chunk)
+        now = self._clock()
+        self._running.receive(len(chunk), now)
         return (
             self._n_bytes >= self._tuning.write_size
-            or self._clock() - self._stored_at >= self._tuning.write_seconds
+            or now - self._stored_at >= self._tuning.write_seconds
         )
 
     async def store(self) -> None:

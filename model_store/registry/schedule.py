@@ -13,22 +13,29 @@ class Fetch:
     """A part that is being fetched; times in seconds of one clock.
 
     `received` is the first byte that has not come yet: those between the part's position and it
-    are in memory. Whoever takes over all of it ends `scope`.
+    are in memory. The last one came at `heard`. Whoever takes over all of it ends `scope`.
     """
 
     part: Part
     began: float
     first: int = field(init=False)
     received: int = field(init=False)
+    heard: float = field(init=False)
     scope: asyncio.Timeout | None = None
 
     def __post_init__(self) -> None:
         self.first = self.received = self.part.position
+        self.heard = self.began
 
     @property
     def missing(self) -> int:
         """How many bytes have not come yet."""
         return self.part.stop - self.received
+
+    def receive(self, n_bytes: int, now: float) -> None:
+        """Note that bytes have come."""
+        self.received += n_bytes
+        self.heard = now
 
     def seconds_left(self, now: float) -> float:
         """Return how long the rest takes if it goes on as it went so far."""
@@ -81,23 +88,23 @@ class Schedule:
     def slowest(self, now: float, *, patience: float, smallest: int) -> Fetch | None:
         """Return the fetch that somebody idle should help with, None if all go well.
 
-        One that has run for `patience` seconds counts when it will take as long again. A rest
-        below `smallest` bytes is not worth it, unless nothing comes at all.
+        One on which nothing has come for `patience` seconds counts. So does one that has run for
+        as long and will for as long again, if `smallest` bytes are missing.
         """
+        silent = [f for f in self._running if f.missing and now - f.heard >= patience]
         slow = [
             fetch
             for fetch in self._running
             if now - fetch.began >= patience
             and fetch.seconds_left(now) > patience
-            and fetch.missing >= (smallest if fetch.received > fetch.first else 1)
+            and fetch.missing >= smallest
         ]
-        return max(slow, key=lambda fetch: fetch.seconds_left(now), default=None)
+        return max(silent or slow, key=lambda fetch: fetch.seconds_left(now), default=None)
 
-    def split(self, fetch: Fetch) -> Part:
+    def split(self, fetch: Fetch, *, is_silent: bool) -> Part:
         """Take the second half of what is missing of `fetch`, all of it if nothing comes."""
         part = fetch.part
-        comes = fetch.received > fetch.first
-        middle = fetch.received + (fetch.missing // 2 if comes else 0)
+        middle = fetch.received + (0 if is_silent else fetch.missing // 2)
         new = Part(len(self.parts), middle, part.stop - middle)
         part.size = middle - part.start
         self.parts.insert(self.parts.index(part) + 1, new)

@@ -150,6 +150,20 @@ async def test_a_connection_on_which_nothing_comes_is_given_up(pull: Pull) -> No
     assert PART // 2 in halves
 
 
+async def test_somebody_idle_takes_over_what_a_slow_connection_does_not_bring(
+    registry: FakeRegistry, host: str, tmp_path: Path
+) -> None:
+    """The stall itself would be noticed only after an hour."""
+    registry.misbehave = for_data(
+        lambda _, reply: replace(reply, cut=len(reply.body) // 2, stalls=True), times=1
+    )
+    eager = tuning(slow_seconds=0.3, smallest_split=1)
+    async with pulling(tmp_path / "one", tuning=eager, stall_seconds=3600.0) as puller:
+        case = Pull(registry, puller, f"{host}/library/teller", tmp_path / "one")
+        await puller.pull(case.name)
+        case.check()
+
+
 async def test_wrong_bytes_in_one_part_cost_that_part_alone(tmp_path: Path) -> None:
     """Which part it is nobody tells: only the digest of the whole is known."""
     weights = gguf_bytes.model("llama") + random.Random(1).randbytes(2_000_000)

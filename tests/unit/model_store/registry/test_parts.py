@@ -69,7 +69,7 @@ def test_a_schedule_hands_out_every_byte_once_also_when_parts_are_taken_over(
         if choice == "begin" and (fetch := schedule.begin(now=0.0)):
             running.append(fetch)
         elif choice == "split" and (slow := schedule.slowest(9.0, patience=1.0, smallest=2)):
-            schedule.split(slow)
+            schedule.split(slow, is_silent=chance.random() < 0.5)
         for fetch in list(running):
             n_bytes = chance.randrange(60) if choice == "receive" else 0
             n_bytes = min(n_bytes, fetch.missing)
@@ -91,11 +91,12 @@ def test_a_part_that_goes_well_is_left_alone_and_a_slow_one_is_halved() -> None:
     slow, fast = schedule.begin(0.0), schedule.begin(0.0)
     assert slow is not None
     assert fast is not None
-    slow.received, fast.received = 100, 1900
+    slow.receive(100, now=9.0)
+    fast.receive(900, now=9.0)
 
     found = schedule.slowest(10.0, patience=5.0, smallest=100)
     assert found is slow
-    new = schedule.split(slow)
+    new = schedule.split(slow, is_silent=False)
 
     assert (slow.part.stop, new.start, new.stop) == (550, 550, 1000)
     assert schedule.slowest(4.0, patience=5.0, smallest=100) is None
@@ -106,7 +107,9 @@ def test_of_a_part_on_which_nothing_comes_all_is_taken_over() -> None:
     stuck = schedule.begin(0.0)
     assert stuck is not None
 
-    new = schedule.split(stuck)
+    assert schedule.slowest(4.0, patience=5.0, smallest=100) is None
+    assert schedule.slowest(6.0, patience=5.0, smallest=10_000) is stuck
+    new = schedule.split(stuck, is_silent=True)
 
     assert (stuck.part.size, stuck.missing, new.start, new.size) == (300, 0, 300, 700)
 
