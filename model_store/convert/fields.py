@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 
 from model_store.errors import CreateError
 
 LARGEST_INTEGER = 2**31 - 1
 _MOST_SHOWN = 60
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 class Fields:
@@ -114,7 +116,11 @@ def parse_fields(file: str, data: bytes) -> Fields:
     NaN and infinities, which some programs write, count as 0 as they do in the reference.
     """
     try:
-        found = json.loads(data.decode("utf-8-sig"), parse_constant=lambda _: 0)
+        text = data.decode("utf-8-sig")
+        found = json.loads(text, parse_constant=lambda _: 0)
+        if _SURROGATE.search(text):
+            # Halves of characters can be written as escapes, but neither stored nor sent.
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as e:
         raise CreateError(f"{file} is not valid JSON") from e
     if not isinstance(found, Mapping):

@@ -81,9 +81,11 @@ class Folder:
 
 
 def _check_complete(names: Iterable[str]) -> None:
-    for name in names:
-        match = _SHARD.match(name)
-        for number in range(1, int(match["count"]) + 1) if match else ():
-            other = f"{match['stem']}-{number:05}-of-{match['count']}.safetensors" if match else ""
-            if other not in names:
-                raise CreateError(f'the file "{shown(other)}" is missing')
+    """Make sure that all files are there of which the names of some say that they are parts."""
+    present = set(names)
+    parts = {(match["stem"], match["count"]) for match in map(_SHARD.match, present) if match}
+    for stem, count in sorted(parts):
+        for number in range(1, int(count) + 1):
+            name = f"{stem}-{number:05}-of-{count}.safetensors"
+            if name not in present:
+                raise CreateError(f'the file "{shown(name)}" is missing')

@@ -63,6 +63,9 @@ REFUSED: dict[str, tuple[Files, str]] = {
         {**GOOD, "config.json": b'{"a":' + b"1" * 10_000 + b"}"},
         "config.json is not valid JSON",
     ),
+    "half a character": (
+        {**GOOD, "config.json": rb'{"architectures":["\ud800"]}'}, "config.json is not valid JSON",
+    ),
     "no architecture": (
         config(architectures=[]),
         'unknown architecture: config.json has no "architectures"',
@@ -177,11 +180,13 @@ def test_unsupported_architecture_is_told_with_those_that_are(convert: Convert) 
     assert told.startswith('unsupported architecture "MambaForCausalLM"; supported are Llama')
     assert "Qwen3ForCausalLM" in told
     assert "\n" not in told
+    told.encode()  # a client can be told
 
 
+TEXT = st.text(st.characters(exclude_categories=()), max_size=8)  # halves of characters too
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner),
     max_leaves=4,
 )
 DESCRIBED = ("config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json")
@@ -235,3 +240,4 @@ def test_nothing_in_a_description_makes_it_fail_otherwise(
     except CreateError as e:
         told = str(e)
     assert "\n" not in told
+    told.encode()  # a client can be told
