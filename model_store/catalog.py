@@ -138,7 +138,7 @@ class Catalog:
             touch_blobs(self._layout, manifest.digests)
             write_manifest(self._layout, name, manifest.encode() if data is None else data)
 
-    def manifest(self, name: ModelName) -> bytes:
+    def manifest_bytes(self, name: ModelName) -> bytes:
         """Return the manifest of the model that `name` means; raises ModelNotFound."""
         return self._index.read(self._find(name).name or name)
 

@@ -85,7 +85,7 @@ class Store:
     def export(self, name: ModelName, target: IO[bytes], progress: Progress) -> None:
         """Write a model to one file; see `archive.export_model`. Raises ModelNotFound too."""
         name = self._catalog.installed_name(name)
-        export_model(self._layout, name, self._catalog.manifest(name), target, progress)
+        export_model(self._layout, name, self._catalog.manifest_bytes(name), target, progress)
 
     def import_model(
         self, archive: Archive, entry: Entry, name: ModelName, progress: Progress

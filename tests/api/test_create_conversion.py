@@ -8,9 +8,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.api.test_disconnect import call
 from tests.support import gguf_bytes, hf_folders
 from tests.support.application import Server, lines_of, serving
+from tests.support.calls import call
 from tests.support.hf_folders import Files
 from tests.support.hf_tokenizers import encoded, pieces, size_of
 

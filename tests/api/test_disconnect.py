@@ -1,8 +1,6 @@
 """Clients that hang up: what was begun for them is given up, and nothing is left behind."""
 
 import asyncio
-import json
-from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -11,61 +9,16 @@ import pytest
 from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, serving, settled
 from tests.support.asgi import until
+from tests.support.calls import Call, call
 from tests.support.fake_host import FakeHost
 
 pytestmark = pytest.mark.anyio
 
-Message = MutableMapping[str, Any]
 ENDLESS: dict[str, dict[str, Any]] = {
     "/api/generate": {"prompt": "forever"},
     "/api/chat": {"messages": [{"role": "user", "content": "forever"}]},
 }
 PATHS = ["/api/generate", "/api/chat", "/api/embed", "/api/embeddings"]
-
-
-class Call:
-    """One request over a connection that its client can close at any moment."""
-
-    def __init__(self, server: Server, path: str, body: bytes, *, more: bool = False) -> None:
-        self._incoming: asyncio.Queue[Message] = asyncio.Queue()
-        self._incoming.put_nowait({"type": "http.request", "body": body, "more_body": more})
-        self._answered = asyncio.Event()
-        self.sent: list[Message] = []
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
-            "root_path": "",
-            "headers": [(b"host", b"localhost")],
-        }
-        self._served = asyncio.ensure_future(server.app(scope, self._incoming.get, self._send))
-
-    async def _send(self, message: Message) -> None:
-        self.sent.append(message)
-        if message.get("body"):
-            self._answered.set()
-
-    async def begun(self) -> None:
-        """Wait for the first bytes of the answer."""
-        await asyncio.wait_for(self._answered.wait(), 20)
-
-    async def hang_up(self) -> None:
-        """Close the connection, and wait until the server is done with it."""
-        self._incoming.put_nowait({"type": "http.disconnect"})
-        await asyncio.wait_for(self._served, 20)
-
-    def __await__(self) -> Iterator[Any]:
-        """Wait for the end of the answer."""
-        return asyncio.wait_for(self._served, 20).__await__()
-
-
-def call(server: Server, path: str, **fields: Any) -> Call:
-    return Call(server, path, json.dumps({"model": "base", **fields}).encode())
 
 
 async def assert_idle(server: Server) -> None:
