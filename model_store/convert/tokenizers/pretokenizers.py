@@ -67,8 +67,9 @@ def _steps(step: Fields, depth: int = 0) -> Iterator[str]:
         for part in step.objects("pretokenizers"):
             yield from _steps(part, depth + 1)
     elif kind == "Split":
-        pattern = step.inner("pattern")
-        yield pattern.text("Regex", "String")
+        pattern = step.inner("pattern").text("Regex", "String")
+        # Some write the characters themselves, others their escapes.
+        yield pattern.replace("\r", r"\r").replace("\n", r"\n")
     elif kind == "ByteLevel":
         yield _GPT2 if step.flag("use_regex", default=True) else _BYTES
     elif kind == "Digits":

@@ -55,6 +55,7 @@ GPT2_STEP = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
     ("tokenizer", "name"),
     [
         (byte_level(QWEN2_RULE), "qwen2"),
+        (byte_level(QWEN2_RULE.replace(r"\r\n", "\r\n")), "qwen2"),
         (byte_level(LLAMA3_RULE, ignore_merges=True), "llama-bpe"),
         (byte_level(LLAMA3_RULE), "dbrx"),
         (byte_level("[0-9]+"), "default"),
