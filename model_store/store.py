@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from model_store.archive import Archive, Entry, Progress, export_model
-from model_store.blobs import BlobWriter
+from model_store.blobs import BlobWriter, remove_blob
 from model_store.catalog import Catalog
 from model_store.create import CreateProgress, CreateSpec, Tools, create_model
 from model_store.digests import Digest
@@ -72,6 +72,11 @@ class Store:
     def delete(self, name: ModelName) -> None:
         """Remove a model; raises ModelNotFound or StorageFailed."""
         self._catalog.delete(name)
+
+    def remove_damaged(self, model: HurtModel) -> None:
+        """Remove the blobs of a model that are not what their names say; raises StorageFailed."""
+        for digest in model.blobs:
+            remove_blob(self._layout, digest)
 
     def registries(self, config: RegistryConfig) -> "RegistryClient":
         """Return what pulls and pushes models of this store; raises RegistryError.

@@ -8,7 +8,7 @@ import typer
 
 from model_store.archive import Archive, Entry, name_of, open_archive
 from model_store.names import ModelName
-from server.commands.opened import open_store
+from server.commands.opened import open_store, read_settings
 from server.commands.progress import shown_bytes
 from server.commands.refusal import fail, told_errors
 from server.references import stored_name
@@ -19,7 +19,7 @@ def export_model(
     file: Annotated[Path, typer.Argument(help="Where to write it; must not exist yet.")],
 ) -> None:
     """Write a model to one file (a tar in the layout of OCI images)."""
-    store = open_store()
+    store = open_store(read_settings())
     with told_errors():
         model = store.resolve(stored_name(name))
         written = file.with_name(f".{file.name}.part")
@@ -39,7 +39,7 @@ def import_models(
     name: Annotated[str, typer.Option(help="Install the model under this name instead.")] = "",
 ) -> None:
     """Install the models of an archive; every blob is verified."""
-    store = open_store()
+    store = open_store(read_settings())
     with told_errors(), open_archive(file) as archive:
         for entry, target in _targets(archive, name):
             with shown_bytes("reading", archive.size(entry)) as progress:

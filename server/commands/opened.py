@@ -7,10 +7,14 @@ from server.commands.refusal import fail
 from server.settings import SettingError, Settings
 
 
-def open_store() -> Store:
-    """Return the store; a server may be using it at the same time."""
+def read_settings() -> Settings:
+    """Return the settings; ends the command when one makes no sense."""
     try:
-        settings = Settings.from_env(os.environ)
+        return Settings.from_env(os.environ)
     except SettingError as e:
         fail(str(e))
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store; a server may be using it at the same time."""
     return Store(settings.models, keep_unreferenced=True)

@@ -1,8 +1,8 @@
 """POST /api/create: a model from uploaded files or an installed one, each step told."""
 
 from collections.abc import Generator, Iterator
+from contextlib import aclosing
 
-import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -12,12 +12,14 @@ from model_store.names import ModelName
 from model_store.translation import ModelfileParts, modelfile_parts
 from server.body import read_body
 from server.errors import BadRequest, Forbidden, TemplateError
+from server.library.exchange import Progress
 from server.openapi import body_of
 from server.prompt.render import parsed
 from server.references import model_name
 from server.routes.dependencies import services_of
 from server.schemas.chat import ChatMessage
 from server.schemas.library import CreateRequest
+from server.services import Services
 from server.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.threads import in_thread
 
@@ -32,26 +34,28 @@ _NO_MODELFILE = ModelfileParts(
 )
 
 
-class Progress(msgspec.Struct, omit_defaults=True):
-    """A step of the work; sizes in bytes, told only of what takes long."""
-
-    status: str
-    digest: str = ""
-    total: int = 0
-    completed: int = 0
-
-
 @router.post("/create", openapi_extra=body_of(CreateRequest, stream=LINES_TYPE))
 async def create(request: Request) -> Response:
     """Make a model, telling each step."""
     wanted = await read_body(request, CreateRequest)
-    spec = _spec(wanted)
     return EventReply(
-        _steps(services_of(request).store.create(spec)),
+        _made(services_of(request), _spec(wanted)),
         stream=wanted.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,
     )
+
+
+async def _made(services: Services, spec: CreateSpec) -> Events[Progress]:
+    """Pull the parent if it is not here, then make the model."""
+    if spec.parent is not None:
+        async with aclosing(services.exchange.pull_if_missing(spec.parent)) as pulled:
+            async for step in pulled:
+                if step.status != "success":
+                    yield step
+    async with aclosing(_steps(services.store.create(spec))) as steps:
+        async for progress in steps:
+            yield progress
 
 
 async def _steps(work: Iterator[CreateProgress]) -> Events[Progress]:

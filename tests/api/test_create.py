@@ -135,7 +135,6 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
         400,
         "only one adapter is currently supported",
     ),
-    ({"from": "absent"}, 404, 'model "absent:latest" not found, try pulling it first'),
     (
         {"from": "base", "quantize": "q5_x"},
         400,

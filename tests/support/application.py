@@ -17,6 +17,7 @@ import httpx
 from fastapi import FastAPI
 
 from model_store.create import Tools
+from model_store.registry.config import Endpoint
 from model_store.store import Store
 from runners.host.hosts import Host, LocalHost
 from runners.host.process import RunnerProcess, child_environment
@@ -108,11 +109,15 @@ class Server:
         return [model["name"] for model in (await self.http.get("/api/ps")).json()["models"]]
 
 
+NO_REGISTRY = Endpoint.parse("http://127.0.0.1:9")
+
+
 @asynccontextmanager
 async def serving(
     directory: Path, *, host: Host | None = None, **settings: Any
 ) -> AsyncIterator[Server]:
-    """Serve an empty store below `directory` until the block ends."""
+    """Serve an empty store below `directory` until the block ends; no registry can be reached."""
+    settings.setdefault("registry", NO_REGISTRY)
     given = Settings(models=directory / "models", **settings)
     started: list[RunnerProcess] = []
 

@@ -1,5 +1,6 @@
 """Commands that need no server: models in one file, and a store that is looked over."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,19 @@ from typer.testing import CliRunner, Result
 from model_store.create import CreateSpec
 from model_store.digests import Digest
 from model_store.names import ModelName
+from model_store.registry.config import Endpoint
 from model_store.store import Store
 from server.cli import app
+from server.library.exchange import Exchange
+from server.settings import Settings
 from tests.support import gguf_bytes
+from tests.support.published import PublishedModel
+from tests.support.registry import FakeRegistry, listening
 
 
-def run(root: Path, *arguments: object) -> Result:
-    return CliRunner().invoke(app, list(map(str, arguments)), env={"OLLAMA_MODELS": str(root)})
+def run(root: Path, *arguments: object, registry: str = "") -> Result:
+    environment = {"OLLAMA_MODELS": str(root), "OLLAMA_REGISTRY": registry}
+    return CliRunner().invoke(app, list(map(str, arguments)), env=environment)
 
 
 @pytest.fixture
@@ -81,4 +88,45 @@ def test_a_damaged_blob_is_told_with_the_models_that_need_it(root: Path) -> None
     assert answer.exit_code == 1
     digest = weights.name.replace("-", ":")
     assert answer.stdout.splitlines() == [f"tale:latest: {digest} is damaged"]
-    assert answer.stderr.splitlines()[-1] == "paddock: pull or create the damaged models again"
+    assert answer.stderr.splitlines()[-1].startswith(
+        "paddock: pull or create the damaged models again"
+    )
+
+
+def test_what_is_damaged_is_pulled_again(tmp_path: Path) -> None:
+    registry, root = FakeRegistry(), tmp_path / "models"
+    registry.publish("library/tale", "latest", PublishedModel((("model", gguf_bytes.model()),)))
+    with listening(registry) as host:
+        settings = Settings(models=root, registry=Endpoint.parse(f"http://{host}"))
+        asyncio.run(pull(settings))
+        weights = Store(root).resolve(ModelName.parse("tale")).weights
+        assert weights is not None
+        weights.write_bytes(b"x")
+        answer = run(root, "verify", "--repair", registry=f"http://{host}")
+
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines()[1:] == [
+        "tale:latest: repaired",
+        "all blobs are what their names say",
+    ]
+    assert weights.read_bytes() == gguf_bytes.model()
+
+
+async def pull(settings: Settings) -> None:
+    store = Store(settings.models)
+    store.prepare()
+    exchange = Exchange(store, settings.registries("test"))
+    async for _ in exchange.pull(ModelName.parse("tale")):
+        pass
+    await exchange.close()
+
+
+def test_what_cannot_be_pulled_is_told(root: Path) -> None:
+    weights = Store(root).resolve(ModelName.parse("tale")).weights
+    assert weights is not None
+    weights.unlink()
+    answer = run(root, "verify", "--repair", registry="http://127.0.0.1:9")
+
+    assert answer.exit_code == 1
+    assert answer.stdout.splitlines()[-1].startswith("tale:latest: cannot be repaired: ")
+    assert answer.stderr.splitlines()[-1] == "paddock: not every model could be repaired"
