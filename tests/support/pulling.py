@@ -35,7 +35,7 @@ def tuning(**changes: Any) -> Tuning:
     return Tuning(**{
         "connections": 4,
         "sizes": PartSizes(smallest=PART, largest=PART, share=1),
-        "write_size": PART // 4,
+        "writes": PartSizes(smallest=PART // 4, largest=PART // 4, share=1),
         "write_seconds": 1e9,
         "slow_seconds": 1e9,
         "patience": HASTY,
