@@ -28,8 +28,8 @@ class Tuning:
 
     What comes of a part is stored in pieces of `writes`, or when `write_seconds` have passed: that
     is what a crash may cost per connection, and all connections together less than 2 % of a large
-    blob. Larger pieces cost less time. `slow_seconds` is how long a part may take
-    before somebody idle takes over half of it.
+    blob. Larger pieces cost less time. `slow_seconds` is how long a part may take before somebody
+    idle takes over half of it.
     """
 
     connections: int = 8
@@ -37,7 +37,7 @@ class Tuning:
     writes: PartSizes = field(default_factory=lambda: PartSizes(256 << 10, 4 << 20, 512))
     write_seconds: float = 1.0
     slow_seconds: float = 5.0
-    smallest_split: int = 4 << 20
+    smallest_split: int = 1 << 20
     patience: Patience = field(default_factory=Patience)
 
 

@@ -3,8 +3,10 @@
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import stat
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -19,6 +21,8 @@ from model_store.registry.parts import Part
 _READ_SIZE = 1 << 20
 _MOST_PIECES = 256
 _MODE = 0o644
+
+_log = logging.getLogger(__name__)
 
 
 class InUse(Exception):
@@ -40,6 +44,7 @@ class PartialFile:
         self.digest, self.size = digest, size
         self._path, self._final = layout.partial(digest), layout.blob(digest)
         self._hash, self.hashed = hashlib.sha256(), 0
+        self._recording = threading.Lock()
         self._buffer = bytearray(_READ_SIZE)
         with disk_errors():
             layout.make()
@@ -56,6 +61,9 @@ class PartialFile:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InUse from None
+        except OSError:
+            # Some network file systems know no locks; then nobody else may use the directory.
+            _log.warning("the disk of the models directory cannot lock files")
         with disk_errors():
             # Between opening and locking, another process may have finished it and renamed it.
             if not _is_at(self._file, self._path):
@@ -100,7 +108,7 @@ class PartialFile:
 
     def record(self, *parts: Part) -> None:
         """Note how far parts are; raises StorageFailed."""
-        with disk_errors():
+        with disk_errors(), self._recording:
             for part in parts:
                 self.ledger.record(part)
 

@@ -36,6 +36,18 @@ def test_the_server_process_never_loads_the_engine() -> None:
     assert loaded.stdout.strip() == "False"
 
 
+def test_a_server_that_never_pulls_starts_without_what_pulls_need() -> None:
+    """These imports would cost a third of the time that a start takes."""
+    late = {"cryptography", "httpx2", "huggingface_hub"}
+    probe = f"import server.cli, server.app, sys; print(*{late} & {{*sys.modules}})"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert loaded.stdout.strip() == ""
+
+
 def test_the_newest_entry_of_the_changelog_is_this_version(project: dict[str, object]) -> None:
     entries = re.findall(r"^## \[(\d.*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
