@@ -3,9 +3,8 @@
 import asyncio
 import random
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -29,7 +28,8 @@ class SlowRegistry(FakeRegistry):
     """Sends data piece by piece, so that a pull can be caught in the middle."""
 
     seconds: float = 0.02
-    n_data: int = field(default=0)
+    n_data: int = 0
+    n_active: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def slowly(message: dict[str, object]) -> None:
@@ -44,7 +44,11 @@ class SlowRegistry(FakeRegistry):
                 await send(piece)
                 await asyncio.sleep(self.seconds)
 
-        await super().__call__(scope, receive, slowly)
+        self.n_active += 1
+        try:
+            await super().__call__(scope, receive, slowly)
+        finally:
+            self.n_active -= 1
 
 
 @pytest.fixture
@@ -83,7 +87,8 @@ def test_what_had_arrived_is_not_loaded_again(
         caller.join()
     before = arrived()
     assert 0 < before < len(WEIGHTS)
-    time.sleep(0.2)  # what the registry was sending when nobody listened any more
+    # The registry notices late that nobody listens any more.
+    assert eventually(lambda: registry.n_active == 0)
     registry.n_data, registry.seconds = 0, 0.0
 
     with live_server(tmp_path) as server:
