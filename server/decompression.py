@@ -11,6 +11,8 @@ from server.quoting import quoted
 MOST_BYTES = 20 << 20
 """How large a body may become; no client compresses more."""
 
+# A header has room for thousands of them, each of which would cost as much as a whole body.
+_MOST_ENCODINGS = 2
 _ANY_HEADER = 32
 _LARGEST_WINDOW = zlib.MAX_WBITS
 # A window of this size is what every decoder must have, by the format's own rules.
@@ -26,14 +28,15 @@ def decompressed(data: bytes, encodings: str, limit: int) -> bytes:
     `limit` is the setting for bodies, in bytes, 0 for none; the smaller one of the two holds.
 
     Raises:
-        BadRequest: the data are damaged, or nobody knows the encoding.
+        BadRequest: the data are damaged, or nobody knows the encoding, or there are too many.
         BodyTooLarge: they become larger than allowed.
     """
     most = min(limit, MOST_BYTES) if limit else MOST_BYTES
     names = [name for part in encodings.lower().split(",") if (name := part.strip())]
+    names = [name for name in names if name != "identity"]
+    if len(names) > _MOST_ENCODINGS:
+        raise BadRequest(f"{_FAILED}: it has more than {_MOST_ENCODINGS} encodings")
     for name in reversed(names):
-        if name == "identity":
-            continue
         if name not in _DECODERS:
             raise BadRequest(f"{_FAILED}: {quoted(name)} is none of zstd, gzip and deflate")
         data = _DECODERS[name](data, most + 1)

@@ -32,7 +32,7 @@ def zstd_in_pieces(data: bytes) -> bytes:
         ("x-gzip", gzip.compress),
         ("deflate", zlib.compress),
         ("identity", bytes),
-        ("gzip, zstd", lambda data: zstd(gzip.compress(data))),
+        ("gzip, identity, zstd", lambda data: zstd(gzip.compress(data))),
         (" ,", bytes),
     ],
 )
@@ -51,6 +51,7 @@ def test_what_was_packed_comes_back(encodings: str, pack, data: bytes) -> None:
         (gzip.compress(b"{}" * 99)[:-9], "gzip", "it ends too early"),
         (b"", "zstd", "it ends too early"),
         (b"", "gzip", "it ends too early"),
+        (b"", "gzip," * 9999, "it has more than 2 encodings"),
     ],
 )
 def test_what_cannot_be_unpacked_is_refused(data: bytes, encodings: str, reason: str) -> None:
