@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import PydanticCustomError
@@ -67,19 +67,38 @@ def remote_images(items: Iterable[Item]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(url for url in urls if is_remote(url)))
 
 
+@dataclass(slots=True)
+class _Turn:
+    """A turn of the assistant, to which more items may belong; its parts are joined only once."""
+
+    texts: list[str] = field(default_factory=list)
+    images: list[bytes] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
+    calls: list[ToolCall] = field(default_factory=list)
+
+    def message(self) -> Message:
+        return Message(
+            _ASSISTANT,
+            "\n".join(filter(None, self.texts)),
+            thinking="\n".join(filter(None, self.thoughts)),
+            images=tuple(self.images),
+            tool_calls=tuple(self.calls),
+        )
+
+
 class ItemReader:
     """Makes messages of items, in order; `fetched` holds the remote images by their addresses."""
 
     def __init__(self, fetched: Mapping[str, bytes]) -> None:
         self._fetched = fetched
-        self._messages: list[Message] = []
-        self._thinking = ""
+        self._turns: list[_Turn | Message] = []
+        self._thoughts: list[str] = []
         self._names: dict[str, str] = {}
 
     def messages(self) -> tuple[Message, ...]:
         """Return the messages of all items that were read."""
         self._end_thinking()
-        return tuple(self._messages)
+        return tuple(turn if isinstance(turn, Message) else turn.message() for turn in self._turns)
 
     def read(self, items: Iterable[Item]) -> None:
         """Read more items.
@@ -95,7 +114,7 @@ class ItemReader:
             case "message":
                 self._message(item, where)
             case "reasoning":
-                self._thinking += _string(item, "encrypted_content", where)
+                self._thoughts.append(_string(item, "encrypted_content", where))
             case "function_call":
                 self._call(item, where)
             case "function_call_output":
@@ -111,32 +130,37 @@ class ItemReader:
         role = _string(item, "role", where).lower()
         if role != _ASSISTANT:
             self._end_thinking()
-            self._messages.append(Message(role, text, images=images))
+            self._turns.append(Message(role, text, images=images))
             return
-        last = self._messages[-1] if self._messages else None
-        if last is not None and last.role == _ASSISTANT and last.tool_calls:
-            # The text stands between a call and its result, but both are one turn.
-            joined = "\n".join(part for part in (last.content, text) if part)
-            self._messages[-1] = replace(last, content=joined)
-        else:
-            self._messages.append(Message(role, text, images=images))
-        self._attach_thinking()
+        # A text between a call and its result belongs to the turn of the call.
+        last = self._answer()
+        turn = last if last is not None and last.calls else self._begin_answer()
+        turn.texts.append(text)
+        turn.images += images
+        self._attach_thinking(turn)
 
     def _call(self, item: Item, where: str) -> None:
         call_id, name = _string(item, "call_id", where), _string(item, "name", where)
-        if not self._messages or self._messages[-1].role != _ASSISTANT:
-            self._messages.append(Message(_ASSISTANT))
-        last = self._messages[-1]
-        call = ToolCall(call_id, len(last.tool_calls), name, _arguments(item, where))
-        self._messages[-1] = replace(last, tool_calls=(*last.tool_calls, call))
+        turn = self._answer() or self._begin_answer()
+        turn.calls.append(ToolCall(call_id, len(turn.calls), name, _arguments(item, where)))
         self._names[call_id] = name
-        self._attach_thinking()
+        self._attach_thinking(turn)
+
+    def _answer(self) -> _Turn | None:
+        """Return the last turn if it is the assistant's."""
+        last = self._turns[-1] if self._turns else None
+        return last if isinstance(last, _Turn) else None
+
+    def _begin_answer(self) -> _Turn:
+        turn = _Turn()
+        self._turns.append(turn)
+        return turn
 
     def _output(self, item: Item, where: str) -> None:
         self._end_thinking()
         call_id = _string(item, "call_id", where)
         text, images = self._content(item.get("output"), f"{where}: output")
-        self._messages.append(
+        self._turns.append(
             Message(
                 role="tool",
                 content=text,
@@ -180,18 +204,15 @@ class ItemReader:
         except PydanticCustomError as e:
             raise BadRequest(e.message()) from None
 
-    def _attach_thinking(self) -> None:
-        """Let the last message be what was thought about."""
-        last = self._messages[-1]
-        thinking = "\n".join(part for part in (last.thinking, self._thinking) if part)
-        self._messages[-1] = replace(last, thinking=thinking)
-        self._thinking = ""
+    def _attach_thinking(self, turn: _Turn) -> None:
+        """Let `turn` be what was thought about."""
+        turn.thoughts.append("".join(self._thoughts))
+        self._thoughts = []
 
     def _end_thinking(self) -> None:
         """Let thoughts that led to nothing be a turn of their own."""
-        if self._thinking:
-            self._messages.append(Message(_ASSISTANT, thinking=self._thinking))
-            self._thinking = ""
+        if any(self._thoughts):
+            self._attach_thinking(self._begin_answer())
 
 
 def _string(item: Mapping[str, object], field: str, where: str) -> str:

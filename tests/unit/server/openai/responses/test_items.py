@@ -1,6 +1,7 @@
 """Items of a request, and of earlier responses, as the messages of a conversation."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -152,6 +153,22 @@ def test_the_history_is_read_before_the_input() -> None:
     reader.read(input_items([OUTPUT]))
 
     assert reader.messages()[-1].tool_name == "weather"
+
+
+def test_everything_of_one_turn_stays_together_and_in_order() -> None:
+    image = {"type": "input_image", "image_url": PNG}
+    said_later = said("assistant", {"type": "output_text", "text": "One"}, image)
+    silent = {"type": "reasoning", "encrypted_content": ""}
+
+    assert messages(THOUGHTS, CALL, silent, said_later, THOUGHTS, THOUGHTS, CALL) == (
+        Message(
+            "assistant",
+            "One",
+            thinking="Hm\nHmHm",
+            images=(b"\x89PNG",),
+            tool_calls=(WEATHER, replace(WEATHER, index=1)),
+        ),
+    )
 
 
 def test_what_a_hosted_search_did_is_passed_over() -> None:
