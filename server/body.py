@@ -17,9 +17,12 @@ from pydantic import ValidationError
 from server.decompression import decompressed
 from server.errors import BadRequest, BodyTooLarge
 from server.schemas.base import ApiModel, is_own_text
+from server.threads import in_thread
 
 # Python's own stack has to hold what walks through a body, several frames for each level.
 MAX_DEPTH = 128
+# More would stop all other requests for longer than a thread costs; what was packed may be more.
+_QUICK_BYTES = 1 << 18
 _LONGEST_PATH = 200
 _BLANKS = " \t\r\n"
 # What a literal, a number or an escape looks like where a body was cut off in the middle of one.
@@ -67,10 +70,13 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
         if limit and size > limit:
             raise BodyTooLarge(limit)
         parts.append(part)
-    data = b"".join(parts)
-    if encodings := request.headers.get("content-encoding"):
-        data = decompressed(data, encodings, limit)
-    return parse_body(data, model)
+    encodings = request.headers.get("content-encoding", "")
+
+    def parsed() -> _ModelT:
+        data = b"".join(parts)
+        return parse_body(decompressed(data, encodings, limit) if encodings else data, model)
+
+    return await in_thread(parsed) if encodings or size > _QUICK_BYTES else parsed()
 
 
 def parse_body(data: bytes, model: type[_ModelT]) -> _ModelT:

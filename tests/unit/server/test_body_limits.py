@@ -1,17 +1,20 @@
 """No body, however large, deep or odd, does more to the server than be refused."""
 
 import contextlib
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BeforeValidator
 from starlette.requests import Request
 
 from server.body import MAX_DEPTH, parse_body, read_body
 from server.errors import BadRequest, BodyTooLarge
+from server.schemas.base import ApiModel
 from server.schemas.chat import ChatRequest
 from server.schemas.generate import GenerateRequest
 from tests.support.asgi import Client, http_scope
@@ -100,6 +103,22 @@ async def test_a_body_is_read_whatever_its_type_is_said_to_be(content_type: str)
     request = request_of(b'{"mod', b'el":"a"}', max_body=100, content_type=content_type)
 
     assert (await read_body(request, ChatRequest)).model == "a"
+
+
+class Watched(ApiModel):
+    """A request that tells by which thread it was read."""
+
+    thread: Annotated[str, BeforeValidator(lambda _: threading.current_thread().name)]
+
+
+@pytest.mark.anyio
+async def test_a_large_body_is_read_where_it_stops_nobody_else() -> None:
+    """A conversation of many thousand messages takes seconds."""
+    own = threading.current_thread().name
+    small, large = (b'{"thread":""}' + b" " * n for n in (0, 1 << 20))
+
+    assert (await read_body(request_of(small, max_body=0), Watched)).thread == own
+    assert (await read_body(request_of(large, max_body=0), Watched)).thread != own
 
 
 @pytest.mark.anyio
