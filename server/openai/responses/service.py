@@ -40,7 +40,8 @@ class _UnderWay:
 
     async def cancel(self) -> None:
         """End it unless it has its end already, and wait until nobody works on it."""
-        if self.stream.response.status == "in_progress":
+        if self.stream.response.status == "in_progress" and not self.is_cancelled:
+            # Once only: a second time would stop it in the middle of its last events.
             self.is_cancelled = True
             self.task.cancel()
         await self.ended.wait()

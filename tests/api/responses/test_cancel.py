@@ -50,6 +50,18 @@ async def test_a_response_that_is_cancelled_ends_and_keeps_what_it_had(server: S
     await until(lambda: runner.connection.n_pending == 0)
 
 
+async def test_several_who_cancel_one_response_are_told_the_same(server: Server) -> None:
+    endless = Endless(server)
+    path = f"{PATH}/{await endless.begun()}/cancel"
+
+    one, other = await asyncio.gather(server.http.post(path), server.http.post(path))
+
+    await endless.answering
+    name, data = events_of(endless.client.reply.body.decode())[-1]
+    assert (name, data["response"]) == ("response.incomplete", one.json())
+    assert one.json() == other.json()
+
+
 async def test_a_response_can_be_looked_at_while_it_is_made(server: Server) -> None:
     endless = Endless(server)
     id = await endless.begun()
