@@ -75,7 +75,7 @@ class ChatService:
             if asked.debug_render_only:
                 yield Rendered(prompt.text, images.count(prompt.messages))
                 return
-            pictures = await pictures_of(prompt.messages, asked.messages, lease.ready)
+            pictures = await pictures_of(prompt.messages, asked.messages, lease.ready, asked.n)
             parsers = [prompt.parser() for _ in range(asked.n)]
             constraint, must_hold = constraint_on(asked, parsers[0])
             work = command(

@@ -56,7 +56,7 @@ class GenerateService:
                 yield Rendered(text, len(asked.images))
                 return
             shown = [Message("user", images=asked.images)]
-            pictures = await pictures_of(shown, (), lease.ready)
+            pictures = await pictures_of(shown, (), lease.ready, asked.n)
             format = find_format()
             if isinstance(prompt, str):
                 prompt = for_tokenizer(prompt, format.renderer, lease.ready)

@@ -11,17 +11,21 @@ from server.prompt.messages import Message
 from server.prompt.pixels import UnusableImage, picture_of
 
 MOST_BYTES = 128 << 20
-"""Pixels of one request. They cross to the runner in one message, which stops all else so long."""
+"""Pixels of one request. They cross to the runner in one message, which stops all else so long.
+
+They do so once for each answer, and those all at once.
+"""
 _READERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="image")
 """Threads of their own: a decoded image is large, and other requests need the other threads."""
 
 
 async def pictures_of(
-    used: Sequence[Message], asked: Sequence[Message], ready: Ready
+    used: Sequence[Message], asked: Sequence[Message], ready: Ready, n: int = 1
 ) -> tuple[Picture, ...]:
     """Return the pictures of the messages that are used, in order; files are read in a thread.
 
     `asked` are the messages as the client counts them; where it sent none it counts images alone.
+    `n` is the number of answers.
 
     Raises:
         BadRequest: the model cannot see, or one of the images cannot be used.
@@ -44,13 +48,20 @@ async def pictures_of(
                 where = f"image {number}{_of_message(message, asked)}"
                 raise BadRequest(f"{where} {e}") from e
             n_bytes += len(picture.rgb)
-            if n_bytes > MOST_BYTES:
-                raise BadRequest(
-                    f"the images of a request may have at most {MOST_BYTES // 3 >> 20} megapixels "
-                    "in all: send fewer or smaller ones"
-                )
+            if n_bytes * n > MOST_BYTES:
+                raise _too_many(n)
             pictures.append(picture)
     return tuple(pictures)
+
+
+def _too_many(n: int) -> BadRequest:
+    most = f"the images of a request may have at most {MOST_BYTES // 3 >> 20} megapixels in all"
+    if n == 1:
+        return BadRequest(f"{most}: send fewer or smaller ones")
+    return BadRequest(
+        f"{most}, and count once for each of the {n} answers: send fewer or smaller ones, or ask "
+        "for fewer answers"
+    )
 
 
 def _of_message(message: Message, asked: Sequence[Message]) -> str:

@@ -56,3 +56,12 @@ async def test_the_pixels_of_a_request_are_bounded() -> None:
     assert len(await pictures_of([fits], (), ready())) == 10
     with pytest.raises(BadRequest, match="at most 42 megapixels in all"):
         await pictures_of([too_many], (), ready())
+
+
+async def test_pixels_count_once_for_each_answer() -> None:
+    """Each answer takes them to the runner, all at once."""
+    four_megapixels = [Message("user", images=(plain(2048, 2048),))]
+
+    assert len(await pictures_of(four_megapixels, (), ready(), 10)) == 1
+    with pytest.raises(BadRequest, match="once for each of the 11 answers"):
+        await pictures_of(four_megapixels, (), ready(), 11)
