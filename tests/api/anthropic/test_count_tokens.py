@@ -24,6 +24,13 @@ async def test_the_prompt_is_counted_as_the_model_reads_it(shared: Server) -> No
     assert (answer.status_code, answer.json()) == (200, {"input_tokens": len(prompt)})
 
 
+async def test_the_beginning_that_the_tokenizer_adds_is_not_counted_twice(server: Server) -> None:
+    await server.create("gemma", "base", renderer="functiongemma")
+
+    prompt = "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n"
+    assert (await count(server, model="gemma")).json() == {"input_tokens": len(prompt)}
+
+
 async def test_no_limit_is_needed(shared: Server) -> None:
     assert (await count(shared, model="base")).json() == {"input_tokens": 2}
 
