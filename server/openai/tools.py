@@ -94,7 +94,7 @@ def toolbox_of(tools: Sequence[ToolField], choice: object) -> Toolbox:
         case "required":
             return Toolbox(found, ToolChoice.REQUIRED)
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(allowed)}}:
-            names = [_name(entry) for entry in allowed]
+            names = {_name(entry) for entry in allowed}
             return toolbox_of([tool for tool in tools if tool.function.name in names], mode)
         case dict():
             return Toolbox(found, NamedTool(_name(choice)))
