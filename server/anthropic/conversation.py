@@ -75,6 +75,8 @@ def _tools(tools: Iterable[ToolDefinition]) -> Iterator[Tool]:
     for tool in tools:
         if tool.type.startswith(_HOSTED):
             continue
+        if not tool.name:
+            raise BadRequest("each tool must have a name")
         schema = {} if tool.input_schema is None else tool.input_schema
         if not isinstance(schema, dict):
             raise BadRequest(

@@ -1,7 +1,7 @@
 """The events of an answer as those of a message stream; a whole message is the stream, folded."""
 
 import secrets
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Collection, Iterator
 from contextlib import aclosing
 
 import msgspec
@@ -71,9 +71,12 @@ class _Blocks:
 
 
 async def message_events(
-    events: Events, *, model: str, n_input: int
+    events: Events, *, model: str, n_input: int, stops: Collection[str]
 ) -> AsyncGenerator[StreamEvent, None]:
-    """Yield what a client is sent of `events`; `n_input` is told until the prompt is counted."""
+    """Yield what a client is sent of `events`; `n_input` is told until the prompt is counted.
+
+    `stops` are the client's own: one of the model's says no more than that its turn ended.
+    """
     blocks = _Blocks()
     begun = False
     async with aclosing(events):
@@ -87,7 +90,7 @@ async def message_events(
             else:
                 for piece in blocks.close():
                     yield piece
-                yield _end(event)
+                yield _end(event, stops)
                 yield MessageStop()
 
 
@@ -97,22 +100,23 @@ def _empty_message(model: str, n_input: int) -> Message:
     )
 
 
-def _end(event: Event) -> MessageDelta:
+def _end(event: Event, stops: Collection[str]) -> MessageDelta:
     # A conversation in which nobody says anything has no answer either.
     finish = event if isinstance(event, Finish) else Finish()
-    reason = _stop_reason(finish)
-    stop = finish.stop if reason == "stop_sequence" else None
-    end = MessageDelta(delta=Stop(reason, stop), usage=Usage(finish.n_prompt, finish.n_generated))
+    stop = finish.stop if finish.stop in stops else None
+    reason = _stop_reason(finish, stop)
+    told = Stop(reason, stop if reason == "stop_sequence" else None)
+    end = MessageDelta(delta=told, usage=Usage(finish.n_prompt, finish.n_generated))
     end.tell_cut(finish.n_dropped)
     return end
 
 
-def _stop_reason(finish: Finish) -> StopReason:
+def _stop_reason(finish: Finish, stop: str | None) -> StopReason:
     if finish.ending is Ending.LENGTH:
         return "max_tokens"
     if finish.called:
         return "tool_use"
-    return "stop_sequence" if finish.stop else "end_turn"
+    return "stop_sequence" if stop else "end_turn"
 
 
 def message_of(events: list[StreamEvent]) -> Message:

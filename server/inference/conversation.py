@@ -112,9 +112,9 @@ class Finish:
     """The end of answer number `choice`, with its counters; durations in nanoseconds.
 
     `n_prompt` counts the tokens of the prompt, of which `n_cached` were not computed again and to
-    which `n_dropped` do not belong, because they did not fit. `stop` is the stop string of the
-    request that ended the answer, "" when the model ended it by itself. `written` is the text as
-    the model wrote it. `context` holds the tokens of a completion's prompt and answer.
+    which `n_dropped` do not belong, because they did not fit. `stop` is the stop string, of the
+    request or of the model's own, that ended the answer, "" when there was none. `written` is the
+    text as the model wrote it. `context` holds the tokens of a completion's prompt and answer.
     """
 
     choice: int = 0

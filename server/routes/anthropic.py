@@ -30,7 +30,7 @@ async def messages(request: Request) -> Response:
     events = services.chat(await _conversation(services, wanted))
     n_input = estimated_tokens(wanted) if wanted.stream else 0
     return EventReply[StreamEvent](
-        message_events(events, model=wanted.model, n_input=n_input),
+        message_events(events, model=wanted.model, n_input=n_input, stops=wanted.stop_sequences),
         stream=wanted.stream,
         fold=message_of,
         framing=MessageFraming(),

@@ -258,6 +258,7 @@ def test_structured_output_is_asked_for_by_a_schema(place: str) -> None:
             {"messages": [user({**CALL, "name": None})]},
             "tool_use block missing required 'name' field",
         ),
+        ({"tools": [{"input_schema": {}}]}, "each tool must have a name"),
         (
             {"tools": [{"name": "f", "input_schema": [1]}]},
             'invalid input_schema for tool "f": it must be an object',

@@ -27,7 +27,7 @@ USAGE = {"input_tokens": 10, "output_tokens": 3}
 
 async def answered(*events: Event | Exception, stream: bool = True) -> Reply:
     reply = EventReply(
-        message_events(scripted(*events), model="m", n_input=7),
+        message_events(scripted(*events), model="m", n_input=7, stops=["END"]),
         stream=stream,
         fold=message_of,
         framing=MessageFraming(),
@@ -161,6 +161,8 @@ async def test_a_whole_message_has_the_blocks_of_the_stream() -> None:
         (Finish(called=True), "tool_use", None),
         (Finish(stop="END"), "stop_sequence", "END"),
         (Finish(stop="END", called=True), "tool_use", None),
+        # A stop string of the model's own, of which the client knows nothing.
+        (Finish(stop="<|im_end|>"), "end_turn", None),
         (Finish(ending=Ending.LENGTH), "max_tokens", None),
         (Finish(ending=Ending.LENGTH, called=True), "max_tokens", None),
     ],
