@@ -7,12 +7,12 @@ holds for each redirect.
 """
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 
 import httpx2
 
+from model_store.registry.network import is_public, parsed_address
 from server.errors import BadRequest
 from server.quoting import quoted
 from server.threads import in_thread
@@ -21,11 +21,10 @@ _SWITCHED_OFF = "image URLs are not currently supported, please use base64 encod
 _SECONDS = 30.0
 """For all images of a request together."""
 _MOST_BYTES = 20 << 20
+_MOST_BYTES_IN_ALL = 64 << 20
 _MOST_IMAGES = 16
 _MOST_REDIRECTS = 3
 _LONGEST_SHOWN = 200
-# Looks public, but a gateway may turn it into any address of the other kind.
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a host; raises OSError when there are none."""
@@ -65,8 +64,14 @@ class RemoteImages:
             raise BadRequest(f"at most {_MOST_IMAGES} images can be fetched for one request")
         async with await in_thread(self._client) as client:
             deadline = asyncio.get_running_loop().time() + _SECONDS
-            images = [await self._fetch(client, url, deadline) for url in urls]
-        return dict(zip(urls, images, strict=True))
+            images: dict[str, bytes] = {}
+            for url in urls:
+                images[url] = await self._fetch(client, url, deadline)
+                if sum(map(len, images.values())) > _MOST_BYTES_IN_ALL:
+                    raise BadRequest(
+                        f"the images of a request are larger than {_MOST_BYTES_IN_ALL} bytes in all"
+                    )
+        return images
 
     def _client(self) -> httpx2.AsyncClient:
         # Reads certificates, and no settings of proxies: those would go round the checks.
@@ -140,16 +145,8 @@ async def _body(response: httpx2.Response) -> bytes:
 
 
 def _is_public(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return _is_public(str(address.ipv4_mapped))
-        if address.sixtofour is not None or address.teredo is not None or address in _TRANSLATED:
-            return False
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    address = parsed_address(text)
+    return address is not None and is_public(address)
 
 
 def _refusal(url: str, why: str) -> BadRequest:

@@ -14,6 +14,7 @@ _READ_SIZE = 1 << 18
 _LARGE_WRITE = 1 << 16
 _KEPT_CONNECTIONS = 32
 _KEPT_SECONDS = 30.0
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 IsPublic = Callable[[Address], bool]
@@ -24,9 +25,16 @@ class InnerAddress(Exception):
 
 
 def is_public(address: Address) -> bool:
-    """Tell whether everybody can reach `address`, so that it is nobody's secret."""
-    inner = getattr(address, "ipv4_mapped", None) or getattr(address, "sixtofour", None)
-    return (inner or address).is_global and not address.is_multicast
+    """Tell whether everybody can reach `address`, so that it is nobody's secret.
+
+    One that a gateway would turn into any address of the other kind is not.
+    """
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        if address.sixtofour is not None or address.teredo is not None or address in _TRANSLATED:
+            return False
+    return address.is_global and not address.is_multicast and not address.is_reserved
 
 
 def parsed_address(text: str) -> Address | None:

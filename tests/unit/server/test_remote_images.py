@@ -145,6 +145,19 @@ async def test_an_image_that_is_too_large_is_not_read_to_its_end() -> None:
     assert n_parts == 21
 
 
+async def test_images_that_are_too_large_together_are_refused() -> None:
+    async def large() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield bytes(1 << 20)
+
+    network = Network(lambda _: httpx2.Response(200, content=large()))
+    urls = [f"https://example.org/{n}" for n in range(5)]
+
+    with pytest.raises(BadRequest, match=f"larger than {64 << 20} bytes in all"):
+        await network.fetch(*urls)
+    assert len(network.asked) == 4
+
+
 @pytest.mark.parametrize(
     ("url", "why"),
     [
