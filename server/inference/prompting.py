@@ -9,6 +9,7 @@ from server.inference.formats import Format
 from server.prompt import images
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.render import Renderer, placing_of
+from server.prompt.roles import in_known_roles
 from server.prompt.truncate import Fitted, fit_history
 from server.threads import in_thread
 
@@ -33,7 +34,7 @@ async def fitted_prompt(
 
     def rendered(kept: Sequence[Message]) -> str:
         renderer, family = find_format()
-        return renderer.render(kept, family.rename(tools), think)
+        return renderer.render(in_known_roles(kept, renderer), family.rename(tools), think)
 
     async def render(kept: Sequence[Message]) -> str:
         return await in_thread(rendered, kept)

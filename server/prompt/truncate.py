@@ -6,6 +6,8 @@ from typing import NamedTuple
 from server.prompt import images
 from server.prompt.messages import Message
 
+_INSTRUCTING = ("system", "developer")
+
 
 class Fitted(NamedTuple):
     """A prompt, and the messages that it was made of."""
@@ -24,9 +26,9 @@ async def fit_history(
 ) -> Fitted:
     """Return the prompt of `messages`, without the oldest turns if it has over `limit` tokens.
 
-    System messages and the last turn always stay. Each image counts for `image_tokens`. Dropping
-    more never makes a prompt longer, so the first start that fits is found by halving: a long
-    conversation costs few renderings.
+    Instructions (of the system or a developer) and the last turn always stay. Each image counts
+    for `image_tokens`. Dropping more never makes a prompt longer, so the first start that fits is
+    found by halving: a long conversation costs few renderings.
     """
 
     async def fits(tried: Fitted) -> bool:
@@ -53,4 +55,4 @@ async def fit_history(
 
 
 def _from(messages: Sequence[Message], start: int) -> Sequence[Message]:
-    return [*(m for m in messages[:start] if m.role == "system"), *messages[start:]]
+    return [*(m for m in messages[:start] if m.role in _INSTRUCTING), *messages[start:]]

@@ -13,8 +13,11 @@ pytestmark = pytest.mark.anyio
 
 
 def turns(text: str) -> list[Message]:
-    """Return a message for each letter: capitals are system texts, the rest the user's."""
-    return [Message("system" if letter.isupper() else "user", letter) for letter in text]
+    """Return a message for each letter: capitals are instructions, the rest the user's."""
+    return [
+        Message("developer" if letter == "D" else "system" if letter.isupper() else "user", letter)
+        for letter in text
+    ]
 
 
 class Measure:
@@ -57,6 +60,7 @@ class Measure:
         ("SaTbUc", 5, "STbUc"),
         ("abcS", 2, "cS"),
         ("abcS", 0, "S"),
+        ("DabSc", 3, "DSc"),
     ],
 )
 async def test_the_oldest_turns_go_but_never_the_last_or_a_system_text(
