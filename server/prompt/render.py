@@ -1,6 +1,6 @@
 """What a model's conversations are rendered with: a family, or a template that is parsed once."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from server.prompt.template import GoTemplate
 DEFAULT_TEMPLATE = "{{ .Prompt }}"
 
 
-class Renderer(Protocol):
+class Renderer(Hashable, Protocol):
     """Turns a conversation into a prompt.
 
     `bos` is the text that prompts begin with where the tokenizer may add it as well: it is taken

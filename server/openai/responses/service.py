@@ -23,7 +23,7 @@ from server.openai.responses.conversation import conversation_of
 from server.openai.responses.events import StreamEvent
 from server.openai.responses.items import Item, input_items, remote_images
 from server.openai.responses.schemas import ResponsesRequest
-from server.openai.responses.stored import Kept, Missing, StoredResponses
+from server.openai.responses.stored import Kept, Missing, StoredResponses, TooLarge
 from server.openai.responses.stream import ResponseStream
 
 Answers = AsyncGenerator[StreamEvent, None]
@@ -161,6 +161,10 @@ class ResponsesService:
             chain = await self._stored.history(previous)
         except Missing as e:
             raise BadRequest(f"Previous response with id '{e.id}' not found.") from None
+        except TooLarge:
+            raise BadRequest(
+                "the conversation before this response is too large; begin a new one"
+            ) from None
         except (sqlite3.Error, OSError):
             raise BadRequest("responses are not kept here; send the whole conversation") from None
         return [item for kept in chain for item in _items(kept)]

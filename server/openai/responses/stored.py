@@ -29,18 +29,21 @@ CREATE INDEX IF NOT EXISTS responses_by_age ON responses (created);
 PRAGMA user_version = {_VERSION};
 """
 # From the response asked for to the first one; a link that is not there has no row of its own.
-_CHAIN = """
+_CHAIN_OF = """
 WITH RECURSIVE chain (depth, id) AS (
     SELECT 0, ?
     UNION ALL
     SELECT depth + 1, previous FROM chain JOIN responses USING (id)
     WHERE previous IS NOT NULL AND depth < ?
 )
-SELECT chain.id, input, response FROM chain
+SELECT {} FROM chain
 LEFT JOIN responses ON responses.id = chain.id AND created > ?
-ORDER BY depth DESC
 """
+_CHAIN = _CHAIN_OF.format("chain.id, input, response") + "ORDER BY depth DESC"
+_CHAIN_BYTES = _CHAIN_OF.format("total(length(input) + length(response))")
 _LONGEST_CHAIN = 10_000
+# As much as a request may bring that tells the whole conversation itself.
+_LARGEST_CHAIN = 64 << 20
 _MOST_BYTES = 1 << 30
 # How much of what is kept makes room at once when there is too much.
 _SHARE = 16
@@ -65,6 +68,10 @@ class Missing(Exception):
         self.id = id
 
 
+class TooLarge(Exception):
+    """A response goes on from more than one request may have in memory."""
+
+
 class StoredResponses:
     """Remembers responses for `seconds` (0: not at all) in the file at `path`."""
 
@@ -74,9 +81,11 @@ class StoredResponses:
         seconds: float,
         *,
         most_bytes: int = _MOST_BYTES,
+        largest_chain: int = _LARGEST_CHAIN,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._path, self._seconds, self._most_bytes = path, seconds, most_bytes
+        self._largest_chain = largest_chain
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "responses")
         self._connection: sqlite3.Connection | None = None
@@ -107,13 +116,17 @@ class StoredResponses:
 
         Raises:
             Missing: one of them is not kept.
+            TooLarge: they are, but are too large together.
         """
         if self._seconds <= 0:
             raise Missing(id)
 
         def select(connection: sqlite3.Connection) -> list[Kept]:
-            rows = connection.execute(_CHAIN, (id, longest, self._oldest()))
-            return [Kept(*row) for row in rows]
+            wanted = (id, longest, self._oldest())
+            [n_bytes] = connection.execute(_CHAIN_BYTES, wanted).fetchone()
+            if longest and n_bytes > self._largest_chain:
+                raise TooLarge
+            return [Kept(*row) for row in connection.execute(_CHAIN, wanted)]
 
         chain = await self._run(select)
         for kept in chain:

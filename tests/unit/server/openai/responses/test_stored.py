@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.openai.responses.stored import Kept, Missing, StoredResponses
+from server.openai.responses.stored import Kept, Missing, StoredResponses, TooLarge
 
 pytestmark = pytest.mark.anyio
 
@@ -147,6 +147,20 @@ async def test_one_response_that_is_too_large_is_not_kept_for_ever(path: Path) -
         assert await stored.put(kept("a", size=50_000), None)
         with pytest.raises(Missing):
             await stored.get("a")
+
+
+async def test_a_conversation_too_large_for_a_request_is_not_read(path: Path) -> None:
+    """Each response adds to it, and a server must not be filled by asking for the last one."""
+    stored = StoredResponses(path, 60, largest_chain=250)
+    large = [Kept(id, b"x" * 50, b"y" * 50) for id in "abc"]
+    for one, previous in zip(large, (None, "a", "b"), strict=True):
+        await stored.put(one, previous)
+
+    assert await stored.history("b") == large[:2]
+    assert await stored.get("c") == large[2]
+    with pytest.raises(TooLarge):
+        await stored.history("c")
+    await stored.close()
 
 
 async def test_nothing_is_kept_when_nothing_is_to_be_kept(path: Path) -> None:
