@@ -109,7 +109,7 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
 
 
 _FAILURES = {
-    FailureCode.BAD_TOKEN: "context holds a token that the model does not know",
+    FailureCode.BAD_TOKEN: "the request holds a token that the model does not know",
     FailureCode.NO_EMBEDDINGS: "this model cannot make embeddings",
     FailureCode.NOT_FINITE: "embedding contains NaN or Inf values",
     FailureCode.OUT_OF_MEMORY: (
