@@ -8,10 +8,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
+from server.addresses import own_addresses
 from server.middleware.cors import CORSMiddleware, OriginPolicy
 from server.middleware.draining import Drain, DrainMiddleware
 from server.middleware.failures import FailureMiddleware
-from server.middleware.hosts import HostMiddleware, HostPolicy, own_addresses
+from server.middleware.hosts import HostMiddleware, HostPolicy
 from server.middleware.paths import PathMiddleware, slash_redirect
 from server.openapi import describe
 from server.routes import (

@@ -1,9 +1,9 @@
 """Images that a request names by address: fetched only where the operator allows it, and with care.
 
 The server may stand where the client does not: it must not be made to ask machines that the
-client cannot reach. A name is resolved once, every address of it has to be a public one, and the
-connection goes to the address that was looked at, whatever the name means a moment later. The same
-holds for each redirect.
+client cannot reach, nor its own, whose firewall trusts itself. A name is resolved once, every
+address of it has to be a public one of another machine, and the connection goes to the address
+that was looked at, whatever the name means a moment later. The same holds for each redirect.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import httpx2
 
 from model_store.registry.network import is_public, parsed_address
+from server.addresses import own_addresses
 from server.errors import BadRequest
 from server.quoting import quoted
 from server.threads import in_thread
@@ -45,10 +46,11 @@ class RemoteImages:
         *,
         is_allowed: bool,
         resolve: Resolve = resolve,
+        own: Callable[[], Sequence[str]] = own_addresses,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.is_allowed = is_allowed
-        self._resolve, self._transport = resolve, transport
+        self._resolve, self._own, self._transport = resolve, own, transport
 
     async def fetch(self, urls: Sequence[str]) -> dict[str, bytes]:
         """Return the images by their addresses.
@@ -124,7 +126,9 @@ class RemoteImages:
         if url.scheme not in ("http", "https") or not url.host:
             raise _Refused("it is no http or https address")
         addresses = await self._resolve(url.host, url.port or 443)
-        if not addresses or not all(map(_is_public, addresses)):
+        own = {parsed_address(text) for text in self._own()}
+        found = {parsed_address(text) for text in addresses}
+        if not found or found & own or not all(each and is_public(each) for each in found):
             raise _Refused("it is not on a public address")
         return addresses[0]
 
@@ -142,11 +146,6 @@ async def _body(response: httpx2.Response) -> bytes:
             raise _Refused(f"it is larger than {_MOST_BYTES} bytes")
         parts.append(part)
     return b"".join(parts)
-
-
-def _is_public(text: str) -> bool:
-    address = parsed_address(text)
-    return address is not None and is_public(address)
 
 
 def _refusal(url: str, why: str) -> BadRequest:

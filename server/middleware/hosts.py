@@ -12,7 +12,6 @@ import re
 import socket
 from collections.abc import Iterable
 
-import psutil
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -102,16 +101,6 @@ class HostMiddleware:
             "PADDOCK_ALLOWED_HOSTS",
             quoted(host),
         )
-
-
-def own_addresses() -> list[str]:
-    """Return the addresses of this machine's network interfaces."""
-    return [
-        entry.address.partition("%")[0]
-        for entries in psutil.net_if_addrs().values()
-        for entry in entries
-        if entry.family in (socket.AF_INET, socket.AF_INET6)
-    ]
 
 
 def host_of(header: str) -> str:

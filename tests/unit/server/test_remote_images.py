@@ -11,6 +11,7 @@ from server.remote_images import RemoteImages
 pytestmark = pytest.mark.anyio
 
 PUBLIC = "93.184.216.34"
+OWN = "93.184.216.35"
 URL = "https://example.org/cat.png"
 Answer = Callable[[httpx2.Request], httpx2.Response]
 
@@ -35,7 +36,9 @@ class Network:
 
     def images(self) -> RemoteImages:
         transport = httpx2.MockTransport(self._serve)
-        return RemoteImages(is_allowed=True, resolve=self.resolve, transport=transport)
+        return RemoteImages(
+            is_allowed=True, resolve=self.resolve, own=lambda: [OWN], transport=transport
+        )
 
     async def fetch(self, *urls: str) -> dict[str, bytes]:
         return await self.images().fetch(urls)
@@ -84,7 +87,7 @@ INNER = [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
     "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1",
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-    "2001:0:4136:e378:8000:63bf:3fff:fdd2", "fe80::1%eth0", "nonsense",
+    "2001:0:4136:e378:8000:63bf:3fff:fdd2", "fe80::1%eth0", "nonsense", OWN,
 ]  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from server.middleware.hosts import HostMiddleware, HostPolicy, host_of, own_addresses
+from server.addresses import own_addresses
+from server.middleware.hosts import HostMiddleware, HostPolicy, host_of
 from tests.support.asgi import Reply, ask, say_ok
 
 pytestmark = pytest.mark.anyio
