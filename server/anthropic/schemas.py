@@ -15,6 +15,7 @@ from server.schemas.values import KeepAlive, Think
 _KINDS = {
     "text": "text",
     "image": "image",
+    "document": "document",
     "thinking": "thinking",
     "tool_use": "tool_use",
     "server_tool_use": "tool_use",
@@ -41,6 +42,13 @@ class ImageContent(ApiModel):
     """An image."""
 
     source: ImageSource | None = None
+
+
+class DocumentContent(ApiModel):
+    """A document; its `source` holds text, or something that cannot be read and is ignored."""
+
+    title: str = ""
+    source: Any = None
 
 
 class ThinkingContent(ApiModel):
@@ -81,6 +89,7 @@ def _as_blocks(value: object) -> object:
 Block = Annotated[
     Annotated[TextContent, Tag("text")]
     | Annotated[ImageContent, Tag("image")]
+    | Annotated[DocumentContent, Tag("document")]
     | Annotated[ThinkingContent, Tag("thinking")]
     | Annotated[ToolUseContent, Tag("tool_use")]
     | Annotated[ToolResultContent, Tag("tool_result")]

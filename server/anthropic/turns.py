@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from server.anthropic.schemas import (
     Block,
+    DocumentContent,
     ImageContent,
     ImageSource,
     InputMessage,
@@ -83,8 +84,35 @@ class TurnReader:
 
 
 def text_of(blocks: Iterable[Block]) -> str:
-    """Return the texts among `blocks`, joined."""
-    return "".join(block.text for block in blocks if isinstance(block, TextContent))
+    """Return the texts among `blocks`, those of documents too, joined."""
+    return "".join(map(_text, blocks))
+
+
+def _text(block: Block) -> str:
+    match block:
+        case TextContent(text=text):
+            return text
+        case DocumentContent(title=title, source=source):
+            text = _document(source)
+            # Apart from what is said about it.
+            return "".join(f"{part}\n\n" for part in (title, text) if part) if text else ""
+    return ""
+
+
+def _document(source: object) -> str:
+    match source:
+        case {"type": "text", "data": str(text)} | {"type": "content", "content": str(text)}:
+            return text
+        case {"type": "content", "content": list(blocks)}:
+            return "".join(_part(block) for block in blocks)
+    return ""
+
+
+def _part(block: object) -> str:
+    match block:
+        case {"type": "text", "text": str(text)}:
+            return text
+    return ""
 
 
 def _says_something(message: Message) -> bool:

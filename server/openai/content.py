@@ -106,11 +106,14 @@ def _audio(part: Mapping[str, object]) -> bytes:
 
 
 def _file(part: Mapping[str, object]) -> str:
-    """Return the text of a file that came with the message, under its name."""
     file = part.get("file")
-    data = file.get("file_data") if isinstance(file, dict) else None
-    if not isinstance(file, dict) or not isinstance(data, str):
+    if not isinstance(file, dict) or not isinstance(file.get("file_data"), str):
         raise refuse("a file must come with its content, as a data URI in file.file_data")
+    return text_of_file(file["file_data"], file.get("filename"))
+
+
+def text_of_file(data: str, name: object) -> str:
+    """Return the text in a data URI, under the name of the file; raises a refusal if it is none."""
     head, _, encoded = data.partition(";base64,")
     kind = head.removeprefix("data:")
     if not head.startswith("data:") or not kind.startswith(_TEXT_TYPES):
@@ -119,7 +122,6 @@ def _file(part: Mapping[str, object]) -> str:
         text = decoded(encoded).decode()
     except ValueError:
         raise refuse("the content of a file must be UTF-8 text in base64") from None
-    name = file.get("filename")
     return f"{name}:\n{text}" if isinstance(name, str) and name else text
 
 

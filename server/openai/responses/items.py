@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import PydanticCustomError
 
 from server.errors import BadRequest
-from server.openai.content import is_remote
+from server.openai.content import is_remote, text_of_file
 from server.openai.values import image_of
 from server.prompt.messages import Message, ToolCall
 from server.quoting import quoted
@@ -188,7 +188,7 @@ class ItemReader:
             elif kind == _IMAGE:
                 images += self._images(part, place)
             elif kind == "input_file":
-                raise BadRequest("file inputs are not currently supported")
+                texts.append(_file(part))
             else:
                 raise BadRequest(f"{place}: unknown content type: {kind}")
         return "".join(texts), tuple(images)
@@ -213,6 +213,17 @@ class ItemReader:
         """Let thoughts that led to nothing be a turn of their own."""
         if any(self._thoughts):
             self._attach_thinking(self._begin_answer())
+
+
+def _file(part: Mapping[str, object]) -> str:
+    """Return the text of a file, apart from what else is said."""
+    data = part.get("file_data")
+    if not isinstance(data, str):
+        raise BadRequest("file inputs are not currently supported, except texts in file_data")
+    try:
+        return f"{text_of_file(data, part.get('filename'))}\n\n"
+    except PydanticCustomError as e:
+        raise BadRequest(e.message()) from None
 
 
 def _string(item: Mapping[str, object], field: str, where: str) -> str:

@@ -124,6 +124,7 @@ def test_thoughts_go_back_to_the_model_without_their_signature() -> None:
     "block",
     [
         {"type": "document", "source": {"type": "text", "data": 5}},
+        {"type": "document", "title": "T", "source": {"type": "base64", "data": PNG}},
         {"type": "search_result", "source": "https://example.com", "content": [{"type": "text"}]},
         {"type": "from_the_future", "text": 5},
         {"type": ["text"]},
@@ -134,6 +135,20 @@ def test_content_of_another_kind_is_ignored_and_a_turn_of_nothing_else_dropped(
     block: dict[str, Any],
 ) -> None:
     assert turns(user(block), HI) == (Message("user", "Hi"),)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"type": "text", "media_type": "text/plain", "data": "A tale"},
+        {"type": "content", "content": "A tale"},
+        {"type": "content", "content": [text("A "), IMAGE, text("tale"), 5]},
+    ],
+)
+def test_the_text_of_a_document_is_read_under_its_title(source: dict[str, Any]) -> None:
+    document = {"type": "document", "title": "T", "source": source}
+
+    assert turns(user(document, text("Sum up"))) == (Message("user", "T\n\nA tale\n\nSum up"),)
 
 
 def test_any_role_passes() -> None:

@@ -74,6 +74,15 @@ def test_parts_are_joined_and_images_decoded() -> None:
     assert message == Message("user", "Look here", images=(b"\x89PNG",))
 
 
+def test_the_text_of_a_file_is_read_under_its_name() -> None:
+    data = "data:text/csv;base64," + base64.b64encode(b"1,2").decode()
+    file = {"type": "input_file", "filename": "t.csv", "file_data": data}
+
+    assert messages(said("user", file, {"type": "input_text", "text": "Add"})) == (
+        Message("user", "t.csv:\n1,2\n\nAdd"),
+    )
+
+
 def test_images_that_lie_elsewhere_are_found_and_put_in_their_place() -> None:
     image = {"type": "input_image", "image_url": "HTTPS://example.com/a.png"}
     items = input_items([said("user", image), {**OUTPUT, "output": [image]}])
@@ -204,7 +213,11 @@ def test_what_a_hosted_search_did_is_passed_over() -> None:
         ),
         (
             [said("user", {"type": "input_file", "file_id": "f"})],
-            "file inputs are not currently supported",
+            "file inputs are not currently supported, except texts in file_data",
+        ),
+        (
+            [said("user", {"type": "input_file", "file_data": "data:application/pdf;base64,AA=="})],
+            'only text can be read from a file, not "application/pdf"',
         ),
         (
             [said("user", {"type": "input_image", "image_url": "data:image/png;base64,?"})],
