@@ -137,7 +137,7 @@ def message_of(events: list[StreamEvent]) -> Message:
             case MessageDelta(delta=stop, usage=usage):
                 message.stop_reason, message.stop_sequence = stop.stop_reason, stop.stop_sequence
                 message.usage = usage
-                message.tell_cut(event.prompt_tokens_dropped)
+                message.tell_cut(event.prompt_tokens_dropped or 0)
     return message
 
 

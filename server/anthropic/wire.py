@@ -3,7 +3,8 @@
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, UnsetType
+
+from server.schemas.cut import MayBeCut
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 
@@ -37,18 +38,6 @@ class Usage(msgspec.Struct):
 
     input_tokens: int
     output_tokens: int
-
-
-class MayBeCut(msgspec.Struct, kw_only=True):
-    """What tells when the prompt did not fit and was cut."""
-
-    prompt_truncated: bool | UnsetType = UNSET
-    prompt_tokens_dropped: int | UnsetType = UNSET
-
-    def tell_cut(self, n_dropped: int | UnsetType) -> None:
-        """Tell that so many tokens went, if any did."""
-        if n_dropped:
-            self.prompt_truncated, self.prompt_tokens_dropped = True, n_dropped
 
 
 class Message(MayBeCut, tag="message", kw_only=True):

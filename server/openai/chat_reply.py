@@ -18,7 +18,8 @@ from server.inference.conversation import (
     Rendered,
 )
 from server.openai.logprobs import Entry, Logprobs, entries_of
-from server.openai.replies import FINGERPRINT, Heading, MayBeCut, Usage, usage_of
+from server.openai.replies import FINGERPRINT, Heading, Usage, usage_of
+from server.schemas.cut import MayBeCut
 from server.schemas.generate import DebugInfo
 from server.streaming import Events as Replies
 from server.streaming import Single
@@ -119,7 +120,7 @@ class ChatReplies:
                 ends.append(event)
         choices = [self._choice(index, answers[index]) for index in sorted(answers)]
         completion = self._completion(choices, usage_of(ends, self.n))
-        completion.tell_cut(ends)
+        completion.tell_cut(*(end.n_dropped for end in ends))
         return completion
 
     async def streamed(self, events: Events) -> Replies[ChatChunk | ChatCompletion]:
@@ -139,7 +140,7 @@ class ChatReplies:
                     for choice in _openings(event.choice + 1, begun):
                         yield self._chunk(choice)
                     last = self._chunk(ChunkChoice(event.choice, Part(), self._reason(event)))
-                    last.tell_cut([event])
+                    last.tell_cut(event.n_dropped)
                     yield last
         if self.include_usage:
             chunk = self._chunk()

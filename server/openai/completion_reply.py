@@ -12,7 +12,8 @@ from server.inference.answers import numbered
 from server.inference.conversation import Delta, Event, Events, Finish, Residence
 from server.merging import merged
 from server.openai.logprobs import OlderForm, OlderLogprobs
-from server.openai.replies import FINGERPRINT, NO_USAGE, Heading, MayBeCut, Usage, usage_of
+from server.openai.replies import FINGERPRINT, NO_USAGE, Heading, Usage, usage_of
+from server.schemas.cut import MayBeCut
 
 _MOST_PROMPTS_AT_ONCE = 16
 
@@ -77,7 +78,7 @@ class CompletionReplies:
             choice.text = "".join(texts[index])
         reply = self._reply(*(choices[index] for index in sorted(choices)))
         reply.usage = self._usage()
-        reply.tell_cut(self._ends)
+        reply.tell_cut(*(end.n_dropped for end in self._ends))
         return reply
 
     async def streamed(self, events: Events) -> AsyncGenerator[TextCompletion, None]:
@@ -93,7 +94,7 @@ class CompletionReplies:
                         yield self._chunk(Choice(echo, piece.index))
                 chunk = self._chunk(piece)
                 if isinstance(event, Finish):
-                    chunk.tell_cut([event])
+                    chunk.tell_cut(event.n_dropped)
                 yield chunk
         if self.include_usage:
             last = self._reply()

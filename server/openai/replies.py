@@ -55,15 +55,3 @@ def usage_of(finishes: Iterable[Finish], n: int) -> Usage:
     n_generated = sum(end.n_generated for end in ends)
     cached = sum(end.n_cached for end in prompts)
     return Usage(n_prompt, n_generated, n_prompt + n_generated, PromptTokensDetails(cached))
-
-
-class MayBeCut(msgspec.Struct, kw_only=True):
-    """The object that ends an answer; it tells when the prompt did not fit and was cut."""
-
-    prompt_truncated: bool | UnsetType = UNSET
-    prompt_tokens_dropped: int | UnsetType = UNSET
-
-    def tell_cut(self, ends: Iterable[Finish]) -> None:
-        """Fill in what is known of the prompt from the ends of its answers."""
-        if dropped := max((end.n_dropped for end in ends), default=0):
-            self.prompt_truncated, self.prompt_tokens_dropped = True, dropped

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from runners.protocol.constraints import Constraint, JSONSchema
 from server.errors import BadRequest
 from server.inference.conversation import Conversation
+from server.inference.generation import constraint_of
 from server.openai.responses.items import Item, ItemReader
 from server.openai.responses.schemas import ResponsesRequest, TextFormat
 from server.openai.responses.tools import toolbox
@@ -18,7 +19,6 @@ from server.quoting import quoted
 # What OpenAI's clients may rely on when they say nothing; it wins over the model's own.
 _TEMPERATURE = 1.0
 _WITH_LOGPROBS = "message.output_text.logprobs"
-_ANY_OBJECT = '{"type":"object"}'
 _effort: TypeAdapter[bool | str | None] = TypeAdapter(Effort)
 
 
@@ -99,7 +99,7 @@ def _constraint(wanted: TextFormat) -> Constraint | None:
         case "text":
             return None
         case "json_object":
-            return JSONSchema(_ANY_OBJECT)
+            return constraint_of("json")
         case "json_schema":
             if wanted.schema_ is None:
                 raise BadRequest("text.format of type json_schema needs a schema")

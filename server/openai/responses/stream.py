@@ -88,7 +88,7 @@ class ResponseStream:
             yield from self._say("")
             yield from self._close("incomplete" if is_cut else "completed")
         self._response.usage = _usage(finish)
-        self._response.tell_cut([finish])
+        self._response.tell_cut(finish.n_dropped)
         if is_cut:
             self._response.status = "incomplete"
             self._response.incomplete_details = IncompleteDetails(_CUT)

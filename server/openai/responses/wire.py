@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from server.openai.logprobs import Entry
-from server.openai.replies import MayBeCut
+from server.schemas.cut import MayBeCut
 
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
