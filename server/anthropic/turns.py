@@ -73,7 +73,7 @@ class TurnReader:
             return self._fetched[source.url]
         if source.type != "base64":
             raise BadRequest(
-                f"invalid image source type: {source.type}. Only base64 images are supported."
+                f"invalid image source type: {source.type[:100]}. Only base64 images are supported."
             )
         try:
             return base64.b64decode(source.data, validate=True)

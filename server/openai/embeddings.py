@@ -26,7 +26,8 @@ def _encoding(value: object) -> object:
     wanted = value.lower() if isinstance(value, str) else value
     if wanted not in ("", "float", "base64"):
         raise refuse(
-            f"Invalid value for 'encoding_format' = {value}. Supported values: ['float', 'base64']."
+            f"Invalid value for 'encoding_format' = {str(value)[:100]}. "
+            "Supported values: ['float', 'base64']."
         )
     return wanted or "float"
 

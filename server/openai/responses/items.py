@@ -20,6 +20,7 @@ _ASSISTANT = "assistant"
 _TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
 """Kinds of parts that are texts, and where their text is."""
 _IMAGE = "input_image"
+_LONGEST_SHOWN = 100
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
 
 
@@ -123,7 +124,9 @@ class ItemReader:
                 # What was found is not in it.
                 return
             case kind:
-                raise BadRequest(f"{where}: unknown input item type: {quoted(kind)}")
+                raise BadRequest(
+                    f"{where}: unknown input item type: {quoted(kind[:_LONGEST_SHOWN])}"
+                )
 
     def _message(self, item: Item, where: str) -> None:
         text, images = self._content(item.get("content"), f"{where}: content")
@@ -190,7 +193,7 @@ class ItemReader:
             elif kind == "input_file":
                 texts.append(_file(part))
             else:
-                raise BadRequest(f"{place}: unknown content type: {kind}")
+                raise BadRequest(f"{place}: unknown content type: {kind[:_LONGEST_SHOWN]}")
         return "".join(texts), tuple(images)
 
     def _images(self, part: Mapping[str, object], where: str) -> Sequence[bytes]:

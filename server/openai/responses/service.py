@@ -46,9 +46,10 @@ class _UnderWay:
             self.task.cancel()
         await self.ended.wait()
         if self.stream.response.status == "in_progress":
-            # Its client was not reading, so that nothing more could be sent.
+            # Its client was not reading, so that nothing more could be sent, and nothing was kept.
             for _ in self.stream.cancel():
                 pass
+            self.stream.last(store=False)
 
 
 class ResponsesService:

@@ -118,5 +118,6 @@ async def test_a_response_whose_client_does_not_read_can_be_cancelled(
     cancelled = await asyncio.wait_for(served.cancel(stream.response.id), 20)
 
     assert b'"status":"cancelled"' in cancelled
+    assert b'"store":false' in cancelled
     with pytest.raises(asyncio.CancelledError):
         await sending
