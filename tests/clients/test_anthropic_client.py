@@ -109,7 +109,7 @@ def test_mistakes_are_errors_of_the_library(client: Anthropic) -> None:
 def _reader(*events: Event | Exception, stream: bool) -> AsyncAnthropic:
     """Return a client of a server that answers with `events`, whatever it is asked."""
     reply = EventReply[Any](
-        message_events(scripted(*events), model="m", n_input=1),
+        message_events(scripted(*events), model="m", n_input=1, stops=()),
         stream=stream,
         fold=message_of,
         framing=MessageFraming(),
