@@ -17,7 +17,7 @@ _LARGEST_WHOLE: Final = 1 << 24
 _LARGEST_OUTPUT: Final = 1 << 26
 _LARGEST_SUM: Final = 1 << 29
 """In bytes. A template that puts a prompt together piece by piece makes it anew with each one."""
-_MOST_SECONDS: Final = 5.0
+MOST_SECONDS: Final = 5.0
 """The last resort: steps are counted alike on every machine, but some take long."""
 _MOST_STEPS: Final = 1_000_000
 _CHARACTERS_PER_STEP: Final = 64
@@ -34,8 +34,10 @@ class Allowance:
     counts its steps; compiled templates have no such thing.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock, self._ends = clock, clock() + _MOST_SECONDS
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, seconds: float = MOST_SECONDS
+    ) -> None:
+        self._clock, self._ends = clock, clock() + seconds
         self._steps = self._taken = self._written = 0
 
     def tick(self) -> None:

@@ -11,7 +11,7 @@ from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateSyntaxError, pass_environment
 
 from server.errors import TemplateError
-from server.prompt.allowance import Allowance, limit, whole_size
+from server.prompt.allowance import MOST_SECONDS, Allowance, limit, whole_size
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.sandbox import ALLOWANCE, Sandbox
 
@@ -24,19 +24,25 @@ _DEEPEST: Final = 1 << 10
 
 
 class JinjaTemplate:
-    """A compiled template; `clock` tells the seconds by which a rendering ends.
+    """A compiled template; a rendering ends after so many `seconds` of the `clock`.
 
     `bos` and `eos` are what it prints for the tokens of those names.
     """
 
     def __init__(
-        self, source: str, *, bos: str, eos: str, clock: Callable[[], float] = time.monotonic
+        self,
+        source: str,
+        *,
+        bos: str,
+        eos: str,
+        clock: Callable[[], float] = time.monotonic,
+        seconds: float = MOST_SECONDS,
     ) -> None:
         if len(source) > _LONGEST_SOURCE:
             raise TemplateError(
                 f"the model's chat template is longer than {_LONGEST_SOURCE} characters"
             )
-        self._clock, self.bos, self.source = clock, bos, source
+        self._clock, self._seconds, self.bos, self.source = clock, seconds, bos, source
         environment = Sandbox()
         environment.filters["tojson"] = _tojson
         environment.globals |= {
@@ -68,7 +74,7 @@ class JinjaTemplate:
             values["enable_thinking"] = bool(think)
         if isinstance(think, str):
             values["reasoning_effort"] = think
-        token = ALLOWANCE.set(Allowance(self._clock))
+        token = ALLOWANCE.set(Allowance(self._clock, self._seconds))
         try:
             return self._template.render(values) + begun
         except TemplateError:

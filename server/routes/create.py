@@ -14,6 +14,7 @@ from server.body import read_body
 from server.errors import BadRequest, Forbidden, TemplateError
 from server.library.exchange import Progress
 from server.openapi import body_of
+from server.prompt.builtin.recognition import recognise
 from server.prompt.render import parsed
 from server.references import model_name
 from server.routes.dependencies import services_of
@@ -93,6 +94,7 @@ def _spec(wanted: CreateRequest) -> CreateSpec:
         info=wanted.info,
         quantize=wanted.quantize or wanted.quantization,
         check_template=_check_template,
+        detect_template=recognise,
         **texts,
     )
 

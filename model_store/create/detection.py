@@ -1,0 +1,32 @@
+"""The Go template that is attached to a model because its own, in Jinja, does the same."""
+
+from collections.abc import Iterable
+
+from model_store.create.sources import Source
+from model_store.create.spec import CreateSpec, KnownTemplate
+from model_store.gguf import read_chat_template
+
+
+def detected_template(spec: CreateSpec, sources: Iterable[Source]) -> KnownTemplate | None:
+    """Return the template for a model made of files; None when it has none, or an unknown one.
+
+    A model that sees is left its own: the two kinds of templates have images in different places.
+    """
+    if spec.parent is not None:
+        return None  # it has what its parent has
+    sources = list(sources)
+    if any(map(_sees, sources)):
+        return None
+    for source in sources:
+        if source.kind == "model" and source.header and source.header.chat_template:
+            chat = read_chat_template(source.path)
+            if chat is not None and (known := spec.detect_template(chat)):
+                return known
+    return None
+
+
+def _sees(source: Source) -> bool:
+    header = source.header
+    if source.kind == "projector" or header is None:
+        return source.kind == "projector"
+    return header.has(f"{header.architecture}.vision.block_count")

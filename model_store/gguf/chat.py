@@ -1,0 +1,69 @@
+"""The chat template of a GGUF file, with the special tokens that it may print."""
+
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_store.disk import open_regular
+from model_store.gguf.header import Array
+from model_store.gguf.parser import Places, read_places
+from model_store.gguf.source import LONGEST_STRING, ByteSource, too_long
+from model_store.gguf.types import STRING
+
+_TOKENS = "tokenizer.ggml.tokens"
+_KIND_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ChatTemplate:
+    """A template in Jinja; `bos` and `eos` are the texts of those tokens, empty when unknown.
+
+    `adds_bos` tells whether the tokenizer puts BOS before a prompt, None that the file leaves it
+    to the kind of vocabulary.
+    """
+
+    source: str
+    bos: str = ""
+    eos: str = ""
+    adds_bos: bool | None = None
+
+
+def read_chat_template(path: Path) -> ChatTemplate | None:
+    """Return the template of the file at `path`, None when it has none.
+
+    The vocabulary is passed over but for the two tokens.
+
+    Raises:
+        GGUFError: the file is damaged.
+        OSError: it cannot be read.
+    """
+    places = read_places(path)
+    header = places.header
+    if not header.chat_template:
+        return None
+    bos, eos = (
+        _token_text(path, places, header.integer(f"tokenizer.ggml.{name}_token_id"))
+        for name in ("bos", "eos")
+    )
+    adds_bos = header.flag("tokenizer.ggml.add_bos_token")
+    return ChatTemplate(header.chat_template, bos, eos, adds_bos)
+
+
+def _token_text(path: Path, places: Places, number: int | None) -> str:
+    tokens = places.header.metadata.get(_TOKENS)
+    if number is None or not isinstance(tokens, Array) or not 0 <= number < tokens.length:
+        return ""
+    length = struct.Struct(places.order + ("I" if places.header.version == 1 else "Q"))
+    with open_regular(path) as file:
+        source = ByteSource(file.fileno())
+        source.skip(places.keys[_TOKENS][0])
+        source.skip_strings(1, length)
+        _, kind = struct.unpack(places.order + "II", source.take(2 * _KIND_BYTES))
+        if kind != STRING:
+            return ""
+        source.skip(length.size)
+        source.skip_strings(number, length)
+        (size,) = length.unpack(source.take(length.size))
+        if size > LONGEST_STRING:
+            raise too_long(size)
+        return source.take(size).decode("utf-8", "replace")
