@@ -6,14 +6,16 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from model_store.create import CreateProgress, CreateSpec
+from model_store.create import CreateProgress, CreateSpec, KnownTemplate
 from model_store.errors import CreateError
+from model_store.gguf import ChatTemplate
 from model_store.names import ModelName
 from model_store.translation import ModelfileParts, modelfile_parts
 from server.body import read_body
 from server.errors import BadRequest, Forbidden, TemplateError
 from server.library.exchange import Progress
 from server.openapi import body_of
+from server.parsing.detect import detect
 from server.prompt.builtin.recognition import recognise
 from server.prompt.render import parsed
 from server.references import model_name
@@ -94,7 +96,7 @@ def _spec(wanted: CreateRequest) -> CreateSpec:
         info=wanted.info,
         quantize=wanted.quantize or wanted.quantization,
         check_template=_check_template,
-        detect_template=recognise,
+        detect_template=_detect_template,
         **texts,
     )
 
@@ -128,3 +130,8 @@ def _check_template(source: str) -> None:
         parsed(source)
     except TemplateError as e:
         raise CreateError(f"template error: {e}") from None
+
+
+def _detect_template(chat: ChatTemplate) -> KnownTemplate | None:
+    # A Go template would not tell any more how the model's thoughts are known from its answers.
+    return None if detect(chat.source).thinking else recognise(chat)

@@ -96,7 +96,8 @@ FAMILIES = {
         "{% if loop.last and add_generation_prompt %}\n{{ 'Answer:\n' }}{% endif %}"
         "{% endfor %}"
     ),
-    "llama2-chat": _FIRST + (
+    "llama2-chat": _FIRST
+    + (
         "{% if m.role == 'user' %}{{ bos_token }}[INST] "
         "{% if loop.first and said %}<<SYS>>{{ '\n' + said + '\n' }}<</SYS>>{{ '\n\n' }}{% endif %}"
         "{{ m.content.strip() }} [/INST]"
@@ -114,7 +115,9 @@ FAMILIES = {
         "'@@ Response\n' + m['content'] + '\n\n'",
         "{{ '@@ Response\n' }}",
     ),
-    "mistral-instruct": "{{ bos_token }}" + _FIRST + (
+    "mistral-instruct": "{{ bos_token }}"
+    + _FIRST
+    + (
         "{% if m.role == 'user' %}{{ '[INST] ' }}"
         "{% if loop.first and said %}{{ said + '\n\n' }}{% endif %}{{ m.content + '[/INST]' }}"
         "{% else %}{{ ' ' + m.content + eos_token }}{% endif %}{% endfor %}"

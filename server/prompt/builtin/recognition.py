@@ -6,7 +6,7 @@ template can do them: most templates in Jinja take blanks off the ends of what i
 or repeat turns of one role that follow each other, which Go templates are given as one.
 """
 
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 from model_store.create import KnownTemplate
@@ -31,8 +31,8 @@ _TURNS: Final = (
     Message("assistant", "Water {that} falls."),
     Message("user", "Und Schnee, zum Beispiel in Zürich?"),
 )
-_WITHOUT_SYSTEM: Final = tuple(_TURNS[:count] for count in (1, 3, 5))
-_WITH_SYSTEM: Final = tuple((_SYSTEM, *turns) for turns in _WITHOUT_SYSTEM)
+_WITHOUT_SYSTEM: Final = (_TURNS[:1], _TURNS[:3], _TURNS)
+_WITH_SYSTEM: Final = ((_SYSTEM, *_TURNS[:1]), (_SYSTEM, *_TURNS[:3]))
 
 Conversation = tuple[Message, ...]
 
@@ -46,38 +46,53 @@ def recognise(chat: ChatTemplate) -> KnownTemplate | None:
     if len(chat.source) > _LONGEST or of_jinja(chat.source):
         return None
     try:
-        template = JinjaTemplate(
-            chat.source, bos=chat.bos, eos=chat.eos, seconds=_MOST_SECONDS
-        )
+        own = _Own(chat)
         candidates = list(BUILT_IN)
         for conversation in _WITHOUT_SYSTEM:
-            prompt = _written(template, chat, conversation)
-            candidates = [c for c in candidates if _expected(c, conversation) == prompt]
+            prompts = own.prompts(conversation)
+            candidates = [c for c in candidates if _expected(c, conversation) in prompts]
             if not candidates:
                 return None
     except TemplateError:
         return None
-    prompts = [_unless_refused(template, chat, conversation) for conversation in _WITH_SYSTEM]
-    for known in candidates:
-        expected = [_expected(known, conversation) for conversation in _WITH_SYSTEM]
-        if prompts in (expected, [None] * len(expected)):
-            return known
-    return None
+    return next((c for c in candidates if own.agrees_or_refuses(c)), None)
 
 
-def _unless_refused(
-    template: JinjaTemplate, chat: ChatTemplate, conversation: Conversation
-) -> str | None:
-    try:
-        return _written(template, chat, conversation)
-    except TemplateError:
-        return None
+class _Own:
+    """What a model's own template writes; raises TemplateError when it cannot be compiled."""
 
+    def __init__(self, chat: ChatTemplate) -> None:
+        self._chat = chat
+        self._template = JinjaTemplate(
+            chat.source, bos=chat.bos, eos=chat.eos, seconds=_MOST_SECONDS
+        )
 
-def _written(template: JinjaTemplate, chat: ChatTemplate, conversation: Conversation) -> str:
-    prompt = template.render(conversation, (), None)
-    # BOS at the beginning counts as the tokenizer's, which most templates repeat.
-    return prompt if chat.adds_bos is False else prompt.removeprefix(chat.bos)
+    def prompts(self, conversation: Conversation) -> frozenset[str]:
+        """Return the prompts that come to what the template writes; raises TemplateError.
+
+        BOS at the beginning counts as the tokenizer's, which most templates repeat.
+        """
+        prompt = self._template.render(conversation, (), None)
+        if self._chat.adds_bos is False:
+            return frozenset((prompt,))
+        return frozenset((prompt, prompt.removeprefix(self._chat.bos)))
+
+    @cached_property
+    def _directed(self) -> tuple[frozenset[str] | None, ...]:
+        return tuple(map(self._unless_refused, _WITH_SYSTEM))
+
+    def _unless_refused(self, conversation: Conversation) -> frozenset[str] | None:
+        try:
+            return self.prompts(conversation)
+        except TemplateError:
+            return None
+
+    def agrees_or_refuses(self, known: KnownTemplate) -> bool:
+        """Tell whether system texts are written as `known` writes them, or refused throughout."""
+        if not any(self._directed):
+            return True
+        pairs = zip(_WITH_SYSTEM, self._directed, strict=True)
+        return all(prompts and _expected(known, c) in prompts for c, prompts in pairs)
 
 
 @cache
