@@ -19,8 +19,7 @@ def detected_template(spec: CreateSpec, sources: Iterable[Source]) -> KnownTempl
         return None
     for source in sources:
         if source.kind == "model" and source.header and source.header.chat_template:
-            chat = read_chat_template(source.path)
-            if chat is not None and (known := spec.detect_template(chat)):
+            if known := spec.detect_template(read_chat_template(source.path)):
                 return known
     return None
 

@@ -16,8 +16,9 @@ _KIND_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """A template in Jinja; `bos` and `eos` are the texts of those tokens, empty when unknown.
+    """A template in Jinja, empty when a file has none.
 
+    `bos` and `eos` are the texts of those tokens, empty when they are not known.
     `adds_bos` tells whether the tokenizer puts BOS before a prompt, None that the file leaves it
     to the kind of vocabulary.
     """
@@ -28,10 +29,8 @@ class ChatTemplate:
     adds_bos: bool | None = None
 
 
-def read_chat_template(path: Path) -> ChatTemplate | None:
-    """Return the template of the file at `path`, None when it has none.
-
-    The vocabulary is passed over but for the two tokens.
+def read_chat_template(path: Path) -> ChatTemplate:
+    """Return the template of the file at `path`; its vocabulary is passed over but for two tokens.
 
     Raises:
         GGUFError: the file is damaged.
@@ -40,7 +39,7 @@ def read_chat_template(path: Path) -> ChatTemplate | None:
     places = read_places(path)
     header = places.header
     if not header.chat_template:
-        return None
+        return ChatTemplate("")
     bos, eos = (
         _token_text(path, places, header.integer(f"tokenizer.ggml.{name}_token_id"))
         for name in ("bos", "eos")

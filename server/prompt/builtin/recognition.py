@@ -70,12 +70,13 @@ class _Own:
     def prompts(self, conversation: Conversation) -> frozenset[str]:
         """Return the prompts that come to what the template writes; raises TemplateError.
 
-        BOS at the beginning counts as the tokenizer's, which most templates repeat.
+        BOS at the beginning is the tokenizer's where it adds BOS, for that is taken off once then.
         """
         prompt = self._template.render(conversation, (), None)
-        if self._chat.adds_bos is False:
-            return frozenset((prompt,))
-        return frozenset((prompt, prompt.removeprefix(self._chat.bos)))
+        without_bos = prompt.removeprefix(self._chat.bos)
+        if self._chat.adds_bos is None:
+            return frozenset((prompt, without_bos))
+        return frozenset((without_bos if self._chat.adds_bos else prompt,))
 
     @cached_property
     def _directed(self) -> tuple[frozenset[str] | None, ...]:

@@ -35,12 +35,12 @@ def test_a_system_text_may_be_refused() -> None:
     assert recognised(refusing + CHATML) == "chatml"
 
 
-def test_a_beginning_that_is_bos_may_be_part_of_the_template() -> None:
-    """Some vocabularies have the mark of a turn as BOS; it is not the tokenizer's there."""
-    known = recognise(ChatTemplate(CHATML, bos="<|im_start|>", eos="<|im_end|>"))
+@pytest.mark.parametrize(("adds_bos", "same"), [(None, True), (False, True), (True, False)])
+def test_bos_may_be_the_mark_of_a_turn(adds_bos: bool | None, same: bool) -> None:
+    """Where the tokenizer adds it, the template's own is taken off; a Go template's would stay."""
+    known = recognise(ChatTemplate(CHATML, "<|im_start|>", "<|im_end|>", adds_bos))
 
-    assert known is not None
-    assert known.name == "chatml"
+    assert (known is not None) is same
 
 
 DEFAULT_SYSTEM = (
