@@ -1,10 +1,11 @@
 """An installed model, with everything that its manifest names read or located."""
 
 import json
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
 from model_store.config import ModelConfig, parse_config
@@ -16,10 +17,12 @@ from model_store.errors import (
     ModelNotFound,
     WeightsDamaged,
 )
-from model_store.gguf import GGUFHeader, read_header
+from model_store.gguf import ChatTemplate, GGUFHeader, read_chat_template, read_header
 from model_store.layout import Layout
 from model_store.manifests import Layer, Manifest
 from model_store.names import ModelName
+
+T = TypeVar("T")
 
 _KEPT_HEADERS = 128
 
@@ -65,10 +68,17 @@ class Model:
             ModelNotFound: the weights are gone, or the model has none in this format.
             WeightsDamaged: they cannot be read.
         """
+        return self._read(header_of)
+
+    def chat_template(self) -> ChatTemplate:
+        """Return the Jinja template in the file of the weights; raises as `header`."""
+        return self._read(_chat_template_of)
+
+    def _read(self, read: Callable[[Path], T]) -> T:
         if self.weights is None:
             raise ModelNotFound(self.name.short)
         try:
-            return header_of(self.weights)
+            return read(self.weights)
         except OSError as e:
             raise ModelNotFound(self.name.short) from e
         except GGUFError as e:
@@ -82,6 +92,11 @@ def header_of(path: Path) -> GGUFHeader:
     A blob never changes under its name, so the headers used last are kept.
     """
     return read_header(path)
+
+
+@lru_cache(maxsize=_KEPT_HEADERS)
+def _chat_template_of(path: Path) -> ChatTemplate:
+    return read_chat_template(path)
 
 
 def load_model(

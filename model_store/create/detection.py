@@ -17,11 +17,11 @@ def detected_template(spec: CreateSpec, sources: Iterable[Source]) -> KnownTempl
     sources = list(sources)
     if any(map(_sees, sources)):
         return None
-    for source in sources:
-        if source.kind == "model" and source.header and source.header.chat_template:
-            if known := spec.detect_template(read_chat_template(source.path)):
-                return known
-    return None
+    speaking = (
+        s.path for s in sources if s.kind == "model" and s.header and s.header.chat_template
+    )
+    found = (spec.detect_template(read_chat_template(path)) for path in speaking)
+    return next(filter(None, found), None)
 
 
 def _sees(source: Source) -> bool:

@@ -107,6 +107,7 @@ class ChatService:
                 n_ctx=context_of(options, lease.ready),
                 truncate=False,
             )
+            # What the other thread parsed is remembered.
             renderer = format_of(model, self._go_template).renderer
             text = for_tokenizer(text, renderer, lease.ready)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))

@@ -120,8 +120,11 @@ async def _prompt(
         n_ctx=n_ctx,
         truncate=asked.truncate,
     )
-    earlier = await lease.runner.detokenize(asked.context) if asked.context else ""
-    return earlier + rendered
+    if not asked.context:
+        return rendered
+    earlier = await lease.runner.detokenize(asked.context)
+    # BOS stands before what was said earlier.
+    return earlier + rendered.removeprefix(find_format().renderer.bos)
 
 
 def _gap_prompt(asked: Completion, prompt: str, model: Model, think: Think | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
+from model_store.gguf import ChatTemplate
 from model_store.model import Model
 from server.errors import TemplateError
 from server.prompt.abilities import prefers_jinja
@@ -70,7 +71,7 @@ def renderer_for(model: Model, go_template: bool | None) -> Renderer:
         return family_of(model)
     if uses_go_template(model, go_template):
         return go_template_of(model)
-    return _jinja(model.header().chat_template)
+    return _jinja(model.chat_template())
 
 
 def placing_of(renderer: Renderer) -> Placing | None:
@@ -105,6 +106,5 @@ def parsed(source: str) -> GoTemplate:
 
 
 @lru_cache(maxsize=64)
-def _jinja(source: str) -> JinjaTemplate:
-    # The tokenizer adds BOS itself, so a template that prints it must not do so again.
-    return JinjaTemplate(source, bos="", eos="")
+def _jinja(chat: ChatTemplate) -> JinjaTemplate:
+    return JinjaTemplate(chat.source, bos=chat.bos, eos=chat.eos)

@@ -75,6 +75,22 @@ async def test_a_converted_folder_is_recognised_too(server: Server) -> None:
     assert "using autodetected template chatml" in [line["status"] for line in lines_of(answer)]
 
 
+async def test_bos_is_said_once(server: Server) -> None:
+    """The tokenizer puts it before a prompt, and a template that is left in Jinja prints it too."""
+    own = speaking("{{ bos_token }}{% for m in messages %}[{{ m.content }}]{% endfor %}{# tools #}")
+    await server.create("new", own)
+    hi = [{"role": "user", "content": "Hi"}]
+
+    said = await server.post("/api/chat", model="new", messages=hi, stream=False)
+    counted = await server.post("/v1/messages/count_tokens", model="new", messages=hi)
+    asked = {"model": "new", "prompt": "Hi", "context": [65, 66], "stream": False}
+    went_on = await server.post("/api/generate", **asked)
+
+    assert said.json()["message"]["content"] == "[Hi]"
+    assert counted.json() == {"input_tokens": len("[Hi]")}
+    assert went_on.json()["response"] == "AB[Hi]"
+
+
 LEFT = {
     "none": EMBEDDER,
     "tools": speaking(FAMILIES["chatml"] + "{% if tools %}{{ tools }}{% endif %}"),

@@ -16,6 +16,7 @@ from server.prompt.render import (
     uses_go_template,
 )
 from server.prompt.renderers.table import FAMILIES
+from tests.support.gguf_bytes import STRING, U32, array, key
 from tests.support.installed import installed
 
 GO, JINJA = "go:{{ .Prompt }}", "jinja:{{ messages[0].content }}"
@@ -130,7 +131,26 @@ def test_a_renderer_that_is_not_known_is_named(tmp_path: Path) -> None:
         renderer_for(model, None)
 
 
-def test_a_template_in_jinja_prints_no_tokens_that_the_tokenizer_adds(tmp_path: Path) -> None:
+def test_a_template_in_jinja_prints_the_tokens_of_its_vocabulary(tmp_path: Path) -> None:
+    """Without its end an earlier answer would run into what follows.
+
+    BOS is taken off again where the tokenizer adds it.
+    """
+    model = installed(
+        tmp_path,
+        array("tokenizer.ggml.tokens", STRING, ["<s>", "</s>"]),
+        key("tokenizer.ggml.bos_token_id", U32, 0),
+        key("tokenizer.ggml.eos_token_id", U32, 1),
+        chat_template="{{ bos_token }}{{ messages[0].content }}{{ eos_token }}",
+    )
+
+    renderer = renderer_for(model, None)
+
+    assert renderer.render([Message("user", "hi")], [], None) == "<s>hi</s>"
+    assert renderer.bos == "<s>"
+
+
+def test_tokens_that_are_not_known_print_nothing(tmp_path: Path) -> None:
     model = installed(tmp_path, chat_template="[{{ bos_token }}{{ eos_token }}]")
 
     assert renderer_for(model, None).render([Message("user", "hi")], [], None) == "[]"
