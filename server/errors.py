@@ -98,7 +98,7 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
             )
         case FailureCode.CONTEXT_FULL:
             text = _TOO_LONG
-        case FailureCode.BAD_PICTURE:
+        case FailureCode.BAD_MEDIUM:
             text = f"an image cannot be used: {error.message}"
         case FailureCode.BAD_CONSTRAINT:
             text = f"the format cannot be used: {error.message}"

@@ -1,4 +1,4 @@
-"""Encoded pictures, kept for the next turn of a conversation that shows the same one again."""
+"""Encoded media, kept for the next turn of a conversation that has the same one again."""
 
 from collections import OrderedDict
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 Rows = npt.NDArray[np.float32]
 MOST_BYTES = 256 << 20
-"""About thirty pictures of 576 tokens for a model of 4,096 dimensions."""
+"""About thirty pictures of 576 tokens for a model of 4,096 dimensions, or ten minutes of speech."""
 
 
 class Encodings:

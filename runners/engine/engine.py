@@ -140,6 +140,7 @@ def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector 
         adds_bos=model.vocab.adds_bos,
         can_shift=context.can_shift,
         sees=projector is not None and projector.sees,
+        sample_rate=projector.sample_rate if projector is not None else 0,
         n_layers=n_layers or model.n_layer + 1,
         n_gpu_layers=n_offloaded,
         memory=native_log.memory() + (projector.memory() if projector is not None else ()),

@@ -11,7 +11,7 @@ from runners.engine.embedding import EmbedTask
 from runners.engine.llama import TokenIds
 from runners.engine.model import Model
 from runners.engine.pairs import Pairs
-from runners.engine.pictures import BadPicture, Layout, split
+from runners.engine.media import BadMedium, Layout, split
 from runners.engine.projector import Projector
 from runners.engine.sampling import TokenSampler
 from runners.engine.sequence import Sequence
@@ -55,14 +55,14 @@ class Intake:
         n_ctx = min(request.n_ctx or self._n_ctx, self._n_ctx)
         room = min(_padded(n_ctx), self._room)
         try:
-            tokens, pictures = self._read(request)
-        except BadPicture as e:
-            return _refusal(request, FailureCode.BAD_PICTURE, str(e))
+            tokens, media = self._read(request)
+        except BadMedium as e:
+            return _refusal(request, FailureCode.BAD_MEDIUM, str(e))
         if tokens is None:
             return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
         kept = self._kept(request, tokens, n_ctx, room)
         if kept is None:
-            cuts = request.truncate and not request.pictures
+            cuts = request.truncate and not request.media
             return _too_long(request, len(tokens), n_ctx if cuts else room)
         visible, form = self._vocab.control_tokens(request.visible), request.constraint
         try:
@@ -74,8 +74,8 @@ class Intake:
         limit = _LIMIT_IN_CONTEXTS * n_ctx
         wanted = request.n_predict if request.n_predict and request.n_predict > 0 else limit
         return Sequence(
-            # The pixels are not needed any more, and may be many.
-            request=msgspec.structs.replace(request, pictures=()) if pictures else request,
+            # Pixels and samples are not needed any more, and may be many.
+            request=msgspec.structs.replace(request, media=()) if media else request,
             tokens=array("i", kept.tobytes()),
             n_truncated=len(tokens) - len(kept),
             n_limit=min(wanted, limit),
@@ -84,25 +84,25 @@ class Intake:
             matcher=matcher,
             text=TextAssembler(request.stop),
             visible=visible,
-            pictures=pictures,
+            media=media,
         )
 
     def _read(self, request: Generate) -> tuple[TokenIds | None, Layout | None]:
-        """Return the tokens of a prompt, and its pictures if it has any.
+        """Return the tokens of a prompt, and its media if it has any.
 
-        No tokens when it has ids that the model does not have. Raises BadPicture.
+        No tokens when it has ids that the model does not have. Raises BadMedium.
         """
         prompt = request.prompt
-        if not request.pictures:
+        if not request.media:
             return self._prompt(prompt), None
-        if self._projector is None or not self._projector.sees:
-            raise BadPicture("this model cannot see")
+        if self._projector is None:
+            raise BadMedium("this model can neither see nor hear")
         if not isinstance(prompt, str):
-            raise BadPicture("a prompt of token ids has no place for it")
-        tokens, layout = self._projector.read(split(prompt, request.pictures))
+            raise BadMedium("a prompt of token ids has no place for it")
+        tokens, layout = self._projector.read(split(prompt, request.media))
         longest = max((span.n_tokens for span in layout.spans if span.whole), default=0)
         if longest > self._n_batch:
-            raise BadPicture(f"it is read in one batch: set num_batch to at least {longest}")
+            raise BadMedium(f"it is read in one batch: set num_batch to at least {longest}")
         return tokens, layout
 
     def _prompt(self, given: str | tuple[int, ...]) -> TokenIds | None:
@@ -128,7 +128,7 @@ class Intake:
         Where a client allows cutting, the context that it asked for counts, else the one that
         llama.cpp rounds up to: that is what clients of the reference server see.
         """
-        if request.truncate and not request.pictures and len(tokens) >= n_ctx:
+        if request.truncate and not request.media and len(tokens) >= n_ctx:
             if not request.shift:
                 return None
             return kept_prompt(tokens, n_ctx, request.n_keep, adds_bos=self._vocab.adds_bos)

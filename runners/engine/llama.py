@@ -22,7 +22,7 @@ TokenIds = npt.NDArray[np.int32]
 
 lib: Any = _bindings
 mtmd: Any = _media_bindings
-"""The part of the library that reads pictures."""
+"""The part of the library that reads pictures and sounds."""
 native_log = NativeLog()
 media_log = NativeLog()
 """What `mtmd` prints: kept apart, because its buffers have the names of the model's."""

@@ -29,7 +29,7 @@ from runners.engine.sequence import NO_SLOT, Sequence
 from runners.engine.shares import Pace, share_rows
 from runners.engine.slots import Slots
 from runners.engine.threads import ThreadTuner
-from runners.engine.viewing import Viewing
+from runners.engine.perceiving import Perceiving
 from runners.protocol.messages import (
     Chunk,
     Done,
@@ -65,7 +65,7 @@ class Loop:
         on_pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._vocab, self._context, self._slots = model.vocab, context, slots
-        self._viewing = Viewing(projector, context) if projector is not None else None
+        self._perceiving = Perceiving(projector, context) if projector is not None else None
         self._tuner, self._emit, self._on_pause = tuner, emit, on_pause
         self._can_abort = not model.is_recurrent
         self._counters = Counters()
@@ -101,10 +101,10 @@ class Loop:
         self._flush()
 
     def step(self) -> None:
-        """Admit what fits, compute one batch, sample, emit; then a part of a picture, if any."""
+        """Admit what fits, compute one batch, sample, emit; then a part of a medium, if any."""
         started = time.perf_counter_ns()
         n_rows = self._read()
-        worked = self._look() or n_rows > 0
+        worked = self._perceive() or n_rows > 0
         if not worked and self._running and not self._slots.borrowed:
             self._give_up_something()
         self._flush()
@@ -176,26 +176,26 @@ class Loop:
             if largest.n_rows > n_rows // 2:
                 self.interruptible = largest.id
 
-    # Pictures.
+    # Media.
 
-    def _look(self) -> bool:
-        """Encode the picture that the oldest sequence waits for, or compute rows of it.
+    def _perceive(self) -> bool:
+        """Encode the medium that the oldest sequence waits for, or compute rows of it.
 
         Returns whether anything could be done.
         """
-        viewing = self._viewing
-        sequence = viewing.next(self._running) if viewing is not None else None
-        if viewing is None or sequence is None:
+        perceiving = self._perceiving
+        sequence = perceiving.next(self._running) if perceiving is not None else None
+        if perceiving is None or sequence is None:
             return False
         try:
-            if viewing.encode(sequence, lambda: self._pause(sequence)):
+            if perceiving.encode(sequence, lambda: self._pause(sequence)):
                 return True
         except NativeError as e:
             self._fail(sequence, FailureCode.COMPUTE, str(e))
             return True
         generating = any(s.n_sampled for s in self._running)
         limit = self._pace.n_rows if generating else self._context.n_batch
-        wanted, least = viewing.wanted(sequence, limit)
+        wanted, least = perceiving.wanted(sequence, limit)
         n_rows = min(wanted, self._make_room(wanted, least))
         if sequence.slot == NO_SLOT:
             return True  # it made room for older ones
@@ -205,13 +205,13 @@ class Loop:
             other.n_rows = 0
         sequence.n_rows, sequence.last_row = n_rows, n_rows - 1
         self._mark_long([sequence], n_rows)
-        self._compute(n_rows, lambda: viewing.decode(sequence, n_rows))
+        self._compute(n_rows, lambda: perceiving.decode(sequence, n_rows))
         return True
 
     def _pause(self, sequence: Sequence) -> bool:
         """Between two parts of an encoding, let others have half of the time.
 
-        Returns whether the sequence still waits for its picture.
+        Returns whether the sequence still waits for its medium.
         """
         self._on_pause()
         if time.perf_counter_ns() - self._read_at >= self._read_ns:
@@ -239,7 +239,7 @@ class Loop:
         """End or shift the sequences that have filled what they may use."""
         full = [s for s in self._running if s.n_computed + 1 >= s.n_ctx and s.n_pending == 1]
         for sequence in full:
-            shifts = sequence.request.shift and sequence.pictures is None
+            shifts = sequence.request.shift and sequence.media is None
             if shifts and self._context.can_shift:
                 self._shift(sequence)
             else:
@@ -389,6 +389,6 @@ class Loop:
             n_running=len(self._running),
             n_waiting=len(self._queue),
             n_cells_used=self._slots.n_cells_used,
-            n_pictures_encoded=self._viewing.n_encoded if self._viewing is not None else 0,
-            encode_ns=self._viewing.encode_ns if self._viewing is not None else 0,
+            n_media_encoded=self._perceiving.n_encoded if self._perceiving is not None else 0,
+            encode_ns=self._perceiving.encode_ns if self._perceiving is not None else 0,
         )

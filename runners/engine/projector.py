@@ -1,4 +1,4 @@
-"""The projector of a model: pictures to tokens, and their tokens to rows of embeddings."""
+"""The projector of a model: pictures and sounds to tokens, and those to rows of embeddings."""
 
 import ctypes
 import sys
@@ -21,15 +21,15 @@ from runners.engine.llama import (
     mtmd,
 )
 from runners.engine.model import Model
-from runners.engine.pictures import BadPicture, Layout, Span, digest_of, ids_of
+from runners.engine.media import BadMedium, Layout, Span, digest_of, ids_of
 from runners.protocol.messages import LoadSpec, MemoryUse
-from runners.protocol.pictures import Picture
+from runners.protocol.media import FULL_SCALE, LEAST_SECONDS, Medium, Picture, Sound
 
 _LEAST_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
 """Families that find things in a picture only when it is large enough."""
 _OPERATIONS = 8
 """After so many there is a pause: a third of a layer, some hundredths of a whole picture."""
-_TEXT = 0
+_TEXT, _IMAGE = mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT, mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE
 _CPU = "CPU"
 
 
@@ -56,6 +56,7 @@ class Projector:
         if not self._pointer:
             raise LoadError("the projector cannot be loaded", media_log)
         self.sees = bool(mtmd.mtmd_support_vision(self._pointer))
+        self.sample_rate = max(0, int(mtmd.mtmd_get_audio_sample_rate(self._pointer)))
         self._n_sections = 4 if mtmd.mtmd_decode_use_mrope(self._pointer) else 1
         self._n_embd = model.n_embd_input
         self._encodings = Encodings()
@@ -68,18 +69,18 @@ class Projector:
         weights = MemoryUse(device=main.device, is_gpu=main.is_gpu, weights=self._size)
         return (*used, weights)
 
-    def read(self, parts: Sequence[str | Picture]) -> tuple[TokenIds, Layout]:
-        """Return the tokens of a prompt with pictures, and where those are. Raises BadPicture."""
+    def read(self, parts: Sequence[str | Medium]) -> tuple[TokenIds, Layout]:
+        """Return the tokens of a prompt with media, and where those are. Raises BadMedium."""
         chunks = _Chunks()
-        pictures = [part for part in parts if isinstance(part, Picture)]
-        bitmaps = [_Bitmap(picture, number) for number, picture in enumerate(pictures)]
+        media = [part for part in parts if not isinstance(part, str)]
+        bitmaps = [self._bitmap(medium, number) for number, medium in enumerate(media)]
         status = chunks.fill(self._pointer, parts, bitmaps)
         if status != 0:
             media_log.take_error()
-            raise BadPicture("the model's projector does not accept it")
+            raise BadMedium("the model's projector does not accept it")
         tokens: list[TokenIds] = []
         spans: list[Span] = []
-        n_tiles: Counter[bytes] = Counter()
+        n_parts: Counter[bytes] = Counter()
         start = position = 0
         for chunk in chunks:
             n_tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
@@ -88,15 +89,25 @@ class Projector:
                 position += n_tokens
             else:
                 name = bytes(mtmd.mtmd_input_chunk_get_id(chunk))
-                span = self._span(chunk, start, position, name=name, tile=n_tiles[name])
-                n_tiles[name] += 1
+                span = self._span(chunk, start, position, name=name, part=n_parts[name])
+                n_parts[name] += 1
                 tokens.append(ids_of(span.key, n_tokens))
                 spans.append(span)
                 position = span.following
             start += n_tokens
         return np.concatenate(tokens), Layout(spans, chunks)
 
-    def _span(self, chunk: Any, start: int, position: int, *, name: bytes, tile: int) -> Span:
+    def _bitmap(self, medium: Medium, number: int) -> "_Bitmap":
+        name = b"%d %s" % (number, digest_of(medium).hex().encode())
+        if isinstance(medium, Picture):
+            if not self.sees:
+                raise BadMedium("this model cannot see")
+            return _Bitmap(_picture(medium), name)
+        if not self.sample_rate:
+            raise BadMedium("this model cannot hear")
+        return _Bitmap(_sound(medium, self.sample_rate), name)
+
+    def _span(self, chunk: Any, start: int, position: int, *, name: bytes, part: int) -> Span:
         n_tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
         _, _, digest = name.partition(b" ")
         return Span(
@@ -104,14 +115,15 @@ class Projector:
             end=start + n_tokens,
             positions=self._positions(chunk, position, n_tokens),
             following=position + int(mtmd.mtmd_input_chunk_get_n_pos(chunk)),
-            key=b"%s %d %d" % (digest, tile, n_tokens),
+            key=b"%s %d %d" % (digest, part, n_tokens),
             chunk=chunk,
             whole=bool(mtmd.mtmd_decode_use_non_causal(self._pointer, chunk)),
         )
 
     def _positions(self, chunk: Any, position: int, n_tokens: int) -> TokenIds:
-        if self._n_sections == 1:
-            return np.arange(position, position + n_tokens, dtype=np.int32)[None]
+        if self._n_sections == 1 or mtmd.mtmd_input_chunk_get_type(chunk) != _IMAGE:
+            line = np.arange(position, position + n_tokens, dtype=np.int32)
+            return np.repeat(line[None], self._n_sections, axis=0)
         image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
         found = (mtmd.mtmd_decoder_pos * n_tokens)()
         mtmd.mtmd_helper_image_get_decoder_pos(image, position, found)
@@ -120,11 +132,11 @@ class Projector:
         return np.ascontiguousarray(columns[:, [0, 2, 1, 3]].T.astype(np.int32))
 
     def known(self, span: Span) -> Floats | None:
-        """Return the rows of a picture that was encoded not long ago."""
+        """Return the rows of a medium that was encoded not long ago."""
         return self._encodings.get(span.key)
 
     def encode(self, span: Span, pause: Callable[[], bool]) -> Floats | None:
-        """Compute the embeddings of a picture, shape (n_tokens, n_embd). Raises NativeError.
+        """Compute the embeddings of a medium, shape (n_tokens, n_embd). Raises NativeError.
 
         `pause` is called every now and then; None when it said that nobody waits any more.
         """
@@ -154,28 +166,39 @@ class Projector:
 
 
 class _Bitmap:
-    """A picture in the library's memory; freed with the object.
+    """A medium in the library's memory; freed with the object.
 
-    Its name goes to all tiles that the library cuts it into: its number in the prompt, a blank
+    Its `name` goes to all parts that the library cuts it into: its number in the prompt, a blank
     and its digest.
     """
 
-    def __init__(self, picture: Picture, number: int) -> None:
-        self.pointer: Any = None
-        if not picture.width or len(picture.rgb) != 3 * picture.width * picture.height:
-            raise BadPicture("its size is not that of its pixels")
-        pixels = ctypes.cast(ctypes.c_char_p(picture.rgb), ctypes.POINTER(ctypes.c_uint8))
-        self.pointer = mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
-        name = b"%d %s" % (number, digest_of(picture).hex().encode())
-        mtmd.mtmd_bitmap_set_id(self.pointer, name)
+    def __init__(self, pointer: Any, name: bytes) -> None:
+        self.pointer = pointer
+        mtmd.mtmd_bitmap_set_id(pointer, name)
 
     def __del__(self) -> None:
-        if self.pointer and not sys.is_finalizing():
+        if not sys.is_finalizing():
             mtmd.mtmd_bitmap_free(self.pointer)
 
 
+def _picture(picture: Picture) -> Any:
+    if not picture.width or len(picture.rgb) != 3 * picture.width * picture.height:
+        raise BadMedium("its size is not that of its pixels")
+    pixels = ctypes.cast(ctypes.c_char_p(picture.rgb), ctypes.POINTER(ctypes.c_uint8))
+    return mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
+
+
+def _sound(sound: Sound, sample_rate: int) -> Any:
+    # The library ends the process over some sounds of a few samples.
+    if len(sound.samples) % 2 or len(sound.samples) // 2 < LEAST_SECONDS * sample_rate:
+        raise BadMedium(f"it is no sound of at least {LEAST_SECONDS} seconds")
+    samples = np.frombuffer(sound.samples, "<i2").astype(np.float32) / FULL_SCALE
+    pointer = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    return mtmd.mtmd_bitmap_init_from_audio(len(samples), pointer)
+
+
 class _Chunks:
-    """The stretches of one prompt, text and pictures; freed with the object."""
+    """The stretches of one prompt, text and media; freed with the object."""
 
     def __init__(self) -> None:
         self._pointer = mtmd.mtmd_input_chunks_init()
@@ -188,8 +211,8 @@ class _Chunks:
         for index in range(mtmd.mtmd_input_chunks_size(self._pointer)):
             yield mtmd.mtmd_input_chunks_get(self._pointer, index)
 
-    def fill(self, context: Any, parts: Sequence[str | Picture], bitmaps: Sequence[_Bitmap]) -> int:
-        """Tokenise `parts`, whose pictures are `bitmaps`; return 0 unless that failed."""
+    def fill(self, context: Any, parts: Sequence[str | Medium], bitmaps: Sequence[_Bitmap]) -> int:
+        """Tokenise `parts`, whose media are `bitmaps`; return 0 unless that failed."""
         rest = iter(bitmaps)
         made = [_part(part if isinstance(part, str) else next(rest).pointer) for part in parts]
         pointers = [ctypes.pointer(part) for part in made]

@@ -77,7 +77,7 @@ class TokenSampler:
         """Show the penalties the end of the prompt: repeating it counts as repetition."""
         if self._penalises and self._chain is not None:
             for token in prompt[-self._window :]:
-                if token >= 0:  # else it is part of a picture
+                if token >= 0:  # else it is part of a medium
                     self._chain.accept(token)
 
     def draw(self, context: Context, row: int, matcher: Matcher | None) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from runners.engine.constraint import Matcher
 from runners.engine.llama import Floats
-from runners.engine.pictures import Layout, Span
+from runners.engine.media import Layout, Span
 from runners.engine.sampling import TokenSampler
 from runners.engine.text import TextAssembler
 from runners.protocol.messages import Done, Generate, StopReason
@@ -34,9 +34,9 @@ class Sequence:
     text: TextAssembler
     visible: frozenset[int] = frozenset()
     """Control tokens that are sent as text."""
-    pictures: Layout | None = None
+    media: Layout | None = None
     encoded: tuple[Span, Floats] | None = None
-    """The picture that was encoded last, unless it was computed since, and its embeddings."""
+    """The medium that was encoded last, unless it was computed since, and its embeddings."""
     id: int = field(init=False)
     n_prompt: int = field(init=False)
     arrival: int = 0
@@ -65,24 +65,24 @@ class Sequence:
         return len(self.tokens) - self.n_computed
 
     @property
-    def next_picture(self) -> Span | None:
-        """The picture that stands next, behind the text that is still to be computed, if any."""
-        return self.pictures.next(self.n_computed) if self.pictures is not None else None
+    def next_medium(self) -> Span | None:
+        """The medium that stands next, behind the text that is still to be computed, if any."""
+        return self.media.next(self.n_computed) if self.media is not None else None
 
     @property
     def n_text(self) -> int:
-        """Tokens of `n_pending` that come before the next picture."""
-        if self.pictures is None or (picture := self.next_picture) is None:
+        """Tokens of `n_pending` that come before the next medium."""
+        if self.media is None or (medium := self.next_medium) is None:
             return self.n_pending
-        return max(picture.start - self.n_computed, 0)
+        return max(medium.start - self.n_computed, 0)
 
     def position(self, index: int) -> int:
-        """Return the position in memory of a token; pictures may take fewer than they have."""
-        return index if self.pictures is None else self.pictures.position(index)
+        """Return the position in memory of a token; media may take fewer than they have."""
+        return index if self.media is None else self.media.position(index)
 
     def floor(self, length: int) -> int:
-        """Return the largest length up to `length` that cuts no picture in two."""
-        return length if self.pictures is None else self.pictures.floor(length)
+        """Return the largest length up to `length` that cuts no medium in two."""
+        return length if self.media is None else self.media.floor(length)
 
     def start(self, n_reused: int) -> None:
         """Note that work begins; only the first start counts, not those after a preemption."""

@@ -66,7 +66,7 @@ class Slots:
     def longest_prefix(self, sequence: Sequence) -> tuple[int, int]:
         """Return the slot that begins most like `sequence`, and how many tokens it can give.
 
-        The last token is never given: computing it is what yields the first logits. A picture is
+        The last token is never given: computing it is what yields the first logits. A medium is
         given whole or not at all.
         """
         slot, length = self._index.longest(sequence.tokens)

@@ -17,7 +17,7 @@ class ModelFacts:
     which never leaves the CPU. `output_bytes` is all that follows the last layer (norm and head;
     for tied embeddings, the copy of them that a device needs). `kv_heads` has one entry per
     layer, 0 where a layer keeps no KV cache (encoders, recurrent layers). `n_ctx_train` 0 means
-    unknown. `projector_bytes` is the size of the file that reads pictures, 0 without one.
+    unknown. `projector_bytes` is the size of the file that reads media, 0 without one.
     """
 
     layer_bytes: tuple[int, ...]

@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from runners.protocol.constraints import Constraint
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Medium
 from runners.protocol.placement import DeviceKind, Placement, Projector
 from runners.protocol.quantization import Quantize, QuantizeEvent
 
@@ -104,13 +104,13 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     stay; negative keeps all), and is refused otherwise. `shift` also lets a sequence that fills
     its context drop its older half and go on. `logprobs` None reports none; n reports each
     token with n alternatives. `visible` are the control tokens that are sent as text, which others
-    are not. Picture N takes the place of the first `[img-N]` in the prompt; a prompt with pictures
+    are not. Medium N takes the place of the first `[img-N]` in the prompt; a prompt with media
     is neither cut nor shifted.
     """
 
     id: int
     prompt: str | tuple[int, ...]
-    pictures: tuple[Picture, ...] = ()
+    media: tuple[Medium, ...] = ()
     sampling: Sampling = Sampling()
     n_ctx: int | None = None
     n_predict: int | None = None
@@ -234,6 +234,8 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     can_shift: bool
     sees: bool = False
     """Whether prompts may have pictures."""
+    sample_rate: int = 0
+    """Samples per second of the sounds that prompts may have; 0: it cannot hear."""
     n_layers: int
     n_gpu_layers: int
     memory: tuple[MemoryUse, ...]
@@ -309,8 +311,8 @@ class FailureCode(StrEnum):
     """There is no room for the next token and nothing can be given up."""
     BAD_CONSTRAINT = "bad_constraint"
     """The schema cannot be turned into a grammar; `message` says why."""
-    BAD_PICTURE = "bad_picture"
-    """A picture cannot be turned into tokens, or has no place in the prompt; `message` says why."""
+    BAD_MEDIUM = "bad_medium"
+    """A picture or a sound cannot be turned into tokens, or has no place; `message` says why."""
     BAD_TOKEN = "bad_token"
     """A token id is outside the vocabulary."""
     NO_EMBEDDINGS = "no_embeddings"
@@ -376,7 +378,7 @@ class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report")
     n_running: int
     n_waiting: int
     n_cells_used: int
-    n_pictures_encoded: int = 0
+    n_media_encoded: int = 0
     encode_ns: int = 0
 
 

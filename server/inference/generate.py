@@ -17,7 +17,7 @@ from server.inference.formats import PLAIN, Format, format_of, format_of_templat
 from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
 from server.inference.models import find_model
-from server.inference.pictures import pictures_of
+from server.inference.media import media_of
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.family import Beginning
@@ -56,7 +56,7 @@ class GenerateService:
                 yield Rendered(text, len(asked.images))
                 return
             shown = [Message("user", images=asked.images)]
-            pictures = await pictures_of(shown, (), lease.ready, asked.n)
+            pictures = await media_of(shown, (), lease.ready, asked.n)
             format = find_format()
             if isinstance(prompt, str):
                 prompt = for_tokenizer(prompt, format.renderer, lease.ready)
@@ -69,7 +69,7 @@ class GenerateService:
                 prompt,
                 options,
                 asked,
-                pictures=pictures,
+                media=pictures,
                 n_ctx=n_ctx,
                 constraint=parsers[0].framed(asked.constraint) if asked.constraint else None,
                 visible=family.visible,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from runners.protocol.constraints import GBNF, Constraint, JSONSchema, Lark, Regex
 from runners.protocol.messages import Generate, Ready, Sampling
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Picture
 from server.errors import BadRequest
 from server.inference.conversation import Wishes
 from server.schemas.options import Options
@@ -43,7 +43,7 @@ def command(
     return Generate(
         id=0,
         prompt=prompt,
-        pictures=pictures,
+        media=pictures,
         sampling=_sampling(options, wishes.logit_bias),
         n_ctx=n_ctx,
         n_predict=options.num_predict if (options.num_predict or 0) > 0 else None,

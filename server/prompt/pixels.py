@@ -10,7 +10,7 @@ from typing import Final
 
 from PIL import Image, ImageOps
 
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Picture
 
 MOST_PIXELS: Final = 64 << 20
 """Of a file: more than nearly all cameras take. Decoded, it needs 192 MiB for a moment."""

@@ -35,7 +35,7 @@ def test_a_stream_goes_on_while_a_picture_is_encoded(llava: SteppedEngine) -> No
     written: list[int] = []
     Pauses(llava, lambda _: written.append(len(writer.chunks)))
     look(llava, picture())
-    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
+    llava.run_until(lambda: llava.stats.n_media_encoded == 1)
 
     assert len(written) > 5
     assert written == list(range(written[0], written[0] + len(written)))
@@ -52,7 +52,7 @@ def test_a_request_that_comes_while_a_picture_is_encoded_need_not_wait(
 
     Pauses(llava, come)
     looking = look(llava, picture())
-    llava.run_until(lambda: llava.stats.n_pictures_encoded == 1)
+    llava.run_until(lambda: llava.stats.n_media_encoded == 1)
 
     assert came[0].done.n_eval == 2
     assert not looking.chunks
@@ -69,7 +69,7 @@ def test_a_client_that_leaves_ends_the_encoding_of_its_picture(llava: SteppedEng
 
     assert leaving.done.reason is StopReason.CANCELLED
     assert pauses.count == 2
-    assert llava.stats.n_pictures_encoded == 0
+    assert llava.stats.n_media_encoded == 0
     assert look_through(llava, picture()).done.n_eval == 8
 
 
@@ -85,7 +85,7 @@ def test_a_picture_whose_place_was_needed_is_computed_later(
     engine.step(2)
 
     def preempt(pause: int) -> None:
-        if engine.stats.n_pictures_encoded == n_encoded and not engine.stats.n_preempted:
+        if engine.stats.n_media_encoded == n_encoded and not engine.stats.n_preempted:
             engine.engine._loop._preempt()
 
     Pauses(engine, preempt)

@@ -10,7 +10,7 @@ import pytest
 
 from runners.engine.llama import LoadError, lib, mtmd
 from runners.protocol.messages import FailureCode, StopReason
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Picture
 from tests.support import tiny_vision
 from tests.support.seeing import ASKED, Files, look, look_through, seeing
 from tests.support.stepped_engine import (
@@ -70,7 +70,7 @@ def test_a_picture_means_to_the_model_what_llama_cpp_makes_of_it(engine: Stepped
     logits = helpers_logits(engine, ASKED, picture())
     expected = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
 
-    answer = engine.answer(ASKED, pictures=(picture(),), n_predict=1, logprobs=5)
+    answer = engine.answer(ASKED, media=(picture(),), n_predict=1, logprobs=5)
 
     found = [entry.logprob for entry in answer.logprobs[0].top]
     np.testing.assert_allclose(found, np.sort(expected)[::-1][:5], atol=1e-3)
@@ -100,21 +100,21 @@ def test_a_picture_shown_again_is_neither_encoded_nor_computed_again(engine: Ste
 
     assert again.done.n_reused == again.done.n_prompt - 1
     assert other.done.n_reused < again.done.n_reused - 4
-    assert engine.stats.n_pictures_encoded == 2
+    assert engine.stats.n_media_encoded == 2
     assert_same_choices(again, first)
 
 
 def test_a_conversation_goes_on_after_its_picture(engine: SteppedEngine) -> None:
     """The next turn takes over the picture, and means the same as if all of it were computed."""
     look_through(engine, picture())
-    n_encoded = engine.stats.n_pictures_encoded
+    n_encoded = engine.stats.n_media_encoded
     reused = look_through(engine, picture(), prompt=f"{ASKED} said and then")
     engine.engine._loop._slots.clear()
     fresh = look_through(engine, picture(), prompt=f"{ASKED} said and then")
 
     assert reused.done.n_reused > 0
     assert fresh.done.n_reused == 0
-    assert engine.stats.n_pictures_encoded == n_encoded == 1
+    assert engine.stats.n_media_encoded == n_encoded == 1
     assert_same_choices(reused, fresh)
 
 
@@ -163,9 +163,9 @@ def test_a_preempted_picture_is_computed_again(
     roomy = seeing(start_engine, vision_files["llava"])
     shown = [(picture(seed), picture(seed + 10)) for seed in range(4)]
     prompt = "User look: [img-0] and [img-1] so"
-    alone = [roomy.answer(prompt, pictures=p, n_predict=60, logprobs=2) for p in shown]
+    alone = [roomy.answer(prompt, media=p, n_predict=60, logprobs=2) for p in shown]
     narrow = seeing(start_engine, vision_files["llava"], n_ctx=256, n_cells=256)
-    together = [narrow.ask(prompt, pictures=p, n_predict=60, logprobs=2) for p in shown]
+    together = [narrow.ask(prompt, media=p, n_predict=60, logprobs=2) for p in shown]
     narrow.run()
 
     assert narrow.stats.n_preempted > 0
@@ -204,7 +204,7 @@ def test_a_broken_off_batch_of_a_picture_is_made_good(engine: SteppedEngine) -> 
 
 
 def test_a_picture_is_never_cut_from_a_prompt_that_is_too_long(llava: SteppedEngine) -> None:
-    answer = llava.answer("one " * 300 + "[img-0]", pictures=(picture(),), n_ctx=256)
+    answer = llava.answer("one " * 300 + "[img-0]", media=(picture(),), n_ctx=256)
 
     assert answer.failed.code is FailureCode.PROMPT_TOO_LONG
     assert answer.failed.n_tokens > 300 + N_PATCHES
@@ -212,7 +212,7 @@ def test_a_picture_is_never_cut_from_a_prompt_that_is_too_long(llava: SteppedEng
 
 def test_a_full_context_ends_an_answer_about_a_picture(llava: SteppedEngine) -> None:
     """What the model saw stays in memory to the end: nothing is shifted out."""
-    answer = llava.answer(ASKED, pictures=(picture(),), n_ctx=64)
+    answer = llava.answer(ASKED, media=(picture(),), n_ctx=64)
 
     assert answer.done.reason is StopReason.LENGTH
     assert answer.done.n_prompt + answer.done.n_eval <= 256
@@ -229,9 +229,9 @@ def test_a_full_context_ends_an_answer_about_a_picture(llava: SteppedEngine) -> 
 def test_a_picture_that_cannot_be_used_is_refused(
     llava: SteppedEngine, prompt: str, shown: Picture, reason: str
 ) -> None:
-    answer = llava.answer(prompt, pictures=(shown,))
+    answer = llava.answer(prompt, media=(shown,))
 
-    assert answer.failed.code is FailureCode.BAD_PICTURE
+    assert answer.failed.code is FailureCode.BAD_MEDIUM
     assert reason in answer.failed.message
 
 
@@ -240,7 +240,7 @@ def test_a_picture_that_needs_a_larger_batch_says_so(
 ) -> None:
     engine = seeing(start_engine, vision_files["gemma3"], n_batch=2, n_seq=2)
 
-    failed = engine.answer(ASKED, pictures=(picture(),)).failed
+    failed = engine.answer(ASKED, media=(picture(),)).failed
 
     assert failed.message == "it is read in one batch: set num_batch to at least 4"
 
@@ -251,7 +251,7 @@ def test_a_model_without_a_projector_refuses_pictures(
     engine = start_engine(vision_files["llava"][0])
 
     assert not engine.engine.ready.sees
-    assert engine.answer(ASKED, pictures=(picture(),)).failed.code is FailureCode.BAD_PICTURE
+    assert engine.answer(ASKED, media=(picture(),)).failed.code is FailureCode.BAD_MEDIUM
 
 
 def test_a_projector_of_another_model_is_refused(

@@ -172,7 +172,7 @@ class FakeRunner:
             case ["forever", *_]:
                 self._say(request, iter(lambda: "again ", ""))
             case _:
-                seen = [f"{shown.width}x{shown.height}" for shown in request.pictures]
+                seen = [f"{shown.width}x{shown.height}" for shown in request.media]
                 self._say(request, iter([f"{word} " for word in (*seen, *words)]))
 
     def _say(self, request: Generate, words: Iterator[str]) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Picture
 from runners.protocol.placement import Projector
 from tests.support.stepped_engine import Answer, StartEngine, SteppedEngine
 
@@ -19,7 +19,7 @@ def seeing(start_engine: StartEngine, files: tuple[Path, Path], **changes: objec
 
 def look(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED, n: int = 8) -> Answer:
     """Ask about pictures; return the answer under way."""
-    return engine.ask(prompt, pictures=pictures, n_predict=n, logprobs=2)
+    return engine.ask(prompt, media=pictures, n_predict=n, logprobs=2)
 
 
 def look_through(engine: SteppedEngine, *pictures: Picture, prompt: str = ASKED) -> Answer:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGUFWriter, LlamaFileType
 
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Picture
 from tests.support.tiny_architectures import HEAD_DIM, N_EMBD, N_FF, N_HEADS, N_KV_HEADS
 from tests.support.tiny_models import (
     Array,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Picture
 from server.prompt.pixels import MOST_SENT_PIXELS, UnusableImage, picture_of
 from tests.support.image_files import BLUE, FORMATS, GREEN, RED, bomb, encoded, plain
 

@@ -1,7 +1,7 @@
-"""The pictures of running sequences: which is next, its embeddings, and their rows computed.
+"""The media of running sequences: which is next, its embeddings, and their rows computed.
 
 Encoding takes longer than any step, so there is one at a time, with pauses in which others go on.
-Rows of pictures have batches of their own: the library allows no mixed ones.
+Rows of media have batches of their own: the library allows no mixed ones.
 """
 
 import time
@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from runners.engine.context import Context
-from runners.engine.pictures import Span
+from runners.engine.media import Span
 from runners.engine.projector import Projector
 from runners.engine.sequence import Sequence
 
 
-class Viewing:
-    """Works on one picture at a time, on the loop's thread; counts what it encoded."""
+class Perceiving:
+    """Works on one medium at a time, on the loop's thread; counts what it encoded."""
 
     def __init__(self, projector: Projector, context: Context) -> None:
         self._projector, self._context = projector, context
@@ -24,56 +24,56 @@ class Viewing:
         self.encode_ns = 0
 
     def next(self, running: Iterable[Sequence]) -> Sequence | None:
-        """Return the first sequence that cannot go on before a picture is computed."""
+        """Return the first sequence that cannot go on before a medium is computed."""
         return next((s for s in running if s.n_pending and not s.n_text), None)
 
     def encode(self, sequence: Sequence, pause: Callable[[], bool]) -> bool:
-        """Give `sequence` the embeddings of its next picture; tell whether they took computing.
+        """Give `sequence` the embeddings of its next medium; tell whether they took computing.
 
         `pause` is called every now and then, and says whether they are still wanted.
 
         Raises:
             NativeError: the library failed.
         """
-        picture = _picture(sequence)
-        # It may have begun anew since, and then another picture is the next.
-        if sequence.encoded is not None and sequence.encoded[0] is picture:
+        medium = _next(sequence)
+        # It may have begun anew since, and then another medium is the next.
+        if sequence.encoded is not None and sequence.encoded[0] is medium:
             return False
-        rows = self._projector.known(picture)
+        rows = self._projector.known(medium)
         computes = rows is None
         if rows is None:
             started = time.perf_counter_ns()
-            rows = self._projector.encode(picture, pause)
+            rows = self._projector.encode(medium, pause)
             self.n_encoded += rows is not None
             self.encode_ns += time.perf_counter_ns() - started
-        sequence.encoded = None if rows is None else (picture, rows)
+        sequence.encoded = None if rows is None else (medium, rows)
         return computes
 
     def wanted(self, sequence: Sequence, limit: int) -> tuple[int, int]:
-        """Return how many rows to compute now, and how many at least: all of a whole picture."""
-        picture = _picture(sequence)
-        rest = picture.end - sequence.n_computed
-        return (rest, rest) if picture.whole else (min(rest, limit), 1)
+        """Return how many rows to compute now, and how many at least: all of a whole medium."""
+        medium = _next(sequence)
+        rest = medium.end - sequence.n_computed
+        return (rest, rest) if medium.whole else (min(rest, limit), 1)
 
     def decode(self, sequence: Sequence, n_rows: int) -> int:
-        """Compute the next rows of the picture; returns llama_decode's status."""
-        picture = _picture(sequence)
+        """Compute the next rows of the medium; returns llama_decode's status."""
+        medium = _next(sequence)
         assert sequence.encoded is not None
-        start = sequence.n_computed - picture.start
+        start = sequence.n_computed - medium.start
         end = start + n_rows
         rows = sequence.encoded[1][start:end]
-        if end == picture.n_tokens:
+        if end == medium.n_tokens:
             sequence.encoded = None
         return self._context.decode_embeddings(
             rows,
-            np.ascontiguousarray(picture.positions[:, start:end]),
+            np.ascontiguousarray(medium.positions[:, start:end]),
             sequence.slot,
             wants_last=n_rows == sequence.n_pending,
-            causal=not picture.whole,
+            causal=not medium.whole,
         )
 
 
-def _picture(sequence: Sequence) -> Span:
-    picture = sequence.next_picture
-    assert picture is not None
-    return picture
+def _next(sequence: Sequence) -> Span:
+    medium = sequence.next_medium
+    assert medium is not None
+    return medium

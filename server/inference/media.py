@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from runners.protocol.messages import Ready
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Picture
 from server.errors import BadRequest
 from server.prompt.messages import Message
 from server.prompt.pixels import UnusableImage, picture_of
@@ -19,7 +19,7 @@ _READERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="image")
 """Threads of their own: a decoded image is large, and other requests need the other threads."""
 
 
-async def pictures_of(
+async def media_of(
     used: Sequence[Message], asked: Sequence[Message], ready: Ready, n: int = 1
 ) -> tuple[Picture, ...]:
     """Return the pictures of the messages that are used, in order; files are read in a thread.

@@ -1,8 +1,8 @@
-"""Where the pictures of a prompt stand among its tokens, and at which positions; pure.
+"""Where the media of a prompt, pictures and sounds, stand among its tokens; pure.
 
-A picture takes a stretch of tokens whose ids are made of its digest: negative, so no text has
-them, and the same wherever the same picture is used. All that compares prompts therefore knows
-pictures without knowing of them.
+A medium takes a stretch of tokens whose ids are made of its digest: negative, so no text has
+them, and the same wherever the same medium is used. All that compares prompts therefore knows
+media without knowing of them.
 """
 
 import hashlib
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from runners.protocol.pictures import Picture
+from runners.protocol.media import Medium, Picture
 
 TokenIds = npt.NDArray[np.int32]
 
 
-class BadPicture(Exception):
-    """A picture cannot be used; the text says why."""
+class BadMedium(Exception):
+    """A picture or a sound cannot be used; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
-    """A picture, or a tile of one: tokens [start, end) of a prompt.
+    """A medium, or a part of one: tokens [start, end) of a prompt.
 
     `positions` has the shape (sections, end - start); the first section is what the memory orders
     cells by. The next token has the position `following`. `key` names what the stretch shows, and
@@ -46,7 +46,7 @@ class Span:
 
 
 class Layout:
-    """The pictures of one prompt, in order; `owner` keeps alive what their handles point to."""
+    """The media of one prompt, in order; `owner` keeps alive what their handles point to."""
 
     def __init__(self, spans: Sequence[Span], owner: object) -> None:
         self.spans = tuple(spans)
@@ -64,40 +64,44 @@ class Layout:
         return index + offset
 
     def next(self, index: int) -> Span | None:
-        """Return the first picture that does not end before token `index`."""
+        """Return the first medium that does not end before token `index`."""
         return next((span for span in self.spans if span.end > index), None)
 
     def floor(self, length: int) -> int:
-        """Return the largest length up to `length` that cuts no picture in two."""
+        """Return the largest length up to `length` that cuts no medium in two."""
         span = self.next(length)
         return length if span is None else min(length, span.start)
 
 
-def split(prompt: str, pictures: Sequence[Picture]) -> list[str | Picture]:
-    """Return the prompt with picture N in place of the first `[img-N]`.
+def split(prompt: str, media: Sequence[Medium]) -> list[str | Medium]:
+    """Return the prompt with medium N in place of the first `[img-N]`.
 
     Raises:
-        BadPicture: one of them has no place in the prompt.
+        BadMedium: one of them has no place in the prompt.
     """
     places = []
-    for number, picture in enumerate(pictures):
+    for number, medium in enumerate(media):
         tag = f"[img-{number}]"
         at = prompt.find(tag)
         if at < 0:
-            raise BadPicture(f"the prompt does not say where it belongs: write {tag} there")
-        places.append((at, at + len(tag), picture))
-    parts: list[str | Picture] = []
+            raise BadMedium(f"the prompt does not say where it belongs: write {tag} there")
+        places.append((at, at + len(tag), medium))
+    parts: list[str | Medium] = []
     end = 0
-    for at, behind, picture in sorted(places, key=lambda place: place[0]):
-        parts += [prompt[end:at], picture]
+    for at, behind, medium in sorted(places, key=lambda place: place[0]):
+        parts += [prompt[end:at], medium]
         end = behind
     return [part for part in (*parts, prompt[end:]) if part]
 
 
-def digest_of(picture: Picture) -> bytes:
-    """Return what two pictures share only when they show the same."""
-    digest = hashlib.sha256(f"{picture.width}x{picture.height}:".encode())
-    digest.update(picture.rgb)
+def digest_of(medium: Medium) -> bytes:
+    """Return what two media share only when they show or sound the same."""
+    if isinstance(medium, Picture):
+        shape, data = f"{medium.width}x{medium.height}", medium.rgb
+    else:
+        shape, data = "sound", medium.samples
+    digest = hashlib.sha256(f"{shape}:".encode())
+    digest.update(data)
     return digest.digest()
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from runners.engine.encodings import Encodings
-from runners.engine.pictures import BadPicture, Layout, Span, digest_of, ids_of, split
-from runners.protocol.pictures import Picture
+from runners.engine.media import BadMedium, Layout, Span, digest_of, ids_of, split
+from runners.protocol.media import Picture
 
 ONE, TWO = Picture(1, 1, b"abc"), Picture(1, 1, b"xyz")
 
@@ -41,7 +41,7 @@ def test_pictures_stand_in_the_order_of_their_tags() -> None:
 
 
 def test_a_picture_without_a_tag_is_refused() -> None:
-    with pytest.raises(BadPicture, match=r"write \[img-1\] there"):
+    with pytest.raises(BadMedium, match=r"write \[img-1\] there"):
         split("[img-0] [img-10]", [ONE, TWO])
 
 

@@ -1,0 +1,164 @@
+"""Prompts with sounds: computed as llama.cpp's own helper does, shared between prompts, refused."""
+
+import ctypes
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from runners.engine.llama import lib, mtmd
+from runners.protocol.media import FULL_SCALE, Sound
+from runners.protocol.messages import FailureCode
+from runners.protocol.placement import Projector
+from tests.support.seeing import SIZES, Files, seeing
+from tests.support.stepped_engine import Answer, StartEngine, SteppedEngine, assert_same_choices
+from tests.support.tiny_hearing import FRAME, N_WINDOW_TOKENS, SAMPLE_RATE, WINDOW, sound
+from tests.support.tiny_vision import picture
+
+ASKED = "User said: [img-0] what"
+KINDS = ("frames", "whisper", "sections")
+
+
+@pytest.fixture(params=KINDS)
+def engine(
+    request: pytest.FixtureRequest, start_engine: StartEngine, hearing_files: Files
+) -> SteppedEngine:
+    """An engine that hears, for each way in which sounds become rows and rows get positions."""
+    return start(start_engine, hearing_files, request.param)
+
+
+@pytest.fixture
+def frames(start_engine: StartEngine, hearing_files: Files) -> SteppedEngine:
+    return start(start_engine, hearing_files, "frames")
+
+
+def start(start_engine: StartEngine, files: Files, kind: str) -> SteppedEngine:
+    weights, projector = files[kind]
+    return start_engine(weights, projector=Projector(str(projector)), n_batch=64, **SIZES)
+
+
+def listen(engine: SteppedEngine, *sounds: Sound, prompt: str = ASKED) -> Answer:
+    """Ask about sounds; return the whole answer."""
+    return engine.answer(prompt, media=sounds, n_predict=8, logprobs=2)
+
+
+def helpers_logits(engine: SteppedEngine, prompt: str, heard: Sound) -> npt.NDArray[np.float32]:
+    """Return what llama.cpp's own helper computes for the token after a prompt with one sound."""
+    inner = engine.engine
+    projector, context = inner.intake._projector, inner._context
+    samples = np.frombuffer(heard.samples, "<i2").astype(np.float32) / FULL_SCALE
+    floats = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    bitmap = mtmd.mtmd_bitmap_init_from_audio(len(samples), floats)
+    marked = prompt.replace("[img-0]", mtmd.mtmd_default_marker().decode()).encode()
+    text = mtmd.mtmd_input_text(marked, len(marked), True, True)
+    chunks = mtmd.mtmd_input_chunks_init()
+    bitmaps = (ctypes.c_void_p * 1)(bitmap)
+    assert mtmd.mtmd_tokenize(projector._pointer, chunks, ctypes.byref(text), bitmaps, 1) == 0
+    end = ctypes.c_int32(0)
+    batch, seq, wants_logits = 64, 0, True
+    assert not mtmd.mtmd_helper_eval_chunks(
+        projector._pointer, context.pointer, chunks, 0, seq, batch, wants_logits, ctypes.byref(end)
+    )
+    found = lib.llama_get_logits_ith(context.pointer, -1)
+    logits = np.ctypeslib.as_array(found, (inner.ready.n_vocab,)).copy()
+    mtmd.mtmd_input_chunks_free(chunks)
+    mtmd.mtmd_bitmap_free(bitmap)
+    context.clear()
+    return logits
+
+
+def test_a_sound_means_to_the_model_what_llama_cpp_makes_of_it(engine: SteppedEngine) -> None:
+    """Samples, positions and embeddings are those of the library's own helper."""
+    logits = helpers_logits(engine, ASKED, sound())
+    expected = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+
+    answer = engine.answer(ASKED, media=(sound(),), n_predict=1, logprobs=5)
+
+    found = [entry.logprob for entry in answer.logprobs[0].top]
+    np.testing.assert_allclose(found, np.sort(expected)[::-1][:5], atol=1e-3)
+
+
+def test_what_is_said_depends_on_what_is_heard(engine: SteppedEngine) -> None:
+    answers = [listen(engine, sound(seed)) for seed in (1, 2)]
+    deaf = engine.answer("User said:  what", n_predict=8)
+
+    assert len({answer.text for answer in (*answers, deaf)}) == 3
+
+
+def test_a_sound_heard_again_is_neither_encoded_nor_computed_again(engine: SteppedEngine) -> None:
+    first = listen(engine, sound())
+    again = listen(engine, sound())
+    other = listen(engine, sound(1))
+
+    assert again.done.n_reused == again.done.n_prompt - 1
+    assert other.done.n_reused < again.done.n_reused - 4
+    assert engine.stats.n_media_encoded == 2
+    assert_same_choices(again, first)
+
+
+def test_a_conversation_goes_on_after_its_sound(engine: SteppedEngine) -> None:
+    """The next turn takes over the sound, and means the same as if all of it were computed."""
+    listen(engine, sound())
+    reused = listen(engine, sound(), prompt=f"{ASKED} said and then")
+    engine.engine._loop._slots.clear()
+    fresh = listen(engine, sound(), prompt=f"{ASKED} said and then")
+
+    assert reused.done.n_reused > fresh.done.n_reused == 0
+    assert engine.stats.n_media_encoded == 1
+    assert_same_choices(reused, fresh)
+
+
+def test_the_order_of_sounds_is_that_of_their_numbers(frames: SteppedEngine) -> None:
+    one, two = sound(1), sound(2)
+    as_sent = listen(frames, one, two, prompt="[img-0] and [img-1] so")
+    turned = listen(frames, two, one, prompt="[img-0] and [img-1] so")
+    crossed = listen(frames, one, two, prompt="[img-1] and [img-0] so")
+
+    assert as_sent.text != turned.text
+    assert_same_choices(crossed, turned)
+
+
+def test_a_long_sound_takes_the_tokens_of_all_its_windows(
+    start_engine: StartEngine, hearing_files: Files
+) -> None:
+    """Each window is encoded by itself; the first of a recording that goes on is known already."""
+    engine = start(start_engine, hearing_files, "whisper")
+    short = listen(engine, sound(n_samples=WINDOW // 2))
+    long = listen(engine, sound(n_samples=WINDOW + FRAME))
+
+    assert long.done.n_prompt == short.done.n_prompt + N_WINDOW_TOKENS
+    assert engine.stats.n_media_encoded == 3
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [b"", b"\0", b"\0\0", bytes(2 * SAMPLE_RATE // 10 - 2), bytes(2 * SAMPLE_RATE + 1)],
+    ids=["none", "half", "one", "too few", "odd"],
+)
+def test_samples_that_the_library_would_choke_on_are_refused(
+    frames: SteppedEngine, samples: bytes
+) -> None:
+    failed = listen(frames, Sound(samples)).failed
+
+    assert failed.code is FailureCode.BAD_MEDIUM
+    assert failed.message == "it is no sound of at least 0.1 seconds"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_shortest_sound_and_silence_are_heard(
+    start_engine: StartEngine, hearing_files: Files, kind: str
+) -> None:
+    engine = start(start_engine, hearing_files, kind)
+
+    assert listen(engine, Sound(bytes(2 * SAMPLE_RATE // 10))).done.n_eval == 8
+
+
+def test_who_hears_does_not_see_and_who_sees_does_not_hear(
+    start_engine: StartEngine, frames: SteppedEngine, vision_files: Files
+) -> None:
+    eye = seeing(start_engine, vision_files["llava"])
+
+    assert (frames.engine.ready.sees, frames.engine.ready.sample_rate) == (False, SAMPLE_RATE)
+    assert (eye.engine.ready.sees, eye.engine.ready.sample_rate) == (True, 0)
+    assert listen(eye, sound()).failed.message == "this model cannot hear"
+    assert frames.answer(ASKED, media=(picture(),)).failed.message == "this model cannot see"
