@@ -100,9 +100,9 @@ class EventReply(Response, Generic[_T]):
     """The reply that the events of one request make.
 
     With `stream`, each event is sent at once, framed as its API wants it; else `fold` makes one
-    object of them all. The iterator is closed as soon as the client is gone, whatever it is
-    waiting for, and in any case before the reply ends. Sending an event costs no task and no
-    queue.
+    object of them all, or the response itself where that is no JSON. The iterator is closed as
+    soon as the client is gone, whatever it is waiting for, and in any case before the reply ends.
+    Sending an event costs no task and no queue.
     """
 
     def __init__(
@@ -145,7 +145,10 @@ class EventReply(Response, Generic[_T]):
             if self._framing is not None:
                 return self._framing.refusal(e)
             return error_response(e, self._object_type)
-        return json_response(self._fold(pieces), media_type=self._object_type)
+        reply = self._fold(pieces)
+        if isinstance(reply, Response):
+            return reply
+        return json_response(reply, media_type=self._object_type)
 
     async def _framed(self, framing: Framing, send: Send) -> Response | None:
         """Send the stream; returns the reply instead when it turns out to be one object."""

@@ -9,9 +9,9 @@ from runners.engine.constraint import BadConstraint, ConstraintFactory
 from runners.engine.context import Context
 from runners.engine.embedding import EmbedTask
 from runners.engine.llama import TokenIds
+from runners.engine.media import BadMedium, Layout, split
 from runners.engine.model import Model
 from runners.engine.pairs import Pairs
-from runners.engine.media import BadMedium, Layout, split
 from runners.engine.projector import Projector
 from runners.engine.sampling import TokenSampler
 from runners.engine.sequence import Sequence

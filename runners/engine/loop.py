@@ -23,13 +23,13 @@ from runners.engine.llama import (
     native_log,
 )
 from runners.engine.model import Model
+from runners.engine.perceiving import Perceiving
 from runners.engine.projector import Projector
 from runners.engine.sampling import logprob_of
 from runners.engine.sequence import NO_SLOT, Sequence
 from runners.engine.shares import Pace, share_rows
 from runners.engine.slots import Slots
 from runners.engine.threads import ThreadTuner
-from runners.engine.perceiving import Perceiving
 from runners.protocol.messages import (
     Chunk,
     Done,

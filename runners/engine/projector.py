@@ -20,10 +20,10 @@ from runners.engine.llama import (
     media_log,
     mtmd,
 )
-from runners.engine.model import Model
 from runners.engine.media import BadMedium, Layout, Span, digest_of, ids_of
-from runners.protocol.messages import LoadSpec, MemoryUse
+from runners.engine.model import Model
 from runners.protocol.media import FULL_SCALE, LEAST_SECONDS, Medium, Picture, Sound
+from runners.protocol.messages import LoadSpec, MemoryUse
 
 _LEAST_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
 """Families that find things in a picture only when it is large enough."""

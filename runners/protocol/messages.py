@@ -240,6 +240,11 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     n_gpu_layers: int
     memory: tuple[MemoryUse, ...]
 
+    @property
+    def perceives(self) -> bool:
+        """Whether prompts may have media of some kind."""
+        return self.sees or self.sample_rate > 0
+
 
 class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
     """The model could not be loaded; the process is of no further use.

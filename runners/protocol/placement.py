@@ -28,7 +28,7 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class Projector(msgspec.Struct, frozen=True):
-    """The file that turns images and sounds into rows of embeddings; `device` None means the CPU."""
+    """The file that turns media into rows of embeddings; `device` None means the CPU."""
 
     path: str
     device: int | None = None

@@ -21,8 +21,8 @@ from server.inference.conversation import (
 from server.inference.formats import Format, format_of
 from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
-from server.inference.models import find_model
 from server.inference.media import media_of
+from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.tool_choice import constraint_on
 from server.parsing.family import Beginning
@@ -75,14 +75,14 @@ class ChatService:
             if asked.debug_render_only:
                 yield Rendered(prompt.text, images.count(prompt.messages))
                 return
-            pictures = await media_of(prompt.messages, asked.messages, lease.ready, asked.n)
+            media = await media_of(prompt.messages, asked.messages, lease.ready, asked.n)
             parsers = [prompt.parser() for _ in range(asked.n)]
             constraint, must_hold = constraint_on(asked, parsers[0])
             work = command(
                 for_tokenizer(prompt.text, prompt.format.renderer, lease.ready),
                 options,
                 asked,
-                media=pictures,
+                media=media,
                 n_ctx=context_of(options, lease.ready),
                 constraint=constraint,
                 must_hold=must_hold,

@@ -16,8 +16,8 @@ from server.inference.conversation import Completion, Events, Finish, Rendered, 
 from server.inference.formats import PLAIN, Format, format_of, format_of_template
 from server.inference.generation import Timings, command, context_of
 from server.inference.loading import model_key, model_request
-from server.inference.models import find_model
 from server.inference.media import media_of
+from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.family import Beginning
@@ -56,7 +56,7 @@ class GenerateService:
                 yield Rendered(text, len(asked.images))
                 return
             shown = [Message("user", images=asked.images)]
-            pictures = await media_of(shown, (), lease.ready, asked.n)
+            media = await media_of(shown, (), lease.ready, asked.n)
             format = find_format()
             if isinstance(prompt, str):
                 prompt = for_tokenizer(prompt, format.renderer, lease.ready)
@@ -69,7 +69,7 @@ class GenerateService:
                 prompt,
                 options,
                 asked,
-                media=pictures,
+                media=media,
                 n_ctx=n_ctx,
                 constraint=parsers[0].framed(asked.constraint) if asked.constraint else None,
                 visible=family.visible,

@@ -5,15 +5,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from runners.protocol.constraints import GBNF, Constraint, JSONSchema, Lark, Regex
+from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
-from runners.protocol.media import Picture
 from server.errors import BadRequest
 from server.inference.conversation import Wishes
 from server.schemas.options import Options
 
 LEAST_CONTEXT = 4
-LEAST_CONTEXT_TO_SEE = 2048
-"""A picture takes a thousand tokens and more."""
+LEAST_CONTEXT_FOR_MEDIA = 2048
+"""A picture takes a thousand tokens and more, a minute of speech hundreds."""
 _ANY_OBJECT = '{"type":"object"}'
 _GRAMMARS: dict[str, Callable[[str], Constraint]] = {"regex": Regex, "lark": Lark, "gbnf": GBNF}
 # What Sampling takes from the options; the bias of tokens is no option.
@@ -33,7 +33,7 @@ def command(
     options: Options,
     wishes: Wishes,
     *,
-    pictures: tuple[Picture, ...] = (),
+    media: tuple[Medium, ...] = (),
     n_ctx: int,
     constraint: Constraint | None,
     must_hold: bool = True,
@@ -43,7 +43,7 @@ def command(
     return Generate(
         id=0,
         prompt=prompt,
-        media=pictures,
+        media=media,
         sampling=_sampling(options, wishes.logit_bias),
         n_ctx=n_ctx,
         n_predict=options.num_predict if (options.num_predict or 0) > 0 else None,
@@ -94,5 +94,5 @@ def logprobs_wanted(logprobs: bool, top_logprobs: int) -> int | None:
 def context_of(options: Options, ready: Ready) -> int:
     """Return the tokens that a request may use: a runner may have been loaded with more."""
     wanted = ready.n_ctx if options.num_ctx is None else options.num_ctx
-    least = LEAST_CONTEXT_TO_SEE if ready.sees else LEAST_CONTEXT
+    least = LEAST_CONTEXT_FOR_MEDIA if ready.perceives else LEAST_CONTEXT
     return min(max(least, wanted), ready.n_ctx)

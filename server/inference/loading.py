@@ -8,7 +8,7 @@ from model_store.errors import ModelNotFound
 from model_store.model import Model, header_of
 from runners.host.requests import LoadOptions, ModelFacts, ModelKey, ModelRequest
 from server.inference.facts import model_facts
-from server.inference.generation import LEAST_CONTEXT, LEAST_CONTEXT_TO_SEE
+from server.inference.generation import LEAST_CONTEXT, LEAST_CONTEXT_FOR_MEDIA
 from server.schemas.options import Options
 
 
@@ -22,7 +22,7 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
     key = model_key(model)
     model.header()  # what is wrong with it is told as the model's fault, not the request's
     n_ctx = options.num_ctx
-    smallest = LEAST_CONTEXT if key.projector is None else LEAST_CONTEXT_TO_SEE
+    smallest = LEAST_CONTEXT if key.projector is None else LEAST_CONTEXT_FOR_MEDIA
     return ModelRequest(
         name=model.name.short,
         digest=model.digest,

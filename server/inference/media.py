@@ -1,64 +1,87 @@
-"""The images of a request as pictures for the runner, or a sentence about the one that is wrong."""
+"""The images and sounds of a request as the runner takes them, or a sentence about a wrong one."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from runners.protocol.media import Medium, Picture
 from runners.protocol.messages import Ready
-from runners.protocol.media import Picture
 from server.errors import BadRequest
+from server.prompt import images
 from server.prompt.messages import Message
 from server.prompt.pixels import UnusableImage, picture_of
+from server.prompt.samples import UnusableSound, is_sound, sound_of
 
 MOST_BYTES = 128 << 20
-"""Pixels of one request. They cross to the runner in one message, which stops all else so long.
+"""Of one request. They cross to the runner in one message, which stops all else so long.
 
 They do so once for each answer, and those all at once.
 """
-_READERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="image")
-"""Threads of their own: a decoded image is large, and other requests need the other threads."""
+_READERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="media")
+"""Threads of their own: a decoded file is large, and other requests need the other threads."""
+_UNABLE = "Multimodal data provided, but model does not support multimodal requests."
+_DEAF = "this model sees images but cannot hear sounds"
+_BLIND = "this model hears sounds but cannot see images"
 
 
 async def media_of(
     used: Sequence[Message], asked: Sequence[Message], ready: Ready, n: int = 1
-) -> tuple[Picture, ...]:
-    """Return the pictures of the messages that are used, in order; files are read in a thread.
+) -> tuple[Medium, ...]:
+    """Return the media of the messages that are used, in order; files are read in a thread.
 
-    `asked` are the messages as the client counts them; where it sent none it counts images alone.
+    `asked` are the messages as the client counts them; where it sent none it counts files alone.
+    Images and sounds of a message are counted apart; of an only file no message is named.
     `n` is the number of answers.
 
     Raises:
-        BadRequest: the model cannot see, or one of the images cannot be used.
+        BadRequest: the model cannot see or hear, or one of the files cannot be used.
     """
-    if not any(message.images for message in used):
-        return ()
-    if not ready.sees:
-        raise BadRequest(
-            "Multimodal data provided, but model does not support multimodal requests."
-        )
-    pictures: list[Picture] = []
+    is_only = images.count(used) == 1
+    media: list[Medium] = []
     n_bytes = 0
     loop = asyncio.get_running_loop()
     for message in used:
-        for number, data in enumerate(message.images, start=1):
+        for name, data in _named(message):
             try:
                 # One at a time, so that requests take turns and a client that left is noticed.
-                picture = await loop.run_in_executor(_READERS, picture_of, data)
-            except UnusableImage as e:
-                where = f"image {number}{_of_message(message, asked)}"
-                raise BadRequest(f"{where} {e}") from e
-            n_bytes += len(picture.rgb)
+                medium = await loop.run_in_executor(_READERS, _read, data, ready)
+            except (UnusableImage, UnusableSound) as e:
+                where = "" if is_only else _of_message(message, asked)
+                raise BadRequest(f"{name}{where} {e}") from e
+            n_bytes += len(medium.rgb if isinstance(medium, Picture) else medium.samples)
             if n_bytes * n > MOST_BYTES:
-                raise _too_many(n)
-            pictures.append(picture)
-    return tuple(pictures)
+                raise BadRequest(_too_much(ready, n))
+            media.append(medium)
+    return tuple(media)
 
 
-def _too_many(n: int) -> BadRequest:
-    most = f"the images of a request may have at most {MOST_BYTES // 3 >> 20} megapixels in all"
+def _named(message: Message) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a message with what they are called in a sentence."""
+    numbers = {"image": 0, "sound": 0}
+    for data in message.images:
+        kind = "sound" if is_sound(data) else "image"
+        numbers[kind] += 1
+        yield f"{kind} {numbers[kind]}", data
+
+
+def _read(data: bytes, ready: Ready) -> Medium:
+    if is_sound(data):
+        if not ready.sample_rate:
+            raise BadRequest(_DEAF if ready.sees else _UNABLE)
+        return sound_of(data, ready.sample_rate)
+    if not ready.sees:
+        raise BadRequest(_BLIND if ready.sample_rate else _UNABLE)
+    return picture_of(data)
+
+
+def _too_much(ready: Ready, n: int) -> str:
+    limits = [f"{MOST_BYTES // 3 >> 20} megapixels"] if ready.sees else []
+    if ready.sample_rate:
+        limits.append(f"{MOST_BYTES // (2 * 60 * ready.sample_rate)} minutes of sound")
+    most = f"the images and sounds of a request may have at most {' or '.join(limits)} in all"
     if n == 1:
-        return BadRequest(f"{most}: send fewer or smaller ones")
-    return BadRequest(
+        return f"{most}: send fewer or smaller ones"
+    return (
         f"{most}, and count once for each of the {n} answers: send fewer or smaller ones, or ask "
         "for fewer answers"
     )

@@ -7,6 +7,7 @@ from typing import Annotated, NoReturn
 from pydantic import BeforeValidator, WithJsonSchema
 
 from server.openai.values import decoded, image_of, kind_of
+from server.prompt.samples import is_sound
 from server.quoting import quoted
 from server.schemas.base import refuse
 
@@ -22,7 +23,7 @@ class RemoteImage:
 
 
 Media = bytes | RemoteImage
-"""An image or a sound; what it is is for others to find out."""
+"""An image or a sound; its first bytes tell which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,12 @@ def _audio(part: Mapping[str, object]) -> bytes:
     if not isinstance(data, str) or not data:
         raise refuse("invalid input_audio format: missing data")
     try:
-        return decoded(data)
+        sound = decoded(data)
     except ValueError as e:
         raise refuse(f"invalid input_audio base64 data: {e}") from None
+    if not is_sound(sound):
+        raise refuse("input_audio must hold a WAV, MP3, FLAC or Ogg file")
+    return sound
 
 
 def _file(part: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 Image N of the messages that are used, counted from 0, belongs where `[img-N]` stands. A `[img]` in
 a message is the place of its next image; images without one stand before or behind the text.
+Sounds are sent among the images, and count as such here.
 """
 
 from collections.abc import Sequence

@@ -16,7 +16,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn; `images` hold the files' bytes."""
+    """One turn; `images` hold the bytes of files: images, and sounds, which stand among them."""
 
     role: str
     content: str = ""

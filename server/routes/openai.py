@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
 from server.body import read_body
+from server.forms import read_form
 from server.inference.tokens import TokenService
 from server.openai.chat_reply import ChatReplies
 from server.openai.chat_request import conversation_of, remote_images, speaks_of_functions
@@ -18,6 +19,13 @@ from server.openai.embeddings import EmbeddingList, EmbeddingRequest, embedding_
 from server.openai.framing import FRAMING
 from server.openai.models import model_list, model_object
 from server.openai.replies import OBJECT_TYPE, Heading, new_id
+from server.openai.transcriptions import (
+    BODY,
+    MOST_BYTES,
+    Transcriptions,
+    is_streamed,
+    transcription_of,
+)
 from server.openapi import body_of
 from server.routes.dependencies import services_of
 from server.routes.replies import last, whole
@@ -91,6 +99,17 @@ async def embeddings(request: Request) -> Response:
         return embedding_list(wanted, found)
 
     return whole(answer, FRAMING, OBJECT_TYPE)
+
+
+@router.post("/audio/transcriptions", openapi_extra=BODY)
+async def transcriptions(request: Request) -> Response:
+    """Write down a recording."""
+    form = await read_form(request, MOST_BYTES)
+    events = services_of(request).chat(transcription_of(form))
+    replies = Transcriptions(form)
+    if is_streamed(form):
+        return _streamed(replies.streamed(events))
+    return _collected(events, replies.whole)
 
 
 @router.post("/rerank", openapi_extra=body_of(RerankRequest))

@@ -89,7 +89,7 @@ Image = Annotated[
     PlainSerializer(lambda data: base64.b64encode(data).decode(), when_used="json"),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
-"""The decoded bytes of an image; what they are is for others to find out."""
+"""The decoded bytes of an image or a sound; what they are is for others to find out."""
 
 
 def _top_logprobs(value: object) -> object:

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from runners.engine.llama import LoadError, lib, mtmd
-from runners.protocol.messages import FailureCode, StopReason
 from runners.protocol.media import Picture
+from runners.protocol.messages import FailureCode, StopReason
 from tests.support import tiny_vision
 from tests.support.seeing import ASKED, Files, look, look_through, seeing
 from tests.support.stepped_engine import (

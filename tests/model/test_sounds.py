@@ -79,7 +79,7 @@ def test_a_sound_means_to_the_model_what_llama_cpp_makes_of_it(engine: SteppedEn
 
 
 def test_what_is_said_depends_on_what_is_heard(engine: SteppedEngine) -> None:
-    answers = [listen(engine, sound(seed)) for seed in (1, 2)]
+    answers = [listen(engine, sound(seed, n_samples=WINDOW)) for seed in (1, 2)]
     deaf = engine.answer("User said:  what", n_predict=8)
 
     assert len({answer.text for answer in (*answers, deaf)}) == 3

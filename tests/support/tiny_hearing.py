@@ -78,7 +78,7 @@ def _begin(kind: str, n_embd: int, *, n_mels: int, n_layers: int) -> GGUFWriter:
 
 def _encoder(draw: Callable[..., Array]) -> Iterator[tuple[str, np.ndarray]]:
     for number, n_in in ((1, _N_MELS), (2, _N_EMBD)):
-        kernel = 4 * draw(_N_EMBD, n_in, 3) / np.float32((3 * n_in) ** 0.5)
+        kernel = draw(_N_EMBD, n_in, 3) / np.float32((3 * n_in) ** 0.5)
         yield f"a.conv1d.{number}.weight", kernel.astype(np.float16)
         yield f"a.conv1d.{number}.bias", 0.1 * draw(_N_EMBD, 1)
     yield "a.position_embd.weight", 0.1 * draw(_N_WINDOW, _N_EMBD)

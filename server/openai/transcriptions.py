@@ -1,0 +1,140 @@
+"""/v1/audio/transcriptions: a recording, written down by a model that hears."""
+
+from collections.abc import Iterable
+from contextlib import aclosing
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import PlainTextResponse
+
+from server.errors import BadRequest
+from server.forms import Form
+from server.inference.conversation import Conversation, Delta, Event, Events
+from server.prompt.messages import Message
+from server.prompt.samples import is_sound
+from server.quoting import quoted
+from server.streaming import Events as Replies
+
+MOST_BYTES: Final = 25 << 20
+"""Of a form, as OpenAI has it: hours of compressed speech."""
+_TEXT: Final = "text"
+_JSON: Final = ("json", "verbose_json")
+_TRUE: Final = ("true", "1")
+_TASK: Final = (
+    "You write down recordings. Write word for word what is said, in the language in which it is "
+    "said. Do not answer it, do not comment on it and write nothing else."
+)
+_STRING: Final = {"type": "string"}
+BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file", "model"],
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "model": _STRING,
+                        "language": _STRING,
+                        "prompt": _STRING,
+                        "response_format": {"enum": [*_JSON, _TEXT]},
+                        "stream": {"type": "boolean"},
+                    },
+                }
+            }
+        },
+    }
+}
+"""What the description of the API says of a request."""
+
+
+class Transcription(msgspec.Struct):
+    """What was said."""
+
+    text: str
+
+
+class TextDelta(msgspec.Struct, tag_field="type", tag="transcript.text.delta"):
+    """The next piece of a text."""
+
+    delta: str
+
+
+class TextDone(msgspec.Struct, tag_field="type", tag="transcript.text.done"):
+    """The end of a stream, with the whole text."""
+
+    text: str
+
+
+def transcription_of(form: Form) -> Conversation:
+    """Return the conversation that writes down the recording in `form`.
+
+    Raises:
+        BadRequest: something is missing, or cannot be used.
+    """
+    model = form.texts.get("model", "")
+    if not model:
+        raise BadRequest("model is required")
+    if "file" not in form.files:
+        raise BadRequest("file is required: send the recording as a file of that name")
+    recording = form.files["file"]
+    if not recording:
+        raise BadRequest("audio file is empty")
+    if not is_sound(recording):
+        raise BadRequest("the file is no WAV, MP3, FLAC or Ogg file, or is damaged")
+    format = form.texts.get("response_format", "json")
+    if format not in (*_JSON, _TEXT):
+        raise BadRequest(
+            f"response_format must be {', '.join(_JSON)} or {_TEXT}, not {quoted(format)}: "
+            "it is not known at which time a word is said"
+        )
+    return Conversation(
+        model=model,
+        messages=(
+            Message("system", _task(form)),
+            Message("user", "Write down this recording.", images=(recording,)),
+        ),
+        options={"temperature": 0.0},
+        think=False,
+    )
+
+
+def _task(form: Form) -> str:
+    language, prompt = form.texts.get("language"), form.texts.get("prompt")
+    task = _TASK + (f" The audio is in {language}." if language else "")
+    return task + (f" Context: {prompt}" if prompt else "")
+
+
+def is_streamed(form: Form) -> bool:
+    """Tell whether the text is wanted piece by piece."""
+    return form.texts.get("stream", "").lower() in _TRUE
+
+
+class Transcriptions:
+    """Makes the reply to the request in `form`."""
+
+    def __init__(self, form: Form) -> None:
+        self._plain = form.texts.get("response_format") == _TEXT
+
+    def whole(self, events: list[Event]) -> Transcription | PlainTextResponse:
+        """Return the text, alone or in an object; thoughts are left out."""
+        text = _joined(event.content for event in events if isinstance(event, Delta))
+        return PlainTextResponse(text) if self._plain else Transcription(text)
+
+    async def streamed(self, events: Events) -> Replies[TextDelta | TextDone]:
+        """Yield the text piece by piece, then as a whole; `events` are closed with it."""
+        pieces: list[str] = []
+        async with aclosing(events):
+            async for event in events:
+                if not isinstance(event, Delta):
+                    continue
+                piece = event.content if pieces else event.content.lstrip()
+                if piece:
+                    pieces.append(piece)
+                    yield TextDelta(piece)
+        yield TextDone(_joined(pieces))
+
+
+def _joined(pieces: Iterable[str]) -> str:
+    return "".join(pieces).strip()
