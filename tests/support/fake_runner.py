@@ -9,7 +9,7 @@ quantisation (whose result is a copy), the first word of a prompt scripts the ge
     prompt    forever          chunks until cancelled  die X Y      says X Y, is killed by a signal
               assert           aborts with a message   refuse       Failed(PROMPT_TOO_LONG)
               flood N          N chunks in one go      deaf         answers nothing, not even cancel
-              anything else    is said back word by word, after the sizes of its pictures
+              anything else    is said back word by word, after the sizes of its pictures and sounds
 """
 
 import argparse
@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runners.protocol.framing import FrameBuffer, decode_command, encode
+from runners.protocol.media import Medium, Picture
 from runners.protocol.messages import (
     Cancel,
     Chunk,
@@ -172,8 +173,8 @@ class FakeRunner:
             case ["forever", *_]:
                 self._say(request, iter(lambda: "again ", ""))
             case _:
-                seen = [f"{shown.width}x{shown.height}" for shown in request.media]
-                self._say(request, iter([f"{word} " for word in (*seen, *words)]))
+                media = [size_of(medium) for medium in request.media]
+                self._say(request, iter([f"{word} " for word in (*media, *words)]))
 
     def _say(self, request: Generate, words: Iterator[str]) -> None:
         cancelled = self._cancelled[request.id]
@@ -209,6 +210,13 @@ class FakeRunner:
         return StatsReport(**{**counters, "id": request_id, "n_generated": self._generated})
 
 
+def size_of(medium: Medium) -> str:
+    """Return what is said of a picture or a sound."""
+    if isinstance(medium, Picture):
+        return f"{medium.width}x{medium.height}"
+    return f"{len(medium.samples) // 2}samples"
+
+
 MEMORY = (MemoryUse(device="CPU", is_gpu=False, weights=1000, kv_cache=200, compute=30),)
 
 
@@ -224,6 +232,7 @@ def ready(spec: LoadSpec, memory: tuple[MemoryUse, ...] | None = None) -> Ready:
         adds_bos=True,
         can_shift=True,
         sees=spec.projector is not None,
+        sample_rate=16_000 if spec.projector is not None else 0,
         n_layers=3,
         n_gpu_layers=spec.placement.n_gpu_layers,
         memory=MEMORY if memory is None else memory,

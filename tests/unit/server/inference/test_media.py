@@ -1,21 +1,23 @@
-"""The images of a request become pictures, or the one that is wrong is named."""
+"""The files of a request become pictures and sounds, or the one that is wrong is named."""
 
 import pytest
 
+from runners.protocol.media import Picture, Sound
 from runners.protocol.messages import Ready
 from server.errors import BadRequest
 from server.inference.media import media_of
 from server.prompt.messages import Message
 from tests.support.image_files import plain
+from tests.support.sound_files import recording
 
 pytestmark = pytest.mark.anyio
 SYSTEM = Message("system", "Be brief.")
 
 
-def ready(*, sees: bool = True) -> Ready:
+def ready(*, sees: bool = True, sample_rate: int = 16_000) -> Ready:
     return Ready(
         n_ctx=64, n_seq=1, n_cells=64, n_vocab=10, n_embd=8, pooled=False, adds_bos=True,
-        can_shift=True, sees=sees, n_layers=1, n_gpu_layers=0, memory=(),
+        can_shift=True, sees=sees, sample_rate=sample_rate, n_layers=1, n_gpu_layers=0, memory=(),
     )  # fmt: skip
 
 
@@ -26,18 +28,37 @@ async def test_pictures_come_in_the_order_of_the_messages() -> None:
         Message("user", images=(plain(3, 1),)),
     ]
 
-    pictures = await media_of(messages, messages, ready())
+    media = await media_of(messages, messages, ready())
 
-    assert [picture.width for picture in pictures] == [1, 2, 3]
+    assert [medium.width for medium in media] == [1, 2, 3]
+
+
+async def test_sounds_stand_among_the_images_as_they_were_sent() -> None:
+    messages = [Message("user", images=(plain(), recording(0.25), plain()))]
+
+    media = await media_of(messages, messages, ready(sample_rate=24_000))
+
+    assert [type(medium) for medium in media] == [Picture, Sound, Picture]
+    assert len(media[1].samples) == 2 * 6000
 
 
 async def test_without_images_nothing_is_asked_of_the_model() -> None:
-    assert await media_of([SYSTEM], [], ready(sees=False)) == ()
+    assert await media_of([SYSTEM], [], ready(sees=False, sample_rate=0)) == ()
 
 
-async def test_a_model_that_cannot_see_is_named_in_the_words_that_clients_know() -> None:
+@pytest.mark.parametrize("file", [b"", recording()], ids=["image", "sound"])
+async def test_a_model_that_perceives_nothing_says_so_in_words_that_clients_know(
+    file: bytes,
+) -> None:
     with pytest.raises(BadRequest, match="but model does not support multimodal requests"):
-        await media_of([Message("user", images=(b"",))], [], ready(sees=False))
+        await media_of([Message("user", images=(file,))], [], ready(sees=False, sample_rate=0))
+
+
+async def test_a_model_that_only_sees_or_only_hears_says_so() -> None:
+    with pytest.raises(BadRequest, match="sees images but cannot hear sounds"):
+        await media_of([Message("user", images=(recording(),))], [], ready(sample_rate=0))
+    with pytest.raises(BadRequest, match="hears sounds but cannot see images"):
+        await media_of([Message("user", images=(plain(),))], [], ready(sees=False))
 
 
 async def test_the_image_that_is_wrong_is_named_as_the_client_counts() -> None:
@@ -49,12 +70,24 @@ async def test_the_image_that_is_wrong_is_named_as_the_client_counts() -> None:
         await media_of([last], (), ready())
 
 
+async def test_the_sound_that_is_wrong_is_named_and_counted_apart() -> None:
+    mixed = Message("user", images=(plain(), recording(), plain(), b"fLaC"))
+    with pytest.raises(BadRequest, match=r"^sound 2 of message 1 is no WAV"):
+        await media_of([mixed], [mixed], ready())
+
+
+async def test_where_only_one_file_was_sent_nobody_has_to_count_messages() -> None:
+    asked = [SYSTEM, Message("user", images=(b"fLaC",))]
+    with pytest.raises(BadRequest, match=r"^sound 1 is no WAV"):
+        await media_of(asked, asked, ready())
+
+
 async def test_the_pixels_of_a_request_are_bounded() -> None:
     large = plain(2048, 2048)
     fits, too_many = Message("user", images=(large,) * 10), Message("user", images=(large,) * 11)
 
     assert len(await media_of([fits], (), ready())) == 10
-    with pytest.raises(BadRequest, match="at most 42 megapixels in all"):
+    with pytest.raises(BadRequest, match="at most 42 megapixels or 69 minutes of sound in all"):
         await media_of([too_many], (), ready())
 
 

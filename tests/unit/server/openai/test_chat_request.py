@@ -16,6 +16,7 @@ from server.prompt.messages import Message, Tool, ToolCall
 
 HI = {"role": "user", "content": "Hi"}
 PNG = base64.b64encode(b"\x89PNG").decode()
+WAV = base64.b64encode(b"RIFF\0\0\0\0WAVE").decode()
 WEATHER: dict[str, Any] = {
     "name": "weather",
     "description": "Tells it.",
@@ -157,12 +158,14 @@ def test_parts_of_a_message_stay_one_message() -> None:
                 {"type": "image_url", "image_url": f"data:;base64,{PNG}"},
                 {"type": "text", "text": "this?"},
                 {"type": "refusal", "refusal": "No."},
-                {"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}},
+                {"type": "input_audio", "input_audio": {"data": WAV, "format": "wav"}},
             ],
         }
     )
 
-    assert message == Message("user", "What is\nthis?\nNo.", images=(b"\x89PNG",) * 3)
+    assert message == Message(
+        "user", "What is\nthis?\nNo.", images=(b"\x89PNG", b"\x89PNG", b"RIFF\0\0\0\0WAVE")
+    )
 
 
 def test_the_text_of_a_file_is_read_under_its_name() -> None:
@@ -346,6 +349,10 @@ BAD_PARTS: list[tuple[object, str]] = [
     ([{"type": "image_url", "image_url": "file:///etc/passwd"}], "invalid image input"),
     ([{"type": "input_audio"}], "invalid input_audio format"),
     ([{"type": "input_audio", "input_audio": {}}], "invalid input_audio format: missing data"),
+    (
+        [{"type": "input_audio", "input_audio": {"data": PNG}}],
+        "input_audio must hold a WAV, MP3, FLAC or Ogg file",
+    ),
     (
         [{"type": "file", "file": {"file_id": "f"}}],
         "a file must come with its content, as a data URI in file.file_data",
