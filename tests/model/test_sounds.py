@@ -1,6 +1,7 @@
 """Prompts with sounds: computed as llama.cpp's own helper does, shared between prompts, refused."""
 
 import ctypes
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,8 @@ from runners.protocol.messages import FailureCode
 from runners.protocol.placement import Projector
 from tests.support.seeing import SIZES, Files, seeing
 from tests.support.stepped_engine import Answer, StartEngine, SteppedEngine, assert_same_choices
-from tests.support.tiny_hearing import FRAME, N_WINDOW_TOKENS, SAMPLE_RATE, WINDOW, sound
-from tests.support.tiny_vision import picture
+from tests.support.tiny_hearing import FRAME, N_WINDOW_TOKENS, SAMPLE_RATE, WINDOW, join, sound
+from tests.support.tiny_vision import N_PATCHES, picture
 
 ASKED = "User said: [img-0] what"
 KINDS = ("frames", "whisper", "sections")
@@ -151,6 +152,27 @@ def test_the_shortest_sound_and_silence_are_heard(
     engine = start(start_engine, hearing_files, kind)
 
     assert listen(engine, Sound(bytes(2 * SAMPLE_RATE // 10))).done.n_eval == 8
+
+
+def test_a_model_may_see_and_hear_in_one_prompt(
+    start_engine: StartEngine, hearing_files: Files, vision_files: Files, tmp_path: Path
+) -> None:
+    weights, ear = hearing_files["frames"]
+    both = join(tmp_path / "both.gguf", vision_files["llava"][1], ear)
+    engine = start_engine(weights, projector=Projector(str(both)), **SIZES)
+    prompt = "See [img-0] and hear [img-1] so"
+
+    def perceive(shown: int, heard: int) -> Answer:
+        media = (picture(shown), sound(heard))
+        return engine.answer(prompt, media=media, n_predict=8, logprobs=2)
+
+    answers = [perceive(1, 1), perceive(1, 2), perceive(2, 1)]
+
+    assert (engine.engine.ready.sees, engine.engine.ready.sample_rate) == (True, SAMPLE_RATE)
+    assert len({answer.text for answer in answers}) == 3
+    assert answers[1].done.n_reused > N_PATCHES > answers[2].done.n_reused
+    assert engine.stats.n_media_encoded == 4
+    assert_same_choices(perceive(1, 1), answers[0])
 
 
 def test_who_hears_does_not_see_and_who_sees_does_not_hear(

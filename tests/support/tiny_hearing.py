@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-from gguf import GGUFWriter, LlamaFileType
+from gguf import GGUFReader, GGUFWriter, LlamaFileType
 
 from runners.protocol.media import Sound
 from tests.support.tiny_models import Array, normal, write_file
@@ -44,6 +44,24 @@ def write_whisper(path: Path, *, n_embd: int = 32, seed: int = 0) -> Path:
     writer.add_tensor("mm.a.mlp.1.weight", draw(2 * _N_FF, stacked) / np.float32(stacked**0.5))
     writer.add_tensor("mm.a.norm_mid.weight", np.ones(_N_FF, np.float32))
     writer.add_tensor("mm.a.mlp.2.weight", 2 * draw(n_embd, _N_FF) / np.float32(_N_FF**0.5))
+    return write_file(writer, path)
+
+
+def join(path: Path, eye: Path, ear: Path) -> Path:
+    """Write one projector file that sees as `eye` does and hears as `ear` does; return `path`."""
+    writer = GGUFWriter(None, "clip")
+    for sense, source in (("vision", eye), ("audio", ear)):
+        reader = GGUFReader(source)
+        for field in reader.fields.values():
+            if field.name.startswith(f"clip.{sense}.") or field.name == f"clip.has_{sense}_encoder":
+                kind, *inner = field.types
+                writer.add_key_value(field.name, field.contents(), kind, *inner[:1])
+        writer.add_string(
+            f"clip.{sense}.projector_type", reader.fields["clip.projector_type"].contents()
+        )
+        for tensor in reader.tensors:
+            writer.add_tensor(tensor.name, tensor.data)
+    writer.add_bool("clip.use_gelu", val=True)
     return write_file(writer, path)
 
 

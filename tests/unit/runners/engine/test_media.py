@@ -1,11 +1,11 @@
-"""Pictures among tokens: where they stand, at which positions, and what makes them the same."""
+"""Pictures and sounds among tokens: where they stand, at which positions, and what makes them the same."""
 
 import numpy as np
 import pytest
 
 from runners.engine.encodings import Encodings
 from runners.engine.media import BadMedium, Layout, Span, digest_of, ids_of, split
-from runners.protocol.media import Picture
+from runners.protocol.media import Picture, Sound
 
 ONE, TWO = Picture(1, 1, b"abc"), Picture(1, 1, b"xyz")
 
@@ -69,6 +69,13 @@ def test_ids_of_a_picture_are_no_tokens_and_always_the_same() -> None:
 
 def test_the_shape_belongs_to_what_a_picture_shows() -> None:
     assert digest_of(Picture(2, 1, b"abcxyz")) != digest_of(Picture(1, 2, b"abcxyz"))
+
+
+def test_a_sound_is_never_taken_for_a_picture_or_another_sound() -> None:
+    digests = {digest_of(medium) for medium in (ONE, Sound(b"abc"), Sound(b"abcd"))}
+
+    assert len(digests) == 3
+    assert digest_of(Sound(b"abc")) in digests
 
 
 def test_encodings_used_longest_ago_go_first() -> None:
