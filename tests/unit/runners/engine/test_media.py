@@ -1,4 +1,4 @@
-"""Pictures and sounds among tokens: where they stand, at which positions, and what makes them the same."""
+"""Media among tokens: where they stand, at which positions, and what makes them the same."""
 
 import numpy as np
 import pytest
