@@ -10,7 +10,14 @@ from server.parsing.jsontext import Brackets, NotJSON, decode_object
 from server.parsing.marks import MarkFinder
 from server.parsing.parser import NOTHING, Call, Parsed
 from server.parsing.syntaxes.json_calls import arguments_of
-from server.parsing.writing import Block, arguments, not_beginning_with, quoted, sequence
+from server.parsing.writing import (
+    NO_CALL,
+    Block,
+    answer_without_call,
+    arguments,
+    quoted,
+    sequence,
+)
 from server.prompt.messages import Tool
 
 _MOST_NESTED: Final = 16
@@ -91,7 +98,7 @@ class ToolCallParser:
         self._emit("")
         return self._taken()
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return `body`: the answer is all of the text."""
         return body
 
@@ -275,9 +282,10 @@ def _object(tool: Tool) -> Constraint:
 def _block(tag: str) -> Block:
     closing = closing_of(tag)
     if tag == "{":
-        return Block(mark="", call=_object, between="\n", answer=not_beginning_with("{"))
+        answer = answer_without_call("{", rf"\{{\s*{NO_CALL}")
+        return Block(mark="", call=_object, between="\n", answer=answer)
     if tag == "[":
-        answer = not_beginning_with("[")
+        answer = answer_without_call("[", r"\[\s*[^\s{]")
         return Block(mark="", call=_object, before=tag, between=", ", after="]", answer=answer)
     if tag.endswith("["):
         return Block(mark=tag, call=_object, before=tag, between=", ", after="]")

@@ -27,11 +27,11 @@ class Chain:
         rest = self._inner.finish()
         return Parsed(read.content + rest.content, found.thinking, read.calls + rest.calls)
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return the constraint on the raw text under which its content satisfies `body`."""
-        return self._outer.framed(self._inner.framed(body))
+        return self._outer.framed(self._inner.framed(body), may_break_off=may_break_off)
 
     def calling(self, tools: Sequence[Tool], *, least: int, most: int | None) -> Constraint | None:
         """Return the constraint on the raw text under which it has `least` to `most` calls."""
         calls = self._inner.calling(tools, least=least, most=most)
-        return None if calls is None else self._outer.framed(calls)
+        return None if calls is None else self._outer.framed(calls, may_break_off=least == 0)

@@ -59,7 +59,7 @@ class HeadedWriting:
     call: Callable[[Tool], Constraint]
     mark: str
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return `body` as the answer."""
         return sequence(self.before, Literal(self.answer), body)
 

@@ -61,9 +61,9 @@ class MarkedParser:
             mark for mode in self._modes.values() for mark in {**mode.marks, **mode.leads}
         )
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return the constraint on the raw text under which its content satisfies `body`."""
-        return self._writing.framed(body)
+        return self._writing.framed(body, may_break_off=may_break_off)
 
     def calling(self, tools: Sequence[Tool], *, least: int, most: int | None) -> Constraint | None:
         """Return the constraint on the raw text under which it has `least` to `most` calls."""

@@ -44,10 +44,11 @@ class OutputParser(Protocol):
         """Return what was held back; the model will write no more."""
         ...
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return the constraint on the raw text under which its content satisfies `body`.
 
-        Reasoning that the model may begin with stays free.
+        Reasoning that the model may begin with stays free; with `may_break_off` the text may end
+        within it, too.
         """
         ...
 

@@ -18,7 +18,7 @@ class PlainText(OutputParser):
         """Return nothing: nothing was held back."""
         return NOTHING
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return `body`: the raw text is the content."""
         return body
 

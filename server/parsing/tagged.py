@@ -8,7 +8,7 @@ from runners.protocol.constraints import Constraint, Literal
 from server.parsing.family import Beginning
 from server.parsing.marked import MarkedParser
 from server.parsing.modes import Kind, Mode, Syntax
-from server.parsing.writing import NO_TEXT, Block, Plain, reasoning, sequence
+from server.parsing.writing import Block, Plain, Reasoning, sequence
 from server.prompt.messages import Tool
 
 
@@ -93,9 +93,9 @@ def tagged(
         inside = may_think = False
     modes = _modes(thought, tags, syntax)
     start = "thinking" if inside else "start" if may_think else "content"
-    thinking: Constraint = NO_TEXT
+    thinking = None
     if thought is not None and (inside or may_think):
-        thinking = reasoning(thought.opening, thought.closing, thought.blanks, inside=inside)
+        thinking = Reasoning(thought.opening, thought.closing, thought.blanks, inside)
     block = tags.block(syntax) if tags is not None and syntax is not None else None
     writing = Plain(reasoning=thinking, block=block)
     return MarkedParser(modes, start, writing=writing, fresh=inside)

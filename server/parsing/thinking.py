@@ -4,7 +4,7 @@ from typing import Final
 
 from server.parsing.marked import MarkedParser
 from server.parsing.modes import Kind, Mode
-from server.parsing.writing import Plain, reasoning
+from server.parsing.writing import Plain, Reasoning
 
 _CONTENT: Final = Mode(kind=Kind.CONTENT, strips_end=False)
 
@@ -21,5 +21,5 @@ def thinking_parser(opening: str, closing: str, prompt: str) -> MarkedParser:
         "thinking": Mode(kind=Kind.THINKING, marks={closing: "content"}, strips_end=False),
         "content": _CONTENT,
     }
-    writing = Plain(reasoning=reasoning(opening, closing, "\n\n", inside=inside))
+    writing = Plain(reasoning=Reasoning(opening, closing, "\n\n", inside))
     return MarkedParser(modes, "thinking" if inside else "start", writing=writing, fresh=inside)

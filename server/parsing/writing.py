@@ -27,8 +27,11 @@ _ANY_OBJECT: Final[Mapping[str, object]] = {"type": "object"}
 class Writing(Protocol):
     """Knows how a format frames answers and calls, at one beginning of a generation."""
 
-    def framed(self, body: Constraint) -> Constraint:
-        """Return the constraint on the raw text under which its content satisfies `body`."""
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
+        """Return the constraint on the raw text under which its content satisfies `body`.
+
+        With `may_break_off` it may end within the reasoning, too.
+        """
         ...
 
     def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:
@@ -67,9 +70,33 @@ class Block:
             return calls
         if not self.mark:
             return Choice((calls, self.answer))
-        # Words and the mark behind them in one part: the engine cannot tell where words end.
-        called = sequence(Until(self.mark), _behind(self.mark, calls))
-        return Choice((Without(self.mark), called))
+        # A grammar reads words up to the mark in one piece: were the mark a piece of its own, its
+        # beginning would have been read as words before it could be told from them.
+        return Choice((Without(self.mark), sequence(Until(self.mark), _behind(self.mark, calls))))
+
+
+@dataclass(frozen=True, slots=True)
+class Reasoning:
+    """Reasoning between two marks, with `blanks` before the answer.
+
+    It goes on when the text begins `inside` it, else it may come.
+    """
+
+    opening: str
+    closing: str
+    blanks: str = ""
+    inside: bool = False
+
+    def before(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
+        """Return the reasoning and `body`; it `may_break_off` where it needs no answer."""
+        blanks: Constraint = Literal(self.blanks)
+        if may_break_off and self.blanks:
+            blanks = optional(blanks)
+        rest = sequence(Until(self.closing), blanks)
+        if not self.inside:
+            return sequence(optional(sequence(Literal(self.opening), rest)), body)
+        whole = sequence(rest, body)
+        return Choice((Without(self.closing), whole)) if may_break_off else whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,48 +106,53 @@ class Plain:
     An answer in words is written between `opening` and `closing`.
     """
 
-    reasoning: Constraint = NO_TEXT
+    reasoning: Reasoning | None = None
     opening: str = ""
     closing: str = ""
     block: Block | None = None
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return `body` as the answer behind the reasoning."""
-        return sequence(self.reasoning, Literal(self.opening), body, Literal(self.closing))
+        answer = sequence(Literal(self.opening), body, Literal(self.closing))
+        return self._reasoned(answer, may_break_off=may_break_off)
 
     def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:
         """Return the block behind the reasoning."""
         if self.block is None:
             return None
-        return sequence(self.reasoning, self.block.written(tools, least=least, most=most))
+        block = self.block.written(tools, least=least, most=most)
+        return self._reasoned(block, may_break_off=least == 0)
 
-
-def not_beginning_with(char: str) -> Constraint:
-    """Return any text, the empty one too, whose first character that is no blank is another."""
-    first = Regex(rf"\s*[^\s{re.escape(char)}]")
-    return Choice((NO_TEXT, sequence(first, Without(""))))
+    def _reasoned(self, body: Constraint, *, may_break_off: bool) -> Constraint:
+        if self.reasoning is None:
+            return body
+        return self.reasoning.before(body, may_break_off=may_break_off)
 
 
 def _behind(mark: str, part: Constraint) -> Constraint:
-    """Return the rest of a part whose every text begins with `mark`."""
-    match part:
-        case Literal(text):
-            assert text.startswith(mark)
-            return Literal(text.removeprefix(mark))
-        case Sequence(parts):
-            return sequence(_behind(mark, parts[0]), *parts[1:])
-        case Choice(options):
-            return choice(_behind(mark, option) for option in options)
-    raise TypeError(f"{type(part).__name__} does not begin with a mark")
+    """Return a part that begins with `mark`, without it."""
+    if isinstance(part, Sequence):
+        return sequence(_behind(mark, part.parts[0]), *part.parts[1:])
+    if isinstance(part, Choice):
+        return Choice(tuple(_behind(mark, option) for option in part.options))
+    assert isinstance(part, Literal)
+    assert part.text.startswith(mark)
+    return Literal(part.text.removeprefix(mark))
 
 
-def reasoning(opening: str, closing: str, blanks: str, *, inside: bool) -> Constraint:
-    """Return the reasoning that goes on, when the text begins `inside` it, or may come.
+NO_CALL: Final = r'([^\s"]|"([^n]|n[^a]|na[^m]|nam[^e]|name[^"]))'
+"""What follows the bracket of JSON that is no call, because its first key is not the name."""
 
-    `blanks` stand between its mark and the answer.
+
+def answer_without_call(begins_call: str, other: str) -> Constraint:
+    """Return an answer where only the beginning can be a call.
+
+    It does not begin with any of the characters `begins_call`, or it begins as the expression
+    `other` says.
     """
-    rest = sequence(Until(closing), Literal(blanks))
-    return rest if inside else optional(sequence(Literal(opening), rest))
+    first = rf"([^\s{re.escape(begins_call)}]|{other})"
+    # One piece: a grammar does not try two ways to cut a text.
+    return Choice((NO_TEXT, Regex(rf"{first}(?s:.*)")))
 
 
 def sequence(*parts: Constraint) -> Constraint:

@@ -1,4 +1,4 @@
-"""Texts that satisfy a constraint, drawn at random: what a model held by it could write."""
+"""Texts that satisfy a constraint, drawn at random, and what the engine says of a text."""
 
 import json
 import random
@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from runners.engine.constraint import ConstraintFactory
 from runners.protocol.constraints import (
     Choice,
     Constraint,
@@ -18,6 +19,22 @@ from runners.protocol.constraints import (
     Without,
 )
 
+
+class _Bytes:
+    """A vocabulary of all bytes and an end."""
+
+    size = 257
+
+    def piece(self, token: int) -> bytes:
+        return bytes([token]) if token < 256 else b""
+
+    full_piece = piece
+
+    def ends_generation(self, token: int) -> bool:
+        return token == 256
+
+
+_FACTORY = ConstraintFactory(_Bytes())
 _MORE = 3
 """How many repetitions beyond the least are drawn where nothing bounds them."""
 _WORDS = (
@@ -32,6 +49,20 @@ _WORDS = (
     "",
     "[0]",
 )
+
+
+def refused(constraint: Constraint, text: str) -> str | None:
+    """Return where the engine does not let a model go on with `text`, None where it does.
+
+    The end of the text is told as "" when the model could not end there.
+    """
+    matcher = _FACTORY.compile(constraint)
+    data = text.encode()
+    for at, byte in enumerate(data):
+        if not matcher.allows(byte):
+            return data[at:].decode(errors="replace")
+        matcher.accept(byte)
+    return None if matcher.finished or matcher.allows(256) else ""
 
 
 def text_of(  # noqa: PLR0911 - one case a kind
@@ -54,7 +85,7 @@ def text_of(  # noqa: PLR0911 - one case a kind
             return "".join(text_of(part, random) for _ in range(random.randint(least, upper)))
         case JSONSchema(schema):
             value = value_of(json.loads(schema), random)
-            return json.dumps(value, ensure_ascii=False)
+            return json.dumps(value, ensure_ascii=False)  # the engine allows no needless escapes
         case Regex(pattern):
             return next(char for char in _shuffled(random) if re.fullmatch(pattern, char))
     raise NotImplementedError(type(constraint))

@@ -10,7 +10,7 @@ from server.parsing.modes import Kind, Mode
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.json_calls import JSONCalls
 from server.parsing.tagged import Thought
-from server.parsing.writing import NO_TEXT, Block, Plain, reasoning, sequence
+from server.parsing.writing import Block, Plain, Reasoning, sequence
 
 _THOUGHT: Final = Thought(opening="<|START_THINKING|>", closing="<|END_THINKING|>", blanks="")
 _ACTION: Final = "<|START_ACTION|>"
@@ -54,9 +54,9 @@ def _start_of_template(beginning: Beginning) -> OutputParser:
 def _parser(beginning: Beginning, answer: tuple[str, str], *, thinks: bool) -> OutputParser:
     begun = beginning.prefilled
     inside = _THOUGHT.begun(beginning, default=thinks) and not begun
-    thinking = reasoning(_THOUGHT.opening, _THOUGHT.closing, "", inside=inside)
+    thinking = Reasoning(_THOUGHT.opening, _THOUGHT.closing, inside=inside)
     writing = Plain(
-        reasoning=NO_TEXT if begun else thinking,
+        reasoning=None if begun else thinking,
         opening="" if begun else answer[0],
         closing=answer[1],
         block=_BLOCK,

@@ -9,7 +9,7 @@ from server.parsing.modes import Kind, Mode
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.braced_calls import BracedCalls
 from server.parsing.tagged import CallTags
-from server.parsing.writing import NO_TEXT, Plain, reasoning
+from server.parsing.writing import Plain, Reasoning
 
 _THOUGHT: Final = "<|channel>thought"
 _THOUGHT_END: Final = "<channel|>"
@@ -45,10 +45,8 @@ def _start(beginning: Beginning) -> OutputParser:
     inside = bool(beginning.think) and beginning.last is not None and beginning.last.role == "tool"
     if beginning.prompt:
         inside = beginning.prompt.rstrip().endswith(_THOUGHT)
-    thinking = reasoning(f"{_THOUGHT}\n", _THOUGHT_END, "", inside=inside)
-    writing = Plain(
-        reasoning=NO_TEXT if beginning.prefilled else thinking, block=_TAGS.block(_SYNTAX)
-    )
+    thinking = Reasoning(f"{_THOUGHT}\n", _THOUGHT_END, inside=inside)
+    writing = Plain(reasoning=None if beginning.prefilled else thinking, block=_TAGS.block(_SYNTAX))
     modes = _SHOWN if beginning.think else _HIDDEN
     start = "thinking" if inside else "content"
     return MarkedParser(modes, start, writing=writing, fresh=inside)

@@ -7,13 +7,12 @@ from server.parsing.marked import MarkedParser
 from server.parsing.modes import Kind, Mode
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.json_calls import JSONCalls
-from server.parsing.writing import Block, Plain, not_beginning_with
+from server.parsing.writing import NO_CALL, Block, Plain, answer_without_call
 
 _TAG: Final = "<|python_tag|>"
 _SYNTAX: Final = JSONCalls(arguments="parameters")
-_WRITING: Final = Plain(
-    block=Block(mark="", call=_SYNTAX.written, between="; ", answer=not_beginning_with("{"))
-)
+_ANSWER: Final = answer_without_call("{<", rf"(\{{\s*{NO_CALL}|<[^|])")
+_WRITING: Final = Plain(block=Block(mark="", call=_SYNTAX.written, between="; ", answer=_ANSWER))
 
 
 def _start(beginning: Beginning) -> OutputParser:

@@ -10,7 +10,7 @@ from server.parsing.modes import Kind, Mode
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.json_calls import JSONCalls
 from server.parsing.syntaxes.named_json import NamedJSON
-from server.parsing.writing import Block, Plain, reasoning, sequence
+from server.parsing.writing import Block, Plain, Reasoning, sequence
 from server.prompt.messages import Tool
 
 _CALLS: Final = "[TOOL_CALLS]"
@@ -52,7 +52,7 @@ _LISTED: Final = Block(
 
 def _parser(beginning: Beginning, names: frozenset[str] | None, block: Block) -> OutputParser:
     inside = beginning.prompt.rstrip().endswith(_THOUGHT)
-    thinking = reasoning(_THOUGHT, _THOUGHT_END, "", inside=inside)
+    thinking = Reasoning(_THOUGHT, _THOUGHT_END, inside=inside)
     start = "thinking" if inside else "content"
     writing = Plain(reasoning=thinking, block=block)
     return MarkedParser(_modes(names), start, writing=writing, fresh=inside)

@@ -44,7 +44,7 @@ class Shouting(OutputParser):
     def finish(self) -> Parsed:
         return Parsed(self.held)
 
-    def framed(self, body: Constraint) -> Constraint:
+    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         return body
 
     def calling(self, tools: Sequence[Tool], *, least: int, most: int | None) -> None:

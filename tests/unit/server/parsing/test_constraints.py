@@ -12,7 +12,7 @@ from server.parsing.families.table import FAMILIES
 from server.parsing.family import Beginning, Family
 from server.parsing.generic import generic
 from server.prompt.messages import Message, Tool
-from tests.support.constraint_texts import text_of
+from tests.support.constraint_texts import refused, text_of
 from tests.support.parsing import output
 from tests.support.templates import TEMPLATES
 from tests.unit.runners.engine.test_grammar import accepts
@@ -102,6 +102,18 @@ def test_calls_that_satisfy_the_constraint_are_understood(name, least, most) -> 
             VALIDATORS[tool].validate(arguments)
 
 
+@pytest.mark.parametrize(("least", "most"), [(0, None), (0, 0), (1, 2)])
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_engine_lets_a_model_write_what_satisfies_the_constraint(name, least, most) -> None:
+    """Words before a call, among others, which a grammar has to tell from the call in time."""
+    for seed in SEEDS:
+        start = FORMATS[name].start
+        constraint = start(BEGINNINGS[seed]).calling(TOOLS, least=least, most=most)
+        text = text_of(constraint, random.Random(seed))
+
+        assert refused(constraint, text) is None, text
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_arguments_are_those_that_were_written(name) -> None:
     for seed, beginning in enumerate(BEGINNINGS):
@@ -138,6 +150,45 @@ def test_thinking_stays_free(name, prompt) -> None:
 
     for constraint in (parser.framed(Without("")), parser.calling(TOOLS, least=1, most=None)):
         assert isinstance(constraint.parts[0], Until)
+
+
+@pytest.mark.parametrize("name", ["qwen3-thinking", "tag <tool_call>", "template qwen3"])
+@pytest.mark.parametrize(
+    "text", ["hm", 'hm<tool_call>\n{"name": "bare"}\n</tool_call>', "a</think>b"]
+)
+def test_a_model_that_may_call_can_end_whenever_it_wants_to(name, text) -> None:
+    """Within its reasoning too, where some models call; else it would ramble on."""
+    beginning = Beginning(tools=TOOLS, think=True, prompt="<think>\n")
+    constraint = FORMATS[name].start(beginning).calling(TOOLS, least=0, most=None)
+
+    assert refused(constraint, text) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tag {", '{"answer": 4}'),
+        ("tag {", "<th>a</th>"),
+        ("tag [", "[1, 2]"),
+        ("template llama-3", '{"n": 4}'),
+        ("template llama-3", "<!DOCTYPE html>"),
+    ],
+)
+def test_an_answer_that_looks_like_a_call_at_first_is_none(name, text) -> None:
+    """Who asks for JSON or a page must not get a call because there are tools."""
+    start = FORMATS[name].start
+    beginning = Beginning(tools=TOOLS)
+    constraint = start(beginning).calling(TOOLS, least=0, most=None)
+
+    assert refused(constraint, text) is None
+    assert output(start(beginning), [text]).content == text
+
+
+@pytest.mark.parametrize("name", ["tag {", "template llama-3"])
+def test_only_a_tool_that_there_is_can_be_called(name) -> None:
+    constraint = FORMATS[name].start(Beginning(tools=TOOLS)).calling(TOOLS, least=0, most=None)
+
+    assert refused(constraint, '{"name": "nosuch"}') == 'nosuch"}'
 
 
 def test_a_format_without_calls_has_no_constraint_for_them() -> None:
