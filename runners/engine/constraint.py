@@ -44,6 +44,8 @@ _REASONS = (
 
 # One for answers in plain text and one for each set of control tokens that some format shows.
 _MOST_TOKENIZERS = 4
+# An agent sends the same tools with every turn, and an application asks for the same schema.
+_MOST_COMPILED = 8
 
 
 class BadConstraint(Exception):
@@ -73,6 +75,7 @@ class ConstraintFactory:
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
         self._tokenizers: OrderedDict[frozenset[int], LLTokenizer] = OrderedDict()
+        self._compiled: OrderedDict[tuple[Constraint, frozenset[int]], Matcher] = OrderedDict()
 
     def compile(self, constraint: Constraint, visible: Iterable[int] = ()) -> "Matcher":
         """Return a matcher for text that satisfies `constraint`. Raises BadConstraint.
@@ -80,14 +83,29 @@ class ConstraintFactory:
         `visible` are the control tokens that count as their text.
 
         The first call of a factory takes about a second for 150,000 tokens, others milliseconds
-        for a usual schema. Call it where nothing waits for it.
+        for a usual schema and a fifth of a second for those of many tools; what was compiled
+        lately is copied. Call it where nothing waits for it.
         """
+        key = constraint, frozenset(visible)
+        with self._lock:
+            known = self._compiled.get(key)
+        if known is None:
+            known = self._compile(*key)
+        with self._lock:
+            self._compiled[key] = known
+            self._compiled.move_to_end(key)
+            if len(self._compiled) > _MOST_COMPILED:
+                self._compiled.popitem(last=False)
+        return known.copy()
+
+    def _compile(self, constraint: Constraint, visible: frozenset[int]) -> "Matcher":
         try:
             grammar = LLMatcher.grammar_from_lark(grammar_of(constraint))
         except BadGrammar as e:
             raise BadConstraint(str(e)) from e
-        tokenizer = self._ready_tokenizer(frozenset(visible))
-        matcher = Matcher(LLMatcher(tokenizer, grammar, log_level=0, limits=_LIMITS), tokenizer)
+        tokenizer = self._ready_tokenizer(visible)
+        native = LLMatcher(tokenizer, grammar, log_level=0, limits=_LIMITS)
+        matcher = Matcher(native, tokenizer.vocab_size)
         matcher.check()
         return matcher
 
@@ -136,13 +154,17 @@ class _Tokens:
 class Matcher:
     """Follows one generation through its grammar. Not safe to use from several threads."""
 
-    __slots__ = ("_allowed", "_native", "finished")
+    __slots__ = ("_allowed", "_n_tokens", "_native", "finished")
 
-    def __init__(self, native: LLMatcher, tokenizer: LLTokenizer) -> None:
-        self._native = native
-        self._allowed = np.zeros((tokenizer.vocab_size + 31) // 32, np.uint32)
+    def __init__(self, native: LLMatcher, n_tokens: int) -> None:
+        self._native, self._n_tokens = native, n_tokens
+        self._allowed = np.zeros((n_tokens + 31) // 32, np.uint32)
         self.finished = False
         """Whether the value is complete and nothing but the end can follow."""
+
+    def copy(self) -> "Matcher":
+        """Return a matcher at the beginning; this one is there, too, and nobody uses it."""
+        return Matcher(self._native.deep_copy(), self._n_tokens)
 
     def mask(self, logits: npt.NDArray[np.float32]) -> None:
         """Set the logits (one per token) that may not be drawn now to minus infinity, in place.

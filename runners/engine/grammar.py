@@ -43,10 +43,8 @@ class BadGrammar(ValueError):
 def grammar_of(constraint: Constraint) -> str:
     """Return the Lark grammar of `constraint`. Raises BadGrammar."""
     match constraint:
-        case Lark():
-            return _HEAD + _bounded(constraint.grammar)
-        case GBNF():
-            return _HEAD + _from_gbnf(_bounded(constraint.grammar))
+        case Lark() | GBNF():
+            return _HEAD + _lark(constraint)
         case _:
             rules = _Rules()
             return _HEAD + rules.text(rules.expression(constraint))
@@ -62,7 +60,7 @@ class _Rules:
         """Return the grammar whose texts `start` describes."""
         return f"start: {start}\n" + "".join(f"{n}{body}\n" for body, n in self._names.items())
 
-    def expression(self, part: Constraint) -> str:
+    def expression(self, part: Constraint) -> str:  # noqa: C901 - one case a kind
         """Return what stands for `part` within a rule."""
         match part:
             case Literal():
@@ -85,8 +83,8 @@ class _Rules:
             case Repeat():
                 most = "" if part.most is None else part.most
                 return f"({self.expression(part.part)}){{{part.least},{most}}}"
-            case _:
-                raise BadGrammar("a whole grammar cannot be a part of the format")
+            case Lark() | GBNF():
+                return self._rule(f": %lark {{\n{_lark(part)}\n}}")
 
     def _group(self, separator: str, parts: Iterable[Constraint]) -> str:
         return "(" + (separator.join(map(self.expression, parts)) or '""') + ")"
@@ -102,6 +100,11 @@ def _prepared(part: JSONSchema) -> dict[str, object]:
     except BadSchema as e:
         raise BadGrammar(str(e)) from e
     return {**schema, "x-guidance": {**_BLANKS, "coerce_one_of": True, "lenient": part.lenient}}
+
+
+def _lark(constraint: Lark | GBNF) -> str:
+    text = _bounded(constraint.grammar)
+    return text if isinstance(constraint, Lark) else _from_gbnf(text)
 
 
 def _bounded(text: str) -> str:

@@ -340,12 +340,22 @@ class Loop:
             sequence.tokens.append(token)
 
     def _draw(self, sequence: Sequence) -> tuple[int, tuple[TokenLogprob, ...]]:
-        context, row, n_top = self._context, sequence.last_row, sequence.request.logprobs
+        n_top = sequence.request.logprobs
         if n_top is None:
-            return sequence.sampler.draw(context, row, sequence.matcher), ()
-        raw = context.logits(row).copy()
-        token = sequence.sampler.draw(context, row, sequence.matcher)
+            return self._drawn(sequence), ()
+        raw = self._context.logits(sequence.last_row).copy()
+        token = self._drawn(sequence)
         return token, (logprob_of(self._vocab, raw, token, n_top),)
+
+    def _drawn(self, sequence: Sequence) -> int:
+        sampler, row = sequence.sampler, sequence.last_row
+        try:
+            return sampler.draw(self._context, row, sequence.matcher)
+        except BadConstraint:
+            if sequence.request.must_hold:
+                raise
+            sequence.matcher = None  # it was but a help
+            return sampler.draw(self._context, row, None)
 
     # Ending.
 

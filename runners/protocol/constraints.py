@@ -26,13 +26,13 @@ class Regex(msgspec.Struct, frozen=True, tag="regex"):
 
 
 class Lark(msgspec.Struct, frozen=True, tag="lark"):
-    """Text in the language of a Lark grammar of llguidance's kind; only alone, never a part."""
+    """Text in the language of a Lark grammar of llguidance's kind."""
 
     grammar: str
 
 
 class GBNF(msgspec.Struct, frozen=True, tag="gbnf"):
-    """Text in the language of a llama.cpp grammar; only alone, never a part."""
+    """Text in the language of a llama.cpp grammar."""
 
     grammar: str
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runners.protocol.constraints import JSONSchema
+from runners.protocol.constraints import JSONSchema, Regex
 from runners.protocol.messages import FailureCode, Sampling, StopReason
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import GREEDY, Answer, SteppedEngine
@@ -155,3 +155,17 @@ def test_schema_that_cannot_be_used_is_refused_in_a_sentence(
     assert reason in refused.message
     engine.run()
     assert other.done.n_eval == 5
+
+
+@pytest.mark.parametrize("must_hold", [True, False])
+def test_a_constraint_that_fails_midway_ends_only_what_insists_on_it(
+    engine: SteppedEngine, *, must_hold: bool
+) -> None:
+    """The form of calls is a help that a model does without where it gets too complex."""
+    ambiguous = Regex("((?s:.){1,40}){1,4000}")
+    answer = engine.answer(PROMPT, constraint=ambiguous, must_hold=must_hold, n_predict=200)
+
+    if must_hold:
+        assert answer.failed.code is FailureCode.BAD_CONSTRAINT
+    else:
+        assert answer.done.n_eval == 200

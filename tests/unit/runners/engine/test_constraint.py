@@ -77,6 +77,16 @@ def test_the_mask_and_the_test_of_one_token_agree() -> None:
     assert matcher.finished
 
 
+def test_matchers_of_one_constraint_do_not_know_each_other() -> None:
+    """What was compiled for one request is used again for the next one."""
+    first, second = compiled(PERSON), compiled(PERSON)
+    write(first, '{"name": "')
+    write(second, '{"name": "x", "age": 1}')
+    write(compiled(PERSON), "{")
+    write(first, 'y", "age": 2}')
+    assert first.finished
+
+
 def test_the_logits_of_allowed_tokens_are_left_alone() -> None:
     logits: npt.NDArray[np.float32] = np.arange(VOCABULARY.size, dtype=np.float32)
     matcher = compiled({"type": "boolean"})

@@ -58,6 +58,9 @@ def accepts(constraint: Constraint, text: str) -> bool:
         (Choice((Literal("a"), Sequence(()))), ""),
         (Lark('start: "a" B\nB: /b+/'), "abb"),
         (GBNF('root ::= ("yes" | "no") [!?]*'), "no!?"),
+        (Sequence((Until("</t>"), GBNF('root ::= "y" root | "n"'))), "hm</t>yyn"),
+        (Sequence((Until("</t>"), Lark('start: "}" | no\nno: "n" "o"+'))), "hm</t>noo"),
+        (Choice((Lark('start: "a"'), CALL)), "a"),
     ],
 )
 def test_texts_in_the_format_are_taken(constraint: Constraint, text: str) -> None:
@@ -125,7 +128,8 @@ def test_control_tokens_count_as_their_text_only_where_they_are_visible() -> Non
         (Lark('start: "a" ' + "| b" * 5), "it cannot be turned into a grammar"),
         (Regex("(?=a)"), "a regular expression"),
         (Regex("["), "a regular expression"),
-        (Sequence((Lark("start: B"),)), "a whole grammar cannot be a part of the format"),
+        (Sequence((Lark("start: B"),)), "it cannot be turned into a grammar"),
+        (Sequence((Lark('start: "a"\n}\nx: "b" {'),)), "it cannot be turned into a grammar"),
     ],
 )
 def test_a_grammar_that_cannot_be_used_is_refused_in_a_plain_sentence(
