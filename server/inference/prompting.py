@@ -34,7 +34,8 @@ async def fitted_prompt(
 
     def rendered(kept: Sequence[Message]) -> str:
         renderer, family = find_format()
-        return renderer.render(in_known_roles(kept, renderer), family.rename(tools), think)
+        known = in_known_roles(kept, renderer)
+        return renderer.render(known, family.rename(tools), family.level(think))
 
     async def render(kept: Sequence[Message]) -> str:
         return await in_thread(rendered, kept)

@@ -29,8 +29,11 @@ def constraint_on(asked: Conversation, parser: OutputParser) -> tuple[Constraint
             )
         return calling, True
     body = None if asked.constraint is None else parser.framed(asked.constraint)
-    if not asked.tools or asked.tool_choice is ToolChoice.NONE:
+    if not asked.tools or (body is not None and asked.tool_choice is ToolChoice.NONE):
         return body, True
+    if asked.tool_choice is ToolChoice.NONE:
+        # Earlier calls in the conversation may tempt a model to call again.
+        return parser.calling((), least=0, most=0), False
     calling = parser.calling(asked.tools, least=0 if body is None else 1, most=most)
     if body is None:
         return calling, False

@@ -1,7 +1,7 @@
 """What is known of one format of model output, whichever source tells it."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.parsing.parser import OutputParser
@@ -43,7 +43,8 @@ class Family:
 
     The texts in `visible` are marks, which the model may write as special tokens: those must be
     rendered as text for the parser to see them. `rename` gives tools the names by which the model
-    is told of them; the parser, started with the tools of the request, undoes it.
+    is told of them; the parser, started with the tools of the request, undoes it. `levels` tells
+    which level of thinking stands for one that the format does not know.
     """
 
     name: str
@@ -52,3 +53,8 @@ class Family:
     thinking: bool = False
     visible: tuple[str, ...] = ()
     rename: Callable[[Sequence[Tool]], tuple[Tool, ...]] = unchanged
+    levels: Mapping[str, str] = field(default_factory=dict)
+
+    def level(self, think: Think | None) -> Think | None:
+        """Return the wish to think as the format knows it."""
+        return self.levels.get(think, think) if isinstance(think, str) else think

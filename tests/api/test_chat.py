@@ -126,3 +126,17 @@ async def test_the_older_name_field_is_not_one_of_this_request(shared: Server) -
     answer = await shared.post("/api/chat", name="base", messages=[GO])
 
     assert (answer.status_code, answer.json()) == (400, {"error": "model is required"})
+
+
+@pytest.mark.parametrize(("think", "level"), [("max", "high"), ("low", "low"), (True, "medium")])
+async def test_the_template_of_gpt_oss_is_told_a_level_that_it_knows(
+    server: Server, think: object, level: str
+) -> None:
+    template = "{{ range .Messages }}{{ .Content }}{{ end }} Reasoning: {{ .ThinkLevel }}"
+    await server.create("oss", "base", template=template, parser="harmony")
+
+    answer = await server.post(
+        "/api/chat", model="oss", messages=[GO], think=think, _debug_render_only=True
+    )
+
+    assert answer.json()["_debug_info"]["rendered_template"] == f"Go Reasoning: {level}"

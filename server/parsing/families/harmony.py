@@ -127,4 +127,5 @@ def families() -> Iterator[Family]:
         thinking=True,
         visible=(START, MESSAGE, _CHANNEL, _CONSTRAIN, *_ENDS),
         rename=rename,
+        levels={"max": "high"},
     )
