@@ -18,6 +18,7 @@ from runners.protocol.constraints import (
     Constraint,
     JSONSchema,
     Lark,
+    Listed,
     Literal,
     Regex,
     Repeat,
@@ -71,11 +72,9 @@ class _Rules:
                 return self._rule(f": /{_slashed(_bounded(part.pattern))}/", terminal=True)
             case Until():
                 return self._rule(f"[lazy]: /(?s:.*){_escaped(part.end)}/")
-            case Without() if part.mark:
-                free = f"~/(?s:.*){_escaped(part.mark)}(?s:.*)/"
-                return self._rule(f": /(?s:.*)/ & {free}", terminal=True)
             case Without():
-                return self._rule(": /(?s:.*)/", terminal=True)
+                free = f" & ~/(?s:.*){_escaped(part.mark)}(?s:.*)/" if part.mark else ""
+                return self._rule(f": /(?s:.*)/{free}", terminal=True)
             case Sequence():
                 return self._group(" ", part.parts)
             case Choice():
@@ -83,8 +82,24 @@ class _Rules:
             case Repeat():
                 most = "" if part.most is None else part.most
                 return f"({self.expression(part.part)}){{{part.least},{most}}}"
+            case Listed():
+                return self._list(part)
             case Lark() | GBNF():
                 return self._rule(f": %lark {{\n{_lark(part)}\n}}")
+
+    def _list(self, part: Listed) -> str:
+        """Write two rules for each place in the list: as its beginning, and behind something.
+
+        So the grammar grows with the list, not with the ways to leave out some of it.
+        """
+        first = rest = '""'
+        separator = json.dumps(part.separator)
+        for item, needed in zip(reversed(part.parts), reversed(part.needed), strict=True):
+            one = self._rule(f": {self.expression(item)}")
+            first = f"({one} {rest})" if needed else f"({one} {rest} | {first})"
+            rest = f"({separator} {one}){'' if needed else '?'} {rest}"
+            first, rest = self._rule(f": {first}"), self._rule(f": {rest}")
+        return first
 
     def _group(self, separator: str, parts: Iterable[Constraint]) -> str:
         return "(" + (separator.join(map(self.expression, parts)) or '""') + ")"

@@ -340,22 +340,12 @@ class Loop:
             sequence.tokens.append(token)
 
     def _draw(self, sequence: Sequence) -> tuple[int, tuple[TokenLogprob, ...]]:
-        n_top = sequence.request.logprobs
+        context, n_top = self._context, sequence.request.logprobs
         if n_top is None:
-            return self._drawn(sequence), ()
-        raw = self._context.logits(sequence.last_row).copy()
-        token = self._drawn(sequence)
+            return sequence.draw(context), ()
+        raw = context.logits(sequence.last_row).copy()
+        token = sequence.draw(context)
         return token, (logprob_of(self._vocab, raw, token, n_top),)
-
-    def _drawn(self, sequence: Sequence) -> int:
-        sampler, row = sequence.sampler, sequence.last_row
-        try:
-            return sampler.draw(self._context, row, sequence.matcher)
-        except BadConstraint:
-            if sequence.request.must_hold:
-                raise
-            sequence.matcher = None  # it was but a help
-            return sampler.draw(self._context, row, None)
 
     # Ending.
 

@@ -4,7 +4,8 @@ import time
 from array import array
 from dataclasses import dataclass, field
 
-from runners.engine.constraint import Matcher
+from runners.engine.constraint import BadConstraint, Matcher
+from runners.engine.context import Context
 from runners.engine.llama import Floats
 from runners.engine.media import Layout, Span
 from runners.engine.sampling import TokenSampler
@@ -89,6 +90,19 @@ class Sequence:
         if not self.started_ns:
             self.started_ns = time.perf_counter_ns()
             self.n_reused = n_reused
+
+    def draw(self, context: Context) -> int:
+        """Return the next token, from the logits of the last row.
+
+        A constraint that need not hold is dropped where it fails; else raises BadConstraint.
+        """
+        try:
+            return self.sampler.draw(context, self.last_row, self.matcher)
+        except BadConstraint:
+            if self.request.must_hold:
+                raise
+            self.matcher = None
+            return self.sampler.draw(context, self.last_row, None)
 
     def count_token(self) -> None:
         """Note that a token was sampled now."""

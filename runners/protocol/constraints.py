@@ -75,6 +75,27 @@ class Repeat(msgspec.Struct, frozen=True, tag="repeat"):
     most: int | None = None
 
 
+class Listed(msgspec.Struct, frozen=True, tag="listed"):
+    """The parts in their order with `separator` between them, without some of those not `needed`.
+
+    There are as many flags as parts.
+    """
+
+    parts: tuple[Constraint, ...]
+    needed: tuple[bool, ...]
+    separator: str
+
+
 Constraint = (
-    JSONSchema | Regex | Lark | GBNF | Literal | Until | Without | Sequence | Choice | Repeat
+    JSONSchema
+    | Regex
+    | Lark
+    | GBNF
+    | Literal
+    | Until
+    | Without
+    | Sequence
+    | Choice
+    | Repeat
+    | Listed
 )

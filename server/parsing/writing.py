@@ -11,6 +11,7 @@ from runners.protocol.constraints import (
     Choice,
     Constraint,
     JSONSchema,
+    Listed,
     Literal,
     Regex,
     Repeat,
@@ -225,15 +226,5 @@ def definitions(value: Mapping[str, object]) -> Mapping[str, object]:
 
 def listed(parts: List[tuple[Constraint, bool]], separator: str) -> Constraint:
     """Return the parts in their order, separated; those without the flag may be left out."""
-    heads: list[Constraint] = []
-    for at, (part, needed) in enumerate(parts):
-        rest = (_followed(later, separator, is_needed) for later, is_needed in parts[at + 1 :])
-        heads.append(sequence(part, *rest))
-        if needed:
-            return choice(heads)
-    return choice([*heads, NO_TEXT])
-
-
-def _followed(part: Constraint, separator: str, needed: bool) -> Constraint:  # noqa: FBT001
-    one = sequence(Literal(separator), part)
-    return one if needed else optional(one)
+    found, needed = tuple(part for part, _ in parts), tuple(needed for _, needed in parts)
+    return Listed(found, needed, separator) if parts else NO_TEXT

@@ -11,6 +11,7 @@ from runners.protocol.constraints import (
     Choice,
     Constraint,
     JSONSchema,
+    Listed,
     Literal,
     Regex,
     Repeat,
@@ -83,6 +84,13 @@ def text_of(  # noqa: PLR0911 - one case a kind
         case Repeat(part, least, most):
             upper = least + _MORE if most is None else min(most, least + _MORE)
             return "".join(text_of(part, random) for _ in range(random.randint(least, upper)))
+        case Listed(parts, needed, separator):
+            kept = [
+                p
+                for p, wanted in zip(parts, needed, strict=True)
+                if wanted or random.random() < 0.5
+            ]
+            return separator.join(text_of(part, random) for part in kept)
         case JSONSchema(schema):
             value = value_of(json.loads(schema), random)
             return json.dumps(value, ensure_ascii=False)  # the engine allows no needless escapes

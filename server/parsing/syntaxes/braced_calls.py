@@ -12,6 +12,7 @@ from server.parsing.writing import (
     choice,
     definitions,
     listed,
+    optional,
     parameters,
     quoted,
     schema,
@@ -82,7 +83,8 @@ class BracedCalls:
         more = Repeat(
             sequence(Literal(","), one), max(least - 1, 0), None if most is None else most - 1
         )
-        return sequence(Literal("["), listed([(sequence(one, more), least > 0)], ","), Literal("]"))
+        some = sequence(one, more)
+        return sequence(Literal("["), some if least > 0 else optional(some), Literal("]"))
 
 
 def key(name: str) -> str:

@@ -1,14 +1,18 @@
 """Formats of chats and grammars of clients become what the matcher enforces, or a plain refusal."""
 
+import itertools
+
 import pytest
 
 from runners.engine.constraint import BadConstraint, ConstraintFactory, Matcher
+from runners.engine.grammar import grammar_of
 from runners.protocol.constraints import (
     GBNF,
     Choice,
     Constraint,
     JSONSchema,
     Lark,
+    Listed,
     Literal,
     Regex,
     Repeat,
@@ -84,6 +88,27 @@ def test_texts_in_the_format_are_taken(constraint: Constraint, text: str) -> Non
 )
 def test_other_texts_are_not(constraint: Constraint, text: str) -> None:
     assert not accepts(constraint, text)
+
+
+@pytest.mark.parametrize("needed", list(itertools.product((False, True), repeat=3)))
+def test_a_list_has_its_parts_in_order_without_some_that_are_not_needed(
+    needed: tuple[bool, ...],
+) -> None:
+    constraint = Listed((Literal("a"), Literal("b"), Literal("c")), needed, ", ")
+    for chosen in itertools.product((False, True), repeat=3):
+        text = ", ".join(itertools.compress("abc", chosen))
+        whole = all(has or not wanted for has, wanted in zip(chosen, needed, strict=True))
+        assert accepts(constraint, text) is whole, text
+    for text in ("b, a", "a, ", ", a", "ab"):
+        assert not accepts(constraint, text)
+
+
+def test_the_grammar_of_lists_in_lists_stays_small() -> None:
+    """Tools have dozens of optional parameters, some of them objects with as many."""
+    constraint: Constraint = Literal("a")
+    for _ in range(4):
+        constraint = Listed((constraint,) * 20, (False,) * 20, ",")
+    assert len(grammar_of(constraint)) < 10_000
 
 
 def test_an_answer_ends_where_nothing_can_follow() -> None:
