@@ -57,5 +57,8 @@ async def fitted_prompt(
 
 
 def for_tokenizer(prompt: str, renderer: Renderer, ready: Ready) -> str:
-    """Return `prompt` without the text of BOS at its beginning where the tokenizer adds BOS."""
-    return prompt.removeprefix(renderer.bos) if ready.adds_bos else prompt
+    """Return `prompt` without the text of BOS at its beginning where the tokenizer adds BOS.
+
+    Nothing tells it of a Go template; those that print it at all print Gemma's.
+    """
+    return prompt.removeprefix(renderer.bos or "<bos>") if ready.adds_bos else prompt

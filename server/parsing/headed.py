@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from runners.protocol.constraints import Choice, Constraint, Literal, Without
+from runners.protocol.constraints import Choice, Constraint, Literal, Repeat, Without
 from server.parsing.modes import Kind, Mode, Syntax
 from server.parsing.writing import NO_TEXT, optional, sequence
 from server.prompt.messages import Tool
@@ -51,13 +51,15 @@ class HeadedWriting:
     """Answers and calls behind `before`, which goes on from the prompt to the next header.
 
     `answer` is the header of an answer; `call` writes a message with one call. A call ends the
-    generation, so that there is never more than one. No answer contains `mark`.
+    generation, so that there is never more than one. No answer contains `mark`. `aside` is a
+    message that may come before either, as often as the model likes, unless a call is demanded.
     """
 
     before: Constraint
     answer: str
     call: Callable[[Tool], Constraint]
     mark: str
+    aside: Constraint = NO_TEXT
 
     def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return `body` as the answer."""
@@ -71,7 +73,8 @@ class HeadedWriting:
         if least == 0 or not options:
             options.append(sequence(Literal(self.answer), Without(self.mark)))
         body = options[0] if len(options) == 1 else Choice(tuple(options))
-        return sequence(self.before, body)
+        asides = Repeat(self.aside) if least == 0 and self.aside != NO_TEXT else NO_TEXT
+        return sequence(self.before, asides, body)
 
 
 def thinking_message(header: str, rest: Constraint, *, inside: bool) -> Constraint:

@@ -204,7 +204,7 @@ class Parameter:
 
 
 def parameters(tool: Tool) -> tuple[Parameter, ...]:
-    """Return a tool's parameters in their order; definitions of the whole schema go with each."""
+    """Return a tool's parameters in their order, those that refer to definitions with them."""
     found = tool.parameters.get("properties")
     if not isinstance(found, Mapping):
         return ()
@@ -212,11 +212,15 @@ def parameters(tool: Tool) -> tuple[Parameter, ...]:
     needed = required if isinstance(required, list | tuple) else ()
     shared = definitions(tool.parameters)
     return tuple(
-        Parameter(
-            str(name), {**shared, **value} if isinstance(value, Mapping) else {}, name in needed
-        )
+        Parameter(str(name), _with_definitions(value, shared), name in needed)
         for name, value in found.items()
     )
+
+
+def _with_definitions(value: object, shared: Mapping[str, object]) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        return {}
+    return {**shared, **value} if shared and '"$ref"' in json.dumps(value) else value
 
 
 def definitions(value: Mapping[str, object]) -> Mapping[str, object]:

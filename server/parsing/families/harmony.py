@@ -5,13 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from runners.protocol.constraints import Constraint, Literal, Until
+from runners.protocol.constraints import Choice, Constraint, Literal, Until
 from server.parsing.family import Beginning, Family
 from server.parsing.headed import MESSAGE, START, HeadedWriting, headed_modes, thinking_message
 from server.parsing.jsontext import NotJSON, decode_object, ends_in_string
 from server.parsing.marked import MarkedParser
 from server.parsing.parser import Call, OutputParser, Parsed
-from server.parsing.writing import arguments, sequence
+from server.parsing.writing import NO_TEXT, arguments, sequence
 from server.prompt.messages import Tool
 
 _CHANNEL: Final = "<|channel|>"
@@ -19,6 +19,7 @@ _CONSTRAIN: Final = "<|constrain|>"
 _END: Final = "<|end|>"
 _ENDS: Final = (_END, "<|call|>", "<|return|>")
 _ANALYSIS: Final = f"{_CHANNEL}analysis{MESSAGE}"
+_COMMENTARY: Final = f"{_CHANNEL}commentary{MESSAGE}"
 _FINAL: Final = f"{_CHANNEL}final{MESSAGE}"
 _RECIPIENT: Final = re.compile(r"to=([^\s<]+)")
 _ANALYSIS_CHANNEL: Final = re.compile(r"<\|channel\|>\s*analysis")
@@ -93,7 +94,11 @@ def _writing(start: str, renamed: Mapping[str, str]) -> HeadedWriting:
         "" if start == "answer" else _ANALYSIS, rest, inside=start == "thinking"
     )
     answer = "" if start == "answer" else _FINAL
-    return HeadedWriting(before=before, answer=answer, call=call, mark=START)
+    aside: Constraint = NO_TEXT
+    if start != "answer":
+        # The model may say what it is going to do before it calls.
+        aside = sequence(Choice((Literal(_ANALYSIS), Literal(_COMMENTARY))), rest)
+    return HeadedWriting(before=before, answer=answer, call=call, mark=START, aside=aside)
 
 
 def rename(tools: Sequence[Tool]) -> tuple[Tool, ...]:

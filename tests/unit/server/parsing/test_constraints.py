@@ -11,6 +11,7 @@ from server.parsing.detect import detect
 from server.parsing.families.table import FAMILIES
 from server.parsing.family import Beginning, Family
 from server.parsing.generic import generic
+from server.parsing.writing import parameters
 from server.prompt.messages import Message, Tool
 from tests.support.constraint_texts import refused, text_of
 from tests.support.parsing import output
@@ -189,6 +190,27 @@ def test_only_a_tool_that_there_is_can_be_called(name) -> None:
     constraint = FORMATS[name].start(Beginning(tools=TOOLS)).calling(TOOLS, least=0, most=None)
 
     assert refused(constraint, '{"name": "nosuch"}') == 'nosuch"}'
+
+
+def test_gpt_oss_may_say_what_it_will_do_before_it_calls() -> None:
+    before = "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
+    call = "<|channel|>commentary to=functions.bare <|constrain|>json<|message|>{}"
+    text = f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant{before}{call}"
+    start = FORMATS["harmony"].start
+    parser = start(Beginning(tools=TOOLS))
+
+    assert refused(parser.calling(TOOLS, least=0, most=None), text) is None
+    assert refused(parser.calling(TOOLS, least=1, most=None), text) is not None
+    found = output(start(Beginning(tools=TOOLS)), [text])
+    assert (found.content, found.thinking, found.calls) == ("I look.", "hm", [("bare", {})])
+
+
+def test_definitions_go_only_with_what_refers_to_them() -> None:
+    """They can be large, and a tool may have dozens of parameters."""
+    found = {one.name: one.schema for one in parameters(FREE)}
+
+    assert "$defs" in found["place"]
+    assert found["city"] == {"type": "string"}
 
 
 def test_a_format_without_calls_has_no_constraint_for_them() -> None:

@@ -1,0 +1,29 @@
+"""What the tokenizer gets of a prompt."""
+
+import pytest
+
+from runners.protocol.messages import Ready
+from server.inference.formats import PLAIN
+from server.inference.prompting import for_tokenizer
+from server.prompt.render import Renderer
+from server.prompt.renderers.table import FAMILIES
+
+
+def ready(*, adds_bos: bool) -> Ready:
+    return Ready(
+        n_ctx=64, n_seq=1, n_cells=64, n_vocab=10, n_embd=8, pooled=False, adds_bos=adds_bos,
+        can_shift=True, n_layers=1, n_gpu_layers=0, memory=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("renderer", "prompt"),
+    [
+        (FAMILIES["deepseek3.1"], "<｜begin▁of▁sentence｜>Hi"),
+        (FAMILIES["gemma4-small"], "<bos>Hi"),
+        (PLAIN.renderer, "<bos>Hi"),
+    ],
+)
+def test_the_beginning_of_a_text_is_marked_once(renderer: Renderer, prompt: str) -> None:
+    assert for_tokenizer(prompt, renderer, ready(adds_bos=True)) == "Hi"
+    assert for_tokenizer(prompt, renderer, ready(adds_bos=False)) == prompt
