@@ -5,16 +5,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from runners.protocol.constraints import Choice, Constraint, Literal
+from runners.protocol.constraints import Constraint, Literal
 from server.parsing.jsontext import Brackets, NotJSON, decode_object
 from server.parsing.marks import MarkFinder
 from server.parsing.parser import NOTHING, Call, Parsed
-from server.parsing.syntaxes.json_calls import arguments_of
+from server.parsing.syntaxes.json_calls import ARGUMENTS, arguments_of
 from server.parsing.writing import (
     NO_CALL,
     Block,
     answer_without_call,
     arguments,
+    choice,
+    json_call,
     quoted,
     sequence,
 )
@@ -274,19 +276,31 @@ def _named(name: str, value: Mapping[str, object]) -> Call | None:
 
 def _object(tool: Tool) -> Constraint:
     """Return a call; templates name the arguments either way."""
-    key = Choice((Literal("arguments"), Literal("parameters")))
+    key = choice(map(Literal, ARGUMENTS))
     start = Literal(f'{{"name": {quoted(tool.name)}, "')
     return sequence(start, key, Literal('": '), arguments(tool), Literal("}"))
+
+
+def _demanded(tool: Tool) -> Constraint:
+    return json_call(tool, ARGUMENTS)
 
 
 def _block(tag: str) -> Block:
     closing = closing_of(tag)
     if tag == "{":
         answer = answer_without_call("{", rf"\{{\s*{NO_CALL}")
-        return Block(mark="", call=_object, between="\n", answer=answer)
+        return Block(mark="", call=_object, between="\n", answer=answer, demanded=_demanded)
     if tag == "[":
         answer = answer_without_call("[", r"\[\s*[^\s{]")
-        return Block(mark="", call=_object, before=tag, between=", ", after="]", answer=answer)
+        return Block(
+            mark="",
+            call=_object,
+            before=tag,
+            between=", ",
+            after="]",
+            answer=answer,
+            demanded=_demanded,
+        )
     if tag.endswith("["):
         return Block(mark=tag, call=_object, before=tag, between=", ", after="]")
     start, end = Literal(tag + "\n"), Literal("\n" + closing if closing else "")

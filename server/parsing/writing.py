@@ -45,7 +45,8 @@ class Block:
     """How calls stand in an answer.
 
     `call` writes one of them. No words before the calls contain `mark`. Of formats that begin an
-    answer with a call or not at all, `mark` is "" and `answer` what words may be.
+    answer with a call or not at all, `mark` is "" and `answer` what words may be; `demanded` writes
+    their calls where words may not stand instead, but JSON may.
     """
 
     mark: str
@@ -54,12 +55,14 @@ class Block:
     between: str = ""
     after: str = ""
     answer: Constraint = NO_TEXT
+    demanded: Callable[[Tool], Constraint] | None = None
 
     def written(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint:
         """Return the constraint on an answer with `least` to `most` calls."""
         if not tools or most == 0:
             return Without(self.mark) if self.mark else self.answer
-        one = choice(self.call(tool) for tool in tools)
+        call = self.demanded if least > 0 and self.demanded is not None else self.call
+        one = choice(call(tool) for tool in tools)
         further = Repeat(
             sequence(Literal(self.between), one),
             max(least - 1, 0),
@@ -187,6 +190,26 @@ def arguments(tool: Tool) -> Constraint:
 def schema(value: Mapping[str, object]) -> Constraint:
     """Return JSON that satisfies a schema."""
     return JSONSchema(json.dumps(value, ensure_ascii=False), lenient=True)
+
+
+def json_call(tool: Tool, keys: Iterable[str]) -> Constraint:
+    """Return a call as a JSON object, with the arguments under one of `keys`.
+
+    A grammar can tell it from other JSON at any place, as it could not if it were made of texts.
+    """
+    shared = definitions(tool.parameters)
+    given = {**tool.parameters, **_ANY_OBJECT}
+    return choice(
+        schema(
+            {
+                **shared,
+                "type": "object",
+                "properties": {"name": {"const": tool.name}, key: given},
+                "required": ["name", key],
+            }
+        )
+        for key in keys
+    )
 
 
 def quoted(text: str) -> str:

@@ -7,12 +7,19 @@ from server.parsing.marked import MarkedParser
 from server.parsing.modes import Kind, Mode
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.json_calls import JSONCalls
-from server.parsing.writing import NO_CALL, Block, Plain, answer_without_call
+from server.parsing.writing import NO_CALL, Block, Plain, answer_without_call, json_call
 
 _TAG: Final = "<|python_tag|>"
 _SYNTAX: Final = JSONCalls(arguments="parameters")
 _ANSWER: Final = answer_without_call("{<", rf"(\{{\s*{NO_CALL}|<[^|])")
-_WRITING: Final = Plain(block=Block(mark="", call=_SYNTAX.written, between="; ", answer=_ANSWER))
+_BLOCK: Final = Block(
+    mark="",
+    call=_SYNTAX.written,
+    between="; ",
+    answer=_ANSWER,
+    demanded=lambda tool: json_call(tool, [_SYNTAX.arguments]),
+)
+_WRITING: Final = Plain(block=_BLOCK)
 
 
 def _start(beginning: Beginning) -> OutputParser:

@@ -10,7 +10,8 @@ from server.parsing.parser import Call, Parsed
 from server.parsing.writing import NO_TEXT, arguments, quoted, sequence
 from server.prompt.messages import Tool
 
-_ARGUMENTS = ("arguments", "parameters")
+ARGUMENTS = ("arguments", "parameters")
+"""The usual names of the arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,12 +57,12 @@ class JSONCalls:
             return None
         if self.declared is not None and name not in self.declared:
             return None
-        found = arguments_of(value, (self.arguments, *_ARGUMENTS))
+        found = arguments_of(value, (self.arguments, *ARGUMENTS))
         return None if found is None else Call(name, found)
 
 
 def arguments_of(
-    value: Mapping[str, object], keys: Collection[str] = _ARGUMENTS
+    value: Mapping[str, object], keys: Collection[str] = ARGUMENTS
 ) -> Mapping[str, object] | None:
     """Return the arguments under one of `keys`, as an object or a text that holds one.
 

@@ -6,7 +6,7 @@ import random
 import pytest
 from jsonschema import Draft202012Validator
 
-from runners.protocol.constraints import JSONSchema, Until, Without
+from runners.protocol.constraints import Choice, JSONSchema, Until, Without
 from server.parsing.detect import detect
 from server.parsing.families.table import FAMILIES
 from server.parsing.family import Beginning, Family
@@ -190,6 +190,20 @@ def test_only_a_tool_that_there_is_can_be_called(name) -> None:
     constraint = FORMATS[name].start(Beginning(tools=TOOLS)).calling(TOOLS, least=0, most=None)
 
     assert refused(constraint, '{"name": "nosuch"}') == 'nosuch"}'
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_call_may_stand_instead_of_an_answer_in_a_schema(name) -> None:
+    """The answer too must be possible, although both may be JSON and begin alike."""
+    properties = {"name": {"type": "string"}, "a": {"type": "integer"}}
+    answer = {"type": "object", "properties": properties, "required": ["name", "a"]}
+    for seed, beginning in enumerate(BEGINNINGS):
+        parser = FORMATS[name].start(beginning)
+        framed = parser.framed(JSONSchema(json.dumps(answer)))
+        calling = parser.calling(TOOLS, least=1, most=None)
+        for wanted in (framed, calling):
+            text = text_of(wanted, random.Random(seed))
+            assert refused(Choice((framed, calling)), text) is None, text
 
 
 def test_gpt_oss_may_say_what_it_will_do_before_it_calls() -> None:
