@@ -117,7 +117,9 @@ class Plain:
 
     def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
         """Return `body` as the answer behind the reasoning."""
-        answer = sequence(Literal(self.opening), body, Literal(self.closing))
+        # The end of the turn closes an answer, too; one that may be any text has no other end.
+        closing = optional(Literal(self.closing)) if self.closing else NO_TEXT
+        answer = sequence(Literal(self.opening), body, closing)
         return self._reasoned(answer, may_break_off=may_break_off)
 
     def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:

@@ -6,7 +6,7 @@ import random
 import pytest
 from jsonschema import Draft202012Validator
 
-from runners.protocol.constraints import Choice, JSONSchema, Until, Without
+from runners.protocol.constraints import Choice, JSONSchema, Lark, Literal, Regex, Until, Without
 from server.parsing.detect import detect
 from server.parsing.families.table import FAMILIES
 from server.parsing.family import Beginning, Family
@@ -204,6 +204,16 @@ def test_a_call_may_stand_instead_of_an_answer_in_a_schema(name) -> None:
         for wanted in (framed, calling):
             text = text_of(wanted, random.Random(seed))
             assert refused(Choice((framed, calling)), text) is None, text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_answer_that_may_be_any_text_can_end(name) -> None:
+    for constraint in (Regex("[^{]+"), Lark("start: /[^{]+/")):
+        parser = ALL[name].start(Beginning(think=False, last=Message("user", "q")))
+        framed = parser.framed(constraint)
+        text = text_of(parser.framed(Literal("words")), random.Random(3))
+
+        assert refused(framed, text) is None, text
 
 
 def test_gpt_oss_may_say_what_it_will_do_before_it_calls() -> None:
