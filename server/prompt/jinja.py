@@ -1,6 +1,7 @@
 """The chat template that a model file brings along, executed as the hostile program it may be."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -18,6 +19,8 @@ from server.prompt.sandbox import ALLOWANCE, Sandbox
 _LONGEST_SOURCE: Final = 1 << 16
 _WIDEST_DATE: Final = 256
 """How many characters one character of a form for dates can print."""
+_OPEN_THOUGHT: Final = re.compile(r"<think>\s*\Z")
+_EMPTY_THOUGHT: Final = "<think>\n\n</think>\n\n"
 _LONGEST_REASON: Final = 500
 _DEEPEST: Final = 1 << 10
 """More levels than Python can encode."""
@@ -61,7 +64,8 @@ class JinjaTemplate:
     ) -> str:
         """Return the prompt; raises TemplateError when the template fails or takes too much.
 
-        An answer that the assistant has begun is left open, for the model to go on with it.
+        An answer that the assistant has begun is left open, for the model to go on with it. It is
+        past its thinking then: what the template opens for that is closed.
         """
         finished, begun = _begun(messages)
         values: dict[str, object] = {
@@ -76,7 +80,8 @@ class JinjaTemplate:
             values["reasoning_effort"] = think
         token = ALLOWANCE.set(Allowance(self._clock, self._seconds))
         try:
-            return self._template.render(values) + begun
+            prompt = self._template.render(values)
+            return _OPEN_THOUGHT.sub(_EMPTY_THOUGHT, prompt) + begun if begun else prompt
         except TemplateError:
             raise
         except Exception as e:

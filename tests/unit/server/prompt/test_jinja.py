@@ -44,6 +44,14 @@ def test_an_answer_that_was_begun_is_left_open() -> None:
     )
 
 
+def test_an_answer_that_was_begun_does_not_go_on_as_a_thought() -> None:
+    """Templates of models that always think open the thinking themselves."""
+    source = CHATML + "{% if add_generation_prompt %}<think>\n{% endif %}"
+
+    assert rendered(source, USER, REPLY).endswith("assistant\n<think>\n\n</think>\n\nHello")
+    assert rendered(source, USER).endswith("assistant\n<think>\n")
+
+
 def test_a_call_of_the_assistant_is_finished() -> None:
     called = Message("assistant", tool_calls=(ToolCall("", 0, "f", {}),))
     source = "{{ messages | length }}{{ add_generation_prompt }}"
