@@ -10,6 +10,8 @@ from server.openai.tokens import Prompt, prompts_of
 from server.schemas.base import Integer, refuse
 from server.schemas.values import TopLogprobs
 
+# Each one waits for its turn with a task and a stream of its own.
+_MOST_PROMPTS = 2048
 # What OpenAI's clients may rely on when they say nothing; these win over the model's own.
 _DEFAULTS = {
     "temperature": 1.0,
@@ -23,6 +25,8 @@ def _prompts(value: object) -> tuple[Prompt, ...]:
     prompts = prompts_of(value)
     if prompts is None:
         raise refuse('field "prompt" must be a text, a list of texts, or tokens')
+    if len(prompts) > _MOST_PROMPTS:
+        raise refuse(f"at most {_MOST_PROMPTS} prompts can be answered by one request")
     if not all(prompts) and len(prompts) > 1:
         raise refuse("a prompt among several must not be empty")
     return prompts

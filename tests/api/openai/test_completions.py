@@ -59,6 +59,7 @@ async def test_a_gap_is_filled(shared: Server) -> None:
         ({"prompt": ["a", 5]}, 'field "prompt" must be a text, a list of texts, or tokens'),
         ({"prompt": [-1]}, 'field "prompt" must be a text, a list of texts, or tokens'),
         ({"prompt": ["a", ""]}, "a prompt among several must not be empty"),
+        ({"prompt": ["a"] * 2049}, "at most 2048 prompts can be answered by one request"),
         ({"best_of": 3}, 'field "best_of" must be the same as "n": every answer is returned'),
         (
             {"echo": True, "logprobs": 1},
