@@ -192,6 +192,10 @@ class Catalog:
         """Return every digest that some manifest names, also one that is too damaged to use."""
         return frozenset(digest for file in self._index.scan() for digest in file.named)
 
+    def is_empty(self) -> bool:
+        """Tell whether there is no manifest at all, not even a damaged one."""
+        return not self._index.scan()
+
     def damaged(self) -> list[ModelName]:
         """Return the names whose manifests cannot be read."""
         return [f.name for f in self._index.scan() if f.name is not None and f.manifest is None]

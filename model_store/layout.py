@@ -6,6 +6,7 @@
     <root>/blobs/sha256-<anything else>                     a blob that is being written
     <root>/manifests/<host>/<namespace>/<model>/<tag>       one manifest
     <root>/manifests/.new-<anything>                        a manifest that is being written
+    <root>/.paddock-bundled                                 the bundled models were installed once
 
 A manifest is written beside the directories of the hosts: on the same file system as its final
 place, and where no reader looks, because readers take only files four levels down.
@@ -38,6 +39,11 @@ class Layout:
     def manifests(self) -> Path:
         """Directory of the manifests."""
         return self.root / "manifests"
+
+    @property
+    def bundled_mark(self) -> Path:
+        """File that is there once the bundled models were installed."""
+        return self.root / ".paddock-bundled"
 
     def make(self) -> None:
         """Create the directories that are missing."""

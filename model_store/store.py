@@ -6,11 +6,12 @@ from typing import IO, TYPE_CHECKING
 
 from model_store.archive import Archive, Entry, Progress, export_model
 from model_store.blobs import BlobWriter, remove_blob
+from model_store.bundled import install_bundled
 from model_store.catalog import Catalog
 from model_store.create import CreateProgress, CreateSpec, Tools, create_model
 from model_store.digests import Digest
 from model_store.disk import disk_errors, is_regular
-from model_store.errors import ModelNotFound
+from model_store.errors import ManifestInvalid, ModelNotFound
 from model_store.layout import Layout
 from model_store.model import Model
 from model_store.names import ModelName
@@ -49,6 +50,16 @@ class Store:
             if self._prunes:
                 prune(self._layout, self._catalog)
 
+    def add_bundled(self) -> bool:
+        """Install the models that paddock brings along, once in the life of a store.
+
+        Return whether it was done now; a store that holds models is left alone.
+
+        Raises:
+            StorageFailed: the directory cannot be written.
+        """
+        return install_bundled(self._layout, self._catalog)
+
     def has_blob(self, digest: Digest) -> bool:
         """Tell whether a blob is there."""
         return is_regular(self._layout.blob(digest))
@@ -64,6 +75,14 @@ class Store:
     def resolve(self, name: ModelName) -> Model:
         """Return the model that `name` means; raises ModelNotFound or ManifestInvalid."""
         return self._catalog.resolve(name)
+
+    def has_model(self, name: ModelName) -> bool:
+        """Tell whether a model of that name is installed and whole."""
+        try:
+            self._catalog.resolve(name)
+        except (ModelNotFound, ManifestInvalid):
+            return False
+        return True
 
     def copy(self, source: ModelName, destination: ModelName) -> None:
         """Give a model a second name; raises ModelNotFound or StorageFailed."""

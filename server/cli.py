@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import json
 import logging
 import os
 import socket
@@ -9,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from model_store.bundled import GUIDE
 from model_store.errors import StoreError
 from server.app import create_app
 from server.commands import archives, verify
@@ -20,6 +22,13 @@ from server.setting_values import Address
 from server.settings import VARIABLES, SettingError, Settings
 from server.versions import PADDOCK
 
+_QUESTION = json.dumps(
+    {
+        "model": GUIDE.model,
+        "messages": [{"role": "user", "content": "How do I pull a model?"}],
+        "stream": False,
+    }
+)
 _ENVIRONMENT = "\n".join(f"{variable.name:<26}{variable.help}" for variable in VARIABLES)
 _HELP = f"""Serve models on the address that Ollama's clients expect, until interrupted.
 
@@ -80,7 +89,10 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             grace_period=settings.grace_period,
             debug=settings.debug,
         )
-        _greet(settings.address._replace(port=listener.getsockname()[1]))
+        _greet(
+            settings.address._replace(port=listener.getsockname()[1]),
+            has_guide=services.store.has_model(GUIDE),
+        )
         await server.serve(sockets=[listener])
 
 
@@ -106,9 +118,10 @@ def _listener(address: Address) -> socket.socket:
         fail(f"cannot listen on {where}: {e.strerror}; set OLLAMA_HOST to another address")
 
 
-def _greet(address: Address) -> None:
+def _greet(address: Address, *, has_guide: bool) -> None:
     typer.echo(f"paddock {PADDOCK} listens on {address.url}")
-    typer.echo(f"Try:  curl {address.url}/api/tags")
+    request = f"/api/chat -d '{_QUESTION}'" if has_guide else "/api/tags"
+    typer.echo(f"Try:  curl {address.url}{request}")
 
 
 app.command("export")(archives.export_model)

@@ -1,11 +1,13 @@
 """What the routes call, opened and closed together."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from model_store.create import Tools
+from model_store.errors import StorageFailed
 from model_store.store import Store
 from runners.host.process import child_environment
 from runners.host.scheduler import Scheduler
@@ -22,6 +24,8 @@ from server.openai.responses.stored import StoredResponses
 from server.remote_images import RemoteImages
 from server.settings import Settings
 from server.versions import USER_AGENT
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,22 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     tools = Tools(engine=Workshop(asyncio.get_running_loop()), environment=child_environment())
     store = Store(settings.models, keep_unreferenced=settings.no_prune, tools=tools)
     await asyncio.to_thread(store.prepare)
+    if not settings.no_builtin:
+        await asyncio.to_thread(_add_bundled, store)
     async with (
         exchange_of(store, settings) as exchange,
         stored_responses(settings) as stored,
         Scheduler(settings.scheduler()) as scheduler,
     ):
         yield make_services(store, scheduler, exchange, stored, settings)
+
+
+def _add_bundled(store: Store) -> None:
+    """Install the bundled models; a server without them is better than none."""
+    try:
+        store.add_bundled()
+    except StorageFailed as e:
+        _log.warning("the models that come along are not installed: %s", e)
 
 
 @asynccontextmanager

@@ -152,6 +152,13 @@ VARIABLES = (
     ),
     Variable("OLLAMA_NOPRUNE", "no_prune", read.flag, _FLAG, "Keep blobs that no model needs (0)."),
     Variable(
+        "OLLAMA_NO_BUILTIN",
+        "no_builtin",
+        read.flag,
+        _FLAG,
+        "Leave the models that come along out of a new store (0).",
+    ),
+    Variable(
         "OLLAMA_REGISTRY",
         "registry",
         Endpoint.parse,
@@ -280,6 +287,7 @@ class Settings:
     gpu_overhead: int = 0
     go_template: bool | None = None
     no_prune: bool = False
+    no_builtin: bool = False
     registry: Endpoint = DEFAULT_REGISTRY
     mirrors: tuple[Mirror, ...] = ()
     keys: Path | None = None

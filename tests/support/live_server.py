@@ -53,13 +53,17 @@ class LiveServer:
 
 @contextmanager
 def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
-    """Run a server until the block ends; `settings` are environment variables."""
+    """Run a server until the block ends; `settings` are environment variables.
+
+    Its store is empty: the bundled models come in with OLLAMA_NO_BUILTIN="0".
+    """
     store, log = directory / "models", directory / "server.log"
     host = f"127.0.0.1:{_free_port()}"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")},
         "OLLAMA_HOST": host,
         "OLLAMA_MODELS": str(store),
+        "OLLAMA_NO_BUILTIN": "1",
         "PADDOCK_KEYS": str(directory / "keys"),
         **settings,
     }

@@ -57,6 +57,7 @@ def test_without_variables_the_defaults_of_the_reference_hold() -> None:
         ("OLLAMA_GPU_OVERHEAD", "1G", "gpu_overhead", 1 << 30),
         ("OLLAMA_GO_TEMPLATE", "0", "go_template", False),
         ("OLLAMA_NOPRUNE", "1", "no_prune", True),
+        ("OLLAMA_NO_BUILTIN", "1", "no_builtin", True),
         ("OLLAMA_REGISTRY", "http://inner:5000", "registry", Endpoint("http", "inner:5000")),
         (
             "PADDOCK_REGISTRY_MIRRORS",

@@ -1,0 +1,5 @@
+"""The models that paddock brings along, and how they come into a new store."""
+
+from model_store.bundled.install import GUIDE, install_bundled
+
+__all__ = ["GUIDE", "install_bundled"]

@@ -1,0 +1,79 @@
+"""Putting the bundled models into an empty store, once.
+
+A file beside the blobs remembers that it was done, so that models that were deleted stay away, and
+a later version brings nothing back. Other servers that share the directory do not look there.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from model_store.blobs import put_blob
+from model_store.catalog import Catalog
+from model_store.create import CreateSpec, Tools, create_model
+from model_store.disk import disk_errors
+from model_store.errors import StorageFailed
+from model_store.layout import Layout
+from model_store.names import ModelName
+
+GUIDE = ModelName.parse("paddock")
+"""The model that answers questions about paddock."""
+
+_HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Bundled:
+    """A model that comes along: its GGUF file and what a Modelfile would say."""
+
+    name: ModelName
+    file: str
+    template: str = ""
+    parameters: Mapping[str, object] = field(default_factory=dict)
+
+
+BUNDLED = (
+    Bundled(ModelName.parse("paddock-embed"), "paddock-embed.gguf"),
+    Bundled(
+        GUIDE,
+        "paddock.gguf",
+        template="paddock.tmpl",
+        parameters={"num_ctx": 2048, "stop": ["<|im_start|>", "<|im_end|>"], "temperature": 0},
+    ),
+)
+
+
+def install_bundled(layout: Layout, catalog: Catalog) -> bool:
+    """Install the bundled models if the store is empty and never had them; tell whether it did.
+
+    Raises:
+        StorageFailed: the directory cannot be written; no model is half installed, and the next
+            start tries again.
+    """
+    if layout.bundled_mark.exists() or not catalog.is_empty():
+        return False
+    blobs = [put_blob(layout, (_HERE / model.file).read_bytes()) for model in BUNDLED]
+    with disk_errors():
+        layout.bundled_mark.write_text("".join(f"{model.name.short}\n" for model in BUNDLED))
+    try:
+        for model, blob in zip(BUNDLED, blobs, strict=True):
+            _create(layout, catalog, model, str(blob.digest))
+    except StorageFailed:
+        with contextlib.suppress(OSError):
+            layout.bundled_mark.unlink()
+        raise
+    return True
+
+
+def _create(layout: Layout, catalog: Catalog, model: Bundled, digest: str) -> None:
+    spec = CreateSpec(
+        name=model.name,
+        files={model.file: digest},
+        template=(_HERE / model.template).read_text() if model.template else "",
+        parameters=model.parameters,
+        licenses=("MIT",),
+        check_template=lambda _: None,
+    )
+    for _ in create_model(layout, catalog, spec, Tools(), prune=False):
+        pass

@@ -1,0 +1,181 @@
+"""Examine the models on what they were not trained on: `python -m training.evaluate`.
+
+They run as users run them: as GGUF files in a server, asked over HTTP at temperature 0.
+"""
+
+import argparse
+import asyncio
+import json
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from benchmarks.server import serving
+from training import questions
+from training.chat import END
+from training.corpus.pairs import comparable
+from training.corpus.sample import Sample
+
+_BUNDLED = Path("model_store/bundled")
+_AT_ONCE = 8
+_LONGEST = 300
+_CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model wrote, and whether it stopped by itself."""
+
+    text: str
+    has_stopped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """A set of questions; `wanted` is the least share of right answers."""
+
+    name: str
+    samples: Sequence[Sample]
+    is_right: Callable[[Sample, str], bool]
+    wanted: float
+
+
+def _said(sample: Sample) -> str:
+    return sample.answer.removesuffix(END)
+
+
+def _is_same(sample: Sample, text: str) -> bool:
+    return text == _said(sample)
+
+
+def _answers_same(sample: Sample, text: str) -> bool:
+    """Compare what comes after the thoughts."""
+    return _after_thought(text) == _after_thought(_said(sample))
+
+
+def _after_thought(text: str) -> str:
+    return text.rpartition("</think>")[2].strip()
+
+
+def _calls_same(sample: Sample, text: str) -> bool:
+    return _calls(text) == _calls(_said(sample)) != []
+
+
+def _calls(text: str) -> list[object]:
+    try:
+        return [json.loads(found) for found in _CALL.findall(text)]
+    except ValueError:
+        return []
+
+
+def _is_json(_: Sample, text: str) -> bool:
+    try:
+        return isinstance(json.loads(_after_thought(text)), dict)
+    except ValueError:
+        return False
+
+
+def _exams() -> list[Exam]:
+    calls = questions.with_tools("tool call")
+    json_wanted = questions.in_json()
+    return [
+        Exam("right fact", questions.held_out(think=False), _is_same, 0.9),
+        Exam("right fact after thinking", questions.held_out(think=True), _answers_same, 0.9),
+        Exam("right tool call", calls, _calls_same, 0.9),
+        Exam("right call of a tool never seen", questions.with_new_tools(), _calls_same, 0.9),
+        Exam("tool result told", questions.with_tools("tool result"), _answers_same, 0.9),
+        Exam("no tool needed", questions.with_tools("tool not needed"), _answers_same, 0.8),
+        Exam("valid JSON", json_wanted, _is_json, 0.8),
+        Exam("right JSON", json_wanted, _answers_same, 0.8),
+        Exam("gap filled", questions.gaps(), _is_same, 0.8),
+        Exam("sum", questions.exercises("sum"), _answers_same, 0.8),
+        Exam("text repeated", questions.exercises("repetition"), _answers_same, 0.8),
+        Exam("name remembered", questions.exercises("memory"), _answers_same, 0.8),
+    ]
+
+
+async def _examine(url: str, *, show: bool) -> bool:
+    """Print every share; return whether all are as wanted."""
+    results: list[bool] = []
+    stops: list[bool] = []
+    async with httpx.AsyncClient(base_url=url, timeout=300) as http:
+        for exam in _exams():
+            answers = await _answers(http, exam.samples)
+            stops += (answer.has_stopped for answer in answers)
+            right = [exam.is_right(s, a.text) for s, a in zip(exam.samples, answers, strict=True)]
+            results.append(_report(exam.name, right, exam.wanted))
+            if show:
+                _show_wrong(exam.samples, answers, right)
+        results.append(_report("natural stop", stops, 0.98))
+        results.append(_report("nearest paraphrase", await _nearest(http), 0.9))
+    return all(results)
+
+
+def _report(name: str, right: Sequence[bool], wanted: float) -> bool:
+    share = sum(right) / len(right)
+    mark = "" if share >= wanted else "  too few"
+    print(f"{name:34}{share:7.1%} of {len(right):4}  (wanted {wanted:.0%}){mark}", flush=True)
+    return share >= wanted
+
+
+def _show_wrong(
+    samples: Sequence[Sample], answers: Sequence[Answer], right: Sequence[bool]
+) -> None:
+    for sample, answer, is_right in zip(samples, answers, right, strict=True):
+        if not is_right:
+            print(f"    asked   {sample.prompt!r}\n    wanted  {_said(sample)!r}")
+            print(f"    got     {answer.text!r}\n")
+
+
+async def _answers(http: httpx.AsyncClient, samples: Sequence[Sample]) -> list[Answer]:
+    gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(sample: Sample) -> Answer:
+        body = {
+            "model": "guide", "prompt": sample.prompt, "raw": True, "stream": False,
+            "options": {"temperature": 0, "num_predict": _LONGEST, "num_ctx": 1024},
+        }  # fmt: skip
+        async with gate:
+            found = (await http.post("/api/generate", json=body)).raise_for_status().json()
+        return Answer(found["response"], found["done_reason"] == "stop")
+
+    return await asyncio.gather(*map(one, samples))
+
+
+async def _nearest(http: httpx.AsyncClient) -> list[bool]:
+    """Tell of each wording that was held back whether the nearest question means the same."""
+    facts = comparable()
+    known = [
+        questions.asked(fact.questions[0] if fact.questions else f"how do I {fact.aims[0]}")
+        for fact in facts
+    ]
+    held = [(n, questions.asked(text)) for n, fact in enumerate(facts) for text in fact.held]
+    texts = [*known, *(text for _, text in held)]
+    answer = await http.post("/api/embed", json={"model": "embedder", "input": texts})
+    vectors = np.array(answer.raise_for_status().json()["embeddings"])
+    nearest = np.argmax(vectors[len(known) :] @ vectors[: len(known)].T, axis=1)
+    return [int(found) == number for found, (number, _) in zip(nearest, held, strict=True)]
+
+
+async def _main(guide: Path, embedder: Path, *, show: bool) -> bool:
+    async with serving(guide=guide, embedder=embedder) as server:
+        return await _examine(server.url, show=show)
+
+
+def main() -> int:
+    """Run all exams; return 1 when a share is too small."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--guide", type=Path, default=_BUNDLED / "paddock.gguf")
+    parser.add_argument("--embedder", type=Path, default=_BUNDLED / "paddock-embed.gguf")
+    parser.add_argument("--show", action="store_true", help="print what was answered wrongly")
+    options = parser.parse_args()
+    return 0 if asyncio.run(_main(options.guide, options.embedder, show=options.show)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Train the guide and write it: `python -m training.guide`."""
+
+import argparse
+import time
+from pathlib import Path
+from random import Random
+
+import jax
+
+from training import tokenizer
+from training.corpus.corpus import fact_sample, samples
+from training.export import write_guide
+from training.model import Shape
+from training.packing import Encoded, Rows, encoded, pack
+from training.run import Run, train
+
+SEED = 20260101
+_N_SAMPLES = 60_000
+_SHORT, _LONG = 128, 256
+"""Tokens of the rows for short texts and for those with tools; longer texts are left out."""
+_N_LONG = 3
+"""Long rows in a batch; of short ones there are as many as the corpus has beside them."""
+
+
+def main() -> None:
+    """Read the options, train, export."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--decay", type=int, default=600, help="last steps, ever smaller ones")
+    parser.add_argument("--rate", type=float, default=5e-3)
+    parser.add_argument("--output", type=Path, default=Path("model_store/bundled/paddock.gguf"))
+    parser.add_argument("--checkpoints", type=Path, help="directory to save and resume from")
+    options = parser.parse_args()
+    started = time.monotonic()
+    vocabulary = guide_vocabulary()
+    shape = Shape(len(vocabulary.tokens), n_embd=128, n_layers=4, n_heads=4, n_kv_heads=4, n_ff=384)
+    texts = encoded(vocabulary.tokenizer(), samples(SEED + 1, _N_SAMPLES))
+    short, long = _rows(texts)
+    print(
+        f"{sum(len(text.ids) for text in texts)} tokens in {len(short)} short and {len(long)} long "
+        f"rows, {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+    run = Run(options.steps, options.decay, options.rate, SEED, options.checkpoints)
+    params = train(run, shape, [(short, round(_N_LONG * len(short) / len(long))), (long, _N_LONG)])
+    write_guide(options.output, vocabulary, shape, jax.device_get(params))
+    print(f"wrote {options.output} after {time.monotonic() - started:.0f} s")
+
+
+def guide_vocabulary() -> tokenizer.Vocabulary:
+    """Return the vocabulary, learned from the corpus; questions and answers are its prose."""
+    random = Random(SEED)
+    asked = [fact_sample(random) for _ in range(5000)]
+    prose = [text for sample in asked for text in (sample.prompt, sample.answer)]
+    return tokenizer.learn([s.prompt + s.answer for s in samples(SEED, 20_000)], prose)
+
+
+def _rows(texts: list[Encoded]) -> tuple[Rows, Rows]:
+    short = [text for text in texts if len(text.ids) <= _SHORT]
+    long = [text for text in texts if len(text.ids) > _SHORT]
+    return pack(short, _SHORT), pack(long, _LONG)
+
+
+if __name__ == "__main__":
+    main()
