@@ -18,8 +18,8 @@ SEED = 20260101
 _N_SAMPLES = 60_000
 _SHORT, _LONG = 128, 256
 """Tokens of the rows for short texts and for those with tools; longer texts are left out."""
-_N_LONG = 3
-"""Long rows in a batch; of short ones there are as many as the corpus has beside them."""
+_BATCH = (8, 4)
+"""Short and long rows in a batch: about as many of each as the corpus has, and even numbers."""
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
         flush=True,
     )
     run = Run(options.steps, options.decay, options.rate, SEED, options.checkpoints)
-    params = train(run, shape, [(short, round(_N_LONG * len(short) / len(long))), (long, _N_LONG)])
+    params = train(run, shape, list(zip((short, long), _BATCH, strict=True)))
     write_guide(options.output, vocabulary, shape, jax.device_get(params))
     print(f"wrote {options.output} after {time.monotonic() - started:.0f} s")
 

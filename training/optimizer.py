@@ -1,4 +1,4 @@
-"""How weights are updated: Muon for matrices, Adam for the rest, with a warm-up and a long decay."""
+"""How weights are updated: Muon for matrices, Adam for the rest, and a long decay."""
 
 import jax
 import optax

@@ -10,14 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from training.model import Params, Shape, hidden, initial, logits
 from training.optimizer import optimizer
 from training.packing import Rows
 
+_WORKERS = 2
+"""Each computes its part of a batch on a core of its own; they meet once per step."""
 _REPORT = 50
 _SAVE = 200
 
+jax.config.update("jax_num_cpu_devices", _WORKERS)
 jax.tree_util.register_dataclass(Rows, ["tokens", "segments", "weights"], [])
 
 
@@ -46,11 +50,13 @@ def train(run: Run, shape: Shape, parts: Sequence[tuple[Rows, int]]) -> Params:
         updates, state = rule.update(gradients, state, params)
         return optax.apply_updates(params, updates), state, value
 
+    whole, split = _placements()
+    params, state = jax.device_put((params, state), whole)
     started, losses = time.monotonic(), []
     for number in range(first, run.n_steps):
         random = np.random.default_rng((run.seed, number))
         batch = [rows[random.integers(len(rows), size=count)] for rows, count in parts]
-        params, state, value = step(params, state, batch)
+        params, state, value = step(params, state, jax.device_put(batch, split))
         losses.append(float(value))
         if (number + 1) % _REPORT == 0:
             seconds = time.monotonic() - started
@@ -60,6 +66,12 @@ def train(run: Run, shape: Shape, parts: Sequence[tuple[Rows, int]]) -> Params:
         if run.checkpoints and (number + 1) % _SAVE == 0:
             _save(run.checkpoints, number + 1, params, state)
     return params
+
+
+def _placements() -> tuple[NamedSharding, NamedSharding]:
+    """Return how weights and how rows are spread over the workers."""
+    mesh = Mesh(np.array(jax.devices()), ("rows",))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("rows"))
 
 
 def _loss(params: Params, shape: Shape, batch: list[Rows]) -> jax.Array:

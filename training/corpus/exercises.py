@@ -14,7 +14,8 @@ _OPERATORS = {
     "times": ("*", "times", "x"),
 }
 _REPEAT = ("Repeat after me: {}", "Say {}", "Repeat: {}", "Say the words {}", "Please say {}",
-           "Repeat this: {}", "Echo {}", "Write {}", "Say exactly: {}", "Answer with {}")  # fmt: skip
+           "Repeat this: {}", "Echo {}", "Write {}", "Say exactly: {}",
+           "Answer with {}")  # fmt: skip
 
 
 def exercise_sample(random: Random) -> Sample:

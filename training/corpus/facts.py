@@ -61,7 +61,7 @@ def _fact(block: str, *, is_small_talk: bool) -> Fact:
         topic,
         answer,
         listed.get("how", ()),
-        listed["ask"] if "ask" in listed else (),
+        listed.get("ask", ()),
         listed["held"],
         is_small_talk,
     )

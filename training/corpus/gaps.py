@@ -23,7 +23,10 @@ _CODE = (
     "if {a} is None:\n    |return None|\nreturn {a}.{f}\n",
     "if |{a} > {b}|:\n    return {a}\nreturn {b}  # the larger one\n",
     "class {C}:\n    def __init__(self, {a}):\n        |self.{a} = {a}|\n",
-    "class {C}:\n    def __init__(self, {a}, {b}):\n        |self.{a} = {a}|\n        self.{b} = {b}\n",
+    (
+        "class {C}:\n    def __init__(self, {a}, {b}):\n"
+        "        |self.{a} = {a}|\n        self.{b} = {b}\n"
+    ),
     "import |{a}|\n\n{a}.{f}()\n",
     "from {a} import |{f}|\n\n{f}()\n",
     "|{a} = {n}|\nprint({a})  # {n}\n",

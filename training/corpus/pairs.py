@@ -17,8 +17,7 @@ def comparable() -> tuple[Fact, ...]:
 def pairs(random: Random) -> list[tuple[str, str]]:
     """Return pairs of which each means something else than all others."""
     found = [_about(random, fact) for fact in random.sample(comparable(), _N_FACTS)]
-    for kind in random.sample(TOOLS, _N_TASKS):
-        found.append(spoken(random, kind))
+    found += [spoken(random, kind) for kind in random.sample(TOOLS, _N_TASKS)]
     return found
 
 

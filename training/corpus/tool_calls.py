@@ -174,9 +174,7 @@ def tool_sample(random: Random) -> Sample:
         wanted = _joined(task(random, first), task(random, others[0]))
     else:
         wanted = task(random, first)
-    earlier = (
-        _earlier(random, ask(random, random.choice(facts()))) if random.random() < 0.05 else ()
-    )
+    earlier = _earlier(ask(random, random.choice(facts()))) if random.random() < 0.05 else ()
     turns = [
         *earlier,
         Turn("user", wanted.text),
@@ -234,5 +232,5 @@ def _missing(random: Random, first: Offer, tools: Sequence[Tool], *, think: bool
     return conversation("tool missing", turns, tools=tools, think=think)
 
 
-def _earlier(random: Random, asked: Asked) -> tuple[Turn, Turn]:
+def _earlier(asked: Asked) -> tuple[Turn, Turn]:
     return Turn("user", asked.question), Turn("assistant", asked.answer)

@@ -76,8 +76,8 @@ TOOLS = (
         ("Get the current time", "Tell the time in a city"),
         (_CITY,),
         (
-            "What time is it in {city}?", "Tell me the time in {city}.", "How late is it in {city}?",
-            "Current time in {city}?", "What is the time in {city}?",
+            "What time is it in {city}?", "Tell me the time in {city}.",
+            "How late is it in {city}?", "Current time in {city}?", "What is the time in {city}?",
         ),
         (("time", values.clock),),
         "It is {time} in {city}.",
@@ -330,8 +330,8 @@ TOOLS = (
         (
             "Find a flight from {origin} to {destination} on {date}.",
             "I want to fly from {origin} to {destination} on {date}.",
-            "Flights from {origin} to {destination}?", "On {date} I fly from {origin} to "
-            "{destination}, find me a flight.",
+            "Flights from {origin} to {destination}?",
+            "On {date} I fly from {origin} to {destination}, find me a flight.",
         ),
         (("flight", values.code), ("price", values.whole)),
         "Flight {flight} costs {price}.",

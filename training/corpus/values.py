@@ -2,7 +2,7 @@
 
 from random import Random
 
-CITIES = tuple(
+_ONE_WORD = tuple(
     """Paris London Berlin Tokyo Madrid Rome Vienna Oslo Dublin Lisbon Athens Cairo Delhi Mumbai
     Beijing Shanghai Seoul Sydney Toronto Boston Chicago Denver Dallas Houston Seattle Miami Austin
     Prague Warsaw Budapest Helsinki Stockholm Copenhagen Amsterdam Brussels Zurich Geneva Munich
@@ -11,8 +11,12 @@ CITIES = tuple(
     Melbourne Auckland Wellington Vancouver Montreal Ottawa Calgary Portland Phoenix Memphis
     Nashville Orlando Atlanta Detroit Reykjavik Tallinn Riga Vilnius Sofia Bucharest Belgrade
     Zagreb Ljubljana Istanbul Ankara Tehran Baghdad Doha Dubai Karachi Lahore Dhaka""".split()
-) + ("New York", "San Francisco", "Los Angeles", "Buenos Aires", "Cape Town", "Mexico City",
-     "Hong Kong", "Tel Aviv", "Rio de Janeiro", "New Delhi", "Las Vegas", "Salt Lake City")  # fmt: skip
+)
+CITIES = (
+    *_ONE_WORD, "New York", "San Francisco", "Los Angeles", "Buenos Aires", "Cape Town",
+    "Mexico City", "Hong Kong", "Tel Aviv", "Rio de Janeiro", "New Delhi", "Las Vegas",
+    "Salt Lake City",
+)  # fmt: skip
 NAMES = tuple(
     """Anna Ben Clara David Emma Felix Greta Henry Ida Jonas Karen Leo Maria Noah Olivia Paul Rosa
     Sam Tina Victor Wendy Zoe Alice Bob Carol Dan Eve Frank Grace Hugo Iris Jack Kate Liam Mia Nina
