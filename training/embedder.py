@@ -21,8 +21,10 @@ from training.guide import SEED, guide_vocabulary
 from training.model import Params, Shape, hidden, initial
 from training.optimizer import optimizer
 
-_LENGTH = 32
+_LENGTH = 24
 """Tokens of a text; what is longer is cut."""
+_DROPPED = 0.15
+"""Share of the tokens that are left out, anew each time, so that no single one decides."""
 _SHARPNESS = 20.0
 """By how much a difference of two cosines counts."""
 
@@ -32,15 +34,15 @@ Tokens = npt.NDArray[np.int32]
 def main() -> None:
     """Read the options, train, export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=700)
-    parser.add_argument("--decay", type=int, default=300, help="last steps, ever smaller ones")
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--decay", type=int, default=500, help="last steps, ever smaller ones")
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument(
         "--output", type=Path, default=Path("model_store/bundled/paddock-embed.gguf")
     )
     options = parser.parse_args()
     vocabulary = guide_vocabulary()
-    shape = Shape(len(vocabulary.tokens), n_embd=128, n_layers=2, n_heads=4, n_kv_heads=4, n_ff=384)
+    shape = Shape(len(vocabulary.tokens), n_embd=128, n_layers=1, n_heads=4, n_kv_heads=4, n_ff=384)
     params = _train(vocabulary.tokenizer(), shape, options.steps, options.decay, options.rate)
     write_embedder(options.output, vocabulary, shape, jax.device_get(params))
     print(f"wrote {options.output}")
@@ -50,7 +52,7 @@ def _train(tokenizer: Tokenizer, shape: Shape, n_steps: int, n_decay: int, rate:
     params = initial(shape, SEED)
     rule = optimizer(rate, n_steps, n_decay)
     state = rule.init(params)
-    random = Random(SEED)
+    random, dropping = Random(SEED), np.random.default_rng(SEED)
 
     @jax.jit
     def step(
@@ -62,19 +64,21 @@ def _train(tokenizer: Tokenizer, shape: Shape, n_steps: int, n_decay: int, rate:
 
     started = time.monotonic()
     for number in range(n_steps):
-        ones, twos = zip(*pairs(random), strict=True)
-        params, state, value = step(params, state, _rows(tokenizer, ones), _rows(tokenizer, twos))
+        one, two = (_rows(tokenizer, texts, dropping) for texts in zip(*pairs(random), strict=True))
+        params, state, value = step(params, state, one, two)
         if (number + 1) % 50 == 0:
             seconds = time.monotonic() - started
             print(f"step {number + 1}  loss {float(value):.4f}  {seconds:.0f} s", flush=True)
     return params
 
 
-def _rows(tokenizer: Tokenizer, texts: tuple[str, ...]) -> Tokens:
+def _rows(tokenizer: Tokenizer, texts: tuple[str, ...], random: np.random.Generator) -> Tokens:
     """Return one row of tokens per text; padding is negative."""
     rows = np.full((len(texts), _LENGTH), -1, np.int32)
     for row, text in zip(rows, tokenizer.encode_batch(texts), strict=True):
-        ids = text.ids[:_LENGTH]
+        kept = random.random(len(text.ids)) >= _DROPPED
+        kept[0] |= not kept.any()
+        ids = np.array(text.ids)[kept][:_LENGTH]
         row[: len(ids)] = ids
     return rows
 

@@ -36,11 +36,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Exam:
-    """A set of questions; `wanted` is the least share of right answers."""
+class Check:
+    """What is told of a set of answers; `wanted` is the least share of right ones."""
 
     name: str
-    samples: Sequence[Sample]
     is_right: Callable[[Sample, str], bool]
     wanted: float
 
@@ -80,22 +79,30 @@ def _is_json(_: Sample, text: str) -> bool:
         return False
 
 
-def _exams() -> list[Exam]:
-    calls = questions.with_tools("tool call")
-    json_wanted = questions.in_json()
+def _exams() -> list[tuple[list[Sample], tuple[Check, ...]]]:
+    new = questions.with_tools
+    told = questions.exercises
     return [
-        Exam("right fact", questions.held_out(think=False), _is_same, 0.9),
-        Exam("right fact after thinking", questions.held_out(think=True), _answers_same, 0.9),
-        Exam("right tool call", calls, _calls_same, 0.9),
-        Exam("right call of a tool never seen", questions.with_new_tools(), _calls_same, 0.9),
-        Exam("tool result told", questions.with_tools("tool result"), _answers_same, 0.9),
-        Exam("no tool needed", questions.with_tools("tool not needed"), _answers_same, 0.8),
-        Exam("valid JSON", json_wanted, _is_json, 0.8),
-        Exam("right JSON", json_wanted, _answers_same, 0.8),
-        Exam("gap filled", questions.gaps(), _is_same, 0.8),
-        Exam("sum", questions.exercises("sum"), _answers_same, 0.8),
-        Exam("text repeated", questions.exercises("repetition"), _answers_same, 0.8),
-        Exam("name remembered", questions.exercises("memory"), _answers_same, 0.8),
+        (questions.held_out(think=False), (Check("right fact", _is_same, 0.9),)),
+        (
+            questions.held_out(think=True),
+            (Check("right fact after thinking", _answers_same, 0.9),),
+        ),
+        (new("tool call"), (Check("right tool call", _calls_same, 0.9),)),
+        (
+            questions.with_new_tools(),
+            (Check("right call of a tool never seen", _calls_same, 0.8),),
+        ),
+        (new("tool result"), (Check("tool result told", _answers_same, 0.8),)),
+        (new("tool not needed"), (Check("no tool needed", _answers_same, 0.8),)),
+        (
+            questions.in_json(),
+            (Check("valid JSON", _is_json, 0.8), Check("right JSON", _answers_same, 0.7)),
+        ),
+        (questions.gaps(), (Check("gap filled", _is_same, 0.7),)),
+        (told("sum"), (Check("right sum", _answers_same, 0.7),)),
+        (told("repetition"), (Check("text repeated", _answers_same, 0.7),)),
+        (told("memory"), (Check("name remembered", _answers_same, 0.7),)),
     ]
 
 
@@ -104,13 +111,14 @@ async def _examine(url: str, *, show: bool) -> bool:
     results: list[bool] = []
     stops: list[bool] = []
     async with httpx.AsyncClient(base_url=url, timeout=300) as http:
-        for exam in _exams():
-            answers = await _answers(http, exam.samples)
+        for samples, checks in _exams():
+            answers = await _answers(http, samples)
             stops += (answer.has_stopped for answer in answers)
-            right = [exam.is_right(s, a.text) for s, a in zip(exam.samples, answers, strict=True)]
-            results.append(_report(exam.name, right, exam.wanted))
-            if show:
-                _show_wrong(exam.samples, answers, right)
+            for check in checks:
+                right = [check.is_right(s, a.text) for s, a in zip(samples, answers, strict=True)]
+                results.append(_report(check.name, right, check.wanted))
+                if show:
+                    _show_wrong(samples, answers, right)
         results.append(_report("natural stop", stops, 0.98))
         results.append(_report("nearest paraphrase", await _nearest(http), 0.9))
     return all(results)
@@ -148,18 +156,19 @@ async def _answers(http: httpx.AsyncClient, samples: Sequence[Sample]) -> list[A
 
 
 async def _nearest(http: httpx.AsyncClient) -> list[bool]:
-    """Tell of each wording that was held back whether the nearest question means the same."""
+    """Tell of each wording that was held back whether the nearest known one means the same."""
     facts = comparable()
     known = [
-        questions.asked(fact.questions[0] if fact.questions else f"how do I {fact.aims[0]}")
-        for fact in facts
+        (n, questions.asked(text))
+        for n, fact in enumerate(facts)
+        for text in (*fact.questions, *(f"how do I {aim}" for aim in fact.aims))
     ]
     held = [(n, questions.asked(text)) for n, fact in enumerate(facts) for text in fact.held]
-    texts = [*known, *(text for _, text in held)]
+    texts = [text for _, text in (*known, *held)]
     answer = await http.post("/api/embed", json={"model": "embedder", "input": texts})
     vectors = np.array(answer.raise_for_status().json()["embeddings"])
     nearest = np.argmax(vectors[len(known) :] @ vectors[: len(known)].T, axis=1)
-    return [int(found) == number for found, (number, _) in zip(nearest, held, strict=True)]
+    return [known[found][0] == number for found, (number, _) in zip(nearest, held, strict=True)]
 
 
 async def _main(guide: Path, embedder: Path, *, show: bool) -> bool:

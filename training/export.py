@@ -9,7 +9,7 @@ from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, PoolingType, T
 from gguf.quants import quantize
 
 from training.chat import CONTROL_TOKENS, END, FIM_MIDDLE, FIM_PREFIX, FIM_SUFFIX, MARKS, START
-from training.model import EPSILON, ROPE_BASE, Params, Shape
+from training.model import EPSILON, Params, Shape
 from training.tokenizer import Vocabulary
 
 Array = npt.NDArray[np.float32]
@@ -69,7 +69,7 @@ def _writer(name: str, description: str, shape: Shape) -> GGUFWriter:
     writer.add_head_count(shape.n_heads)
     writer.add_head_count_kv(shape.n_kv_heads)
     writer.add_rope_dimension_count(shape.head_dim)
-    writer.add_rope_freq_base(ROPE_BASE)
+    writer.add_rope_freq_base(shape.rope_base)
     writer.add_layer_norm_rms_eps(EPSILON)
     writer.add_vocab_size(shape.n_vocab)
     return writer

@@ -8,9 +8,10 @@ from random import Random
 import jax
 
 from training import tokenizer
+from training.copying import with_copying
 from training.corpus.corpus import fact_sample, samples
 from training.export import write_guide
-from training.model import Shape
+from training.model import Shape, initial
 from training.packing import Encoded, Rows, encoded, pack
 from training.run import Run, train
 
@@ -33,7 +34,15 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     vocabulary = guide_vocabulary()
-    shape = Shape(len(vocabulary.tokens), n_embd=128, n_layers=4, n_heads=4, n_kv_heads=4, n_ff=384)
+    shape = Shape(
+        len(vocabulary.tokens),
+        n_embd=128,
+        n_layers=4,
+        n_heads=4,
+        n_kv_heads=4,
+        n_ff=384,
+        rope_base=1e6,
+    )
     texts = encoded(vocabulary.tokenizer(), samples(SEED + 1, _N_SAMPLES))
     short, long = _rows(texts)
     print(
@@ -42,7 +51,8 @@ def main() -> None:
         flush=True,
     )
     run = Run(options.steps, options.decay, options.rate, SEED, options.checkpoints)
-    params = train(run, shape, list(zip((short, long), _BATCH, strict=True)))
+    params = with_copying(initial(shape, SEED), shape, SEED)
+    params = train(run, shape, params, list(zip((short, long), _BATCH, strict=True)))
     write_guide(options.output, vocabulary, shape, jax.device_get(params))
     print(f"wrote {options.output} after {time.monotonic() - started:.0f} s")
 

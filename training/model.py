@@ -8,7 +8,6 @@ import jax.numpy as jnp
 
 Params = dict[str, Any]
 EPSILON = 1e-5
-ROPE_BASE = 10000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class Shape:
     n_heads: int
     n_kv_heads: int
     n_ff: int
-    is_causal: bool = True
+    rope_base: float = 10000.0
 
     @property
     def head_dim(self) -> int:
@@ -64,9 +63,8 @@ def hidden(params: Params, shape: Shape, tokens: jax.Array, segments: jax.Array)
     """
     length = tokens.shape[1]
     seen = segments[:, :, None] == segments[:, None, :]
-    if shape.is_causal:
-        seen &= jnp.tril(jnp.ones((length, length), bool))
-    turns = _rotations(length, shape.head_dim)
+    seen &= jnp.tril(jnp.ones((length, length), bool))
+    turns = _rotations(length, shape)
     x = params["embd"][tokens]
     for layer in params["layers"]:
         x = x + _attention(layer, shape, _norm(x, layer["attn_norm"]), seen, turns)
@@ -84,9 +82,13 @@ def _norm(x: jax.Array, weight: jax.Array) -> jax.Array:
     return x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + EPSILON) * weight
 
 
-def _rotations(length: int, head_dim: int) -> tuple[jax.Array, jax.Array]:
-    rates = ROPE_BASE ** (-jnp.arange(0, head_dim, 2) / head_dim)
-    angles = jnp.arange(length)[:, None] * rates
+def rates(shape: Shape) -> jax.Array:
+    """Return by how much each pair of a head's numbers turns from one token to the next."""
+    return shape.rope_base ** (-jnp.arange(0, shape.head_dim, 2) / shape.head_dim)
+
+
+def _rotations(length: int, shape: Shape) -> tuple[jax.Array, jax.Array]:
+    angles = jnp.arange(length)[:, None] * rates(shape)
     return jnp.cos(angles), jnp.sin(angles)
 
 

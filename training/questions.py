@@ -14,8 +14,8 @@ from training.corpus.sample import Sample, conversation
 from training.corpus.tool_calls import draw_kind, offer, task, tool_sample
 
 _SEED = 777
-_ENOUGH = 200
-"""Samples of a kind; with them a share is known to about two percent."""
+_ENOUGH = 150
+"""Samples of a kind; with them a share is known to about three percent."""
 
 
 def asked(question: str) -> str:

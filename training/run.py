@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from training.model import Params, Shape, hidden, initial, logits
+from training.model import Params, Shape, hidden, logits
 from training.optimizer import optimizer
 from training.packing import Rows
 
@@ -36,10 +36,9 @@ class Run:
     checkpoints: Path | None
 
 
-def train(run: Run, shape: Shape, parts: Sequence[tuple[Rows, int]]) -> Params:
-    """Return weights trained on `parts`: rows of one length, and how many of them a batch takes."""
+def train(run: Run, shape: Shape, params: Params, parts: Sequence[tuple[Rows, int]]) -> Params:
+    """Return `params` trained on `parts`: rows of a length, and how many of them a batch takes."""
     rule = optimizer(run.rate, run.n_steps, run.n_decay)
-    params = initial(shape, run.seed)
     first, params, state = _resumed(run, params, rule.init(params))
 
     @jax.jit

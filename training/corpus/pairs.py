@@ -6,7 +6,7 @@ from training.corpus.facts import Fact, ask, facts
 from training.corpus.tool_calls import spoken
 from training.corpus.toolbox import TOOLS
 
-_N_FACTS, _N_TASKS = 36, 12
+_N_FACTS, _N_TASKS = 64, 12
 
 
 def comparable() -> tuple[Fact, ...]:
@@ -23,6 +23,6 @@ def pairs(random: Random) -> list[tuple[str, str]]:
 
 def _about(random: Random, fact: Fact) -> tuple[str, str]:
     first = ask(random, fact)
-    if random.random() < 0.15:
+    if random.random() < 0.25:
         return first.question, fact.answer
     return first.question, ask(random, fact).question
