@@ -7,13 +7,10 @@ from optax.contrib import MuonDimensionNumbers, muon
 from training.model import Params
 
 _WARM_UP = 60
-_TABLE = 0.15
-"""Rate of the embedding relative to that of matrices: its numbers are small and must not jump."""
 
 
 def optimizer(peak: float, n_steps: int, n_decay: int) -> optax.GradientTransformation:
     """Return the optimizer of a run of `n_steps`, the last `n_decay` of them ever smaller."""
-    rate = _schedule(peak, n_steps, n_decay)
 
     def dimensions(params: Params) -> Params:
         # The embedding is a table, not a map of vectors.
@@ -29,10 +26,9 @@ def optimizer(peak: float, n_steps: int, n_decay: int) -> optax.GradientTransfor
     return optax.chain(
         optax.clip_by_global_norm(1.0),
         muon(
-            rate,
+            _schedule(peak, n_steps, n_decay),
             weight_decay=0.02,
-            adam_b2=0.99,
-            adam_learning_rate=_schedule(_TABLE * peak, n_steps, n_decay),
+            adam_b2=0.98,
             adam_weight_decay=0.0,
             consistent_rms=0.2,
             muon_weight_dimension_numbers=dimensions,
