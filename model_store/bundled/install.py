@@ -13,7 +13,7 @@ from model_store.blobs import put_blob
 from model_store.catalog import Catalog
 from model_store.create import CreateSpec, Tools, create_model
 from model_store.disk import disk_errors
-from model_store.errors import StorageFailed
+from model_store.errors import ModelNotFound, StorageFailed
 from model_store.layout import Layout
 from model_store.names import ModelName
 
@@ -48,22 +48,29 @@ def install_bundled(layout: Layout, catalog: Catalog) -> bool:
     """Install the bundled models if the store is empty and never had them; tell whether it did.
 
     Raises:
-        StorageFailed: the directory cannot be written; no model is half installed, and the next
-            start tries again.
+        StorageFailed: the directory cannot be written; then none is installed, and the next start
+            tries again.
     """
-    if layout.bundled_mark.exists() or not catalog.is_empty():
-        return False
-    blobs = [put_blob(layout, (_HERE / model.file).read_bytes()) for model in BUNDLED]
     with disk_errors():
+        if layout.bundled_mark.exists() or not catalog.is_empty():
+            return False
+        blobs = [put_blob(layout, (_HERE / model.file).read_bytes()) for model in BUNDLED]
         layout.bundled_mark.write_text("".join(f"{model.name.short}\n" for model in BUNDLED))
-    try:
-        for model, blob in zip(BUNDLED, blobs, strict=True):
-            _create(layout, catalog, model, str(blob.digest))
-    except StorageFailed:
-        with contextlib.suppress(OSError):
-            layout.bundled_mark.unlink()
-        raise
+        try:
+            for model, blob in zip(BUNDLED, blobs, strict=True):
+                _create(layout, catalog, model, str(blob.digest))
+        except (OSError, StorageFailed):
+            _undo(layout, catalog)
+            raise
     return True
+
+
+def _undo(layout: Layout, catalog: Catalog) -> None:
+    with contextlib.suppress(OSError):
+        layout.bundled_mark.unlink()
+    for model in BUNDLED:
+        with contextlib.suppress(ModelNotFound, StorageFailed):
+            catalog.delete(model.name)
 
 
 def _create(layout: Layout, catalog: Catalog, model: Bundled, digest: str) -> None:

@@ -108,15 +108,19 @@ def test_a_directory_that_cannot_be_written_is_told_and_leaves_nothing_half_done
     assert start(root)
 
 
+@pytest.mark.parametrize("place", ["registry.ollama.ai", "registry.ollama.ai/library/paddock"])
 def test_a_manifest_that_cannot_be_written_is_tried_again_at_the_next_start(
-    root: Path, store: Store
+    root: Path, store: Store, place: str
 ) -> None:
-    blocked = root / "manifests" / "registry.ollama.ai"
+    """The first model, or the second after the first one was installed."""
+    blocked = root / "manifests" / place
+    blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_text("a file where a directory belongs")
 
     with pytest.raises(StorageFailed):
         store.add_bundled()
 
+    assert names(root) == []
     blocked.unlink()
     assert start(root)
     assert names(root) == BUNDLED
