@@ -99,12 +99,23 @@ class ConstraintFactory:
         return known.copy()
 
     def _compile(self, constraint: Constraint, visible: frozenset[int]) -> "Matcher":
+        grammar = ""
         try:
-            grammar = LLMatcher.grammar_from_lark(grammar_of(constraint))
-        except BadGrammar as e:
-            raise BadConstraint(str(e)) from e
-        tokenizer = self._ready_tokenizer(visible)
-        native = LLMatcher(tokenizer, grammar, log_level=0, limits=_LIMITS)
+            grammar = grammar_of(constraint)
+            return self._matcher(grammar, visible)
+        except (BadGrammar, BadConstraint) as e:
+            # One tool with an odd schema is no reason to go without a form for all the others.
+            try:
+                other = grammar_of(constraint, _is_usable)
+            except BadGrammar:
+                other = grammar
+            if other == grammar:
+                raise BadConstraint(str(e)) from e
+        return self._matcher(other, visible)
+
+    def _matcher(self, grammar: str, visible: frozenset[int]) -> "Matcher":
+        tokenizer, read = self._ready_tokenizer(visible), LLMatcher.grammar_from_lark(grammar)
+        native = LLMatcher(tokenizer, read, log_level=0, limits=_LIMITS)
         matcher = Matcher(native, tokenizer.vocab_size)
         matcher.check()
         return matcher
@@ -117,6 +128,10 @@ class ConstraintFactory:
             if len(self._tokenizers) > _MOST_TOKENIZERS:
                 self._tokenizers.popitem(last=False)
             return self._tokenizers[visible]
+
+
+def _is_usable(grammar: str) -> bool:
+    return not LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(grammar), limits=_LIMITS)
 
 
 def _tokenizer(vocabulary: Vocabulary, visible: frozenset[int]) -> LLTokenizer:

@@ -7,11 +7,11 @@ not done here.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
-from runners.engine.schema import BadSchema, prepare
+from runners.engine.schema import BadSchema, plain, prepare
 from runners.protocol.constraints import (
     GBNF,
     Choice,
@@ -41,20 +41,25 @@ class BadGrammar(ValueError):
     """The constraint cannot be written as a grammar; the message is a sentence for the client."""
 
 
-def grammar_of(constraint: Constraint) -> str:
-    """Return the Lark grammar of `constraint`. Raises BadGrammar."""
+def grammar_of(constraint: Constraint, usable: Callable[[str], bool] | None = None) -> str:
+    """Return the Lark grammar of `constraint`. Raises BadGrammar.
+
+    With `usable`, which tells whether a grammar is, only the plainest keywords count of a lenient
+    schema that cannot be used otherwise.
+    """
     match constraint:
         case Lark() | GBNF():
             return _HEAD + _lark(constraint)
         case _:
-            rules = _Rules()
+            rules = _Rules(usable)
             return _HEAD + rules.text(rules.expression(constraint))
 
 
 class _Rules:
     """The rules of one grammar, numbered as they come; equal parts share a rule."""
 
-    def __init__(self) -> None:
+    def __init__(self, usable: Callable[[str], bool] | None) -> None:
+        self._usable = usable
         self._names: dict[str, str] = {}
 
     def text(self, start: str) -> str:
@@ -67,7 +72,7 @@ class _Rules:
             case Literal():
                 return json.dumps(part.text)
             case JSONSchema():
-                return self._rule(f": %json {json.dumps(_prepared(part))}")
+                return self._rule(f": {self._json(part)}")
             case Regex():
                 return self._rule(f": /{_slashed(_bounded(part.pattern))}/", terminal=True)
             case Until():
@@ -86,6 +91,17 @@ class _Rules:
                 return self._list(part)
             case Lark() | GBNF():
                 return self._rule(f": %lark {{\n{_lark(part)}\n}}")
+
+    def _json(self, part: JSONSchema) -> str:
+        if not part.lenient or self._usable is None:
+            return _json(part)
+        try:
+            found = _json(part)
+            if self._usable(f"{_HEAD}start: {found}\n"):
+                return found
+        except BadGrammar:
+            pass
+        return _json(JSONSchema(plain(part.schema), lenient=True))
 
     def _list(self, part: Listed) -> str:
         """Write two rules for each place in the list: as its beginning, and behind something.
@@ -109,12 +125,13 @@ class _Rules:
         return self._names.setdefault(body, f"{letter}{len(self._names)}")
 
 
-def _prepared(part: JSONSchema) -> dict[str, object]:
+def _json(part: JSONSchema) -> str:
     try:
         schema = prepare(part.schema)
     except BadSchema as e:
         raise BadGrammar(str(e)) from e
-    return {**schema, "x-guidance": {**_BLANKS, "coerce_one_of": True, "lenient": part.lenient}}
+    how = {**_BLANKS, "coerce_one_of": True, "lenient": part.lenient}
+    return f"%json {json.dumps({**schema, 'x-guidance': how})}"
 
 
 def _lark(constraint: Lark | GBNF) -> str:

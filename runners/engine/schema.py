@@ -22,6 +22,7 @@ _FORMATS = frozenset(
     "date date-time duration email hostname ipv4 ipv6 time unknown uri uuid".split()
 )
 
+_TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _IN_PLACE = ("allOf", "anyOf", "oneOf")
 _MAPS = ("properties", "patternProperties", "dependentSchemas", "$defs", "definitions")
 _LISTS = ("prefixItems", "items")
@@ -54,6 +55,32 @@ def prepare(text: str) -> _JSON:
     if not str(schema.get("$schema", "")).partition("://")[2].startswith("json-schema.org/"):
         schema.pop("$schema", None)
     return schema
+
+
+def plain(text: str) -> str:
+    """Return the schema in `text` with what can always be enforced: types, fields, fixed values."""
+    return msgspec.json.encode(_plain(msgspec.json.decode(text), MAX_DEPTH)).decode()
+
+
+def _plain(schema: Any, depth: int) -> _JSON:
+    if not isinstance(schema, dict) or not depth:
+        return {}
+    kept: _JSON = {}
+    if schema.get("type") in _TYPES:
+        kept["type"] = schema["type"]
+    if isinstance(values := schema.get("enum"), list) and values:
+        kept["enum"] = values
+    if "const" in schema:
+        kept["const"] = schema["const"]
+    if isinstance(fields := schema.get("properties"), dict):
+        kept["properties"] = {name: _plain(field, depth - 1) for name, field in fields.items()}
+        required = schema.get("required")
+        kept["required"] = (
+            [n for n in required if n in fields] if isinstance(required, list) else []
+        )
+    if isinstance(schema.get("items"), dict):
+        kept["items"] = _plain(schema["items"], depth - 1)
+    return kept
 
 
 def _check(root: _JSON) -> None:
