@@ -1,11 +1,12 @@
 """Remote images are fetched from public machines only, whatever names and redirects say."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 
 import httpx2
 import pytest
 
 from server.errors import BadRequest
+from server.image_downloads import ImageDownloads
 from server.remote_images import RemoteImages
 
 pytestmark = pytest.mark.anyio
@@ -36,11 +37,10 @@ class Network:
 
     def images(self) -> RemoteImages:
         transport = httpx2.MockTransport(self._serve)
-        return RemoteImages(
-            is_allowed=True, resolve=self.resolve, own=lambda: [OWN], transport=transport
-        )
+        downloads = ImageDownloads(resolve=self.resolve, own=lambda: [OWN], transport=transport)
+        return RemoteImages(is_allowed=True, fetch=downloads.fetch)
 
-    async def fetch(self, *urls: str) -> dict[str, bytes]:
+    async def fetch(self, *urls: str) -> Mapping[str, bytes]:
         return await self.images().fetch(urls)
 
     async def refusal(self, url: str = URL) -> str:
@@ -183,3 +183,8 @@ async def test_what_a_server_says_of_an_error_is_its_own_affair() -> None:
 async def test_one_request_cannot_ask_for_many() -> None:
     with pytest.raises(BadRequest, match="at most 16 images"):
         await Network().fetch(*(f"https://example.org/{n}" for n in range(17)))
+
+
+async def test_what_fetches_is_loaded_with_the_first_image() -> None:
+    with pytest.raises(BadRequest, match="it is no http or https address"):
+        await RemoteImages(is_allowed=True).fetch(["ftp://example.org/cat.png"])
