@@ -25,7 +25,7 @@ def detected_template(spec: CreateSpec, sources: Iterable[Source]) -> KnownTempl
 
 
 def _sees(source: Source) -> bool:
+    if source.kind == "projector":
+        return True
     header = source.header
-    if source.kind == "projector" or header is None:
-        return source.kind == "projector"
-    return header.has(f"{header.architecture}.vision.block_count")
+    return header is not None and header.has(f"{header.architecture}.vision.block_count")

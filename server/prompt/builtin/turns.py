@@ -57,5 +57,4 @@ def _rest(user: str, assistant: str, tail: str, begun: str = "") -> str:
 
 
 def _tail(tail: str) -> str:
-    asks = f'{{{{ if and $last (ne .Role "assistant") }}}}{tail}{{{{ end }}}}'
-    return asks.replace("{{ ", "{{- ", 1)
+    return f'{{{{- if and $last (ne .Role "assistant") }}}}{tail}{{{{ end }}}}'
