@@ -22,6 +22,7 @@ from runners.protocol.constraints import (
 from server.prompt.messages import Tool
 
 NO_TEXT: Final = Literal("")
+_BLANKS: Final = Regex(r"\s{0,2}")
 _ANY_OBJECT: Final[Mapping[str, object]] = {"type": "object"}
 
 
@@ -68,8 +69,10 @@ class Block:
             max(least - 1, 0),
             None if most is None else most - 1,
         )
-        more = NO_TEXT if further.most == 0 else further
-        calls = sequence(Literal(self.before), one, more, Literal(self.after))
+        # A model that learnt to write blanks behind a call must not be led from there to another
+        # call, and on to yet another; where no other may follow, the answer simply ends.
+        more, end = (NO_TEXT, NO_TEXT) if further.most == 0 else (further, _BLANKS)
+        calls = sequence(Literal(self.before), one, more, Literal(self.after), end)
         if least > 0:
             return calls
         if not self.mark:

@@ -95,7 +95,7 @@ def text_of(  # noqa: PLR0911 - one case a kind
             value = value_of(json.loads(schema), random)
             return json.dumps(value, ensure_ascii=False)  # the engine allows no needless escapes
         case Regex(pattern):
-            return next(char for char in _shuffled(random) if re.fullmatch(pattern, char))
+            return next(text for text in ("", *_shuffled(random)) if re.fullmatch(pattern, text))
     raise NotImplementedError(type(constraint))
 
 

@@ -250,3 +250,15 @@ def test_an_answer_in_words_is_free_where_calls_have_no_mark(name, text) -> None
     parser = NAMED[name].start(Beginning(tools=TOOLS))
 
     assert accepts(parser.calling(TOOLS, least=0, most=None), text)
+
+
+@pytest.mark.parametrize("least", [0, 1])
+@pytest.mark.parametrize("blanks", ["", "\n", "\n\n"])
+def test_behind_a_call_stand_blanks_and_the_end_if_the_model_likes(blanks, least) -> None:
+    """A model that learnt to write a line end there would be led to call again, and for ever."""
+    tool = Tool(name="now")
+    parser = generic(None, "<tool_call>").start(Beginning(tools=[tool]))
+    text = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
+
+    assert accepts(parser.calling([tool], least=least, most=None), text + blanks)
+    assert accepts(parser.calling([tool], least=least, most=1), text)
