@@ -6,7 +6,7 @@ from pathlib import Path
 from random import Random
 
 from training.corpus.values import model_name
-from training.corpus.wording import disturbed, wrapped_aim, wrapped_question
+from training.corpus.wording import disturbed, reworded, wrapped_aim, wrapped_question
 
 _FILES = ("facts.txt", "smalltalk.txt")
 
@@ -67,9 +67,27 @@ def _fact(block: str, *, is_small_talk: bool) -> Fact:
     )
 
 
-def ask(random: Random, fact: Fact) -> Asked:
-    """Return a question about `fact`, worded anew."""
+def _worded(random: Random, fact: Fact) -> str:
+    """Return an aim or a question, perhaps in another shape."""
     text = random.choice((*fact.aims, *fact.questions))
+    return reworded(random, text) if random.random() < 0.3 else text
+
+
+@cache
+def _held() -> frozenset[str]:
+    return frozenset(text.lower() for fact in facts() for text in fact.held)
+
+
+def ask(random: Random, fact: Fact) -> Asked:
+    """Return a question about `fact`, worded anew, but never in a way that is held back."""
+    while (asked := _asked(random, fact)).question.lower().rstrip(".?! ") in _held():
+        pass
+    return asked
+
+
+def _asked(random: Random, fact: Fact) -> Asked:
+    text = _worded(random, fact)
+    is_aim = text in fact.aims
     name = ""
     if "NAME" in fact.answer and random.random() < 0.4:
         name = model_name(random)
@@ -79,7 +97,7 @@ def ask(random: Random, fact: Fact) -> Asked:
                 break
         else:
             name = ""
-    question = wrapped_aim(random, text) if text in fact.aims else wrapped_question(random, text)
+    question = wrapped_aim(random, text) if is_aim else wrapped_question(random, text)
     # A model's name is copied to the letter, so it must be spelled right.
     if not name:
         question = disturbed(random, question)

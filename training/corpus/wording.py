@@ -66,6 +66,17 @@ _SYNONYMS = {
     "what are": ("tell me what are", "please explain", "describe"),
     "why": ("why", "how come", "for what reason"),
     "paddock": ("the server", "this server", "this program"),
+    "faster": ("quicker",),
+    "users": ("people", "clients"),
+    "people": ("users",),
+    "picture": ("photo", "image"),
+    "forget": ("lose", "drop"),
+    "programs": ("apps", "tools"),
+    "clients": ("programs", "apps"),
+    "support": ("have", "offer"),
+    "need": ("require",),
+    "identical": ("the same",),
+    "again": ("anew",),
     "field": ("parameter", "key", "setting"),
     "option": ("parameter", "setting"),
     "options": ("parameters",),
@@ -76,6 +87,57 @@ _SYNONYM = re.compile(
     + "|".join(sorted(_SYNONYMS, key=len, reverse=True))
     + r")(?![\w/-])(?! (?:run|test|bench|install)\b)"
 )
+_FORMS = (
+    (
+        re.compile(r"what (is|are) ((?:the|a|an|your|my|[A-Z:/]).*|\w+)"),
+        (
+            "tell me what {1} {0}", "explain {1}", "what {0} {1} for", "please explain {1} to me",
+            "what do you know about {1}", "describe {1}", "can you explain {1}",
+            "tell me about {1}",
+            "I do not know what {1} {0}", "what {0} the meaning of {1}",
+        ),
+    ),
+    (
+        re.compile(r"what does (.+) do"),
+        (
+            "what is {0} for", "tell me what {0} does", "what is the use of {0}", "explain {0}",
+            "what effect does {0} have", "what is {0} good for", "what is the meaning of {0}",
+        ),
+    ),
+    (
+        re.compile(r"what does (.+) mean"),
+        (
+            "what is the meaning of {0}", "explain {0}", "what is {0}", "tell me what {0} means",
+            "I see {0}, what is that", "why do I see {0}",
+        ),
+    ),
+    (
+        re.compile(r"why do I get (.+)"),
+        (
+            "what causes {0}", "what is the reason for {0}", "I get {0}", "what do I do about {0}",
+            "the server answers with {0}", "my request is answered with {0}",
+        ),
+    ),
+    (
+        re.compile(r"can I (.+)"),
+        ("am I able to {0}", "is it possible to {0}", "may I {0}", "how can I {0}", "could I {0}"),
+    ),
+    (
+        re.compile(r"(?:is|are) (.+) supported"),
+        (
+            "does paddock support {0}", "do you support {0}", "is there support for {0}",
+            "can I use {0}", "does it have {0}", "does it work with {0}", "what about {0}",
+        ),
+    ),
+    (
+        re.compile(r"which (command|endpoint) (.+)"),
+        (
+            "what {0} {1}", "tell me which {0} {1}", "is there a {0} that {1}",
+            "I need the {0} that {1}", "what is the {0} that {1}",
+        ),
+    ),
+)  # fmt: skip
+"""Shapes of questions, and others that ask the same."""
 _SMALL = frozenset("a an the of to is do does i my me in on for it that with please".split())
 _LETTERS = string.ascii_lowercase
 
@@ -99,6 +161,14 @@ def _opened(random: Random, text: str) -> str:
     opening = random.choice(_OPENINGS)
     text = opening + text
     return text[:1].upper() + text[1:]
+
+
+def reworded(random: Random, question: str) -> str:
+    """Return the question in another shape, where it has one of those that are known."""
+    for shape, others in _FORMS:
+        if found := shape.fullmatch(question):
+            return random.choice(others).format(*found.groups())
+    return question
 
 
 def varied(random: Random, text: str, share: float = 0.2) -> str:
