@@ -34,8 +34,8 @@ Tokens = npt.NDArray[np.int32]
 def main() -> None:
     """Read the options, train, export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=900)
-    parser.add_argument("--decay", type=int, default=500, help="last steps, ever smaller ones")
+    parser.add_argument("--steps", type=int, default=1400)
+    parser.add_argument("--decay", type=int, default=1000, help="last steps, ever smaller ones")
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument(
         "--output", type=Path, default=Path("model_store/bundled/paddock-embed.gguf")

@@ -33,13 +33,21 @@ class Bundled:
     parameters: Mapping[str, object] = field(default_factory=dict)
 
 
+# More threads would wait for each other longer than they compute.
+_ONE_THREAD: Mapping[str, object] = {"num_thread": 1}
 BUNDLED = (
-    Bundled(ModelName.parse("paddock-embed"), "paddock-embed.gguf"),
+    Bundled(ModelName.parse("paddock-embed"), "paddock-embed.gguf", parameters=_ONE_THREAD),
     Bundled(
         GUIDE,
         "paddock.gguf",
         template="paddock.tmpl",
-        parameters={"num_ctx": 2048, "stop": ["<|im_start|>", "<|im_end|>"], "temperature": 0},
+        parameters={
+            "num_ctx": 2048,
+            "num_predict": 512,
+            "stop": ["<|im_start|>", "<|im_end|>"],
+            "temperature": 0,
+            **_ONE_THREAD,
+        },
     ),
 )
 
