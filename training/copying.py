@@ -17,10 +17,10 @@ _CONSTANT = 0
 """A dimension that is the same for all tokens, for attention by position."""
 _N_NOTES = 32
 """The last dimensions are empty at first: room for a note of the token before."""
-_LEVEL = 0.2
+_LEVEL = 0.6
 _BY_POSITION = 2.2
 _BY_CONTENT = 1.9
-_NOTE, _REPEAT = 0.06, 0.1
+_NOTE, _REPEAT = 0.18, 0.3
 _QUIET = 0.05
 _FAST, _SLOW = 3, 6
 """Pairs that tell neighbours apart, and those (from this one on) that hardly turn in a prompt."""

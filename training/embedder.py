@@ -23,9 +23,9 @@ from training.optimizer import optimizer
 
 _LENGTH = 24
 """Tokens of a text; what is longer is cut."""
-_DROPPED = 0.15
+_DROPPED = 0.2
 """Share of the tokens that are left out, anew each time, so that no single one decides."""
-_SHARPNESS = 20.0
+_SHARPNESS = 16.0
 """By how much a difference of two cosines counts."""
 
 Tokens = npt.NDArray[np.int32]
@@ -34,15 +34,15 @@ Tokens = npt.NDArray[np.int32]
 def main() -> None:
     """Read the options, train, export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1400)
-    parser.add_argument("--decay", type=int, default=1000, help="last steps, ever smaller ones")
+    parser.add_argument("--steps", type=int, default=1100)
+    parser.add_argument("--decay", type=int, default=800, help="last steps, ever smaller ones")
     parser.add_argument("--rate", type=float, default=4e-3)
     parser.add_argument(
         "--output", type=Path, default=Path("model_store/bundled/paddock-embed.gguf")
     )
     options = parser.parse_args()
     vocabulary = guide_vocabulary()
-    shape = Shape(len(vocabulary.tokens), n_embd=128, n_layers=1, n_heads=4, n_kv_heads=4, n_ff=384)
+    shape = Shape(len(vocabulary.tokens), n_embd=192, n_layers=1, n_heads=6, n_kv_heads=6, n_ff=512)
     params = _train(vocabulary.tokenizer(), shape, options.steps, options.decay, options.rate)
     write_embedder(options.output, vocabulary, shape, jax.device_get(params))
     print(f"wrote {options.output}")

@@ -26,8 +26,8 @@ _BATCH = (8, 4)
 def main() -> None:
     """Read the options, train, export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2200)
-    parser.add_argument("--decay", type=int, default=1500, help="last steps, ever smaller ones")
+    parser.add_argument("--steps", type=int, default=2600)
+    parser.add_argument("--decay", type=int, default=2000, help="last steps, ever smaller ones")
     parser.add_argument("--rate", type=float, default=5e-3)
     parser.add_argument("--output", type=Path, default=Path("model_store/bundled/paddock.gguf"))
     parser.add_argument("--checkpoints", type=Path, help="directory to save and resume from")

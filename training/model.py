@@ -37,7 +37,7 @@ def initial(shape: Shape, seed: int) -> Params:
     n_kv = shape.head_dim * shape.n_kv_heads
     d, depth = shape.n_embd, (2 * shape.n_layers) ** -0.5
     return {
-        "embd": jax.random.normal(next(keys), (shape.n_vocab, d)) * 0.05,
+        "embd": jax.random.normal(next(keys), (shape.n_vocab, d)) * 0.15,
         "norm": jnp.ones(d),
         "layers": [
             {

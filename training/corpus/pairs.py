@@ -6,7 +6,7 @@ from training.corpus.facts import Fact, ask, facts
 from training.corpus.tool_calls import spoken
 from training.corpus.toolbox import TOOLS
 
-_N_FACTS, _N_TASKS = 64, 12
+_N_FACTS, _N_TASKS = 96, 12
 
 
 def comparable() -> tuple[Fact, ...]:
