@@ -198,7 +198,6 @@ def test_anthropic_calls_a_tool_and_uses_its_result(anthropic: Anthropic) -> Non
         "model": MODEL,
         "max_tokens": 200,
         "tools": tools,
-        "temperature": 0,
         "thinking": {"type": "disabled"},
     }
     with anthropic.messages.stream(messages=messages, **asked) as stream:

@@ -6,7 +6,6 @@ const asked = {
   model: MODEL,
   max_tokens: 200,
   messages: QUESTION,
-  temperature: 0,
   thinking: { type: "disabled" },
 };
 const tool = { name: "get_weather", description: DESCRIPTION, input_schema: PARAMETERS };
