@@ -178,6 +178,55 @@ async def test_a_second_server_pulls_what_the_first_one_pushed(
     await server.create(name, "base", system="Be brief.")
     await server.post("/api/push", model=name, insecure=True)
 
+    async with serving(tmp_path / "second") as second:
+        await second.post("/api/pull", model=name, insecure=True)
+        here = await server.post("/api/show", model=name)
+        there = await second.post("/api/show", model=name)
+        told = (await second.post("/api/generate", model=name, prompt="hi", stream=False)).json()
+
+    assert here.json()["system"] == there.json()["system"] == "Be brief."
+    assert told["done"] is True
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_model_that_is_not_here_cannot_be_pushed(shared: Server, stream: bool) -> None:
+    answer = await shared.post("/api/push", model="me/none", stream=stream)
+
+    error = {"error": "model 'me/none:latest' not found"}
+    if stream:
+        assert lines_of(answer) == [
+            {"status": "retrieving manifest"},
+            {"status": "couldn't retrieve manifest"},
+            error,
+        ]
+    else:
+        assert (answer.status_code, answer.json()) == (404, error)
+
+
+async def test_a_push_without_a_usable_name_is_refused(shared: Server) -> None:
+    empty = await shared.post("/api/push", model="")
+    malformed = await shared.post("/api/push", model="a/b/c/d/e:f", stream=False)
+
+    assert (empty.status_code, empty.json()) == (400, {"error": "model is required"})
+    assert (malformed.status_code, malformed.json()) == (
+        400,
+        {"error": "unqualified name: a/b/c/d/e:f"},
+    )
+
+
+async def test_outside_paths_look_the_same_whether_they_exist_or_not(shared: Server) -> None:
+    """A push must not tell which files are on the server."""
+    answers = [
+        (await shared.post("/api/push", model=name, stream=False)).text
+        for name in ("../../../etc/passwd", "../../../etc/nothing")
+    ]
+
+    assert answers[0].replace("passwd", "nothing") == answers[1]
+
+
+async def test_create_pulls_the_parent_that_is_not_here(server: Server, host: str) -> None:
+    """`FROM` a model that nobody has pulled yet is what most Modelfiles begin with."""
+    REGISTRY.publish("library/parent", "latest", MODEL)
     registry = Endpoint.parse(f"http://{host}")
     async with serving(server.store.parent / "other", registry=registry) as other:
         answer = await other.post("/api/create", model="mine", system="Sing.", **{"from": "parent"})

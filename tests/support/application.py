@@ -139,9 +139,11 @@ async def serving(
         services = make_services(store, scheduler, exchange, stored, given)
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
-            yield Server(app, http, given.models, clock, started)
-        await exchange.close()
+        try:
+            async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
+                yield Server(app, http, given.models, clock, started)
+        finally:
+            await exchange.close()
 
 
 def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
