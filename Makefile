@@ -32,7 +32,7 @@ test: $(STAMPS)/dev ## Run all tests
 
 .PHONY: test-clients
 test-clients: $(CLIENTS)/.stamp ## Run the tests with LangChain, LiteLLM and the like, in an environment of theirs
-	@PADDOCK_PYTHON=$(CURDIR)/$(BIN)/python $(CLIENTS)/bin/python -m pytest tests/frameworks
+	@PADDOCK_PYTHON=$(CURDIR)/$(BIN)/python $(CLIENTS)/bin/python -m pytest -o filterwarnings=ignore tests/frameworks
 
 .PHONY: coverage
 coverage: $(STAMPS)/dev ## Run all tests and report the lines they miss, runner processes included
