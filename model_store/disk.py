@@ -52,8 +52,13 @@ def replace_durably(written: Path, final: Path) -> None:
         os.close(descriptor)
 
 
+def free_space(directory: Path) -> int:
+    """Return how many bytes the disk of `directory` has left for us; raises OSError."""
+    return shutil.disk_usage(directory).free
+
+
 def require_space(directory: Path, needed: int) -> None:
     """Raise NoSpace when the disk of `directory` has less than `needed` bytes left."""
-    free = shutil.disk_usage(directory).free
+    free = free_space(directory)
     if free < needed:
         raise NoSpace(needed, free)

@@ -3,11 +3,12 @@
 from collections.abc import AsyncGenerator
 
 from model_store.catalog import Catalog
+from model_store.disk import free_space
 from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
 from model_store.registry.download import Tuning
-from model_store.registry.loading import FreeSpace, Loader, free_space
+from model_store.registry.loading import FreeSpace, Loader
 from model_store.registry.network import IsPublic, is_public
 from model_store.registry.parts import PartSizes
 from model_store.registry.progress import PullEstimate, TransferProgress

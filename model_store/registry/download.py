@@ -17,6 +17,7 @@ from model_store.registry.parts import Part, PartSizes, Span
 from model_store.registry.repository import Patience
 from model_store.registry.schedule import Fetch, Schedule
 from model_store.registry.source import BlobSource
+from model_store.registry.together import together
 from model_store.registry.workers import Workers
 
 _NEXT_LOOK_SECONDS = 0.5
@@ -118,16 +119,8 @@ class Download:
             await self._work(file, 1)
 
     async def _work(self, file: PartialFile, connections: int) -> None:
-        hashing = asyncio.ensure_future(self._hash(file))
-        fetching = [asyncio.ensure_future(self._fetch_parts(file)) for _ in range(connections)]
-        tasks = [hashing, *fetching]
-        try:
-            # Not a task group: the first error is what the caller wants, not a group of one.
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        fetching = [self._fetch_parts(file) for _ in range(connections)]
+        await together([self._hash(file), *fetching])
 
     async def _hash(self, file: PartialFile) -> None:
         """Take what has come without a gap into the hash, while the rest is coming."""

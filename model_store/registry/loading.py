@@ -1,12 +1,11 @@
 """Bringing blobs into the store, each at most once at a time, and only where there is room."""
 
-import shutil
 from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
 from model_store.blobs import put_blob
 from model_store.digests import Digest
-from model_store.disk import disk_errors, is_regular
+from model_store.disk import disk_errors, free_space, is_regular
 from model_store.layout import Layout
 from model_store.registry.download import Download, Tuning
 from model_store.registry.errors import AnswerInvalid, NotEnoughSpace, RegistryError
@@ -20,12 +19,6 @@ _TOLD_EVERY_SECONDS = 0.1
 
 FreeSpace = Callable[[Path], int]
 """Tells how many bytes the disk of a directory has left."""
-
-
-def free_space(folder: Path) -> int:
-    """Return how many bytes the disk of `folder` has left for us; raises StorageFailed."""
-    with disk_errors():
-        return shutil.disk_usage(folder).free
 
 
 class Loader:
@@ -52,7 +45,8 @@ class Loader:
         wanted = tuple(blobs)
         here = sum(blob.size if self.has(blob) else self._begun(blob) for blob in wanted)
         total = sum(blob.size for blob in wanted)
-        return PullEstimate(total, here, self._free(self._layout.blobs))
+        with disk_errors():
+            return PullEstimate(total, here, self._free(self._layout.blobs))
 
     def _begun(self, blob: WantedBlob) -> int:
         return Ledger(self._layout.partial(blob.digest)).completed(blob.size)

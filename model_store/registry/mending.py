@@ -5,7 +5,6 @@ parts whose sample is another one than before; then, if need be, part after part
 is right.
 """
 
-import asyncio
 from collections.abc import Iterable
 
 from model_store.registry.fetching import fetch
@@ -13,6 +12,7 @@ from model_store.registry.partial import PartialFile
 from model_store.registry.parts import Span, cut
 from model_store.registry.repository import Patience
 from model_store.registry.source import BlobSource
+from model_store.registry.together import together
 from model_store.registry.workers import Workers
 
 _PARTS = 128
@@ -61,15 +61,7 @@ class Mender:
     async def _refetch(self, spans: Iterable[Span]) -> bool:
         """Fetch spans again; tell whether anything was another thing than before."""
         targets = [_Comparison(self._file, self._workers, span) for span in spans]
-        tasks = [
-            asyncio.ensure_future(fetch(self._source, target, self._patience)) for target in targets
-        ]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await together(fetch(self._source, target, self._patience) for target in targets)
         return any(target.differs for target in targets)
 
 
