@@ -139,8 +139,8 @@ class Catalog:
             write_manifest(self._layout, name, manifest.encode() if data is None else data)
 
     def manifest_bytes(self, name: ModelName) -> bytes:
-        """Return the manifest of the model that `name` means; raises ModelNotFound."""
-        return self._index.read(self._find(name).name or name)
+        """Return the bytes of the manifest of exactly this name; raises ModelNotFound."""
+        return self._index.read(name)
 
     def manifests(self) -> dict[ModelName, frozenset[Digest]]:
         """Return the blobs that every manifest names, one that is too damaged to use too."""
