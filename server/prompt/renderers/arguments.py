@@ -1,9 +1,10 @@
 """Arguments of earlier calls, printed bare where a model expects no JSON around them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from server.prompt.gotemplate.printing import text
 from server.prompt.gotemplate.values import from_json
+from server.prompt.messages import ToolCall
 from server.prompt.renderers.json_text import compact, raw
 
 
@@ -21,3 +22,13 @@ def python(value: object) -> str:
     if value is None or isinstance(value, bool):
         return str(value)
     return raw(value) if isinstance(value, Mapping | list | tuple) else bare(value)
+
+
+def paired(call: ToolCall, as_json: Callable[[object], str]) -> str:
+    """Return a call with its arguments as pairs of marks; text in them stands as it is."""
+    arguments = "".join(
+        f"<arg_key>{key}</arg_key>"
+        f"<arg_value>{value if isinstance(value, str) else as_json(value)}</arg_value>"
+        for key, value in call.arguments.items()
+    )
+    return f"<tool_call>{call.name}{arguments}</tool_call>"

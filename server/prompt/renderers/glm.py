@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from server.prompt.messages import Message, Think, Tool, ToolCall
+from server.prompt.messages import Message, Think, Tool
+from server.prompt.renderers.arguments import paired
 from server.prompt.renderers.family import Family
 from server.prompt.renderers.json_text import compact, spaced
 from server.prompt.renderers.turns import neighbours
@@ -43,7 +44,7 @@ def _turn(before: str, message: Message, _after: str) -> str:
             return f"{opening}<tool_response>{message.content}</tool_response>"
         case "assistant":
             thought = f"<think>{message.thinking}</think>" if message.thinking else "</think>"
-            calls = "".join(map(_call, message.tool_calls))
+            calls = "".join(paired(call, compact) for call in message.tool_calls)
             return f"<|assistant|>{thought}{message.content}{calls}"
         case "system" | "user":
             return f"<|{message.role}|>{message.content}"
@@ -76,7 +77,7 @@ def _lines(before: str, message: Message, *, forbidden: bool) -> Iterator[str]:
         case "assistant":
             yield f"<|assistant|>\n<think>{message.thinking.strip()}</think>"
             yield f"\n{content.strip()}" if content else ""
-            yield from ("\n" + _call(call) for call in message.tool_calls)
+            yield from ("\n" + paired(call, compact) for call in message.tool_calls)
             yield "\n"
         case "user":
             yield f"<|user|>\n{content}"
@@ -88,12 +89,3 @@ def _lines(before: str, message: Message, *, forbidden: bool) -> Iterator[str]:
 def _tools(tools: Sequence[Tool]) -> str:
     listed = "".join(f"{spaced(tool_json(tool))}\n" for tool in tools)
     return _TOOLS + listed + _CALLS if tools else ""
-
-
-def _call(given: ToolCall) -> str:
-    arguments = "".join(
-        f"<arg_key>{key}</arg_key><arg_value>"
-        f"{value if isinstance(value, str) else compact(value)}</arg_value>"
-        for key, value in given.arguments.items()
-    )
-    return f"<tool_call>{given.name}{arguments}</tool_call>"

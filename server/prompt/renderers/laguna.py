@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
-from server.prompt.renderers.arguments import bare
+from server.prompt.renderers.arguments import bare, paired
 from server.prompt.renderers.family import Family
 from server.prompt.renderers.json_text import raw, spaced
 from server.prompt.renderers.turns import is_begun, neighbours
@@ -125,14 +125,5 @@ def _narrow_header(system: str, tools: Sequence[Tool], *, think: bool) -> str:
 
 def _narrow_answer(message: Message, *, think: bool) -> str:
     thought = f"<think>{message.thinking}</think>" if think else "</think>"
-    calls = "".join(map(_narrow_call, message.tool_calls))
+    calls = "".join(paired(call, raw) for call in message.tool_calls)
     return f"<assistant>{thought}{message.content}{calls}</assistant>\n"
-
-
-def _narrow_call(call: ToolCall) -> str:
-    arguments = "".join(
-        f"<arg_key>{key}</arg_key>"
-        f"<arg_value>{value if isinstance(value, str) else raw(value)}</arg_value>"
-        for key, value in call.arguments.items()
-    )
-    return f"<tool_call>{call.name}{arguments}</tool_call>"
