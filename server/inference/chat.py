@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model_store.model import Model
 from model_store.store import Store
@@ -98,20 +98,11 @@ class ChatService:
         think = self._check(asked, model)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
-            text, used = await fitted_prompt(
-                lambda: format_of(model, self._go_template),
-                _history(asked, model),
-                tools=_offered(asked),
-                think=think,
-                lease=lease,
-                n_ctx=context_of(options, lease.ready),
-                truncate=False,
-            )
-            # What the other thread parsed is remembered.
-            renderer = format_of(model, self._go_template).renderer
-            text = for_tokenizer(text, renderer, lease.ready)
+            whole = replace(asked, truncate=False)
+            prompt = await self._prompt(whole, model, lease, options, think)
+            text = for_tokenizer(prompt.text, prompt.format.renderer, lease.ready)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
-            return n_tokens + images.TOKENS * images.count(used)
+            return n_tokens + images.TOKENS * images.count(prompt.messages)
 
     def _check(self, asked: Conversation, model: Model) -> Think | None:
         able = capabilities(model, self._go_template)
