@@ -5,13 +5,13 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from runners.engine.llama import LoadError, lib, mtmd
+from runners.engine.llama import LoadError, mtmd
 from runners.protocol.media import Picture
 from runners.protocol.messages import FailureCode, StopReason
 from tests.support import tiny_vision
+from tests.support.native_helper import native_logprobs
 from tests.support.seeing import ASKED, Files, look, look_through, seeing
 from tests.support.stepped_engine import (
     StartEngine,
@@ -41,39 +41,21 @@ def quick_engine(
     return seeing(start_engine, vision_files[request.param])
 
 
-def helpers_logits(engine: SteppedEngine, prompt: str, shown: Picture) -> npt.NDArray[np.float32]:
-    """Return what llama.cpp's own helper computes for the token after a prompt with one picture."""
-    inner = engine.engine
-    projector, context = inner.intake._projector, inner._context
+def bitmap_of(shown: Picture) -> int:
+    """Return a picture as llama.cpp's own helper takes it."""
     pixels = ctypes.cast(ctypes.c_char_p(shown.rgb), ctypes.POINTER(ctypes.c_uint8))
-    bitmap = mtmd.mtmd_bitmap_init(shown.width, shown.height, pixels)
-    marked = prompt.replace("[img-0]", mtmd.mtmd_default_marker().decode()).encode()
-    text = mtmd.mtmd_input_text(marked, len(marked), True, True)
-    chunks = mtmd.mtmd_input_chunks_init()
-    bitmaps = (ctypes.c_void_p * 1)(bitmap)
-    assert mtmd.mtmd_tokenize(projector._pointer, chunks, ctypes.byref(text), bitmaps, 1) == 0
-    end = ctypes.c_int32(0)
-    batch, seq, wants_logits = 64, 0, True
-    assert not mtmd.mtmd_helper_eval_chunks(
-        projector._pointer, context.pointer, chunks, 0, seq, batch, wants_logits, ctypes.byref(end)
-    )
-    found = lib.llama_get_logits_ith(context.pointer, -1)
-    logits = np.ctypeslib.as_array(found, (inner.ready.n_vocab,)).copy()
-    mtmd.mtmd_input_chunks_free(chunks)
-    mtmd.mtmd_bitmap_free(bitmap)
-    context.clear()
-    return logits
+    found: int = mtmd.mtmd_bitmap_init(shown.width, shown.height, pixels)
+    return found
 
 
 def test_a_picture_means_to_the_model_what_llama_cpp_makes_of_it(engine: SteppedEngine) -> None:
     """Positions, attention and embeddings are those of the library's own helper."""
-    logits = helpers_logits(engine, ASKED, picture())
-    expected = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+    expected = native_logprobs(engine, ASKED, bitmap_of(picture()), 5)
 
     answer = engine.answer(ASKED, media=(picture(),), n_predict=1, logprobs=5)
 
     found = [entry.logprob for entry in answer.logprobs[0].top]
-    np.testing.assert_allclose(found, np.sort(expected)[::-1][:5], atol=1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_what_is_said_depends_on_what_is_shown(engine: SteppedEngine) -> None:

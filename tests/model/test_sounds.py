@@ -4,13 +4,13 @@ import ctypes
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from runners.engine.llama import lib, mtmd
+from runners.engine.llama import mtmd
 from runners.protocol.media import FULL_SCALE, Sound
 from runners.protocol.messages import FailureCode
 from runners.protocol.placement import Projector
+from tests.support.native_helper import native_logprobs
 from tests.support.seeing import SIZES, Files, seeing
 from tests.support.stepped_engine import Answer, StartEngine, SteppedEngine, assert_same_choices
 from tests.support.tiny_hearing import FRAME, N_WINDOW_TOKENS, SAMPLE_RATE, WINDOW, join, sound
@@ -43,40 +43,22 @@ def listen(engine: SteppedEngine, *sounds: Sound, prompt: str = ASKED) -> Answer
     return engine.answer(prompt, media=sounds, n_predict=8, logprobs=2)
 
 
-def helpers_logits(engine: SteppedEngine, prompt: str, heard: Sound) -> npt.NDArray[np.float32]:
-    """Return what llama.cpp's own helper computes for the token after a prompt with one sound."""
-    inner = engine.engine
-    projector, context = inner.intake._projector, inner._context
+def bitmap_of(heard: Sound) -> int:
+    """Return a sound as llama.cpp's own helper takes it."""
     samples = np.frombuffer(heard.samples, "<i2").astype(np.float32) / FULL_SCALE
     floats = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
-    bitmap = mtmd.mtmd_bitmap_init_from_audio(len(samples), floats)
-    marked = prompt.replace("[img-0]", mtmd.mtmd_default_marker().decode()).encode()
-    text = mtmd.mtmd_input_text(marked, len(marked), True, True)
-    chunks = mtmd.mtmd_input_chunks_init()
-    bitmaps = (ctypes.c_void_p * 1)(bitmap)
-    assert mtmd.mtmd_tokenize(projector._pointer, chunks, ctypes.byref(text), bitmaps, 1) == 0
-    end = ctypes.c_int32(0)
-    batch, seq, wants_logits = 64, 0, True
-    assert not mtmd.mtmd_helper_eval_chunks(
-        projector._pointer, context.pointer, chunks, 0, seq, batch, wants_logits, ctypes.byref(end)
-    )
-    found = lib.llama_get_logits_ith(context.pointer, -1)
-    logits = np.ctypeslib.as_array(found, (inner.ready.n_vocab,)).copy()
-    mtmd.mtmd_input_chunks_free(chunks)
-    mtmd.mtmd_bitmap_free(bitmap)
-    context.clear()
-    return logits
+    found: int = mtmd.mtmd_bitmap_init_from_audio(len(samples), floats)
+    return found
 
 
 def test_a_sound_means_to_the_model_what_llama_cpp_makes_of_it(engine: SteppedEngine) -> None:
     """Samples, positions and embeddings are those of the library's own helper."""
-    logits = helpers_logits(engine, ASKED, sound())
-    expected = logits - np.log(np.exp(logits - logits.max()).sum()) - logits.max()
+    expected = native_logprobs(engine, ASKED, bitmap_of(sound()), 5)
 
     answer = engine.answer(ASKED, media=(sound(),), n_predict=1, logprobs=5)
 
     found = [entry.logprob for entry in answer.logprobs[0].top]
-    np.testing.assert_allclose(found, np.sort(expected)[::-1][:5], atol=1e-3)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
 def test_what_is_said_depends_on_what_is_heard(engine: SteppedEngine) -> None:
