@@ -8,8 +8,7 @@ finds it late. Here it is laid out from the start (an induction head), and train
 - layer 1, heads 0 and 1 look for notes of the current token, and repeat the token that has them.
 """
 
-import jax
-import jax.numpy as jnp
+import torch
 
 from training.model import Params, Shape, rates
 
@@ -26,42 +25,39 @@ _FAST, _SLOW = 3, 6
 """Pairs that tell neighbours apart, and those (from this one on) that hardly turn in a prompt."""
 
 
-def with_copying(params: Params, shape: Shape, seed: int) -> Params:
-    """Return `params` with the circuit in place of some random weights."""
+def lay_out_copying(params: Params, shape: Shape, seed: int) -> None:
+    """Put the circuit in place of some random weights."""
     d, size = shape.n_embd, shape.head_dim
-    content = slice(1, d - _N_NOTES)
-    notes = slice(d - _N_NOTES, d)
-    embd = params["embd"].at[:, notes].set(0.0).at[:, _CONSTANT].set(_LEVEL)
+    content, notes = slice(1, d - _N_NOTES), slice(d - _N_NOTES, d)
+    params["embd"][:, notes] = 0.0
+    params["embd"][:, _CONSTANT] = _LEVEL
+    for layer in params["layers"]:
+        # All add little yet, so that they do not drown what is laid out.
+        layer["o"] *= _QUIET
+        layer["down"] *= _QUIET
     width = d - _N_NOTES - 1
-    basis = jnp.linalg.qr(jax.random.normal(jax.random.key(seed + 1), (width, width)))[0]
+    random = torch.randn(width, width, generator=torch.Generator().manual_seed(seed + 1))
+    basis = torch.linalg.qr(random)[0]
     first, second = basis[:, :size], basis[:, size : 2 * size]
-    one, two, *others = (_quiet(layer) for layer in params["layers"])
+    one, two, *_ = params["layers"]
     turns = rates(shape)[:_FAST]
-    fast = jnp.arange(_FAST) * 2
-    head = slice(0, size)
-    one["q"] = one["q"].at[:, head].set(0.0).at[_CONSTANT, fast].set(_BY_POSITION)
-    one["k"] = (
-        one["k"]
-        .at[:, head].set(0.0)
-        .at[_CONSTANT, fast].set(_BY_POSITION * jnp.cos(turns))
-        .at[_CONSTANT, fast + 1].set(_BY_POSITION * jnp.sin(turns))
-    )  # fmt: skip
-    one["v"] = one["v"].at[:, head].set(0.0).at[content, head].set(first)
-    one["o"] = one["o"].at[head].set(0.0).at[head, notes].set(_NOTE * jnp.eye(size))
+    head, fast = slice(0, size), torch.arange(_FAST) * 2
+    for name in ("q", "k", "v"):
+        one[name][:, head] = 0.0
+    one["q"][_CONSTANT, fast] = _BY_POSITION
+    one["k"][_CONSTANT, fast] = _BY_POSITION * turns.cos()
+    one["k"][_CONSTANT, fast + 1] = _BY_POSITION * turns.sin()
+    one["v"][content, head] = first
+    one["o"][head] = 0.0
+    one["o"][head, notes] = _NOTE * torch.eye(size)
     slow = size - 2 * _SLOW
     for number, values in enumerate((first, second)):
         head = slice(number * size, (number + 1) * size)
         matched = slice(number * size + 2 * _SLOW, (number + 1) * size)
-        noted = slice(d - _N_NOTES, d - _N_NOTES + slow)
-        two["q"] = (
-            two["q"].at[:, head].set(0.0).at[content, matched].set(_BY_CONTENT * first[:, :slow])
-        )
-        two["k"] = two["k"].at[:, head].set(0.0).at[noted, matched].set(_BY_CONTENT * jnp.eye(slow))
-        two["v"] = two["v"].at[:, head].set(0.0).at[content, head].set(values)
-        two["o"] = two["o"].at[head].set(0.0).at[head, content].set(_REPEAT * values.T)
-    return {**params, "embd": embd, "layers": [one, two, *others]}
-
-
-def _quiet(layer: Params) -> Params:
-    """Return a layer that adds little yet, so that it does not drown what is laid out."""
-    return {**layer, "o": _QUIET * layer["o"], "down": _QUIET * layer["down"]}
+        for name in ("q", "k", "v"):
+            two[name][:, head] = 0.0
+        two["q"][content, matched] = _BY_CONTENT * first[:, :slow]
+        two["k"][d - _N_NOTES : d - _N_NOTES + slow, matched] = _BY_CONTENT * torch.eye(slow)
+        two["v"][content, head] = values
+        two["o"][head] = 0.0
+        two["o"][head, content] = _REPEAT * values.T

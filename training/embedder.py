@@ -8,18 +8,16 @@ import time
 from pathlib import Path
 from random import Random
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import numpy.typing as npt
-import optax
+import torch
 from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn import functional
 
 from training.corpus.pairs import pairs
 from training.export import write_embedder
 from training.guide import SEED, guide_vocabulary
-from training.model import Params, Shape, hidden, initial
-from training.optimizer import optimizer
+from training.model import Params, Shape, hidden, initial, leaves
+from training.optimizer import Optimizer
 
 _LENGTH = 24
 """Tokens of a text; what is longer is cut."""
@@ -27,8 +25,6 @@ _DROPPED = 0.2
 """Share of the tokens that are left out, anew each time, so that no single one decides."""
 _SHARPNESS = 16.0
 """By how much a difference of two cosines counts."""
-
-Tokens = npt.NDArray[np.int32]
 
 
 def main() -> None:
@@ -42,63 +38,57 @@ def main() -> None:
     )
     options = parser.parse_args()
     vocabulary = guide_vocabulary()
-    shape = Shape(len(vocabulary.tokens), n_embd=192, n_layers=1, n_heads=6, n_kv_heads=6, n_ff=512)
+    shape = Shape(len(vocabulary.tokens), n_embd=192, n_layers=1, n_heads=6, n_ff=512)
     params = _train(vocabulary.tokenizer(), shape, options.steps, options.decay, options.rate)
-    write_embedder(options.output, vocabulary, shape, jax.device_get(params))
+    write_embedder(options.output, vocabulary, shape, params)
     print(f"wrote {options.output}")
 
 
 def _train(tokenizer: Tokenizer, shape: Shape, n_steps: int, n_decay: int, rate: float) -> Params:
     params = initial(shape, SEED)
-    rule = optimizer(rate, n_steps, n_decay)
-    state = rule.init(params)
-    random, dropping = Random(SEED), np.random.default_rng(SEED)
-
-    @jax.jit
-    def step(
-        params: Params, state: optax.OptState, one: jax.Array, two: jax.Array
-    ) -> tuple[Params, optax.OptState, jax.Array]:
-        value, gradients = jax.value_and_grad(_loss)(params, shape, one, two)
-        updates, state = rule.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state, value
-
+    weights = [part[key].requires_grad_() for part, key in leaves(params)]
+    is_matrix = [weight.ndim == 2 and len(weight) != shape.n_vocab for weight in weights]
+    optimizer = Optimizer(weights, is_matrix, rate, n_steps, n_decay)
+    random, dropping = Random(SEED), torch.Generator().manual_seed(SEED)
     started = time.monotonic()
     for number in range(n_steps):
         one, two = (_rows(tokenizer, texts, dropping) for texts in zip(*pairs(random), strict=True))
-        params, state, value = step(params, state, one, two)
+        value = _loss(params, shape, one, two)
+        optimizer.step(torch.autograd.grad(value, weights))
         if (number + 1) % 50 == 0:
             seconds = time.monotonic() - started
-            print(f"step {number + 1}  loss {float(value):.4f}  {seconds:.0f} s", flush=True)
+            print(f"step {number + 1}  loss {value.item():.4f}  {seconds:.0f} s", flush=True)
+    for weight in weights:
+        weight.requires_grad_(False)
     return params
 
 
-def _rows(tokenizer: Tokenizer, texts: tuple[str, ...], random: np.random.Generator) -> Tokens:
+def _rows(tokenizer: Tokenizer, texts: tuple[str, ...], random: torch.Generator) -> Tensor:
     """Return one row of tokens per text; padding is negative."""
-    rows = np.full((len(texts), _LENGTH), -1, np.int32)
+    rows = torch.full((len(texts), _LENGTH), -1)
     for row, text in zip(rows, tokenizer.encode_batch(texts), strict=True):
-        kept = random.random(len(text.ids)) >= _DROPPED
+        kept = torch.rand(len(text.ids), generator=random) >= _DROPPED
         kept[0] |= not kept.any()
-        ids = np.array(text.ids)[kept][:_LENGTH]
+        ids = torch.tensor(text.ids)[kept][:_LENGTH]
         row[: len(ids)] = ids
     return rows
 
 
-def _loss(params: Params, shape: Shape, ones: jax.Array, twos: jax.Array) -> jax.Array:
+def _loss(params: Params, shape: Shape, ones: Tensor, twos: Tensor) -> Tensor:
     count = len(ones)
-    vectors = _vectors(params, shape, jnp.concatenate([ones, twos]))
+    vectors = _vectors(params, shape, torch.cat([ones, twos]))
     likeness = _SHARPNESS * vectors[:count] @ vectors[count:].T
-    right = jnp.arange(count)
-    there = optax.softmax_cross_entropy_with_integer_labels(likeness, right)
-    back = optax.softmax_cross_entropy_with_integer_labels(likeness.T, right)
-    return (there.mean() + back.mean()) / 2
+    right = torch.arange(count)
+    there = functional.cross_entropy(likeness, right)
+    return (there + functional.cross_entropy(likeness.T, right)) / 2
 
 
-def _vectors(params: Params, shape: Shape, tokens: jax.Array) -> jax.Array:
+def _vectors(params: Params, shape: Shape, tokens: Tensor) -> Tensor:
     """Return a vector of length 1 per text: the mean over its tokens."""
     present = tokens >= 0
-    found = hidden(params, shape, jnp.maximum(tokens, 0), present.astype(jnp.int32))
-    total = jnp.sum(found * present[..., None], axis=1)
-    return total / jnp.linalg.norm(total, axis=-1, keepdims=True)
+    found = hidden(params, shape, tokens.clamp(min=0), present.int())
+    total = (found * present[..., None]).sum(1)
+    return total / total.norm(dim=-1, keepdim=True)
 
 
 if __name__ == "__main__":

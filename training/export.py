@@ -67,7 +67,7 @@ def _writer(name: str, description: str, shape: Shape) -> GGUFWriter:
     writer.add_block_count(shape.n_layers)
     writer.add_feed_forward_length(shape.n_ff)
     writer.add_head_count(shape.n_heads)
-    writer.add_head_count_kv(shape.n_kv_heads)
+    writer.add_head_count_kv(shape.n_heads)
     writer.add_rope_dimension_count(shape.head_dim)
     writer.add_rope_freq_base(shape.rope_base)
     writer.add_layer_norm_rms_eps(EPSILON)
@@ -104,7 +104,7 @@ def _write(writer: GGUFWriter, path: Path, params: Params) -> None:
 
 def _tensors(params: Params) -> Iterator[tuple[str, Array]]:
     """Yield tensors by their names in GGUF; matrices have one row per output."""
-    yield "token_embd.weight", np.asarray(params["embd"], np.float32)
+    yield "token_embd.weight", params["embd"].numpy()
     for number, layer in enumerate(params["layers"]):
         names = {
             "attn_norm": "attn_norm", "q": "attn_q", "k": "attn_k", "v": "attn_v",
@@ -112,6 +112,6 @@ def _tensors(params: Params) -> Iterator[tuple[str, Array]]:
             "down": "ffn_down",
         }  # fmt: skip
         for key, name in names.items():
-            tensor = np.ascontiguousarray(np.asarray(layer[key], np.float32).T)
+            tensor = np.ascontiguousarray(layer[key].numpy().T)
             yield f"blk.{number}.{name}.weight", tensor
-    yield "output_norm.weight", np.asarray(params["norm"], np.float32)
+    yield "output_norm.weight", params["norm"].numpy()

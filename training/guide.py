@@ -5,10 +5,9 @@ import time
 from pathlib import Path
 from random import Random
 
-import jax
-
 from training import tokenizer
-from training.copying import with_copying
+from training.copying import lay_out_copying
+from training.corpus import values
 from training.corpus.corpus import fact_sample, samples
 from training.export import write_guide
 from training.model import Shape, initial
@@ -16,30 +15,33 @@ from training.packing import Encoded, Rows, encoded, pack
 from training.run import Run, train
 
 SEED = 20260101
-_N_SAMPLES = 60_000
-_SHORT, _LONG = 128, 256
+_N_SAMPLES = 200_000
+_WORTH = 300
+"""How often the vocabulary is shown each value, beside the corpus."""
+_SHORT, _LONG = 128, 320
 """Tokens of the rows for short texts and for those with tools; longer texts are left out."""
-_BATCH = (8, 4)
-"""Short and long rows in a batch: about as many of each as the corpus has, and even numbers."""
+_BATCH = (6, 4)
+"""Short and long rows in a batch: more long ones than the corpus has, for tools are the hardest.
+
+Each worker takes half of them.
+"""
 
 
 def main() -> None:
     """Read the options, train, export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=2600)
-    parser.add_argument("--decay", type=int, default=2000, help="last steps, ever smaller ones")
+    parser.add_argument("--steps", type=int, default=7500)
+    parser.add_argument("--decay", type=int, default=6500, help="last steps, ever smaller ones")
     parser.add_argument("--rate", type=float, default=5e-3)
     parser.add_argument("--output", type=Path, default=Path("model_store/bundled/paddock.gguf"))
-    parser.add_argument("--checkpoints", type=Path, help="directory to save and resume from")
     options = parser.parse_args()
     started = time.monotonic()
     vocabulary = guide_vocabulary()
     shape = Shape(
         len(vocabulary.tokens),
         n_embd=128,
-        n_layers=4,
+        n_layers=6,
         n_heads=4,
-        n_kv_heads=4,
         n_ff=384,
         rope_base=1e6,
     )
@@ -50,10 +52,16 @@ def main() -> None:
         f"rows, {time.monotonic() - started:.0f} s",
         flush=True,
     )
-    run = Run(options.steps, options.decay, options.rate, SEED, options.checkpoints)
-    params = with_copying(initial(shape, SEED), shape, SEED)
-    params = train(run, shape, params, list(zip((short, long), _BATCH, strict=True)))
-    write_guide(options.output, vocabulary, shape, jax.device_get(params))
+    params = initial(shape, SEED)
+    lay_out_copying(params, shape, SEED)
+
+    def write() -> None:
+        write_guide(options.output, vocabulary, shape, params)
+
+    # What is there so far is written each minute, to be examined on the way.
+    run = Run(options.steps, options.decay, options.rate)
+    train(run, shape, params, list(zip((short, long), _BATCH, strict=True)), each_minute=write)
+    write()
     print(f"wrote {options.output} after {time.monotonic() - started:.0f} s")
 
 
@@ -62,7 +70,9 @@ def guide_vocabulary() -> tokenizer.Vocabulary:
     random = Random(SEED)
     asked = [fact_sample(random) for _ in range(5000)]
     prose = [text for sample in asked for text in (sample.prompt, sample.answer)]
-    return tokenizer.learn([s.prompt + s.answer for s in samples(SEED, 20_000)], prose)
+    texts = [sample.prompt + sample.answer for sample in samples(SEED, 20_000)]
+    # Words are copied by one token each; what is made up shall not crowd them out.
+    return tokenizer.learn([*texts, *values.KNOWN * _WORTH], prose)
 
 
 def _rows(texts: list[Encoded]) -> tuple[Rows, Rows]:

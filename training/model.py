@@ -1,10 +1,12 @@
-"""A Llama in JAX, computing what llama.cpp computes with the exported weights."""
+"""A Llama in PyTorch, computing what llama.cpp computes with the exported weights."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+import torch
+from torch import Tensor
+from torch.nn import functional
 
 Params = dict[str, Any]
 EPSILON = 1e-5
@@ -18,7 +20,6 @@ class Shape:
     n_embd: int
     n_layers: int
     n_heads: int
-    n_kv_heads: int
     n_ff: int
     rope_base: float = 10000.0
 
@@ -29,24 +30,23 @@ class Shape:
 
 def initial(shape: Shape, seed: int) -> Params:
     """Return random weights; matrices map rows: `x @ w`."""
-    keys = iter(jax.random.split(jax.random.key(seed), 1 + 7 * shape.n_layers))
+    random = torch.Generator().manual_seed(seed)
 
-    def matrix(n_in: int, n_out: int, scale: float = 1.0) -> jax.Array:
-        return jax.random.normal(next(keys), (n_in, n_out)) * scale * n_in**-0.5
+    def matrix(n_in: int, n_out: int, scale: float = 1.0) -> Tensor:
+        return torch.randn(n_in, n_out, generator=random) * scale * n_in**-0.5
 
-    n_kv = shape.head_dim * shape.n_kv_heads
     d, depth = shape.n_embd, (2 * shape.n_layers) ** -0.5
     return {
-        "embd": jax.random.normal(next(keys), (shape.n_vocab, d)) * 0.15,
-        "norm": jnp.ones(d),
+        "embd": torch.randn(shape.n_vocab, d, generator=random) * 0.15,
+        "norm": torch.ones(d),
         "layers": [
             {
-                "attn_norm": jnp.ones(d),
+                "attn_norm": torch.ones(d),
                 "q": matrix(d, d),
-                "k": matrix(d, n_kv),
-                "v": matrix(d, n_kv),
+                "k": matrix(d, d),
+                "v": matrix(d, d),
                 "o": matrix(d, d, depth),
-                "ffn_norm": jnp.ones(d),
+                "ffn_norm": torch.ones(d),
                 "gate": matrix(d, shape.n_ff),
                 "up": matrix(d, shape.n_ff),
                 "down": matrix(shape.n_ff, d, depth),
@@ -56,67 +56,77 @@ def initial(shape: Shape, seed: int) -> Params:
     }
 
 
-def hidden(params: Params, shape: Shape, tokens: jax.Array, segments: jax.Array) -> jax.Array:
+def leaves(params: Params) -> Iterator[tuple[dict[str, Tensor], str]]:
+    """Yield where each tensor is: a dictionary and the key in it, always in one order."""
+    for part in (params, *params["layers"]):
+        yield from ((part, key) for key, value in part.items() if isinstance(value, Tensor))
+
+
+def hidden(params: Params, shape: Shape, tokens: Tensor, segments: Tensor) -> Tensor:
     """Return the last layer's vectors, normalised: [rows, length, n_embd].
 
     Tokens see those of their own segment only: several texts lie in one row. Segment 0 is padding.
     """
     length = tokens.shape[1]
     seen = segments[:, :, None] == segments[:, None, :]
-    seen &= jnp.tril(jnp.ones((length, length), bool))
+    seen = (seen & torch.ones(length, length, dtype=torch.bool).tril())[:, None]
     turns = _rotations(length, shape)
-    x = params["embd"][tokens]
+    x = functional.embedding(tokens, params["embd"])
     for layer in params["layers"]:
         x = x + _attention(layer, shape, _norm(x, layer["attn_norm"]), seen, turns)
         h = _norm(x, layer["ffn_norm"])
-        x = x + (jax.nn.silu(h @ layer["gate"]) * (h @ layer["up"])) @ layer["down"]
+        x = x + (functional.silu(h @ layer["gate"]) * (h @ layer["up"])) @ layer["down"]
     return _norm(x, params["norm"])
 
 
-def logits(params: Params, vectors: jax.Array) -> jax.Array:
+def logits(params: Params, vectors: Tensor) -> Tensor:
     """Return a score for each token; the output layer is the embedding itself."""
     return vectors @ params["embd"].T
 
 
-def _norm(x: jax.Array, weight: jax.Array) -> jax.Array:
-    return x * jax.lax.rsqrt(jnp.mean(x * x, -1, keepdims=True) + EPSILON) * weight
+def _norm(x: Tensor, weight: Tensor) -> Tensor:
+    return functional.rms_norm(x, weight.shape, weight, EPSILON)
 
 
-def rates(shape: Shape) -> jax.Array:
+def rates(shape: Shape) -> Tensor:
     """Return by how much each pair of a head's numbers turns from one token to the next."""
-    return shape.rope_base ** (-jnp.arange(0, shape.head_dim, 2) / shape.head_dim)
+    return shape.rope_base ** (-torch.arange(0, shape.head_dim, 2) / shape.head_dim)
 
 
-def _rotations(length: int, shape: Shape) -> tuple[jax.Array, jax.Array]:
-    angles = jnp.arange(length)[:, None] * rates(shape)
-    return jnp.cos(angles), jnp.sin(angles)
+def _rotations(length: int, shape: Shape) -> tuple[Tensor, Tensor]:
+    angles = torch.arange(length)[:, None] * rates(shape)
+    return angles.cos(), angles.sin()
 
 
-def _rotated(x: jax.Array, turns: tuple[jax.Array, jax.Array]) -> jax.Array:
-    """Turn neighbouring pairs by their position; x is [rows, heads, length, head_dim]."""
+def _rotated(x: Tensor, turns: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn pairs by their position; x is [rows, heads, length, head_dim], see `_apart`."""
     cos, sin = turns
-    pairs = x.reshape(*x.shape[:-1], -1, 2)
-    a, b = pairs[..., 0], pairs[..., 1]
-    return jnp.stack([a * cos - b * sin, a * sin + b * cos], -1).reshape(x.shape)
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+def _apart(matrix: Tensor, shape: Shape) -> Tensor:
+    """Put the first numbers of a head's pairs before all second ones, which are faster to turn.
+
+    llama.cpp turns neighbours; queries and keys in another order have the same products.
+    """
+    pairs = matrix.view(shape.n_embd, shape.n_heads, shape.head_dim // 2, 2)
+    return pairs.transpose(2, 3).reshape(matrix.shape)
 
 
 def _attention(
-    layer: Params,
+    layer: dict[str, Tensor],
     shape: Shape,
-    x: jax.Array,
-    seen: jax.Array,
-    turns: tuple[jax.Array, jax.Array],
-) -> jax.Array:
-    rows, length, _ = x.shape
-
-    def heads(name: str, count: int) -> jax.Array:
-        return (x @ layer[name]).reshape(rows, length, count, shape.head_dim).swapaxes(1, 2)
-
-    groups = shape.n_heads // shape.n_kv_heads
-    q = _rotated(heads("q", shape.n_heads), turns)
-    k = jnp.repeat(_rotated(heads("k", shape.n_kv_heads), turns), groups, axis=1)
-    v = jnp.repeat(heads("v", shape.n_kv_heads), groups, axis=1)
-    scores = (q @ k.swapaxes(2, 3)) * shape.head_dim**-0.5
-    scores = jnp.where(seen[:, None], scores, -1e9)
-    mixed = jax.nn.softmax(scores, -1) @ v
-    return mixed.swapaxes(1, 2).reshape(rows, length, -1) @ layer["o"]
+    x: Tensor,
+    seen: Tensor,
+    turns: tuple[Tensor, Tensor],
+) -> Tensor:
+    rows, length, width = x.shape
+    # One product is faster than three.
+    q, k = (_apart(layer[name], shape) for name in ("q", "k"))
+    joined = x @ torch.cat([q, k, layer["v"]], 1)
+    q, k, v = joined.view(rows, length, 3, shape.n_heads, shape.head_dim).permute(2, 0, 3, 1, 4)
+    mixed = functional.scaled_dot_product_attention(
+        _rotated(q, turns), _rotated(k, turns), v, attn_mask=seen
+    )
+    return mixed.transpose(1, 2).reshape(rows, length, width) @ layer["o"]

@@ -1,101 +1,146 @@
-"""One training run of a generative model: steps over batches, with checkpoints to go on from."""
+"""One training run of a generative model: two processes compute each step together.
 
-import pickle
+Weights and gradients lie in memory that both see. Each computes the gradients of its part of a
+batch with one core, and then changes its share of the weights.
+"""
+
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from multiprocessing.synchronize import Barrier
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import torch
+from torch import Tensor, multiprocessing
+from torch.nn import functional
 
-from training.model import Params, Shape, hidden, logits
-from training.optimizer import optimizer
+from training.model import Params, Shape, hidden, leaves, logits
+from training.optimizer import Optimizer
 from training.packing import Rows
 
 _WORKERS = 2
-"""Each computes its part of a batch on a core of its own; they meet once per step."""
 _REPORT = 50
-_SAVE = 200
-
-jax.config.update("jax_num_cpu_devices", _WORKERS)
-jax.tree_util.register_dataclass(Rows, ["tokens", "segments", "weights"], [])
+_NORM = 1.0
+"""Gradients that are longer are shortened to this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """How long and how fast to train; without `checkpoints` nothing is saved on the way."""
+    """How long and how fast to train."""
 
     n_steps: int
     n_decay: int
     rate: float
-    seed: int
-    checkpoints: Path | None
 
 
-def train(run: Run, shape: Shape, params: Params, parts: Sequence[tuple[Rows, int]]) -> Params:
-    """Return `params` trained on `parts`: rows of a length, and how many of them a batch takes."""
-    rule = optimizer(run.rate, run.n_steps, run.n_decay)
-    first, params, state = _resumed(run, params, rule.init(params))
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the workers see together: `gradients` has one row for each of them."""
 
-    @jax.jit
-    def step(
-        params: Params, state: optax.OptState, batch: list[Rows]
-    ) -> tuple[Params, optax.OptState, jax.Array]:
-        value, gradients = jax.value_and_grad(_loss)(params, shape, batch)
-        updates, state = rule.update(gradients, state, params)
-        return optax.apply_updates(params, updates), state, value
+    params: Params
+    gradients: Tensor
+    losses: Tensor
+    meeting: Barrier
 
-    whole, split = _placements()
-    params, state = jax.device_put((params, state), whole)
-    started, losses = time.monotonic(), []
-    for number in range(first, run.n_steps):
-        random = np.random.default_rng((run.seed, number))
-        batch = [rows[random.integers(len(rows), size=count)] for rows, count in parts]
-        params, state, value = step(params, state, jax.device_put(batch, split))
-        losses.append(float(value))
-        if (number + 1) % _REPORT == 0:
+
+def train(
+    run: Run,
+    shape: Shape,
+    params: Params,
+    parts: Sequence[tuple[Rows, int]],
+    each_minute: Callable[[], None],
+) -> None:
+    """Train `params` in place on `parts`: rows of a length, and how many of them a batch takes."""
+    size = 0
+    for part, key in leaves(params):
+        part[key].share_memory_()
+        size += part[key].numel()
+    processes = multiprocessing.get_context("spawn")
+    shared = _Shared(
+        params,
+        torch.zeros(_WORKERS, size).share_memory_(),
+        torch.zeros(_WORKERS, 2).share_memory_(),
+        processes.Barrier(_WORKERS),
+    )
+    workers = multiprocessing.start_processes(
+        _work, (run, shape, shared, parts), _WORKERS, join=False, start_method="spawn"
+    )
+    while not workers.join(timeout=60):
+        each_minute()
+
+
+def _work(
+    me: int, run: Run, shape: Shape, shared: _Shared, parts: Sequence[tuple[Rows, int]]
+) -> None:
+    torch.set_num_threads(1)
+    weights = [part[key].detach() for part, key in leaves(shared.params)]
+    trained = [part[key].requires_grad_() for part, key in leaves(shared.params)]
+    own = sorted(range(len(weights)), key=lambda place: weights[place].shape)[me::_WORKERS]
+    # The embedding is a table, not a map of vectors.
+    is_matrix = [weights[p].ndim == 2 and len(weights[p]) != shape.n_vocab for p in own]
+    optimizer = Optimizer(
+        [weights[place] for place in own], is_matrix, run.rate, run.n_steps, run.n_decay
+    )
+    loss = torch.compile(_loss, fullgraph=True, dynamic=False)
+    started, mean = time.monotonic(), 0.0
+    for number in range(run.n_steps):
+        total, weight = torch.zeros(()), 0.0
+        for rows, count in parts:
+            batch = _batch(rows, number, count, me)
+            total = total + loss(shared.params, shape, *batch)
+            weight += float(batch[2][:, 1:].sum())
+        total.backward()
+        _note(shared.gradients[me], trained)
+        shared.losses[me] = torch.tensor((total.item(), weight))
+        shared.meeting.wait()
+        mean += _loss_told(shared) / _REPORT
+        gradients = _agreed(shared, weights)
+        optimizer.step([gradients[place] for place in own])
+        shared.meeting.wait()
+        if me == 0 and (number + 1) % _REPORT == 0:
             seconds = time.monotonic() - started
-            mean = sum(losses) / len(losses)
             print(f"step {number + 1}  loss {mean:.4f}  {seconds:.0f} s", flush=True)
-            losses.clear()
-        if run.checkpoints and (number + 1) % _SAVE == 0:
-            _save(run.checkpoints, number + 1, params, state)
-    return params
+            mean = 0.0
 
 
-def _placements() -> tuple[NamedSharding, NamedSharding]:
-    """Return how weights and how rows are spread over the workers."""
-    mesh = Mesh(np.array(jax.devices()), ("rows",))
-    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("rows"))
+def _batch(rows: Rows, number: int, count: int, me: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return this worker's part of a step's rows; they are used in turn."""
+    first = number * count + me * count // _WORKERS
+    part = rows[np.arange(first, first + count // _WORKERS) % len(rows)]
+    return (
+        torch.from_numpy(part.tokens).long(),
+        torch.from_numpy(part.segments),
+        torch.from_numpy(part.weights),
+    )
 
 
-def _loss(params: Params, shape: Shape, batch: list[Rows]) -> jax.Array:
-    """Return the mean cross entropy of the next token, by the weight of each."""
-    total, weight = jnp.zeros(()), jnp.zeros(())
-    for rows in batch:
-        vectors = hidden(params, shape, rows.tokens, rows.segments)
-        found = optax.softmax_cross_entropy_with_integer_labels(
-            logits(params, vectors[:, :-1]), rows.tokens[:, 1:]
-        )
-        total += jnp.sum(found * rows.weights[:, 1:])
-        weight += jnp.sum(rows.weights[:, 1:])
+def _loss(
+    params: Params, shape: Shape, tokens: Tensor, segments: Tensor, weights: Tensor
+) -> Tensor:
+    """Return the sum of the cross entropies of the next tokens, each by its weight."""
+    vectors = hidden(params, shape, tokens, segments)
+    scores = logits(params, vectors[:, :-1])
+    found = functional.cross_entropy(
+        scores.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
+    )
+    return (found * weights[:, 1:].flatten()).sum()
+
+
+def _note(flat: Tensor, trained: Sequence[Tensor]) -> None:
+    """Write the gradients one after another, and forget them."""
+    torch.cat([weight.grad.flatten() for weight in trained if weight.grad is not None], out=flat)
+    for weight in trained:
+        weight.grad = None
+
+
+def _loss_told(shared: _Shared) -> float:
+    total, weight = shared.losses.sum(0).tolist()
     return total / weight
 
 
-def _resumed(run: Run, params: Params, state: optax.OptState) -> tuple[int, Params, optax.OptState]:
-    saved = sorted(run.checkpoints.glob("*.pickle")) if run.checkpoints else []
-    if not saved:
-        return 0, params, state
-    with saved[-1].open("rb") as file:
-        number, params, leaves = pickle.load(file)
-    return number, params, jax.tree.unflatten(jax.tree.structure(state), leaves)
-
-
-def _save(folder: Path, number: int, params: Params, state: optax.OptState) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{number:06}.pickle").open("wb") as file:
-        pickle.dump((number, *jax.device_get((params, jax.tree.leaves(state)))), file)
+def _agreed(shared: _Shared, weights: Sequence[Tensor]) -> list[Tensor]:
+    """Return the gradient of the mean loss for each weight, of at most a given length."""
+    flat = shared.gradients.sum(0) / shared.losses[:, 1].sum()
+    flat *= min(1.0, _NORM / float(flat.norm()))
+    parts = flat.split([weight.numel() for weight in weights])
+    return [part.view(weight.shape) for part, weight in zip(parts, weights, strict=True)]
