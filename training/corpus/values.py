@@ -48,6 +48,8 @@ MODELS = tuple(
     tinyllama codellama starcoder2 smollm2 granite3 llava nomic-embed-text all-minilm mixtral
     gpt-oss gpt-oss:20b qwen3-coder orca-mini vicuna falcon solar zephyr olmo2 command-r""".split()
 )  # fmt: skip
+KNOWN = (*CITIES, *NAMES, *WORDS, *COLORS, *SYMBOLS, *CURRENCIES, *LANGUAGES, *DAYS, *MODELS)
+"""All values that exist; the others are made up."""
 _SYLLABLES = tuple(
     """ba be bo ca ce co da de di do fa fe fi ga go ha he ka ke ki ko la le li lo lu ma me mi mo na
     ne ni no pa pe po ra re ri ro sa se si so ta te ti to tu va ve vi vo wa wi ya yo za ze zo bran
@@ -62,22 +64,22 @@ def made_up(random: Random) -> str:
 
 
 def city(random: Random) -> str:
-    return made_up(random).capitalize() if random.random() < 0.35 else random.choice(CITIES)
+    return made_up(random).capitalize() if random.random() < 0.25 else random.choice(CITIES)
 
 
 def person(random: Random) -> str:
-    first = made_up(random).capitalize() if random.random() < 0.35 else random.choice(NAMES)
+    first = made_up(random).capitalize() if random.random() < 0.25 else random.choice(NAMES)
     if random.random() < 0.2:
         return f"{first} {made_up(random).capitalize()}"
     return first
 
 
 def word(random: Random) -> str:
-    return made_up(random) if random.random() < 0.25 else random.choice(WORDS)
+    return made_up(random) if random.random() < 0.2 else random.choice(WORDS)
 
 
 def phrase(random: Random) -> str:
-    return " ".join(word(random) for _ in range(random.choice((1, 2, 2, 2, 3, 3, 4))))
+    return " ".join(word(random) for _ in range(random.choice((1, 1, 2, 2, 2, 3))))
 
 
 def color(random: Random) -> str:
