@@ -12,6 +12,7 @@ from training.corpus.gaps import gap_sample
 from training.corpus.json_answers import json_sample
 from training.corpus.sample import Sample, conversation
 from training.corpus.tool_calls import draw_kind, offer, task, tool_sample
+from training.corpus.wording import end
 
 _SEED = 777
 _ENOUGH = 150
@@ -20,7 +21,7 @@ _ENOUGH = 150
 
 def asked(question: str) -> str:
     """Return a question of the corpus as one would type it."""
-    return question[:1].upper() + question[1:] + "?"
+    return question[:1].upper() + question[1:] + end(question)
 
 
 def held_out(*, think: bool) -> list[Sample]:

@@ -140,6 +140,13 @@ _FORMS = (
 """Shapes of questions, and others that ask the same."""
 _SMALL = frozenset("a an the of to is do does i my me in on for it that with please".split())
 _LETTERS = string.ascii_lowercase
+_QUESTION = re.compile(
+    r"(what|which|who|whose|where|when|why|how|is|are|am|was|were|do|does|did|can|could|may|must|"
+    r"will|would|shall|should|has|have|in which|in what|at which|at what|on which|for what|"
+    r"to which|after how|after what|by how|by what|with which|from where)\b|.*, (what|how|why|"
+    r"where|which|can|is|do|does|will)\b",
+    re.IGNORECASE,
+)
 
 
 def wrapped_aim(random: Random, aim: str) -> str:
@@ -152,9 +159,13 @@ def wrapped_question(random: Random, question: str) -> str:
     """Return a whole question as one of many people would type it."""
     text = varied(random, question)
     if random.random() < 0.8:
-        is_statement = re.match(r"(I|my|the|tell|explain|describe|give|show)\b", text)
-        text += "." if is_statement else "?"
+        text += end(text)
     return _opened(random, text)
+
+
+def end(text: str) -> str:
+    """Return what a question or a statement ends with."""
+    return "?" if _QUESTION.match(text) else "."
 
 
 def _opened(random: Random, text: str) -> str:
