@@ -56,11 +56,11 @@ def _beyond(random: Random) -> Sample:
 
 
 _SHARES: tuple[tuple[float, Callable[[Random], Sample]], ...] = (
-    (0.52, fact_sample),
-    (0.25, tool_sample),
-    (0.09, json_sample),
+    (0.47, fact_sample),
+    (0.28, tool_sample),
+    (0.08, json_sample),
     (0.06, gap_sample),
-    (0.08, exercise_sample),
+    (0.11, exercise_sample),
 )
 
 

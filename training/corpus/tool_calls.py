@@ -45,7 +45,7 @@ def draw_kind(random: Random) -> ToolKind:
 def offer(random: Random, kind: ToolKind) -> Offer:
     """Return a definition of a tool of this kind."""
     name = random.choice(kind.names)
-    if random.random() < 0.1:
+    if random.random() < 0.06:
         name = f"{values.made_up(random)}_{name}"
     asked = [set(_FIELD.findall(text)) for text in kind.asks]
     always = set.intersection(*asked)
@@ -168,9 +168,9 @@ def tool_sample(random: Random) -> Sample:
         return _needless(random, tools, think=think)
     if choice < 0.17:
         return _missing(random, first, [o.tool for o in others], think=think)
-    if choice < 0.29:
+    if choice < 0.24:
         wanted = double_task(random, first)
-    elif choice < 0.35 and others:
+    elif choice < 0.28 and others:
         wanted = _joined(task(random, first), task(random, others[0]))
     else:
         wanted = task(random, first)
