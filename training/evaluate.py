@@ -1,12 +1,13 @@
 """Examine the models on what they were not trained on: `python -m training.evaluate`.
 
-They run as users run them: as GGUF files in a server, asked over HTTP at temperature 0.
+They run as users run them: as GGUF files in a server, asked over HTTP at temperature 0. Tools are
+offered by chat requests, so that calls are held to their definitions as all calls are; everything
+else is the model's own text, without a constraint.
 """
 
 import argparse
 import asyncio
 import json
-import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,14 +18,13 @@ import numpy as np
 
 from benchmarks.server import serving
 from training import questions
-from training.chat import END
+from training.chat import END, Call, Turn
 from training.corpus.pairs import comparable
 from training.corpus.sample import Sample
 
 _BUNDLED = Path("model_store/bundled")
 _AT_ONCE = 8
-_LONGEST = 300
-_CALL = re.compile(r"<tool_call>\n(.*?)\n</tool_call>", re.DOTALL)
+_OPTIONS = {"temperature": 0, "num_predict": 300, "num_ctx": 1024}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +62,11 @@ def _after_thought(text: str) -> str:
 
 
 def _calls_same(sample: Sample, text: str) -> bool:
-    return _calls(text) == _calls(_said(sample)) != []
+    return text == _written(sample.turns[-1].calls)
 
 
-def _calls(text: str) -> list[object]:
-    try:
-        return [json.loads(found) for found in _CALL.findall(text)]
-    except ValueError:
-        return []
+def _written(calls: Sequence[Call]) -> str:
+    return "".join(call.text() for call in calls)
 
 
 def _is_json(_: Sample, text: str) -> bool:
@@ -144,15 +141,38 @@ async def _answers(http: httpx.AsyncClient, samples: Sequence[Sample]) -> list[A
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(sample: Sample) -> Answer:
-        body = {
-            "model": "guide", "prompt": sample.prompt, "raw": True, "stream": False,
-            "options": {"temperature": 0, "num_predict": _LONGEST, "num_ctx": 1024},
-        }  # fmt: skip
         async with gate:
-            found = (await http.post("/api/generate", json=body)).raise_for_status().json()
-        return Answer(found["response"], found["done_reason"] == "stop")
+            is_call = bool(sample.turns) and bool(sample.turns[-1].calls)
+            return await (_called if is_call else _continued)(http, sample)
 
     return await asyncio.gather(*map(one, samples))
+
+
+async def _continued(http: httpx.AsyncClient, sample: Sample) -> Answer:
+    """Return what the model writes after a prompt."""
+    body = {
+        "model": "guide", "prompt": sample.prompt, "raw": True, "stream": False,
+        "options": _OPTIONS,
+    }  # fmt: skip
+    found = (await http.post("/api/generate", json=body)).raise_for_status().json()
+    return Answer(found["response"], found["done_reason"] == "stop")
+
+
+async def _called(http: httpx.AsyncClient, sample: Sample) -> Answer:
+    """Return the calls that a chat request is answered with, written as the model writes them."""
+    body = {
+        "model": "guide", "messages": [_message(turn) for turn in sample.turns[:-1]],
+        "tools": [{"type": "function", "function": tool} for tool in sample.tools],
+        "think": sample.think, "stream": False, "options": _OPTIONS,
+    }  # fmt: skip
+    found = (await http.post("/api/chat", json=body)).raise_for_status().json()
+    calls = [call["function"] for call in found["message"].get("tool_calls", ())]
+    text = _written([Call(call["name"], call["arguments"]) for call in calls])
+    return Answer(text or found["message"]["content"], found["done_reason"] == "stop")
+
+
+def _message(turn: Turn) -> dict[str, object]:
+    return {"role": turn.role, "content": turn.content}
 
 
 async def _nearest(http: httpx.AsyncClient) -> list[bool]:

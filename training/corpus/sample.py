@@ -9,11 +9,14 @@ from training.chat import Tool, Turn
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """`kind` says which part of the corpus it is from."""
+    """`kind` says which part of the corpus it is from; conversations tell what they are made of."""
 
     kind: str
     prompt: str
     answer: str
+    turns: Sequence[Turn] = ()
+    tools: Sequence[Tool] = ()
+    think: bool = False
 
 
 def conversation(
@@ -30,4 +33,7 @@ def conversation(
         kind,
         chat.prompt(earlier, system=system, tools=tools, think=think),
         chat.answer(last, think=think),
+        turns,
+        tools,
+        think,
     )
