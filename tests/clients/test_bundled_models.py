@@ -99,7 +99,7 @@ def test_the_request_that_a_start_prints_is_answered(server: LiveServer) -> None
     ("question", "part"),
     [
         ("How do I pull a model?", "ollama pull"),
-        ("How can I delete a model?", "ollama rm"),
+        ("How do I delete a model?", "ollama rm"),
         ("What does keep_alive do?", "in memory after its last use"),
         ("Where are the models stored?", "~/.ollama/models"),
         ("What does model not found mean?", "No model of that name"),
