@@ -8,23 +8,23 @@ from pydantic import BaseModel
 from tests.frameworks.conftest import MODEL
 
 
-class City(BaseModel):
-    """A city."""
+class Person(BaseModel):
+    """A person."""
 
     name: str
-    is_capital: bool
+    age: int
 
 
 @pytest.mark.parametrize("mode", [instructor.Mode.JSON_SCHEMA, instructor.Mode.TOOLS])
 def test_an_answer_is_an_object(v1: str, mode: instructor.Mode) -> None:
     client = instructor.from_openai(OpenAI(base_url=v1, api_key="none"), mode=mode)
-    city = client.chat.completions.create(
+    person = client.chat.completions.create(
         model=MODEL,
-        messages=[{"role": "user", "content": "Which city is the capital of France?"}],
-        response_model=City,
+        messages=[{"role": "user", "content": "Make a JSON object with name Anna and age 34."}],
+        response_model=Person,
         max_retries=0,
         max_tokens=200,
         temperature=0,
     )
 
-    assert isinstance(city, City)
+    assert isinstance(person, Person)
