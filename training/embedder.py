@@ -16,7 +16,7 @@ from torch.nn import functional
 from training.corpus.pairs import pairs
 from training.export import write_embedder
 from training.guide import SEED, guide_vocabulary
-from training.model import Params, Shape, hidden, initial, leaves
+from training.model import Params, Shape, hidden, initial, is_map, leaves
 from training.optimizer import Optimizer
 
 _LENGTH = 24
@@ -47,8 +47,8 @@ def main() -> None:
 def _train(tokenizer: Tokenizer, shape: Shape, n_steps: int, n_decay: int, rate: float) -> Params:
     params = initial(shape, SEED)
     weights = [part[key].requires_grad_() for part, key in leaves(params)]
-    is_matrix = [weight.ndim == 2 and len(weight) != shape.n_vocab for weight in weights]
-    optimizer = Optimizer(weights, is_matrix, rate, n_steps, n_decay)
+    maps = [is_map(part, key) for part, key in leaves(params)]
+    optimizer = Optimizer(weights, maps, rate, n_steps, n_decay)
     random, dropping = Random(SEED), torch.Generator().manual_seed(SEED)
     started = time.monotonic()
     for number in range(n_steps):

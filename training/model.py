@@ -62,6 +62,11 @@ def leaves(params: Params) -> Iterator[tuple[dict[str, Tensor], str]]:
         yield from ((part, key) for key, value in part.items() if isinstance(value, Tensor))
 
 
+def is_map(part: dict[str, Tensor], key: str) -> bool:
+    """Tell whether a tensor is a matrix that maps vectors; the embedding is a table."""
+    return part[key].ndim == 2 and key != "embd"
+
+
 def hidden(params: Params, shape: Shape, tokens: Tensor, segments: Tensor) -> Tensor:
     """Return the last layer's vectors, normalised: [rows, length, n_embd].
 

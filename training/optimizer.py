@@ -25,7 +25,7 @@ class Optimizer:
     """Changes `weights` in place; the last `n_decay` of `n_steps` steps are ever smaller."""
 
     def __init__(
-        self, weights: Sequence[Tensor], is_matrix: Sequence[bool], peak: float, n_steps: int,
+        self, weights: Sequence[Tensor], is_map: Sequence[bool], peak: float, n_steps: int,
         n_decay: int,
     ) -> None:  # fmt: skip
         self._weights = weights
@@ -33,11 +33,11 @@ class Optimizer:
         self._squares = {
             place: torch.zeros_like(weight)
             for place, weight in enumerate(weights)
-            if not is_matrix[place]
+            if not is_map[place]
         }
         self._alike: dict[tuple[int, int], list[int]] = defaultdict(list)
         for place, weight in enumerate(weights):
-            if is_matrix[place]:
+            if is_map[place]:
                 self._alike[min(weight.shape), max(weight.shape)].append(place)
         self._peak, self._n_steps, self._n_decay = peak, n_steps, n_decay
         self._number = 0

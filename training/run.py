@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, multiprocessing
 from torch.nn import functional
 
-from training.model import Params, Shape, hidden, leaves, logits
+from training.model import Params, Shape, hidden, is_map, leaves, logits
 from training.optimizer import Optimizer
 from training.packing import Rows
 
@@ -55,16 +55,13 @@ def train(
     for part, key in leaves(params):
         part[key].share_memory_()
         size += part[key].numel()
-    processes = multiprocessing.get_context("spawn")
     shared = _Shared(
         params,
         torch.zeros(_WORKERS, size).share_memory_(),
         torch.zeros(_WORKERS, 2).share_memory_(),
-        processes.Barrier(_WORKERS),
+        multiprocessing.get_context("spawn").Barrier(_WORKERS),
     )
-    workers = multiprocessing.start_processes(
-        _work, (run, shape, shared, parts), _WORKERS, join=False, start_method="spawn"
-    )
+    workers = multiprocessing.spawn(_work, (run, shape, shared, parts), _WORKERS, join=False)
     while not workers.join(timeout=60):
         each_minute()
 
@@ -73,13 +70,11 @@ def _work(
     me: int, run: Run, shape: Shape, shared: _Shared, parts: Sequence[tuple[Rows, int]]
 ) -> None:
     torch.set_num_threads(1)
-    weights = [part[key].detach() for part, key in leaves(shared.params)]
-    trained = [part[key].requires_grad_() for part, key in leaves(shared.params)]
+    weights = [part[key].requires_grad_() for part, key in leaves(shared.params)]
+    maps = [is_map(part, key) for part, key in leaves(shared.params)]
     own = sorted(range(len(weights)), key=lambda place: weights[place].shape)[me::_WORKERS]
-    # The embedding is a table, not a map of vectors.
-    is_matrix = [weights[p].ndim == 2 and len(weights[p]) != shape.n_vocab for p in own]
     optimizer = Optimizer(
-        [weights[place] for place in own], is_matrix, run.rate, run.n_steps, run.n_decay
+        [weights[p] for p in own], [maps[p] for p in own], run.rate, run.n_steps, run.n_decay
     )
     loss = torch.compile(_loss, fullgraph=True, dynamic=False)
     started, mean = time.monotonic(), 0.0
@@ -89,8 +84,8 @@ def _work(
             batch = _batch(rows, number, count, me)
             total = total + loss(shared.params, shape, *batch)
             weight += float(batch[2][:, 1:].sum())
-        total.backward()
-        _note(shared.gradients[me], trained)
+        found = torch.autograd.grad(total, weights)
+        torch.cat([gradient.flatten() for gradient in found], out=shared.gradients[me])
         shared.losses[me] = torch.tensor((total.item(), weight))
         shared.meeting.wait()
         mean += _loss_told(shared) / _REPORT
@@ -124,13 +119,6 @@ def _loss(
         scores.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
     )
     return (found * weights[:, 1:].flatten()).sum()
-
-
-def _note(flat: Tensor, trained: Sequence[Tensor]) -> None:
-    """Write the gradients one after another, and forget them."""
-    torch.cat([weight.grad.flatten() for weight in trained if weight.grad is not None], out=flat)
-    for weight in trained:
-        weight.grad = None
 
 
 def _loss_told(shared: _Shared) -> float:

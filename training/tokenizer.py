@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from string import digits
 
 from tokenizers import AddedToken, Regex, Tokenizer, pre_tokenizers
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
@@ -24,7 +25,6 @@ SPACE = "\u0120"
 """How byte-level BPE writes a space."""
 _N_TOKENS = 3584
 _N_SPACED = 640
-_DIGITS = "0123456789"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def learn(texts: Sequence[str], prose: Iterable[str]) -> Vocabulary:
         ]
     )
     trainer = BpeTrainer(
-        vocab_size=_N_TOKENS - len(specials) - len(_DIGITS) ** 2 - _N_SPACED,
+        vocab_size=_N_TOKENS - len(specials) - len(digits) ** 2 - _N_SPACED,
         initial_alphabet=ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -65,10 +65,10 @@ def learn(texts: Sequence[str], prose: Iterable[str]) -> Vocabulary:
     ranked = sorted(known, key=known.__getitem__)
     merges = _merges(pieces)
     spaced = [word for word in _spaced(prose) if word in known][:_N_SPACED]
-    digits = [(a, b) for a in _DIGITS for b in _DIGITS]
+    numbers = [(a, b) for a in digits for b in digits]
     return Vocabulary(
-        (*specials, *ranked, *(a + b for a, b in digits), *(SPACE + word for word in spaced)),
-        (*merges, *digits, *((SPACE, word) for word in spaced)),
+        (*specials, *ranked, *(a + b for a, b in numbers), *(SPACE + word for word in spaced)),
+        (*merges, *numbers, *((SPACE, word) for word in spaced)),
     )
 
 
