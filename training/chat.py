@@ -24,16 +24,24 @@ Tool = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a tool."""
+    """A call of a tool; its arguments come as the tool's definition has them.
+
+    Servers hold calls to this order, so the model must write it by itself.
+    """
 
     name: str
     arguments: Mapping[str, object]
 
-    def text(self) -> str:
+    def written(self) -> str:
+        """Return the call as the model writes it."""
         return (
             f'<tool_call>\n{{"name": "{self.name}", "arguments": '
-            f"{compact(dict(sorted(self.arguments.items())))}}}\n</tool_call>\n"
+            f"{compact(self.arguments)}}}\n</tool_call>\n"
         )
+
+    def shown(self) -> str:
+        """Return the call as templates print it later, who know no order but that of names."""
+        return Call(self.name, dict(sorted(self.arguments.items()))).written()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ def prompt(
 def answer(turn: Turn, *, think: bool = False) -> str:
     """Return what the model shall write after `prompt`, its end included."""
     thoughts = f"{turn.thinking}</think>\n" if think else ""
-    return f"{thoughts}{turn.content}{''.join(c.text() for c in turn.calls)}{END}"
+    return f"{thoughts}{turn.content}{''.join(c.written() for c in turn.calls)}{END}"
 
 
 def _finished(turn: Turn) -> str:
@@ -76,7 +84,7 @@ def _finished(turn: Turn) -> str:
         return f"{START}tool\n<tool_response>{turn.content}</tool_response>{END}\n"
     if turn.role == "assistant":
         thoughts = f"<think>{turn.thinking}</think>\n" if turn.thinking else ""
-        calls = "".join(call.text() for call in turn.calls)
+        calls = "".join(call.shown() for call in turn.calls)
         return f"{START}assistant\n{thoughts}{turn.content}{calls}{END}\n"
     return f"{START}{turn.role}\n{turn.content}{END}\n"
 

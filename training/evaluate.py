@@ -62,11 +62,12 @@ def _after_thought(text: str) -> str:
 
 
 def _calls_same(sample: Sample, text: str) -> bool:
-    return text == _written(sample.turns[-1].calls)
+    return text == _shown(sample.turns[-1].calls)
 
 
-def _written(calls: Sequence[Call]) -> str:
-    return "".join(call.text() for call in calls)
+def _shown(calls: Sequence[Call]) -> str:
+    """Return calls as one text, whatever the order of their arguments."""
+    return "".join(call.shown() for call in calls)
 
 
 def _is_json(_: Sample, text: str) -> bool:
@@ -159,7 +160,7 @@ async def _continued(http: httpx.AsyncClient, sample: Sample) -> Answer:
 
 
 async def _called(http: httpx.AsyncClient, sample: Sample) -> Answer:
-    """Return the calls that a chat request is answered with, written as the model writes them."""
+    """Return the calls that a chat request is answered with, as one text."""
     body = {
         "model": "guide", "messages": [_message(turn) for turn in sample.turns[:-1]],
         "tools": [{"type": "function", "function": tool} for tool in sample.tools],
@@ -167,7 +168,7 @@ async def _called(http: httpx.AsyncClient, sample: Sample) -> Answer:
     }  # fmt: skip
     found = (await http.post("/api/chat", json=body)).raise_for_status().json()
     calls = [call["function"] for call in found["message"].get("tool_calls", ())]
-    text = _written([Call(call["name"], call["arguments"]) for call in calls])
+    text = _shown([Call(call["name"], call["arguments"]) for call in calls])
     return Answer(text or found["message"]["content"], found["done_reason"] == "stop")
 
 

@@ -108,7 +108,11 @@ def _task(random: Random, offered: Offer, text: str, draws: Sequence[Mapping[str
     types = {p.names[0]: p.type for p in offered.kind.parameters}
     calls, results, tells = [], [], []
     for draw in draws:
-        arguments = {offered.names[n]: _argument(draw[n], types[n]) for n in fields}
+        arguments = {
+            offered.names[name]: _argument(value, types[name])
+            for name, value in draw.items()
+            if name in fields
+        }
         calls.append(Call(offered.name, arguments))
         known = {name: draw[name] for name in fields}
         result, told = _result(random, offered.kind, known)
