@@ -20,6 +20,8 @@ _WORTH = 300
 """How often the vocabulary is shown each value, beside the corpus."""
 _SHORT, _LONG = 128, 320
 """Tokens of the rows for short texts and for those with tools; longer texts are left out."""
+_FILLING = 6
+"""Of so many short texts one fills what long ones leave free of their rows."""
 _BATCH = (6, 4)
 """Short and long rows in a batch: more long ones than the corpus has, for tools are the hardest.
 
@@ -30,8 +32,8 @@ Each worker takes half of them.
 def main() -> None:
     """Read the options, train, export."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=7500)
-    parser.add_argument("--decay", type=int, default=6500, help="last steps, ever smaller ones")
+    parser.add_argument("--steps", type=int, default=10_000)
+    parser.add_argument("--decay", type=int, default=9000, help="last steps, ever smaller ones")
     parser.add_argument("--rate", type=float, default=5e-3)
     parser.add_argument("--output", type=Path, default=Path("model_store/bundled/paddock.gguf"))
     options = parser.parse_args()
@@ -76,8 +78,11 @@ def guide_vocabulary() -> tokenizer.Vocabulary:
 
 
 def _rows(texts: list[Encoded]) -> tuple[Rows, Rows]:
-    short = [text for text in texts if len(text.ids) <= _SHORT]
-    long = [text for text in texts if len(text.ids) > _SHORT]
+    short: list[Encoded] = []
+    long: list[Encoded] = []
+    for number, text in enumerate(texts):
+        is_long = len(text.ids) > _SHORT or number % _FILLING == 0
+        (long if is_long else short).append(text)
     return pack(short, _SHORT), pack(long, _LONG)
 
 

@@ -10,6 +10,8 @@ from torch.nn import functional
 
 Params = dict[str, Any]
 EPSILON = 1e-5
+_PIECE = 64
+"""Tokens whose attention is computed together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,22 @@ def _attention(
     q, k = (_apart(layer[name], shape) for name in ("q", "k"))
     joined = x @ torch.cat([q, k, layer["v"]], 1)
     q, k, v = joined.view(rows, length, 3, shape.n_heads, shape.head_dim).permute(2, 0, 3, 1, 4)
-    mixed = functional.scaled_dot_product_attention(
-        _rotated(q, turns), _rotated(k, turns), v, attn_mask=seen
-    )
+    mixed = _mixed(_rotated(q, turns), _rotated(k, turns), v, seen)
     return mixed.transpose(1, 2).reshape(rows, length, width) @ layer["o"]
+
+
+def _mixed(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
+    """Return what each token takes from those before it, in pieces that skip what comes later."""
+    ends = range(_PIECE, q.shape[2] + _PIECE, _PIECE)
+    return torch.cat(
+        [
+            functional.scaled_dot_product_attention(
+                q[:, :, end - _PIECE : end],
+                k[:, :, :end],
+                v[:, :, :end],
+                attn_mask=seen[:, :, end - _PIECE : end, :end],
+            )
+            for end in ends
+        ],
+        2,
+    )

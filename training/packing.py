@@ -9,8 +9,8 @@ from tokenizers import Tokenizer
 
 from training.corpus.sample import Sample
 
-PROMPT_WEIGHT = 0.1
-"""Prompts are learned lightly: they show what words go together."""
+PROMPT_WEIGHT = 0.2
+"""Prompts are learned lightly, and only in part: they show what words go together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +25,17 @@ class Encoded:
 class Rows:
     """Equally long rows: tokens, the text that each belongs to (from 1), weight in the loss.
 
-    A weight is that of predicting the token from those before it.
+    A weight is that of predicting the token from those before it; no row has more than `n_answer`
+    tokens of answers.
     """
 
     tokens: npt.NDArray[np.int32]
     segments: npt.NDArray[np.int32]
     weights: npt.NDArray[np.float32]
+    n_answer: int
 
     def __getitem__(self, chosen: npt.NDArray[np.int64]) -> "Rows":
-        return Rows(self.tokens[chosen], self.segments[chosen], self.weights[chosen])
+        return Rows(self.tokens[chosen], self.segments[chosen], self.weights[chosen], self.n_answer)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -63,7 +65,7 @@ def pack(texts: Sequence[Encoded], length: int) -> Rows:
             weights[row, start + 1 : end] = PROMPT_WEIGHT
             weights[row, start + text.n_prompt : end] = 1.0
             start = end
-    return Rows(tokens, segments, weights)
+    return Rows(tokens, segments, weights, int((weights == 1.0).sum(1).max()))
 
 
 def _bins(texts: Sequence[Encoded], length: int, n_open: int = 32) -> Iterator[list[Encoded]]:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.synchronize import Barrier
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -82,8 +83,8 @@ def _work(
         total, weight = torch.zeros(()), 0.0
         for rows, count in parts:
             batch = _batch(rows, number, count, me)
-            total = total + loss(shared.params, shape, *batch)
-            weight += float(batch[2][:, 1:].sum())
+            total = total + loss(shared.params, shape, batch)
+            weight += float(batch.weights.sum())
         found = torch.autograd.grad(total, weights)
         torch.cat([gradient.flatten() for gradient in found], out=shared.gradients[me])
         shared.losses[me] = torch.tensor((total.item(), weight))
@@ -98,27 +99,47 @@ def _work(
             mean = 0.0
 
 
-def _batch(rows: Rows, number: int, count: int, me: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return this worker's part of a step's rows; they are used in turn."""
+class _Batch(NamedTuple):
+    """Rows of tokens, and which of their places a loss is taken of.
+
+    `places` count through all rows; `targets` come after them, and `weights` are theirs.
+    """
+
+    tokens: Tensor
+    segments: Tensor
+    places: Tensor
+    targets: Tensor
+    weights: Tensor
+
+
+def _batch(rows: Rows, number: int, count: int, me: int) -> _Batch:
+    """Return this worker's part of a step's rows; they are used in turn.
+
+    Scores of all tokens are a fifth of the work. They are computed for answers and, as far as other
+    batches have more of them, for some of the prompts.
+    """
     first = number * count + me * count // _WORKERS
     part = rows[np.arange(first, first + count // _WORKERS) % len(rows)]
-    return (
+    targets = np.roll(part.tokens, -1, 1).ravel()
+    weights = np.roll(part.weights, -1, 1).ravel()
+    order = np.random.default_rng((number, me)).permutation(len(weights))
+    heaviest = order[np.argsort(-weights[order], kind="stable")]
+    places = np.sort(heaviest[: len(part) * rows.n_answer])
+    return _Batch(
         torch.from_numpy(part.tokens).long(),
         torch.from_numpy(part.segments),
-        torch.from_numpy(part.weights),
+        torch.from_numpy(places),
+        torch.from_numpy(targets[places]).long(),
+        torch.from_numpy(weights[places]),
     )
 
 
-def _loss(
-    params: Params, shape: Shape, tokens: Tensor, segments: Tensor, weights: Tensor
-) -> Tensor:
+def _loss(params: Params, shape: Shape, batch: _Batch) -> Tensor:
     """Return the sum of the cross entropies of the next tokens, each by its weight."""
-    vectors = hidden(params, shape, tokens, segments)
-    scores = logits(params, vectors[:, :-1])
-    found = functional.cross_entropy(
-        scores.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none"
-    )
-    return (found * weights[:, 1:].flatten()).sum()
+    vectors = hidden(params, shape, batch.tokens, batch.segments).flatten(0, 1)
+    scores = logits(params, vectors[batch.places])
+    found = functional.cross_entropy(scores, batch.targets, reduction="none")
+    return (found * batch.weights).sum()
 
 
 def _loss_told(shared: _Shared) -> float:
