@@ -99,7 +99,7 @@ def test_the_request_that_a_start_prints_is_answered(server: LiveServer) -> None
     ("question", "part"),
     [
         ("How do I pull a model?", "ollama pull"),
-        ("How do I delete a model?", "ollama rm"),
+        ("How can I delete a model?", "ollama rm"),
         ("What does keep_alive do?", "in memory after its last use"),
         ("Where are the models stored?", "~/.ollama/models"),
         ("What does model not found mean?", "No model of that name"),
@@ -166,7 +166,7 @@ def test_it_fills_a_gap(http: httpx.Client) -> None:
 def test_texts_of_one_meaning_lie_closest(http: httpx.Client) -> None:
     known = [
         "How do I pull a model?",
-        "How do I delete a model?",
+        "How can I delete a model?",
         "What does keep_alive do?",
         "Which port does paddock use?",
         "Why is the sky blue?",
