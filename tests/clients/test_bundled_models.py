@@ -166,7 +166,7 @@ def test_it_fills_a_gap(http: httpx.Client) -> None:
 def test_texts_of_one_meaning_lie_closest(http: httpx.Client) -> None:
     known = [
         "How do I pull a model?",
-        "How can I delete a model?",
+        "How do I delete a model?",
         "What does keep_alive do?",
         "Which port does paddock use?",
         "Why is the sky blue?",
