@@ -122,9 +122,8 @@ def _batch(rows: Rows, number: int, count: int, me: int) -> _Batch:
     part = rows[np.arange(first, first + count // _WORKERS) % len(rows)]
     targets = np.roll(part.tokens, -1, 1).ravel()
     weights = np.roll(part.weights, -1, 1).ravel()
-    order = np.random.default_rng((number, me)).permutation(len(weights))
-    heaviest = order[np.argsort(-weights[order], kind="stable")]
-    places = np.sort(heaviest[: len(part) * rows.n_answer])
+    chance = np.random.default_rng((number, me)).random(len(weights))
+    places = np.sort(np.lexsort((chance, -weights))[: len(part) * rows.n_answer])
     return _Batch(
         torch.from_numpy(part.tokens).long(),
         torch.from_numpy(part.segments),

@@ -108,13 +108,9 @@ def _task(random: Random, offered: Offer, text: str, draws: Sequence[Mapping[str
     types = {p.names[0]: p.type for p in offered.kind.parameters}
     calls, results, tells = [], [], []
     for draw in draws:
-        arguments = {
-            offered.names[name]: _argument(value, types[name])
-            for name, value in draw.items()
-            if name in fields
-        }
+        known = {name: value for name, value in draw.items() if name in fields}
+        arguments = {offered.names[n]: _argument(value, types[n]) for n, value in known.items()}
         calls.append(Call(offered.name, arguments))
-        known = {name: draw[name] for name in fields}
         result, told = _result(random, offered.kind, known)
         results.append(result)
         tells.append(told)
