@@ -27,8 +27,8 @@ run: install ## Start the server on port 11434 (settings: .venv/bin/paddock serv
 	@exec $(BIN)/paddock serve
 
 .PHONY: test
-test: $(STAMPS)/dev ## Run all tests
-	@$(BIN)/python -m pytest
+test: $(STAMPS)/dev ## Run all tests, on up to four cores
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
 .PHONY: test-clients
 test-clients: $(CLIENTS)/.stamp ## Run the tests with LangChain, LiteLLM and the like, in an environment of theirs
