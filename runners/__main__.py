@@ -2,6 +2,6 @@
 
 import sys
 
-from runners.engine.worker import main
+from runners.engine.process.worker import main
 
 main(sys.argv[1:])

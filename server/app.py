@@ -8,13 +8,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
-from server.addresses import own_addresses
-from server.middleware.cors import CORSMiddleware, OriginPolicy
-from server.middleware.draining import Drain, DrainMiddleware
-from server.middleware.failures import FailureMiddleware
-from server.middleware.hosts import HostMiddleware, HostPolicy
-from server.middleware.paths import PathMiddleware, slash_redirect
-from server.openapi import describe
+from server.config.settings import Settings
+from server.http.middleware.cors import CORSMiddleware, OriginPolicy
+from server.http.middleware.draining import Drain, DrainMiddleware
+from server.http.middleware.failures import FailureMiddleware
+from server.http.middleware.host_header import HostMiddleware, HostPolicy
+from server.http.middleware.paths import PathMiddleware, slash_redirect
+from server.http.openapi import describe
+from server.http.own_addresses import own_addresses
 from server.routes import (
     anthropic,
     blobs,
@@ -28,7 +29,6 @@ from server.routes import (
     tokens,
 )
 from server.services import Services, open_services
-from server.settings import Settings
 from server.versions import PADDOCK
 
 _ROUTERS = (

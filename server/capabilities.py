@@ -8,8 +8,8 @@ from model_store.errors import GGUFError
 from model_store.model import Model, header_of
 from server.errors import TemplateError
 from server.parsing.families.table import FAMILIES
-from server.prompt.abilities import of_go, of_jinja
 from server.prompt.render import go_template_of, uses_go_template
+from server.prompt.template_features import of_go, of_jinja
 
 _ORDER: Final = ("tools", "insert", "thinking")
 

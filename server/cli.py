@@ -15,11 +15,11 @@ from model_store.errors import StoreError
 from server.app import create_app
 from server.commands import archives, verify
 from server.commands.refusal import fail
-from server.middleware.draining import Drain
+from server.config.settings import VARIABLES, SettingError, Settings
+from server.config.values import Address
+from server.http.middleware.draining import Drain
+from server.http.serving import DrainingServer, fastest_loop, listen
 from server.services import open_services
-from server.serving import DrainingServer, fastest_loop, listen
-from server.setting_values import Address
-from server.settings import VARIABLES, SettingError, Settings
 from server.versions import PADDOCK
 
 _QUESTION = json.dumps(

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from model_store.create import Tools
 from model_store.errors import StorageFailed
 from model_store.store import Store
+from runners.host.offline_jobs import OfflineJobs
 from runners.host.process import child_environment
 from runners.host.scheduler import Scheduler
-from runners.host.workshop import Workshop
+from server.config.settings import Settings
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
@@ -19,10 +20,9 @@ from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
 from server.library.exchange import Exchange
 from server.library.library import Library
+from server.media.remote_images import RemoteImages
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.stored import StoredResponses
-from server.remote_images import RemoteImages
-from server.settings import Settings
 from server.versions import USER_AGENT
 
 _log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises:
         StorageFailed: the models directory cannot be used.
     """
-    tools = Tools(engine=Workshop(asyncio.get_running_loop()), environment=child_environment())
+    tools = Tools(engine=OfflineJobs(asyncio.get_running_loop()), environment=child_environment())
     store = Store(settings.models, keep_unreferenced=settings.no_prune, tools=tools)
     await asyncio.to_thread(store.prepare)
     if not settings.no_builtin:

@@ -7,15 +7,15 @@ from model_store.disk import free_space
 from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
-from model_store.registry.download import Tuning
-from model_store.registry.loading import FreeSpace, Loader
-from model_store.registry.network import IsPublic, is_public
+from model_store.registry.download.blob_downloads import BlobDownloads, FreeSpace
+from model_store.registry.download.download import Tuning
+from model_store.registry.http.connections import IsPublic, is_public
+from model_store.registry.http.registries import Registries
+from model_store.registry.http.transport import STALL_SECONDS
 from model_store.registry.parts import PartSizes
 from model_store.registry.progress import PullEstimate, TransferProgress
 from model_store.registry.pull import Puller
 from model_store.registry.push import Pusher
-from model_store.registry.registries import Registries
-from model_store.registry.transport import STALL_SECONDS
 from model_store.registry.upload import UPLOAD_SIZES
 
 
@@ -45,7 +45,7 @@ class RegistryClient:
             layout,
             catalog,
             self._registries,
-            Loader(layout, self._registries.workers, tuning, free),
+            BlobDownloads(layout, self._registries.workers, tuning, free),
             patience=tuning.patience,
             prune=prune,
         )

@@ -7,12 +7,12 @@ from model_store.digests import Digest
 from model_store.manifests import LAYER_PREFIX, Manifest, parse_manifest
 from model_store.names import ModelName
 from model_store.registry.errors import ModelUnsupported
-from model_store.registry.repository import Repository
-from model_store.registry.source import BlobSource
-from model_store.registry.transport import Transport
+from model_store.registry.http.blob_source import BlobSource
+from model_store.registry.http.repository import Repository
+from model_store.registry.http.transport import Transport
 
 
-class WantedBlob(NamedTuple):
+class OfferedBlob(NamedTuple):
     """A blob that a model needs; `size` in bytes, as the registry states it."""
 
     digest: Digest
@@ -23,10 +23,10 @@ class Offer(Protocol):
     """What can be had for one name."""
 
     @property
-    def blobs(self) -> tuple[WantedBlob, ...]:
+    def blobs(self) -> tuple[OfferedBlob, ...]:
         """What has to be there, in the order in which it is loaded."""
 
-    def source(self, blob: WantedBlob) -> BlobSource:
+    def source(self, blob: OfferedBlob) -> BlobSource:
         """Return where a blob comes from."""
 
     def install(self, catalog: Catalog, name: ModelName) -> None:
@@ -49,13 +49,13 @@ class RegistryOffer:
         _check(self._manifest)
 
     @property
-    def blobs(self) -> tuple[WantedBlob, ...]:
+    def blobs(self) -> tuple[OfferedBlob, ...]:
         """The layers in their order, then the config."""
         manifest = self._manifest
         parts = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
-        return tuple(dict.fromkeys(WantedBlob(part.digest, part.size) for part in parts))
+        return tuple(dict.fromkeys(OfferedBlob(part.digest, part.size) for part in parts))
 
-    def source(self, blob: WantedBlob) -> BlobSource:
+    def source(self, blob: OfferedBlob) -> BlobSource:
         """Return the blob in the repository."""
         url = self._repository.blob_url(blob.digest)
         return BlobSource(self._transport, self._repository, url, blob.size)

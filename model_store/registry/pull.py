@@ -7,17 +7,17 @@ from model_store.errors import BlobNotFound, StorageFailed, StoreError
 from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.config import Endpoint, is_on_hub
+from model_store.registry.download.blob_downloads import BlobDownloads
 from model_store.registry.errors import (
     ManifestUnavailable,
     RegistryBusy,
     RegistryRefused,
 )
-from model_store.registry.hub import find_on_hub
-from model_store.registry.loading import Loader
+from model_store.registry.http.registries import Registries
+from model_store.registry.http.repository import Patience, Repository
+from model_store.registry.hub.offer import find_on_hub
 from model_store.registry.offer import Offer, RegistryOffer
 from model_store.registry.progress import PullEstimate, TransferProgress
-from model_store.registry.registries import Registries
-from model_store.registry.repository import Patience, Repository
 
 _MANIFEST_TRIES = 3
 _ROUNDS = 3
@@ -32,7 +32,7 @@ class Puller:
         layout: Layout,
         catalog: Catalog,
         registries: Registries,
-        loader: Loader,
+        loader: BlobDownloads,
         *,
         patience: Patience,
         prune: bool,

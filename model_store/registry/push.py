@@ -8,11 +8,11 @@ from model_store.errors import InvalidName, StoreError
 from model_store.layout import Layout
 from model_store.manifests import MANIFEST_TYPE, Layer, Manifest
 from model_store.names import ModelName
+from model_store.registry.http.registries import Registries
+from model_store.registry.http.repository import Patience, Repository
 from model_store.registry.parts import PartSizes
 from model_store.registry.progress import TransferProgress
-from model_store.registry.registries import Registries
-from model_store.registry.repository import Patience, Repository
-from model_store.registry.transfers import Transfers
+from model_store.registry.shared_transfers import Transfers
 from model_store.registry.upload import UPLOAD_SIZES, Sessions, Upload
 
 _TOLD_EVERY_SECONDS = 0.1

@@ -22,9 +22,9 @@ from model_store.registry.errors import (
     RegistryUnreachable,
     TransferFailed,
 )
+from model_store.registry.http.repository import Patience, Repository
+from model_store.registry.http.transport import Answer, Transport, url_of
 from model_store.registry.parts import PartSizes, Span
-from model_store.registry.repository import Patience, Repository
-from model_store.registry.transport import Answer, Transport, url_of
 from model_store.registry.workers import Workers
 
 _T = TypeVar("_T")

@@ -9,7 +9,7 @@ import msgspec
 
 from runners.host.connection import Connection
 from runners.host.errors import RequestFailed, RunnerDied
-from runners.host.mailbox import Answer, Mailbox
+from runners.host.event_queue import Answer, EventQueue
 from runners.protocol.messages import (
     Cancel,
     Chunk,
@@ -114,7 +114,7 @@ class RunnerClient:
         finally:
             self._end(request_id, finished=finished)
 
-    async def _answer(self, mailbox: Mailbox) -> Answer:
+    async def _answer(self, mailbox: EventQueue) -> Answer:
         return _checked(await mailbox.take())
 
     def _end(self, request_id: int, *, finished: bool) -> None:

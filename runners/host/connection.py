@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import cast
 
 from runners.host.errors import RunnerError
-from runners.host.mailbox import Answer, Mailbox
+from runners.host.event_queue import Answer, EventQueue
 from runners.protocol.framing import FrameBuffer, FrameError, decode_event, encode
 from runners.protocol.messages import Command, SetupEvent, Step
 
@@ -21,7 +21,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, on_setup: Callable[[SetupEvent], None]) -> None:
         self._on_setup = on_setup
         self._frames = FrameBuffer()
-        self._mailboxes: dict[int, Mailbox] = {}
+        self._mailboxes: dict[int, EventQueue] = {}
         self._last_id = 0
         self._transport: asyncio.WriteTransport | None = None
         self._error: Callable[[], RunnerError] | None = None
@@ -32,12 +32,12 @@ class Connection(asyncio.Protocol):
         """Number of requests that wait for an answer."""
         return len(self._mailboxes)
 
-    def open_mailbox(self) -> tuple[int, Mailbox]:
+    def open_mailbox(self) -> tuple[int, EventQueue]:
         """Return a fresh request id and the mailbox that its answers will go to."""
         if self._error is not None:
             raise self._error()
         self._last_id += 1
-        mailbox = self._mailboxes[self._last_id] = Mailbox()
+        mailbox = self._mailboxes[self._last_id] = EventQueue()
         return self._last_id, mailbox
 
     def close_mailbox(self, request_id: int) -> None:

@@ -16,7 +16,7 @@ UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
-class HostMemory:
+class MachineMemory:
     """Memory of the machine, or of the container that this process is confined to, in bytes."""
 
     total: int
@@ -32,17 +32,17 @@ def usable_gpus(devices: Iterable[Device]) -> tuple[Device, ...]:
     return ()
 
 
-def read_host_memory() -> HostMemory:
+def read_machine_memory() -> MachineMemory:
     """Return the memory that a new runner can use."""
     if sys.platform != "linux":
         memory = psutil.virtual_memory()
-        return HostMemory(memory.total, memory.available)
+        return MachineMemory(memory.total, memory.available)
     host = parse_meminfo(Path("/proc/meminfo").read_text())
     membership = parse_cgroup_membership(_read(Path("/proc/self/cgroup")))
     return within_limits(host, _cgroup_limits(membership))
 
 
-def parse_meminfo(text: str) -> HostMemory:
+def parse_meminfo(text: str) -> MachineMemory:
     """Read the text of /proc/meminfo."""
     sizes = {}
     for line in text.splitlines():
@@ -51,7 +51,7 @@ def parse_meminfo(text: str) -> HostMemory:
         if number:
             sizes[name] = int(number[0]) * 1024
     free = sizes.get("MemFree", 0) + sizes.get("Cached", 0)
-    return HostMemory(sizes["MemTotal"], sizes.get("MemAvailable", free))
+    return MachineMemory(sizes["MemTotal"], sizes.get("MemAvailable", free))
 
 
 def parse_cgroup_membership(text: str) -> Mapping[str, str]:
@@ -80,13 +80,13 @@ def parse_reclaimable(memory_stat: str) -> int:
     return sum(int(sizes.get(name, 0)) for name in names)
 
 
-def within_limits(host: HostMemory, groups: Iterable[tuple[int, int]]) -> HostMemory:
+def within_limits(host: MachineMemory, groups: Iterable[tuple[int, int]]) -> MachineMemory:
     """Apply the (limit, used) of every group that this process is in."""
     total, available = host.total, host.available
     for limit, used in groups:
         total = min(total, limit)
         available = min(available, max(0, limit - used))
-    return HostMemory(total, available)
+    return MachineMemory(total, available)
 
 
 def _cgroup_limits(membership: Mapping[str, str]) -> Iterator[tuple[int, int]]:

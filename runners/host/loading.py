@@ -5,29 +5,29 @@ from dataclasses import dataclass
 
 from runners.host.devices import usable_gpus
 from runners.host.errors import LoadFailed, RunnerDied
-from runners.host.hosts import Host, Runner
-from runners.host.memory import format_bytes
-from runners.host.planning import Plan, Task, make_plan, smaller
-from runners.host.requests import ModelRequest, SchedulerConfig
+from runners.host.load_plan import Plan, Task, make_plan, smaller
+from runners.host.machine import Machine, Runner
+from runners.host.memory_estimate import format_bytes
+from runners.host.model_request import ModelRequest, SchedulerConfig
 from runners.protocol.messages import Device, Ready
 
 logger = logging.getLogger(__name__)
 
 
 class Crowded(Exception):
-    """The model should be loaded after a runner of the same host has gone."""
+    """The model should be loaded after a runner of the same machine has gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Whether other runners hold memory of the host, and of its GPUs."""
+    """Whether other runners hold memory of the machine, and of its GPUs."""
 
-    on_host: bool
+    on_machine: bool
     on_gpu: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class ReadyRunner:
     """A runner that is ready; whoever gets it closes it."""
 
     runner: Runner
@@ -36,37 +36,37 @@ class Loaded:
 
 
 async def load_model(
-    host: Host, request: ModelRequest, config: SchedulerConfig, neighbours: Neighbours
-) -> Loaded:
-    """Load a model on `host`; a cancelled or failed load leaves no process behind.
+    machine: Machine, request: ModelRequest, config: SchedulerConfig, neighbours: Neighbours
+) -> ReadyRunner:
+    """Load a model on `machine`; a cancelled or failed load leaves no process behind.
 
     Raises:
         Crowded: it would do better with a neighbour gone.
         LoadFailed, LoadTimeout: it cannot be loaded.
     """
-    runner = await _open(host)
+    runner = await _open(machine)
     try:
         gpus = await _gpus(runner, request)
         plan = make_plan(Task(request=request, config=config, gpus=gpus))
         while True:
-            plan = _with_room(plan, host, neighbours)
+            plan = _with_room(plan, machine, neighbours)
             logger.debug("loading %s: %s", request.name, plan.spec)
             try:
                 ready = await runner.load(plan.spec, stall_timeout=config.load_timeout)
             except LoadFailed as e:
                 plan = _next_plan(plan, e, neighbours)
             else:
-                return Loaded(runner, ready, plan)
+                return ReadyRunner(runner, ready, plan)
             await runner.close()
-            runner = await _open(host)
+            runner = await _open(machine)
     except BaseException:
         await runner.close()
         raise
 
 
-async def _open(host: Host) -> Runner:
+async def _open(machine: Machine) -> Runner:
     try:
-        return await host.open()
+        return await machine.open()
     except RunnerDied as e:
         raise LoadFailed(e.detail, out_of_memory=e.out_of_memory) from e
 
@@ -81,13 +81,13 @@ async def _gpus(runner: Runner, request: ModelRequest) -> tuple[Device, ...]:
     return usable_gpus(await runner.devices())
 
 
-def _with_room(plan: Plan, host: Host, neighbours: Neighbours) -> Plan:
-    """Return `plan`, or the largest one below it that the host has the memory for."""
+def _with_room(plan: Plan, machine: Machine, neighbours: Neighbours) -> Plan:
+    """Return `plan`, or the largest one below it that the machine has the memory for."""
     if neighbours.on_gpu and not plan.complete:
         raise Crowded
-    available = host.memory().available
-    while plan.host_bytes > available:
-        needed, there = format_bytes(plan.host_bytes), format_bytes(available)
+    available = machine.memory().available
+    while plan.ram_bytes > available:
+        needed, there = format_bytes(plan.ram_bytes), format_bytes(available)
         failure = LoadFailed(
             f"model requires more system memory ({needed}) than is available ({there})",
             out_of_memory=True,
@@ -100,7 +100,7 @@ def _next_plan(plan: Plan, failure: LoadFailed, neighbours: Neighbours) -> Plan:
     """Return what to try after `failure`; raise when there is nothing."""
     if not failure.out_of_memory:
         raise failure
-    if neighbours.on_host:
+    if neighbours.on_machine:
         raise Crowded from failure
     lesser = smaller(plan)
     if lesser is None:

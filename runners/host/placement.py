@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 
-from runners.host.memory import GIB, Shape, compute_bytes, layer_sizes
-from runners.host.requests import ModelFacts, SchedulerConfig
+from runners.host.memory_estimate import GIB, Shape, compute_bytes, layer_sizes
+from runners.host.model_request import ModelFacts, SchedulerConfig
 from runners.protocol.messages import Device
 from runners.protocol.placement import Placement
 

@@ -1,7 +1,7 @@
 """What to do with a request for a model: reuse a runner, load, evict, wait or refuse; pure.
 
 The scheduler describes what it has in `State`, asks `decide`, and does what it is told. Places
-are the hosts that runners live on; there may be any number of them.
+are the machines that runners live on; there may be any number of them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeAlias
 
-from runners.host.requests import LoadOptions, ModelKey
+from runners.host.model_request import LoadOptions, ModelKey
 
 
 class Phase(Enum):
@@ -22,10 +22,10 @@ class Phase(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class RunnerDemand:
     """What a request needs of a runner.
 
-    `n_ctx` is the context it would be given, asked for or automatic. `crowded` lists the places
+    `n_ctx` is the context it would be given, asked for or automatic. `crowded` lists the machines
     where an attempt to load found too little memory beside the runners that are there.
     """
 
@@ -45,7 +45,7 @@ class RunnerView:
     """
 
     id: int
-    place: str
+    machine: str
     key: ModelKey
     phase: Phase
     asked: LoadOptions
@@ -59,8 +59,8 @@ class RunnerView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """A host that runners can be started on."""
+class MachineView:
+    """A machine that runners can be started on."""
 
     name: str
     max_loaded: int
@@ -74,9 +74,9 @@ class State:
     `waiting` holds the requests that were admitted and not served yet, oldest first.
     """
 
-    places: tuple[Place, ...]
+    machines: tuple[MachineView, ...]
     runners: tuple[RunnerView, ...] = ()
-    waiting: tuple[Wanted, ...] = ()
+    waiting: tuple[RunnerDemand, ...] = ()
     max_queue: int = 512
 
 
@@ -89,9 +89,9 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Load the model on this place."""
+    """Load the model on this machine."""
 
-    place: str
+    machine: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,32 +114,32 @@ class Reject:
 Decision: TypeAlias = Reuse | Load | Evict | Wait | Reject
 
 
-def decide(state: State, wanted: Wanted, now: float) -> Decision:
-    """Return what to do for `wanted`, whether it is new or one of `state.waiting`."""
+def decide(state: State, demand: RunnerDemand, now: float) -> Decision:
+    """Return what to do for `demand`, whether it is new or one of `state.waiting`."""
     for runner in state.runners:
-        if runner.phase is Phase.READY and serves(state, runner, wanted):
+        if runner.phase is Phase.READY and serves(state, runner, demand):
             return Reuse(runner.id)
-    decision = _make_room(state, wanted, now)
-    if isinstance(decision, Load) or wanted.admitted:
+    decision = _make_room(state, demand, now)
+    if isinstance(decision, Load) or demand.admitted:
         return decision
     return Reject() if _queue_length(state) >= state.max_queue else decision
 
 
-def serves(state: State, runner: RunnerView, wanted: Wanted) -> bool:
-    """Whether `wanted` can be served by `runner` as it is, or as it will be once loaded."""
-    if runner.key != wanted.key:
+def serves(state: State, runner: RunnerView, demand: RunnerDemand) -> bool:
+    """Whether `demand` can be served by `runner` as it is, or as it will be once loaded."""
+    if runner.key != demand.key:
         return False
-    has_gpu = any(place.has_gpu for place in state.places if place.name == runner.place)
-    return _context_suffices(runner, wanted) and _options_agree(
-        runner, wanted.options, has_gpu=has_gpu
+    has_gpu = any(machine.has_gpu for machine in state.machines if machine.name == runner.machine)
+    return _context_suffices(runner, demand) and _options_agree(
+        runner, demand.options, has_gpu=has_gpu
     )
 
 
-def _context_suffices(runner: RunnerView, wanted: Wanted) -> bool:
-    if wanted.options.num_ctx is None and runner.context_automatic:
+def _context_suffices(runner: RunnerView, demand: RunnerDemand) -> bool:
+    if demand.options.num_ctx is None and runner.context_automatic:
         # It may have been lowered to fit the memory; loading again would end the same.
         return True
-    return runner.n_ctx >= wanted.n_ctx
+    return runner.n_ctx >= demand.n_ctx
 
 
 def _options_agree(runner: RunnerView, options: LoadOptions, *, has_gpu: bool) -> bool:
@@ -156,34 +156,34 @@ def _options_agree(runner: RunnerView, options: LoadOptions, *, has_gpu: bool) -
     return all(same)
 
 
-def _make_room(state: State, wanted: Wanted, now: float) -> Decision:
-    """Choose the place where the model can be soonest: now, after an eviction, or later."""
-    old = [runner for runner in state.runners if runner.key == wanted.key]
+def _make_room(state: State, demand: RunnerDemand, now: float) -> Decision:
+    """Choose the machine where the model can be soonest: now, after an eviction, or later."""
+    old = [runner for runner in state.runners if runner.key == demand.key]
     if old:
-        return _replace(state, old, wanted)
-    if any(other.key == wanted.key for other in _ahead(state, wanted)):
+        return _replace(state, old, demand)
+    if any(other.key == demand.key for other in _ahead(state, demand)):
         return Wait()
-    decisions = [_for_place(state, place, wanted, now) for place in state.places]
+    decisions = [_for_machine(state, machine, demand, now) for machine in state.machines]
     for kind in (Load, Evict):
         if found := next((each for each in decisions if isinstance(each, kind)), None):
             return found
     return Wait()
 
 
-def _replace(state: State, old: Sequence[RunnerView], wanted: Wanted) -> Decision:
+def _replace(state: State, old: Sequence[RunnerView], demand: RunnerDemand) -> Decision:
     """The model is in memory, but not fit for this request or not ready: never load it twice."""
-    unfit = [r for r in old if r.phase is Phase.READY and not serves(state, r, wanted)]
+    unfit = [r for r in old if r.phase is Phase.READY and not serves(state, r, demand)]
     return Evict(unfit[0].id) if unfit else Wait()
 
 
-def _for_place(state: State, place: Place, wanted: Wanted, now: float) -> Decision:
-    here = [runner for runner in state.runners if runner.place == place.name]
+def _for_machine(state: State, machine: MachineView, demand: RunnerDemand, now: float) -> Decision:
+    here = [runner for runner in state.runners if runner.machine == machine.name]
     if any(runner.phase is Phase.LOADING for runner in here):
         return Wait()
-    ahead = {other.key for other in _ahead(state, wanted)}
-    crowded = place.name in wanted.crowded and bool(here)
-    if not crowded and len(here) < place.max_loaded:
-        return Load(place.name)
+    ahead = {other.key for other in _ahead(state, demand)}
+    crowded = machine.name in demand.crowded and bool(here)
+    if not crowded and len(here) < machine.max_loaded:
+        return Load(machine.name)
     leaving = [runner for runner in here if runner.phase is Phase.DRAINING]
     if sum(runner.users == 0 for runner in leaving) > len(ahead):
         return Wait()
@@ -214,14 +214,14 @@ def _needed(state: State, runners: Sequence[RunnerView]) -> frozenset[int]:
     return frozenset(
         runner.id
         for runner in runners
-        if any(serves(state, runner, wanted) for wanted in state.waiting)
+        if any(serves(state, runner, demand) for demand in state.waiting)
     )
 
 
-def _ahead(state: State, wanted: Wanted) -> tuple[Wanted, ...]:
-    """Return the waiting requests that came before `wanted`; all of them when it is new."""
+def _ahead(state: State, demand: RunnerDemand) -> tuple[RunnerDemand, ...]:
+    """Return the waiting requests that came before `demand`; all of them when it is new."""
     for position, other in enumerate(state.waiting):
-        if other is wanted:
+        if other is demand:
             return state.waiting[:position]
     return state.waiting
 

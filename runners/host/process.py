@@ -23,8 +23,8 @@ from runners.host.errors import (
     RunnerDied,
     ShuttingDown,
 )
-from runners.host.output import OutputTail
-from runners.host.reasons import describe_exit, describe_failure, tells_of_memory
+from runners.host.native_errors import describe_exit, describe_failure, tells_of_memory
+from runners.host.output_tail import OutputTail
 from runners.protocol import messages, quantization
 from runners.protocol.messages import (
     Device,

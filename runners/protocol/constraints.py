@@ -55,7 +55,7 @@ class Without(msgspec.Struct, frozen=True, tag="without"):
     mark: str
 
 
-class Sequence(msgspec.Struct, frozen=True, tag="sequence"):
+class Concatenation(msgspec.Struct, frozen=True, tag="sequence"):
     """One part after the other."""
 
     parts: tuple[Constraint, ...]
@@ -94,7 +94,7 @@ Constraint = (
     | Literal
     | Until
     | Without
-    | Sequence
+    | Concatenation
     | Choice
     | Repeat
     | Listed

@@ -10,7 +10,7 @@ LEAST_SECONDS: Final = 0.1
 """How long a sound must be for every projector to make something of it."""
 
 
-class Picture(msgspec.Struct, frozen=True, array_like=True, tag="picture"):
+class DecodedImage(msgspec.Struct, frozen=True, array_like=True, tag="picture"):
     """An image, decoded: 8 bits each of red, green and blue, row by row from the top left."""
 
     width: int
@@ -18,10 +18,10 @@ class Picture(msgspec.Struct, frozen=True, array_like=True, tag="picture"):
     rgb: bytes
 
 
-class Sound(msgspec.Struct, frozen=True, array_like=True, tag="sound"):
+class DecodedAudio(msgspec.Struct, frozen=True, array_like=True, tag="sound"):
     """A recording, decoded: one channel at the model's rate, signed 16 bits, little endian."""
 
     samples: bytes
 
 
-Medium = Picture | Sound
+Medium = DecodedImage | DecodedAudio

@@ -17,7 +17,7 @@ from server.anthropic.turns import TurnReader, text_of
 from server.errors import BadRequest
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
 from server.prompt.messages import Message, Think, Tool
-from server.quoting import quoted
+from server.text.quoting import quoted
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
 _CHOICES = {"auto": ToolChoice.AUTO, "any": ToolChoice.REQUIRED, "none": ToolChoice.NONE}

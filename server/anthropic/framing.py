@@ -1,9 +1,9 @@
 """How the API of Anthropic streams: every event has the name that its data tell too."""
 
 from server.anthropic.wire import StreamEvent
-from server.envelopes import anthropic_envelope
 from server.errors import explain
-from server.sse import ServerSentEvents, event_bytes
+from server.http.envelopes import anthropic_envelope
+from server.http.sse import ServerSentEvents, event_bytes
 
 
 class MessageFraming(ServerSentEvents):

@@ -26,8 +26,8 @@ from server.anthropic.wire import (
     ToolUseBlock,
     Usage,
 )
-from server.encoding import encode
-from server.inference.conversation import Delta, Ending, Event, Events, Finish, MadeCall
+from server.http.json_encoding import encode
+from server.inference.conversation import CompletedCall, Delta, Ending, Event, Events, Finish
 
 
 class _Blocks:
@@ -58,7 +58,7 @@ class _Blocks:
             self._open = kind
         yield ContentBlockDelta(self._index, delta)
 
-    def _call(self, call: MadeCall) -> Iterator[StreamEvent]:
+    def _call(self, call: CompletedCall) -> Iterator[StreamEvent]:
         yield from self._begin(ToolUseBlock(call.id, call.name))
         arguments = encode(call.arguments).decode()
         yield ContentBlockDelta(self._index, InputJSONDelta(arguments))

@@ -11,7 +11,7 @@ from model_store.names import ModelName
 from server.commands.opened import open_store, read_settings
 from server.commands.progress import shown_bytes
 from server.commands.refusal import fail, told_errors
-from server.references import stored_name
+from server.model_names import stored_name
 
 
 def export_model(

@@ -4,7 +4,7 @@ import os
 
 from model_store.store import Store
 from server.commands.refusal import fail
-from server.settings import SettingError, Settings
+from server.config.settings import SettingError, Settings
 
 
 def read_settings() -> Settings:

@@ -13,9 +13,9 @@ from model_store.verify import HurtModel
 from server.commands.opened import open_store, read_settings
 from server.commands.progress import shown_bytes
 from server.commands.refusal import fail, told_errors
+from server.config.settings import Settings
 from server.library.exchange import Exchange
-from server.references import stored_name
-from server.settings import Settings
+from server.model_names import stored_name
 from server.versions import USER_AGENT
 
 

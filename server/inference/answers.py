@@ -12,9 +12,9 @@ import msgspec
 
 from runners.host.client import RunnerClient
 from runners.protocol.messages import Chunk, Done, Generate, StopReason, TokenLogprob
-from server.inference.conversation import Delta, Ending, Events, Finish, MadeCall
+from server.concurrency.merge import merged
+from server.inference.conversation import CompletedCall, Delta, Ending, Events, Finish
 from server.inference.generation import Timings
-from server.merging import merged
 from server.parsing.parser import Call, OutputParser, Parsed
 
 RunnerEvents = AsyncGenerator[Chunk | Done, None]
@@ -50,9 +50,9 @@ def _delta(found: Parsed, numbers: "count[int]", logprobs: tuple[TokenLogprob, .
     return Delta(found.content, found.thinking, calls, logprobs)
 
 
-def _made(call: Call, index: int) -> MadeCall:
+def _made(call: Call, index: int) -> CompletedCall:
     chosen = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH))
-    return MadeCall(f"call_{chosen}", index, call.name, call.arguments)
+    return CompletedCall(f"call_{chosen}", index, call.name, call.arguments)
 
 
 def _finish(done: Done, timings: Timings, written: str, *, called: bool) -> Finish:

@@ -14,22 +14,22 @@ from server.inference.checks import effective_think, require
 from server.inference.conversation import (
     Conversation,
     Events,
+    LoadOutcome,
     Rendered,
-    Residence,
     ToolChoice,
 )
 from server.inference.formats import Format, format_of
 from server.inference.generation import Timings, command, context_of
-from server.inference.loading import model_key, model_request
 from server.inference.media import media_of
+from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.tool_choice import constraint_on
 from server.parsing.family import Beginning
 from server.parsing.parser import OutputParser
-from server.prompt import images
+from server.prompt import image_placing
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.old_thoughts import forgets_thoughts, without_old_thoughts
+from server.prompt.thinking_history import forgets_thoughts, without_old_thoughts
 from server.schemas.options import Options, merged_options
 
 
@@ -62,18 +62,18 @@ class ChatService:
         model = find_model(self._store, asked.model, required=True)
         if not asked.messages and asked.keep_alive == 0:
             self._scheduler.unload(model_key(model))
-            yield Residence.UNLOADED
+            yield LoadOutcome.UNLOADED
             return
         think = self._check(asked, model)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             timings = Timings(started, time.perf_counter_ns())
             if not asked.messages:
-                yield Residence.LOADED
+                yield LoadOutcome.LOADED
                 return
             prompt = await self._prompt(asked, model, lease, options, think)
             if asked.debug_render_only:
-                yield Rendered(prompt.text, images.count(prompt.messages))
+                yield Rendered(prompt.text, image_placing.count(prompt.messages))
                 return
             media = await media_of(prompt.messages, asked.messages, lease.ready, asked.n)
             parsers = [prompt.parser() for _ in range(asked.n)]
@@ -102,7 +102,7 @@ class ChatService:
             prompt = await self._prompt(whole, model, lease, options, think)
             text = for_tokenizer(prompt.text, prompt.format.renderer, lease.ready)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
-            return n_tokens + images.TOKENS * images.count(prompt.messages)
+            return n_tokens + image_placing.TOKENS * image_placing.count(prompt.messages)
 
     def _check(self, asked: Conversation, model: Model) -> Think | None:
         able = capabilities(model, self._go_template)

@@ -29,7 +29,7 @@ class NamedTool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
+class AnswerRequest:
     """What every request may say of how to answer.
 
     `options` are those of the native API (`num_predict`, `temperature`, …); they win over the
@@ -53,7 +53,7 @@ class Wishes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation(Wishes):
+class Conversation(AnswerRequest):
     """Messages to go on from; without any, the model is loaded, or unloaded (`keep_alive` 0)."""
 
     messages: tuple[Message, ...] = ()
@@ -63,7 +63,7 @@ class Conversation(Wishes):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completion(Wishes):
+class Completion(AnswerRequest):
     """A prompt to go on from; an empty one loads or unloads like a conversation without messages.
 
     `prompt` may be token ids, which are used as they are, like a `raw` text. `context` are the
@@ -80,7 +80,7 @@ class Completion(Wishes):
 
 
 @dataclass(frozen=True, slots=True)
-class MadeCall:
+class CompletedCall:
     """A complete call; `index` counts the calls of one answer, `arguments` are decoded JSON."""
 
     id: str
@@ -95,7 +95,7 @@ class Delta:
 
     content: str = ""
     thinking: str = ""
-    calls: tuple[MadeCall, ...] = ()
+    calls: tuple[CompletedCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     choice: int = 0
 
@@ -133,7 +133,7 @@ class Finish:
     context: tuple[int, ...] = ()
 
 
-class Residence(StrEnum):
+class LoadOutcome(StrEnum):
     """What was done instead of answering: an empty request only loads or unloads the model."""
 
     LOADED = "load"
@@ -148,8 +148,8 @@ class Rendered:
     n_images: int = 0
 
 
-Event = Delta | Finish | Residence | Rendered
-"""`Residence` and `Rendered` are the only event of their answer; else each of the `n` answers is
+Event = Delta | Finish | LoadOutcome | Rendered
+"""`LoadOutcome` and `Rendered` are the only event of their answer; else each of the `n` answers is
 any number of `Delta`, then one `Finish`."""
 
 Events = AsyncGenerator[Event, None]

@@ -11,9 +11,9 @@ from model_store.store import Store
 from runners.host.errors import RequestFailed
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import EmbedInput, FailureCode
-from server.encoding import shortest
 from server.errors import BadRequest
-from server.inference.loading import model_request
+from server.http.json_encoding import shortest
+from server.inference.model_request import model_request
 from server.inference.models import find_model
 from server.inference.vectors import (
     Vectors,

@@ -9,14 +9,15 @@ from model_store.model import Model
 from model_store.store import Store
 from runners.host.scheduler import Lease, Scheduler
 from server.capabilities import capabilities
+from server.concurrency.threads import in_thread
 from server.errors import BadRequest
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require
-from server.inference.conversation import Completion, Events, Finish, Rendered, Residence
+from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
 from server.inference.formats import PLAIN, Format, format_of, format_of_template
 from server.inference.generation import Timings, command, context_of
-from server.inference.loading import model_key, model_request
 from server.inference.media import media_of
+from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.parsing.families.passthrough import PASSTHROUGH
@@ -24,7 +25,6 @@ from server.parsing.family import Beginning
 from server.prompt.messages import Message, Think
 from server.prompt.render import go_template_of, parsed
 from server.schemas.options import merged_options
-from server.threads import in_thread
 
 
 class GenerateService:
@@ -39,14 +39,14 @@ class GenerateService:
         model = find_model(self._store, asked.model)
         if not asked.prompt and asked.keep_alive == 0:
             self._scheduler.unload(model_key(model))
-            yield Residence.UNLOADED
+            yield LoadOutcome.UNLOADED
             return
         think = self._check(asked, model)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             timings = Timings(started, time.perf_counter_ns())
             if not asked.prompt:
-                yield Residence.LOADED
+                yield LoadOutcome.LOADED
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             find_format = self._format(asked, model)

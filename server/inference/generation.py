@@ -8,7 +8,7 @@ from runners.protocol.constraints import GBNF, Constraint, JSONSchema, Lark, Reg
 from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
 from server.errors import BadRequest
-from server.inference.conversation import Wishes
+from server.inference.conversation import AnswerRequest
 from server.schemas.options import Options
 
 LEAST_CONTEXT = 4
@@ -31,7 +31,7 @@ class Timings:
 def command(
     prompt: str | tuple[int, ...],
     options: Options,
-    wishes: Wishes,
+    wishes: AnswerRequest,
     *,
     media: tuple[Medium, ...] = (),
     n_ctx: int,

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from runners.protocol.media import Medium, Picture
+from runners.protocol.media import DecodedImage, Medium
 from runners.protocol.messages import Ready
 from server.errors import BadRequest
-from server.prompt import images
+from server.media.audio_decoding import UnusableAudio, decode_audio, is_audio
+from server.media.image_decoding import UnusableImage, decode_image
+from server.prompt import image_placing
 from server.prompt.messages import Message
-from server.prompt.pixels import UnusableImage, picture_of
-from server.prompt.samples import UnusableSound, is_sound, sound_of
 
 MOST_BYTES = 128 << 20
 """Of one request. They cross to the runner in one message, which stops all else so long.
@@ -36,7 +36,7 @@ async def media_of(
     Raises:
         BadRequest: the model cannot see or hear, or one of the files cannot be used.
     """
-    is_only = images.count(used) == 1
+    is_only = image_placing.count(used) == 1
     media: list[Medium] = []
     n_bytes = 0
     loop = asyncio.get_running_loop()
@@ -45,10 +45,10 @@ async def media_of(
             try:
                 # One at a time, so that requests take turns and a client that left is noticed.
                 medium = await loop.run_in_executor(_READERS, _read, data, ready)
-            except (UnusableImage, UnusableSound) as e:
+            except (UnusableImage, UnusableAudio) as e:
                 where = "" if is_only else _of_message(message, asked)
                 raise BadRequest(f"{name}{where} {e}") from e
-            n_bytes += len(medium.rgb if isinstance(medium, Picture) else medium.samples)
+            n_bytes += len(medium.rgb if isinstance(medium, DecodedImage) else medium.samples)
             if n_bytes * n > MOST_BYTES:
                 raise BadRequest(_too_much(ready, n))
             media.append(medium)
@@ -59,19 +59,19 @@ def _named(message: Message) -> Iterator[tuple[str, bytes]]:
     """Yield the files of a message with what they are called in a sentence."""
     numbers = {"image": 0, "sound": 0}
     for data in message.images:
-        kind = "sound" if is_sound(data) else "image"
+        kind = "sound" if is_audio(data) else "image"
         numbers[kind] += 1
         yield f"{kind} {numbers[kind]}", data
 
 
 def _read(data: bytes, ready: Ready) -> Medium:
-    if is_sound(data):
+    if is_audio(data):
         if not ready.sample_rate:
             raise BadRequest(_DEAF if ready.sees else _UNABLE)
-        return sound_of(data, ready.sample_rate)
+        return decode_audio(data, ready.sample_rate)
     if not ready.sees:
         raise BadRequest(_BLIND if ready.sample_rate else _UNABLE)
-    return picture_of(data)
+    return decode_image(data)
 
 
 def _too_much(ready: Ready, n: int) -> str:

@@ -4,8 +4,8 @@ from model_store.errors import ModelNotFound
 from model_store.model import Model
 from model_store.store import Store
 from server.errors import BadRequest, NotFound
-from server.quoting import quoted
-from server.references import model_name
+from server.model_names import model_name
+from server.text.quoting import quoted
 
 
 def find_model(

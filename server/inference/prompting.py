@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
+from server.concurrency.threads import in_thread
 from server.inference.formats import Format
-from server.prompt import images
+from server.prompt import image_placing
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.render import Renderer, placing_of
 from server.prompt.roles import in_known_roles
 from server.prompt.truncate import Fitted, fit_history
-from server.threads import in_thread
 
 
 async def fitted_prompt(
@@ -44,16 +44,16 @@ async def fitted_prompt(
         return len(await lease.runner.tokenize(text))
 
     if truncate:
-        image_tokens = images.TOKENS if lease.ready.perceives else 0
+        image_tokens = image_placing.TOKENS if lease.ready.perceives else 0
         fitted = await fit_history(messages, render, count, n_ctx, image_tokens=image_tokens)
     else:
         fitted = Fitted(await render(messages), messages)
-    if not images.count(fitted.messages):
+    if not image_placing.count(fitted.messages):
         return fitted
     placing = await in_thread(lambda: placing_of(find_format().renderer))
     if placing is None:
         return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
-    return Fitted(await render(images.tagged(fitted.messages, placing)), fitted.messages)
+    return Fitted(await render(image_placing.tagged(fitted.messages, placing)), fitted.messages)
 
 
 def for_tokenizer(prompt: str, renderer: Renderer, ready: Ready) -> str:

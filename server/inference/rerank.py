@@ -8,7 +8,7 @@ from model_store.store import Store
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import Embedded
-from server.inference.loading import model_request
+from server.inference.model_request import model_request
 from server.inference.models import find_model
 from server.inference.vectors import at_unit_length, vectors_of
 from server.schemas.options import merged_options

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 from model_store.store import Store
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Scheduler
-from server.inference.loading import model_key
+from server.inference.model_request import model_key
 from server.inference.models import find_model
 
 

@@ -10,7 +10,7 @@ from server.capabilities import capabilities
 from server.library.details import Details, details_of, metadata_of
 from server.prompt.render import DEFAULT_TEMPLATE, uses_go_template
 from server.schemas.library import ShowRequest
-from server.timestamps import local_time
+from server.text.timestamps import local_time
 
 
 class TensorInfo(msgspec.Struct):

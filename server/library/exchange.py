@@ -11,7 +11,7 @@ import msgspec
 from model_store.errors import InvalidName, ModelNotFound, StoreError
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
-from model_store.registry.keys import ensure_key
+from model_store.registry.http.key_pair import ensure_key
 from model_store.registry.progress import TransferProgress
 from model_store.store import Store
 from server.errors import BadRequest

@@ -5,11 +5,11 @@ from model_store.model import Model
 from model_store.names import ModelName
 from model_store.store import Store
 from runners.host.scheduler import Scheduler
-from server.encoding import encode
 from server.errors import BadRequest, NotFound
+from server.http.json_encoding import encode
 from server.library.description import describe
 from server.library.listing import Listing, encode_loaded
-from server.references import model_name
+from server.model_names import model_name
 from server.schemas.library import ShowRequest
 
 _COPILOT = "GitHubCopilotChat/"

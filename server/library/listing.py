@@ -7,11 +7,11 @@ import msgspec
 
 from model_store.errors import GGUFError, ModelNotFound
 from model_store.model import Model
-from runners.host.requests import RunnerStatus
+from runners.host.model_request import RunnerStatus
 from server.capabilities import capabilities
-from server.encoding import encode
+from server.http.json_encoding import encode
 from server.library.details import Details, details_of
-from server.timestamps import local_time
+from server.text.timestamps import local_time
 
 _log = logging.getLogger(__name__)
 

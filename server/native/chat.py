@@ -3,13 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
 
+from server.http.streaming import Events as Replies
+from server.http.streaming import Single
 from server.inference.conversation import (
     Conversation,
     Delta,
     Events,
     Finish,
+    LoadOutcome,
     Rendered,
-    Residence,
 )
 from server.inference.generation import constraint_of, logprobs_wanted
 from server.native.wire import calls_of, logprobs_of, metrics
@@ -18,9 +20,7 @@ from server.schemas.chat import ChatMessage, ChatRequest, ChatResponse, ReplyMes
 from server.schemas.generate import DebugInfo
 from server.schemas.logprobs import Logprob
 from server.schemas.tools import Tool as ToolField
-from server.streaming import Events as Replies
-from server.streaming import Single
-from server.timestamps import utc_now
+from server.text.timestamps import utc_now
 
 
 async def chat(
@@ -35,7 +35,7 @@ async def chat(
                         yield piece
                 case Finish():
                     yield _end(request, event)
-                case Residence():
+                case LoadOutcome():
                     yield Single(_plain(request, done_reason=event.value))
                 case Rendered():
                     told = DebugInfo(event.prompt, event.n_images)

@@ -3,28 +3,28 @@
 from collections.abc import Callable
 from contextlib import aclosing
 
+from server.http.streaming import Events as Replies
+from server.http.streaming import Single
 from server.inference.conversation import (
+    CompletedCall,
     Completion,
     Delta,
     Events,
     Finish,
-    MadeCall,
+    LoadOutcome,
     Rendered,
-    Residence,
 )
 from server.inference.generation import constraint_of, logprobs_wanted
 from server.native.wire import calls_of, logprobs_of, metrics
 from server.schemas.generate import DebugInfo, GenerateRequest, GenerateResponse
-from server.streaming import Events as Replies
-from server.streaming import Single
-from server.timestamps import utc_now
+from server.text.timestamps import utc_now
 
 
 async def generate(
     serve: Callable[[Completion], Events], request: GenerateRequest
 ) -> Replies[GenerateResponse]:
     """Yield the pieces of the answer, then its end; or the one object of a load or unload."""
-    calls: list[MadeCall] = []
+    calls: list[CompletedCall] = []
     async with aclosing(serve(_completion(request))) as events:
         async for event in events:
             match event:
@@ -34,7 +34,7 @@ async def generate(
                         yield _piece(request, event)
                 case Finish():
                     yield _end(request, event, calls)
-                case Residence():
+                case LoadOutcome():
                     yield Single(_plain(request, done_reason=event.value))
                 case Rendered():
                     told = DebugInfo(event.prompt, event.n_images)
@@ -87,7 +87,7 @@ def _piece(request: GenerateRequest, delta: Delta) -> GenerateResponse:
     )
 
 
-def _end(request: GenerateRequest, end: Finish, calls: list[MadeCall]) -> GenerateResponse:
+def _end(request: GenerateRequest, end: Finish, calls: list[CompletedCall]) -> GenerateResponse:
     return GenerateResponse(
         model=request.model,
         created_at=utc_now(),

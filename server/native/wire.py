@@ -3,7 +3,7 @@
 from typing import TypedDict
 
 from runners.protocol.messages import TokenAlternative, TokenLogprob
-from server.inference.conversation import Finish, MadeCall
+from server.inference.conversation import CompletedCall, Finish
 from server.schemas.logprobs import Alternative, Logprob
 from server.schemas.tools import CalledFunction, ReplyCall
 
@@ -56,7 +56,7 @@ def _text(entry: TokenAlternative) -> str:
     return entry.text.decode("utf-8", "replace")
 
 
-def calls_of(calls: tuple[MadeCall, ...]) -> tuple[ReplyCall, ...]:
+def calls_of(calls: tuple[CompletedCall, ...]) -> tuple[ReplyCall, ...]:
     """Turn calls into those of the API."""
     return tuple(
         ReplyCall(call.id, CalledFunction(call.index, call.name, call.arguments)) for call in calls

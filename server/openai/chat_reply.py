@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from server.http.streaming import Events as Replies
+from server.http.streaming import Single
 from server.inference.conversation import (
+    CompletedCall,
     Delta,
     Ending,
     Event,
     Events,
     Finish,
-    MadeCall,
     Rendered,
 )
 from server.openai.logprobs import Entry, Logprobs, entries_of
 from server.openai.replies import FINGERPRINT, Heading, Usage, usage_of
 from server.schemas.cut import MayBeCut
 from server.schemas.generate import DebugInfo
-from server.streaming import Events as Replies
-from server.streaming import Single
 
 
 class CalledFunction(msgspec.Struct):
@@ -164,7 +164,7 @@ class ChatReplies:
             self._tell_calls(part, delta.calls)
             yield _piece(delta.choice, part, begun, logprobs)
 
-    def _tell_calls(self, part: Part, calls: Iterable[MadeCall]) -> None:
+    def _tell_calls(self, part: Part, calls: Iterable[CompletedCall]) -> None:
         made = [
             ToolCall(call.id, call.index, "function", CalledFunction(call.name, _json(call)))
             for call in calls
@@ -217,7 +217,7 @@ class _Answer:
 
     content: list[str] = field(default_factory=list)
     thinking: list[str] = field(default_factory=list)
-    calls: list[MadeCall] = field(default_factory=list)
+    calls: list[CompletedCall] = field(default_factory=list)
     logprobs: list[Entry] = field(default_factory=list)
     end: Finish | None = None
 
@@ -245,5 +245,5 @@ def _piece(
     return ChunkChoice(choice, part, None, logprobs)
 
 
-def _json(call: MadeCall) -> str:
+def _json(call: CompletedCall) -> str:
     return msgspec.json.encode(call.arguments).decode()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from server.inference.conversation import Conversation
 from server.openai.chat_schemas import ChatCompletionRequest, MessageField
 from server.openai.content import Content, Media, RemoteImage
-from server.openai.requests import wishes_of
+from server.openai.requests import answer_fields
 from server.openai.tools import ToolCallField, ToolField, calls_of, toolbox_of
 from server.prompt.messages import Message
 
@@ -28,7 +28,7 @@ def conversation_of(request: ChatCompletionRequest, fetched: Mapping[str, bytes]
     """
     box = toolbox_of(_tools(request), _choice(request))
     conversation = Conversation(
-        **wishes_of(request, _DEFAULTS),
+        **answer_fields(request, _DEFAULTS),
         messages=tuple(_messages(request, fetched)),
         tools=box.tools,
         tool_choice=box.choice,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from server.concurrency.merge import merged
 from server.inference.answers import numbered
-from server.inference.conversation import Delta, Event, Events, Finish, Residence
-from server.merging import merged
+from server.inference.conversation import Delta, Event, Events, Finish, LoadOutcome
 from server.openai.logprobs import OlderForm, OlderLogprobs
 from server.openai.replies import FINGERPRINT, NO_USAGE, Heading, Usage, usage_of
 from server.schemas.cut import MayBeCut
@@ -112,7 +112,7 @@ class CompletionReplies:
             case Finish():
                 self._ends.append(event)
                 return Choice("", event.choice, str(event.ending))
-            case Residence():
+            case LoadOutcome():
                 return Choice("", 0, str(event))
         return None
 

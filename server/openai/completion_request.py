@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.inference.conversation import Completion
-from server.openai.requests import GenerationRequest, wishes_of
+from server.openai.requests import GenerationRequest, answer_fields
 from server.openai.tokens import Prompt, prompts_of
 from server.schemas.base import Integer, refuse
 from server.schemas.values import TopLogprobs
@@ -67,7 +67,7 @@ def completions_of(request: CompletionRequest) -> list[Completion]:
     Raises:
         BadRequest: the response format is none.
     """
-    wishes = wishes_of(request, _DEFAULTS)
+    wishes = answer_fields(request, _DEFAULTS)
     return [
         Completion(**wishes, prompt=prompt, suffix=request.suffix, logprobs=request.logprobs)
         for prompt in request.prompt

@@ -6,10 +6,10 @@ from typing import Annotated, NoReturn
 
 from pydantic import BeforeValidator, WithJsonSchema
 
+from server.media.audio_decoding import is_audio
 from server.openai.values import decoded, image_of, kind_of
-from server.prompt.samples import is_sound
-from server.quoting import quoted
 from server.schemas.base import refuse
+from server.text.quoting import quoted
 
 _REMOTE = ("http://", "https://")
 _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/x-yaml")
@@ -104,7 +104,7 @@ def _audio(part: Mapping[str, object]) -> bytes:
         sound = decoded(data)
     except ValueError as e:
         raise refuse(f"invalid input_audio base64 data: {e}") from None
-    if not is_sound(sound):
+    if not is_audio(sound):
         raise refuse("input_audio must hold a WAV, MP3, FLAC or Ogg file")
     return sound
 

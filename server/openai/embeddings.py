@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 import msgspec
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from server.encoding import shortest
+from server.http.json_encoding import shortest
 from server.inference.embed import Embedding
 from server.openai.tokens import Prompt, prompts_of
 from server.schemas.base import ApiModel, FreeMap, Integer, refuse

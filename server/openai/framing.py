@@ -1,7 +1,7 @@
 """How OpenAI's clients read streams and errors."""
 
-from server.envelopes import openai_envelope
-from server.sse import ServerSentEvents
+from server.http.envelopes import openai_envelope
+from server.http.sse import ServerSentEvents
 
 FRAMING = ServerSentEvents(openai_envelope, end=b"data: [DONE]\n\n")
 """A stream that fails ends with an object that has an `error`, and without `[DONE]`."""

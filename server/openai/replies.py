@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from server.http.streaming import BARE_JSON_TYPE
 from server.inference.conversation import Finish
-from server.streaming import BARE_JSON_TYPE
 
 OBJECT_TYPE = BARE_JSON_TYPE
 FINGERPRINT = "fp_ollama"

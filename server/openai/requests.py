@@ -10,9 +10,9 @@ from server.errors import BadRequest
 from server.inference.generation import constraint_of
 from server.openai.values import Effort, LogitBias, Stop
 from server.prompt.messages import Think as ThinkValue
-from server.quoting import quoted
 from server.schemas.base import ApiModel, FreeMap, Integer
 from server.schemas.values import KeepAlive, Think
+from server.text.quoting import quoted
 
 _OPTIONS = (
     "temperature",
@@ -87,8 +87,8 @@ class GenerationRequest(ApiModel):
     keep_alive: KeepAlive = None
 
 
-class CommonWishes(TypedDict):
-    """The part of `Wishes` that both kinds of requests fill alike."""
+class AnswerFields(TypedDict):
+    """The part of `AnswerRequest` that both kinds of requests fill alike."""
 
     model: str
     options: Mapping[str, object]
@@ -99,13 +99,13 @@ class CommonWishes(TypedDict):
     n: int
 
 
-def wishes_of(request: GenerationRequest, defaults: Mapping[str, object]) -> CommonWishes:
+def answer_fields(request: GenerationRequest, defaults: Mapping[str, object]) -> AnswerFields:
     """Return what `request` wishes; its own fields win over its `options`, those over `defaults`.
 
     Raises:
         BadRequest: the response format is none.
     """
-    return CommonWishes(
+    return AnswerFields(
         model=request.model,
         options={**defaults, **_given(request.options), **_own_options(request)},
         think=_think(request),

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from server.body import first_value
 from server.errors import BadRequest
+from server.http.body import first_value
 from server.inference.conversation import NamedTool, ToolChoice
 from server.prompt.messages import Tool, ToolCall
 from server.schemas.base import ApiModel, FreeMap, refuse

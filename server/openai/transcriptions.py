@@ -8,12 +8,12 @@ import msgspec
 from starlette.responses import PlainTextResponse
 
 from server.errors import BadRequest
-from server.forms import Form
+from server.http.forms import Form
+from server.http.streaming import Events as Replies
 from server.inference.conversation import Conversation, Delta, Event, Events
+from server.media.audio_decoding import is_audio
 from server.prompt.messages import Message
-from server.prompt.samples import is_sound
-from server.quoting import quoted
-from server.streaming import Events as Replies
+from server.text.quoting import quoted
 
 MOST_BYTES: Final = 25 << 20
 """Of a form, as OpenAI has it: hours of compressed speech."""
@@ -81,7 +81,7 @@ def transcription_of(form: Form) -> Conversation:
     recording = form.files["file"]
     if not recording:
         raise BadRequest("audio file is empty")
-    if not is_sound(recording):
+    if not is_audio(recording):
         raise BadRequest("the file is no WAV, MP3, FLAC or Ogg file, or is damaged")
     format = form.texts.get("response_format", "json")
     if format not in (*_JSON, _TEXT):

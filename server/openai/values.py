@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from server.quoting import quoted
 from server.schemas.base import refuse
+from server.text.quoting import quoted
 
 _MOST_BIAS = 100.0
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")

@@ -2,20 +2,19 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from collections.abc import Sequence as List
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from runners.protocol.constraints import (
     Choice,
+    Concatenation,
     Constraint,
     JSONSchema,
     Listed,
     Literal,
     Regex,
     Repeat,
-    Sequence,
     Until,
     Without,
 )
@@ -36,7 +35,7 @@ class Writing(Protocol):
         """
         ...
 
-    def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:
+    def calling(self, tools: Sequence[Tool], *, least: int, most: int | None) -> Constraint | None:
         """Return the constraint on the raw text under which it has `least` to `most` calls."""
         ...
 
@@ -58,7 +57,7 @@ class Block:
     answer: Constraint = NO_TEXT
     demanded: Callable[[Tool], Constraint] | None = None
 
-    def written(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint:
+    def written(self, tools: Sequence[Tool], *, least: int, most: int | None) -> Constraint:
         """Return the constraint on an answer with `least` to `most` calls."""
         if not tools or most == 0:
             return Without(self.mark) if self.mark else self.answer
@@ -125,7 +124,7 @@ class Plain:
         answer = sequence(Literal(self.opening), body, closing)
         return self._reasoned(answer, may_break_off=may_break_off)
 
-    def calling(self, tools: List[Tool], *, least: int, most: int | None) -> Constraint | None:
+    def calling(self, tools: Sequence[Tool], *, least: int, most: int | None) -> Constraint | None:
         """Return the block behind the reasoning."""
         if self.block is None:
             return None
@@ -140,7 +139,7 @@ class Plain:
 
 def _behind(mark: str, part: Constraint) -> Constraint:
     """Return a part that begins with `mark`, without it."""
-    if isinstance(part, Sequence):
+    if isinstance(part, Concatenation):
         return sequence(_behind(mark, part.parts[0]), *part.parts[1:])
     if isinstance(part, Choice):
         return Choice(tuple(_behind(mark, option) for option in part.options))
@@ -168,12 +167,12 @@ def sequence(*parts: Constraint) -> Constraint:
     """Return one part after the other, in as few parts as possible."""
     flat: list[Constraint] = []
     for part in parts:
-        for piece in part.parts if isinstance(part, Sequence) else (part,):
+        for piece in part.parts if isinstance(part, Concatenation) else (part,):
             if isinstance(piece, Literal) and flat and isinstance(flat[-1], Literal):
                 flat[-1] = Literal(flat[-1].text + piece.text)
             elif piece != NO_TEXT:
                 flat.append(piece)
-    return flat[0] if len(flat) == 1 else Sequence(tuple(flat)) if flat else NO_TEXT
+    return flat[0] if len(flat) == 1 else Concatenation(tuple(flat)) if flat else NO_TEXT
 
 
 def choice(options: Iterable[Constraint]) -> Constraint:
@@ -256,7 +255,7 @@ def definitions(value: Mapping[str, object]) -> Mapping[str, object]:
     return {key: value[key] for key in ("$defs", "definitions") if key in value}
 
 
-def listed(parts: List[tuple[Constraint, bool]], separator: str) -> Constraint:
+def listed(parts: Sequence[tuple[Constraint, bool]], separator: str) -> Constraint:
     """Return the parts in their order, separated; those without the flag may be left out."""
     found, needed = tuple(part for part, _ in parts), tuple(needed for _, needed in parts)
     return Listed(found, needed, separator) if parts else NO_TEXT

@@ -12,8 +12,8 @@ from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateSyntaxError, pass_environment
 
 from server.errors import TemplateError
-from server.prompt.allowance import MOST_SECONDS, Allowance, limit, whole_size
 from server.prompt.messages import Message, Think, Tool
+from server.prompt.render_budget import MOST_SECONDS, Allowance, limit, whole_size
 from server.prompt.sandbox import ALLOWANCE, Sandbox
 
 _LONGEST_SOURCE: Final = 1 << 16

@@ -7,13 +7,13 @@ from typing import Protocol
 from model_store.gguf import ChatTemplate
 from model_store.model import Model
 from server.errors import TemplateError
-from server.prompt.abilities import prefers_jinja
-from server.prompt.images import Placing
+from server.prompt.image_placing import Placing
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderers.family import Family
 from server.prompt.renderers.table import FAMILIES, gemma4_size
 from server.prompt.template import GoTemplate
+from server.prompt.template_features import prefers_jinja
 
 DEFAULT_TEMPLATE = "{{ .Prompt }}"
 

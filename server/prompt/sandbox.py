@@ -19,8 +19,8 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from server.prompt.allowance import Allowance, limit, whole_size
-from server.prompt.growth import UNUSED, check_filter, check_method, check_operation
+from server.prompt.expression_limits import UNUSED, check_filter, check_method, check_operation
+from server.prompt.render_budget import Allowance, limit, whole_size
 
 ALLOWANCE: Final[ContextVar[Allowance]] = ContextVar("ALLOWANCE")
 """What the rendering that goes on in this thread may still take."""

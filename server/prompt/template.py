@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from server.prompt import objects
-from server.prompt.allowance import Allowance
+from server.prompt import go_values
 from server.prompt.gotemplate import inspection
 from server.prompt.gotemplate.evaluate import execute
 from server.prompt.gotemplate.parser import parse
 from server.prompt.messages import Message, Think, Tool
+from server.prompt.render_budget import Allowance
 
 _RESPONSE: Final = parse("{{ .Response }}").root
 _SLOTS: Final = {"system": "System", "user": "Prompt", "assistant": "Response"}
@@ -47,8 +47,8 @@ class GoTemplate:
             return self._by_exchange(turns, think)
         data = {
             "System": "\n\n".join(m.content for m in messages if m.role == "system"),
-            "Messages": [objects.message(turn) for turn in turns],
-            "Tools": objects.tools(tools),
+            "Messages": [go_values.message(turn) for turn in turns],
+            "Tools": go_values.tools(tools),
             "Response": "",
         }
         return execute(self._tree, {**data, **_thinking(think)})

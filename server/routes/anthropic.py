@@ -9,14 +9,14 @@ from server.anthropic.framing import MessageFraming
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
 from server.anthropic.stream import message_events, message_of
 from server.anthropic.wire import StreamEvent, TokenCount
-from server.body import read_body
+from server.http.body import read_body
+from server.http.openapi import body_of
+from server.http.sse import EVENTS_TYPE
+from server.http.streaming import BARE_JSON_TYPE, EventReply
 from server.inference.conversation import Conversation
-from server.openapi import body_of
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 from server.services import Services
-from server.sse import EVENTS_TYPE
-from server.streaming import BARE_JSON_TYPE, EventReply
 
 router = APIRouter(prefix="/v1/messages")
 BODIES = (MessagesRequest, CountTokensRequest)

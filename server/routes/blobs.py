@@ -7,10 +7,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from model_store.digests import Digest
+from server.concurrency.threads import in_thread
 from server.errors import NotFound
 from server.routes.dependencies import services_of
 from server.schemas.base import ApiModel
-from server.threads import in_thread
 
 router = APIRouter(prefix="/api/blobs")
 BODIES: tuple[type[ApiModel], ...] = ()

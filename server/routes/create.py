@@ -11,20 +11,20 @@ from model_store.errors import CreateError
 from model_store.gguf import ChatTemplate
 from model_store.names import ModelName
 from model_store.translation import ModelfileParts, modelfile_parts
-from server.body import read_body
+from server.concurrency.threads import in_thread
 from server.errors import BadRequest, Forbidden, TemplateError
+from server.http.body import read_body
+from server.http.openapi import body_of
+from server.http.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.library.exchange import Progress
-from server.openapi import body_of
+from server.model_names import model_name
 from server.parsing.detect import detect
 from server.prompt.builtin.recognition import recognise
 from server.prompt.render import parsed
-from server.references import model_name
 from server.routes.dependencies import services_of
 from server.schemas.chat import ChatMessage
 from server.schemas.library import CreateRequest
 from server.services import Services
-from server.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
-from server.threads import in_thread
 
 router = APIRouter(prefix="/api")
 BODIES = (CreateRequest,)

@@ -3,13 +3,13 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.body import read_body
 from server.errors import BadRequest
-from server.openapi import body_of
-from server.references import stored_name
+from server.http.body import read_body
+from server.http.openapi import body_of
+from server.http.streaming import BARE_JSON_TYPE, EventReply
+from server.model_names import stored_name
 from server.routes.dependencies import services_of
 from server.schemas.library import PullRequest, PushRequest
-from server.streaming import BARE_JSON_TYPE, EventReply
 
 router = APIRouter(prefix="/api")
 BODIES = (PullRequest, PushRequest)

@@ -3,19 +3,19 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.body import read_body
+from server.http.body import read_body
+from server.http.openapi import body_of
+from server.http.streaming import LINES_TYPE, EventReply
 from server.native.chat import chat as chat_events
 from server.native.chat import fold_chat
 from server.native.generate import fold_generate
 from server.native.generate import generate as generate_events
-from server.openapi import body_of
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 from server.schemas.chat import ChatRequest
 from server.schemas.embed import EmbeddingsRequest, EmbedRequest
 from server.schemas.generate import GenerateRequest
 from server.schemas.rerank import RerankRequest
-from server.streaming import LINES_TYPE, EventReply
 
 router = APIRouter(prefix="/api")
 BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest, RerankRequest)

@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from model_store.errors import InvalidName, ModelNotFound
 from model_store.names import ModelName
-from server.body import read_body
 from server.errors import BadRequest, NotFound
-from server.openapi import body_of
-from server.quoting import quoted
-from server.references import stored_name
+from server.http.body import read_body
+from server.http.openapi import body_of
+from server.http.streaming import raw_json_response
+from server.model_names import stored_name
 from server.routes.dependencies import services_of
 from server.schemas.library import CopyRequest, DeleteRequest, ShowRequest
-from server.streaming import raw_json_response
+from server.text.quoting import quoted
 
 router = APIRouter(prefix="/api")
 BODIES = (ShowRequest, CopyRequest, DeleteRequest)

@@ -7,8 +7,11 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from server.body import read_body
-from server.forms import read_form
+from server.http.body import read_body
+from server.http.forms import read_form
+from server.http.openapi import body_of
+from server.http.sse import EVENTS_TYPE
+from server.http.streaming import EventReply, Events, json_response
 from server.inference.tokens import TokenService
 from server.openai.chat_reply import ChatReplies
 from server.openai.chat_request import conversation_of, remote_images, speaks_of_functions
@@ -26,12 +29,9 @@ from server.openai.transcriptions import (
     is_streamed,
     transcription_of,
 )
-from server.openapi import body_of
 from server.routes.dependencies import services_of
 from server.routes.replies import last, whole
 from server.schemas.rerank import RerankRequest
-from server.sse import EVENTS_TYPE
-from server.streaming import EventReply, Events, json_response
 
 router = APIRouter(prefix="/v1")
 BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)

@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from server.streaming import JSON_TYPE, EventReply, Framing
+from server.http.streaming import JSON_TYPE, EventReply, Framing
 
 
 def whole(

@@ -3,8 +3,11 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.body import read_body
 from server.errors import BadRequest
+from server.http.body import read_body
+from server.http.openapi import body_of
+from server.http.sse import EVENTS_TYPE
+from server.http.streaming import BARE_JSON_TYPE, EventReply, json_response, raw_json_response
 from server.openai.responses.events import LifecycleEvent, StreamEvent
 from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.pages import PARAMETERS, page_of, page_query
@@ -12,10 +15,7 @@ from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.stream import ResponseStream
 from server.openai.responses.wire import Deleted
 from server.openai.responses.wire import Response as ResponseObject
-from server.openapi import body_of
 from server.routes.dependencies import services_of
-from server.sse import EVENTS_TYPE
-from server.streaming import BARE_JSON_TYPE, EventReply, json_response, raw_json_response
 
 router = APIRouter(prefix="/v1/responses")
 BODIES = (ResponsesRequest,)

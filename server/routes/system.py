@@ -3,8 +3,8 @@
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
 
+from server.http.streaming import json_response
 from server.schemas.base import ApiModel
-from server.streaming import json_response
 from server.versions import PADDOCK, REFERENCE
 
 router = APIRouter()

@@ -3,8 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.body import read_body
-from server.openapi import body_of
+from server.http.body import read_body
+from server.http.openapi import body_of
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 from server.schemas.tokens import (

@@ -7,9 +7,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from server.durations import keep_alive_seconds
-from server.quoting import quoted
 from server.schemas.base import refuse
+from server.text.durations import keep_alive_seconds
+from server.text.quoting import quoted
 
 _BASE64 = re.compile(rb"[A-Za-z0-9+/]*")
 _BASE64_GROUP = 4

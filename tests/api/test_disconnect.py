@@ -10,7 +10,7 @@ from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, serving, settled
 from tests.support.asgi import until
 from tests.support.calls import Call, call
-from tests.support.fake_host import FakeHost
+from tests.support.fake_machine import FakeMachine
 
 pytestmark = pytest.mark.anyio
 
@@ -88,35 +88,35 @@ async def test_others_are_served_on(server: Server) -> None:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_load_that_nobody_waits_for_any_more_is_given_up(tmp_path: Path, path: str) -> None:
-    host = FakeHost()
-    host.may_load.clear()
-    async with serving(tmp_path, host=host) as server:
+    machine = FakeMachine()
+    machine.may_load.clear()
+    async with serving(tmp_path, machine=machine) as server:
         await server.create("base", TEXT_MODEL)
         waiting = call(server, path)
         await settled()
-        assert len(host.running) == 1
+        assert len(machine.running) == 1
 
         await waiting.hang_up()
         await settled()
 
-        assert host.running == []
+        assert machine.running == []
         assert waiting.sent == []
 
 
 async def test_a_load_goes_on_for_those_who_still_wait_for_it(tmp_path: Path) -> None:
-    host = FakeHost()
-    host.may_load.clear()
-    async with serving(tmp_path, host=host) as server:
+    machine = FakeMachine()
+    machine.may_load.clear()
+    async with serving(tmp_path, machine=machine) as server:
         await server.create("base", TEXT_MODEL)
         leaves, stays = (call(server, "/api/generate") for _ in range(2))
         await settled()
 
         await leaves.hang_up()
-        host.may_load.set()
+        machine.may_load.set()
         await stays
 
         assert b'"done_reason":"load"' in stays.sent[-1]["body"]
-        assert len(host.loads) == 1
+        assert len(machine.loads) == 1
 
 
 async def test_an_upload_that_breaks_off_leaves_nothing(server: Server) -> None:

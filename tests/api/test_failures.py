@@ -12,7 +12,7 @@ import pytest
 from runners.host.errors import LoadFailed
 from tests.api.conftest import EMBEDDER, TEXT_MODEL
 from tests.support.application import Server, lines_of, serving, settled
-from tests.support.fake_host import FakeHost
+from tests.support.fake_machine import FakeMachine
 
 pytestmark = pytest.mark.anyio
 
@@ -84,8 +84,8 @@ async def test_the_request_after_a_death_is_served_by_another_runner(server: Ser
 async def test_a_model_that_cannot_be_loaded_is_told_and_may_be_tried_again(
     tmp_path: Path, stream: bool
 ) -> None:
-    host = FakeHost(failures=deque([LoadFailed("the file is damaged"), None]))
-    async with serving(tmp_path, host=host) as server:
+    machine = FakeMachine(failures=deque([LoadFailed("the file is damaged"), None]))
+    async with serving(tmp_path, machine=machine) as server:
         await server.create("base", TEXT_MODEL)
 
         failed = await server.post("/api/generate", model="base", stream=stream)
@@ -99,9 +99,12 @@ async def test_a_model_that_cannot_be_loaded_is_told_and_may_be_tried_again(
 async def test_a_server_with_too_much_to_do_says_when_to_try_again(
     tmp_path: Path, endpoint: str
 ) -> None:
-    host = FakeHost()
-    host.may_load.clear()
-    async with serving(tmp_path, host=host, max_queue=1) as server, asyncio.TaskGroup() as tasks:
+    machine = FakeMachine()
+    machine.may_load.clear()
+    async with (
+        serving(tmp_path, machine=machine, max_queue=1) as server,
+        asyncio.TaskGroup() as tasks,
+    ):
         await server.create("base", TEXT_MODEL)
         await server.create("embedder", EMBEDDER)
         asked = [tasks.create_task(server.post("/api/generate", model="base"))]
@@ -111,7 +114,7 @@ async def test_a_server_with_too_much_to_do_says_when_to_try_again(
 
         refused = await server.post(f"/api/{endpoint}", model="base")
 
-        host.may_load.set()
+        machine.may_load.set()
         served = [(await task).status_code for task in asked]
 
     assert refused.status_code == 503

@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, lines_of, serving
-from tests.support.fake_host import FakeHost
+from tests.support.fake_machine import FakeMachine
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ ENDPOINTS: dict[str, dict[str, Any]] = {
 @pytest.fixture
 async def holder(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Server]:
     """A server whose runners only hold the model `base`: they are no processes, and say nothing."""
-    async with serving(tmp_path, host=FakeHost()) as made:
+    async with serving(tmp_path, machine=FakeMachine()) as made:
         await made.create("base", TEXT_MODEL)
         yield made
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.api.conftest import EMBEDDER, TEXT_MODEL
 from tests.support.application import DETAILS, Server, serving
-from tests.support.fake_host import FakeHost
+from tests.support.fake_machine import FakeMachine
 from tests.support.fake_runner import MEMORY
 
 pytestmark = pytest.mark.anyio
@@ -45,7 +45,7 @@ async def test_an_entry_tells_all_that_clients_show(server: Server) -> None:
 async def test_the_context_told_is_the_one_a_request_gets(
     tmp_path: Path, asked: int | None, context: int
 ) -> None:
-    async with serving(tmp_path, host=FakeHost()) as server:
+    async with serving(tmp_path, machine=FakeMachine()) as server:
         await server.create("base", TEXT_MODEL)
         await server.post("/api/generate", model="base", options={"num_ctx": asked})
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from runners.host.errors import RunnerDied
 from server.anthropic.framing import MessageFraming
 from server.anthropic.stream import message_events, message_of
-from server.inference.conversation import Delta, Event, Finish, MadeCall
-from server.streaming import EventReply
+from server.http.streaming import EventReply
+from server.inference.conversation import CompletedCall, Delta, Event, Finish
 from tests.support.live_server import LiveServer, live_server
 from tests.support.scripted_events import scripted
 from tests.support.tiny_models import CHATML, write_llama
@@ -122,8 +122,8 @@ ASKED: Any = {"model": "m", "max_tokens": 9, "messages": HELLO}
 ANSWER = (
     Delta(thinking="H"),
     Delta("Let me ", thinking="m"),
-    Delta("see", calls=(MadeCall("call_1", 0, "weather", {"city": "Oslo"}),)),
-    Delta(calls=(MadeCall("call_2", 1, "now", {}),)),
+    Delta("see", calls=(CompletedCall("call_1", 0, "weather", {"city": "Oslo"}),)),
+    Delta(calls=(CompletedCall("call_2", 1, "now", {}),)),
     Finish(called=True, n_prompt=5, n_generated=7),
 )
 

@@ -14,7 +14,7 @@ from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import status_code_conformance
 
 from server.app import create_app
-from server.settings import Settings
+from server.config.settings import Settings
 from tests.support.live_server import LiveServer, live_server
 from tests.support.tiny_models import CHATML, write_llama
 

@@ -10,11 +10,11 @@ from openai import APIError, AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
 from runners.host.errors import RunnerDied
-from server.inference.conversation import Delta, Event, Finish, MadeCall
+from server.http.streaming import EventReply
+from server.inference.conversation import CompletedCall, Delta, Event, Finish
 from server.openai.chat_reply import ChatReplies
 from server.openai.framing import FRAMING
 from server.openai.replies import Heading
-from server.streaming import EventReply
 from tests.support.live_server import LiveServer, live_server
 from tests.support.scripted_events import scripted
 from tests.support.tiny_models import CHATML, SPACE, llama_pieces, write_bert, write_llama
@@ -199,8 +199,8 @@ def _reader(*events: Event | Exception, stream: bool) -> AsyncOpenAI:
 
 CALLS = (
     Delta(thinking="Hm"),
-    Delta("Let me see", calls=(MadeCall("call_1", 0, "weather", {"city": "Oslo"}),)),
-    Delta(calls=(MadeCall("call_2", 1, "now", {}),)),
+    Delta("Let me see", calls=(CompletedCall("call_1", 0, "weather", {"city": "Oslo"}),)),
+    Delta(calls=(CompletedCall("call_2", 1, "now", {}),)),
     Finish(called=True, n_prompt=5, n_generated=7),
 )
 

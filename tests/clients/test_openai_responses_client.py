@@ -8,14 +8,14 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from pydantic import BaseModel
 
-from server.inference.conversation import Delta, Finish, MadeCall
+from server.http.streaming import EventReply
+from server.inference.conversation import CompletedCall, Delta, Finish
+from server.media.remote_images import RemoteImages
 from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.stored import StoredResponses
 from server.openai.responses.stream import ResponseStream
-from server.remote_images import RemoteImages
-from server.streaming import EventReply
 from tests.support.live_server import LiveServer, live_server
 from tests.support.scripted_events import scripted
 from tests.support.tiny_models import CHATML, write_llama
@@ -117,7 +117,7 @@ def test_mistakes_are_errors_of_the_library(client: OpenAI) -> None:
 async def test_thoughts_and_calls_arrive_as_items(tmp_path: Any) -> None:
     answer = (
         Delta("Let me see", thinking="Hm"),
-        Delta(calls=(MadeCall("call_1", 0, "weather", {"city": "Oslo"}),)),
+        Delta(calls=(CompletedCall("call_1", 0, "weather", {"city": "Oslo"}),)),
         Finish(called=True),
     )
     request = ResponsesRequest(model="m", input="Hello", stream=True, store=False)

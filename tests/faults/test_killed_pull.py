@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from model_store.digests import Digest
 from model_store.layout import Layout
-from model_store.registry.ledger import Ledger
+from model_store.registry.download.ledger import Ledger
 from tests.support.live_server import eventually, live_server
 from tests.support.published import PublishedModel
 from tests.support.registry import FakeRegistry, listening

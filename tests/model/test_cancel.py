@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.engine.engine import Engine
+from runners.engine.process.engine import Engine
 from runners.host.process import RunnerProcess
 from runners.protocol.messages import Generate, StatsReport, StopReason
 from tests.support.prompts import prompt_of

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel, Field
 
-from runners.engine.constraint import ConstraintFactory, Matcher
+from runners.engine.constraints.matcher import ConstraintFactory, Matcher
 from runners.protocol.constraints import JSONSchema
 from tests.support.tiny_models import write_llama
 

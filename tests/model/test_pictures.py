@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runners.engine.llama import LoadError, mtmd
-from runners.protocol.media import Picture
+from runners.engine.native.llama import LoadError, mtmd
+from runners.protocol.media import DecodedImage
 from runners.protocol.messages import FailureCode, StopReason
 from tests.support import tiny_vision
 from tests.support.native_helper import native_logprobs
@@ -41,7 +41,7 @@ def quick_engine(
     return seeing(start_engine, vision_files[request.param])
 
 
-def bitmap_of(shown: Picture) -> int:
+def bitmap_of(shown: DecodedImage) -> int:
     """Return a picture as llama.cpp's own helper takes it."""
     pixels = ctypes.cast(ctypes.c_char_p(shown.rgb), ctypes.POINTER(ctypes.c_uint8))
     found: int = mtmd.mtmd_bitmap_init(shown.width, shown.height, pixels)
@@ -204,12 +204,12 @@ def test_a_full_context_ends_an_answer_about_a_picture(llava: SteppedEngine) -> 
     ("prompt", "shown", "reason"),
     [
         ("User", picture(), "does not say where it belongs: write [img-0] there"),
-        (ASKED, Picture(2, 2, b"abc"), "its size is not that of its pixels"),
-        (ASKED, Picture(0, 0, b""), "its size is not that of its pixels"),
+        (ASKED, DecodedImage(2, 2, b"abc"), "its size is not that of its pixels"),
+        (ASKED, DecodedImage(0, 0, b""), "its size is not that of its pixels"),
     ],
 )
 def test_a_picture_that_cannot_be_used_is_refused(
-    llava: SteppedEngine, prompt: str, shown: Picture, reason: str
+    llava: SteppedEngine, prompt: str, shown: DecodedImage, reason: str
 ) -> None:
     answer = llava.answer(prompt, media=(shown,))
 

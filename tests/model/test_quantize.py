@@ -8,7 +8,7 @@ from model_store.create.spec import CreateSpec
 from model_store.gguf import read_header
 from model_store.gguf.types import FILE_TYPES
 from model_store.names import ModelName
-from runners.engine.quantize import quantize
+from runners.engine.native.quantize import quantize
 from runners.protocol.quantization import Quantize
 from tests.support.stepped_engine import StartEngine
 from tests.support.tiny_models import write_llama

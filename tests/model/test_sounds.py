@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runners.engine.llama import mtmd
-from runners.protocol.media import FULL_SCALE, Sound
+from runners.engine.native.llama import mtmd
+from runners.protocol.media import FULL_SCALE, DecodedAudio
 from runners.protocol.messages import FailureCode
 from runners.protocol.placement import Projector
 from tests.support.native_helper import native_logprobs
@@ -38,12 +38,12 @@ def start(start_engine: StartEngine, files: Files, kind: str) -> SteppedEngine:
     return start_engine(weights, projector=Projector(str(projector)), n_batch=64, **SIZES)
 
 
-def listen(engine: SteppedEngine, *sounds: Sound, prompt: str = ASKED) -> Answer:
+def listen(engine: SteppedEngine, *sounds: DecodedAudio, prompt: str = ASKED) -> Answer:
     """Ask about sounds; return the whole answer."""
     return engine.answer(prompt, media=sounds, n_predict=8, logprobs=2)
 
 
-def bitmap_of(heard: Sound) -> int:
+def bitmap_of(heard: DecodedAudio) -> int:
     """Return a sound as llama.cpp's own helper takes it."""
     samples = np.frombuffer(heard.samples, "<i2").astype(np.float32) / FULL_SCALE
     floats = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
@@ -121,7 +121,7 @@ def test_a_long_sound_takes_the_tokens_of_all_its_windows(
 def test_samples_that_the_library_would_choke_on_are_refused(
     frames: SteppedEngine, samples: bytes
 ) -> None:
-    failed = listen(frames, Sound(samples)).failed
+    failed = listen(frames, DecodedAudio(samples)).failed
 
     assert failed.code is FailureCode.BAD_MEDIUM
     assert failed.message == "it is no sound of at least 0.1 seconds"
@@ -133,7 +133,7 @@ def test_the_shortest_sound_and_silence_are_heard(
 ) -> None:
     engine = start(start_engine, hearing_files, kind)
 
-    assert listen(engine, Sound(bytes(2 * SAMPLE_RATE // 10))).done.n_eval == 8
+    assert listen(engine, DecodedAudio(bytes(2 * SAMPLE_RATE // 10))).done.n_eval == 8
 
 
 def test_a_model_may_see_and_hear_in_one_prompt(

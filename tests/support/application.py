@@ -1,7 +1,7 @@
 """The application in the test's own process: real store, real scheduler, time that stands still.
 
 Runners are scripted processes, each started when a request needs it; `fake_runner` lists what
-their prompts mean. A host of the test's own takes their place where loads are what matters.
+their prompts mean. A machine of the test's own takes their place where loads are what matters.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from fastapi import FastAPI
 from model_store.create import Tools
 from model_store.registry.config import Endpoint
 from model_store.store import Store
-from runners.host.hosts import Host, LocalHost
+from runners.host.machine import LocalMachine, Machine
+from runners.host.offline_jobs import OfflineJobs
 from runners.host.process import RunnerProcess, child_environment
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
-from runners.host.workshop import Workshop
 from server.app import create_app
+from server.config.settings import Settings
 from server.library.exchange import Exchange
 from server.services import make_services, stored_responses
-from server.settings import Settings
 from tests.support.clock import FakeClock
 from tests.support.runners import start_fake_runner
 
@@ -114,7 +114,7 @@ NO_REGISTRY = Endpoint.parse("http://127.0.0.1:9")
 
 @asynccontextmanager
 async def serving(
-    directory: Path, *, host: Host | None = None, **settings: Any
+    directory: Path, *, machine: Machine | None = None, **settings: Any
 ) -> AsyncIterator[Server]:
     """Serve an empty store below `directory` until the block ends; no registry can be reached."""
     settings.setdefault("registry", NO_REGISTRY)
@@ -125,15 +125,15 @@ async def serving(
         started.append(await start_fake_runner())
         return started[-1]
 
-    engine = Workshop(asyncio.get_running_loop(), start_fake_runner)
+    engine = OfflineJobs(asyncio.get_running_loop(), start_fake_runner)
     tools = Tools(engine=engine, environment=child_environment())
     store, clock = Store(given.models, tools=tools), FakeClock()
     store.prepare()
     config = replace(given.scheduler(), grace_period=0.0)
-    host = host or LocalHost(_NoStandby(start))
+    machine = machine or LocalMachine(_NoStandby(start))
     async with (
         stored_responses(given) as stored,
-        Scheduler(config, host=host, clock=clock) as scheduler,
+        Scheduler(config, machine=machine, clock=clock) as scheduler,
     ):
         exchange = Exchange(store, given.registries("paddock-test"))
         services = make_services(store, scheduler, exchange, stored, given)

@@ -6,16 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from runners.engine.constraint import ConstraintFactory
+from runners.engine.constraints.matcher import ConstraintFactory
 from runners.protocol.constraints import (
     Choice,
+    Concatenation,
     Constraint,
     JSONSchema,
     Listed,
     Literal,
     Regex,
     Repeat,
-    Sequence,
     Until,
     Without,
 )
@@ -77,7 +77,7 @@ def text_of(  # noqa: PLR0911 - one case a kind
             return _words(random, end) + end
         case Without(mark):
             return _words(random, mark) if mark else _words(random, "\0")
-        case Sequence(parts):
+        case Concatenation(parts):
             return "".join(text_of(part, random) for part in parts)
         case Choice(options):
             return text_of(random.choice(options), random)

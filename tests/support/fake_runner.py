@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runners.protocol.framing import FrameBuffer, decode_command, encode
-from runners.protocol.media import Medium, Picture
+from runners.protocol.media import DecodedImage, Medium
 from runners.protocol.messages import (
     Cancel,
     Chunk,
@@ -212,7 +212,7 @@ class FakeRunner:
 
 def size_of(medium: Medium) -> str:
     """Return what is said of a picture or a sound."""
-    if isinstance(medium, Picture):
+    if isinstance(medium, DecodedImage):
         return f"{medium.width}x{medium.height}"
     return f"{len(medium.samples) // 2}samples"
 

@@ -1,4 +1,4 @@
-"""Tokenizers as model folders have them, of the vocabularies that the tiny models have."""
+"""TokenizerRunners as model folders have them, of the vocabularies that the tiny models have."""
 
 import json
 import struct

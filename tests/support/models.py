@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runners.host.requests import LoadOptions, ModelFacts, ModelRequest
+from runners.host.model_request import LoadOptions, ModelFacts, ModelRequest
 
 MIB = 1 << 20
 

@@ -5,7 +5,7 @@ import ctypes
 import numpy as np
 import numpy.typing as npt
 
-from runners.engine.llama import lib, mtmd
+from runners.engine.native.llama import lib, mtmd
 from tests.support.stepped_engine import SteppedEngine
 
 

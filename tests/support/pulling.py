@@ -12,11 +12,11 @@ from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.client import RegistryClient
 from model_store.registry.config import RegistryConfig
-from model_store.registry.download import Tuning
-from model_store.registry.ledger import Ledger
+from model_store.registry.download.download import Tuning
+from model_store.registry.download.ledger import Ledger
+from model_store.registry.http.repository import Patience
 from model_store.registry.parts import PartSizes
 from model_store.registry.progress import TransferProgress
-from model_store.registry.repository import Patience
 from model_store.store import Store
 from tests.support.published import PublishedModel
 

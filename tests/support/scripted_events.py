@@ -3,8 +3,8 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from server.http.streaming import EventReply
 from server.inference.conversation import Event
-from server.streaming import EventReply
 from tests.support.asgi import Client, Reply, http_scope
 
 

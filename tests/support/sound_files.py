@@ -1,4 +1,4 @@
-"""Sound files of every format that may be sent, made in memory."""
+"""DecodedAudio files of every format that may be sent, made in memory."""
 
 from io import BytesIO
 from typing import Any

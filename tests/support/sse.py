@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from server.sse import ServerSentEvents
+from server.http.sse import ServerSentEvents
 
 DONE = "[DONE]"
 

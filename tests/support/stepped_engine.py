@@ -16,10 +16,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from runners.engine.embedding import EmbedTask
-from runners.engine.engine import Engine
-from runners.engine.llama import lib
-from runners.engine.sequence import Sequence
+from runners.engine.batching.sequence import SequenceState
+from runners.engine.embedding.embedder import EmbedTask
+from runners.engine.native.llama import lib
+from runners.engine.process.engine import Engine
 from runners.protocol.messages import (
     CacheType,
     Chunk,
@@ -162,8 +162,8 @@ class SteppedEngine:
         self._answers.append(answer)
         return answer
 
-    def _submit(self, made: Sequence | EmbedTask | Embedded | Failed) -> None:
-        if isinstance(made, Sequence | EmbedTask):
+    def _submit(self, made: SequenceState | EmbedTask | Embedded | Failed) -> None:
+        if isinstance(made, SequenceState | EmbedTask):
             self.engine.submit(made)
         else:
             self._take(made)

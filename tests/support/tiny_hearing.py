@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGUFReader, GGUFWriter, LlamaFileType
 
-from runners.protocol.media import Sound
+from runners.protocol.media import DecodedAudio
 from tests.support.tiny_models import Array, normal, write_file
 
 SAMPLE_RATE = 16_000
@@ -65,12 +65,12 @@ def join(path: Path, eye: Path, ear: Path) -> Path:
     return write_file(writer, path)
 
 
-def sound(seed: int = 0, *, n_samples: int = 8 * FRAME) -> Sound:
+def sound(seed: int = 0, *, n_samples: int = 8 * FRAME) -> DecodedAudio:
     """Return a sound of a few random tones."""
     tones = np.random.default_rng(seed).uniform(100, 4000, 3)
     time = np.arange(n_samples) / SAMPLE_RATE
     wave = np.sin(2 * np.pi * tones[:, None] * time).mean(axis=0)
-    return Sound((wave * 30_000).astype("<i2").tobytes())
+    return DecodedAudio((wave * 30_000).astype("<i2").tobytes())
 
 
 def _begin(kind: str, n_embd: int, *, n_mels: int, n_layers: int) -> GGUFWriter:

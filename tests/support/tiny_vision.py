@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGUFWriter, LlamaFileType
 
-from runners.protocol.media import Picture
+from runners.protocol.media import DecodedImage
 from tests.support.tiny_architectures import HEAD_DIM, N_EMBD, N_FF, N_HEADS, N_KV_HEADS
 from tests.support.tiny_models import (
     Array,
@@ -93,11 +93,11 @@ def write_qwen2vl_projector(path: Path, *, seed: int = 0) -> Path:
     return write_file(writer, path)
 
 
-def picture(seed: int = 0, *, width: int = 48, height: int = 32) -> Picture:
+def picture(seed: int = 0, *, width: int = 48, height: int = 32) -> DecodedImage:
     """Return a picture of random blocks of colour."""
     blocks = np.random.default_rng(seed).integers(0, 256, (4, 6, 3), dtype=np.uint8)
     rows, columns = np.arange(height) * 4 // height, np.arange(width) * 6 // width
-    return Picture(width, height, blocks[rows][:, columns].tobytes())
+    return DecodedImage(width, height, blocks[rows][:, columns].tobytes())
 
 
 def _begin(kind: str, n_embd: int) -> GGUFWriter:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from server.settings import VARIABLES, Variable
+from server.config.settings import VARIABLES, Variable
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

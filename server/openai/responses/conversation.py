@@ -14,7 +14,7 @@ from server.openai.responses.schemas import ResponsesRequest, TextFormat
 from server.openai.responses.tools import toolbox
 from server.openai.values import Effort
 from server.prompt.messages import Message, Think
-from server.quoting import quoted
+from server.text.quoting import quoted
 
 # What OpenAI's clients may rely on when they say nothing; it wins over the model's own.
 _TEMPERATURE = 1.0

@@ -2,11 +2,11 @@
 
 from itertools import count
 
-from server.envelopes import openai_envelope
 from server.errors import explain
+from server.http.envelopes import openai_envelope
+from server.http.sse import ServerSentEvents, event_bytes
 from server.openai.responses.events import StreamEvent
 from server.openai.responses.stream import ResponseStream
-from server.sse import ServerSentEvents, event_bytes
 
 
 class ResponseFraming(ServerSentEvents):

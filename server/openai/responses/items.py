@@ -12,7 +12,7 @@ from server.errors import BadRequest
 from server.openai.content import is_remote, text_of_file
 from server.openai.values import image_of
 from server.prompt.messages import Message, ToolCall
-from server.quoting import quoted
+from server.text.quoting import quoted
 
 Item = dict[str, Any]
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from server.encoding import encode
 from server.errors import BadRequest, NotFound
+from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
 from server.openai.responses.conversation import conversation_of
 from server.openai.responses.events import StreamEvent

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from msgspec.structs import replace
 
-from server.encoding import encode
 from server.errors import Explanation
-from server.inference.conversation import Delta, Ending, Finish, MadeCall
+from server.http.json_encoding import encode
+from server.inference.conversation import CompletedCall, Delta, Ending, Finish
 from server.openai.logprobs import Entry, entries_of
 from server.openai.responses.events import (
     ArgumentsDelta,
@@ -141,7 +141,7 @@ class ResponseStream:
                 item_id=item.id, output_index=self._index, delta=text, logprobs=logprobs
             )
 
-    def _call(self, call: MadeCall) -> Iterator[StreamEvent]:
+    def _call(self, call: CompletedCall) -> Iterator[StreamEvent]:
         yield from self._close()
         empty = FunctionCallItem(
             id=_new_id("fc"), status="in_progress", call_id=call.id, name=call.name, arguments=""

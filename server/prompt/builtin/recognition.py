@@ -12,11 +12,11 @@ from typing import Final
 from model_store.create import KnownTemplate
 from model_store.gguf import ChatTemplate
 from server.errors import TemplateError
-from server.prompt.abilities import of_jinja
 from server.prompt.builtin.templates import BUILT_IN
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message
 from server.prompt.template import GoTemplate
+from server.prompt.template_features import of_jinja
 
 _LONGEST: Final = 1 << 13
 """In characters; a template that does no more than a built-in one is shorter by far."""

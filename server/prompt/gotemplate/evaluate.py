@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
 
 from server.errors import TemplateError
-from server.prompt.allowance import Allowance
 from server.prompt.gotemplate.errors import Fault
 from server.prompt.gotemplate.functions import FUNCTIONS
 from server.prompt.gotemplate.nodes import (
@@ -29,6 +28,7 @@ from server.prompt.gotemplate.nodes import (
 )
 from server.prompt.gotemplate.printing import printed, text
 from server.prompt.gotemplate.values import MISSING, Missing, Struct, is_integer, is_true, type_name
+from server.prompt.render_budget import Allowance
 
 _MOST_INCLUDES: Final = 16
 _NOTHING: Final = object()

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from server.middleware.draining import Drain, DrainMiddleware
+from server.http.middleware.draining import Drain, DrainMiddleware
 from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, serving, settled
 from tests.support.asgi import ask, say_ok
-from tests.support.fake_host import FakeHost
+from tests.support.fake_machine import FakeMachine
 
 pytestmark = pytest.mark.anyio
 
@@ -71,9 +71,12 @@ async def test_a_model_that_cannot_do_what_is_asked(shared: Server) -> None:
 
 @pytest.mark.parametrize("path", BODIES)
 async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) -> None:
-    host = FakeHost()
-    host.may_load.clear()
-    async with serving(tmp_path, host=host, max_queue=1) as server, asyncio.TaskGroup() as tasks:
+    machine = FakeMachine()
+    machine.may_load.clear()
+    async with (
+        serving(tmp_path, machine=machine, max_queue=1) as server,
+        asyncio.TaskGroup() as tasks,
+    ):
         await server.create("base", TEXT_MODEL)
         waiting = [
             tasks.create_task(server.post("/api/generate", model="base", keep_alive=n))
@@ -83,7 +86,7 @@ async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) ->
 
         refused = await server.post(path, model="base", **BODIES[path])
 
-        host.may_load.set()
+        machine.may_load.set()
         assert {(await task).status_code for task in waiting} <= {200, 503}
 
     assert refused.status_code == 503

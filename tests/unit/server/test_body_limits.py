@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import BeforeValidator
 from starlette.requests import Request
 
-from server.body import MAX_DEPTH, parse_body, read_body
 from server.errors import BadRequest, BodyTooLarge
+from server.http.body import MAX_DEPTH, parse_body, read_body
 from server.schemas.base import ApiModel
 from server.schemas.chat import ChatRequest
 from server.schemas.generate import GenerateRequest

@@ -6,9 +6,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from server.cli import app
-from server.serving import listen
-from server.setting_values import Address
-from server.settings import VARIABLES
+from server.config.settings import VARIABLES
+from server.config.values import Address
+from server.http.serving import listen
 from server.versions import PADDOCK
 
 

@@ -12,8 +12,8 @@ from model_store.names import ModelName
 from model_store.registry.config import Endpoint
 from model_store.store import Store
 from server.cli import app
+from server.config.settings import Settings
 from server.library.exchange import Exchange
-from server.settings import Settings
 from tests.support import gguf_bytes
 from tests.support.published import PublishedModel
 from tests.support.registry import FakeRegistry, listening

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_store.registry.ledger import Ledger
+from model_store.registry.download.ledger import Ledger
+from model_store.registry.download.schedule import Schedule
 from model_store.registry.parts import Part, PartSizes, Span, covers, cut, merged, planned
-from model_store.registry.schedule import Schedule
 
 TOTALS = st.integers(1, 500)
 SPANS = st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), max_size=12).map(

@@ -11,17 +11,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from model_store.names import ModelName
-from model_store.registry.challenge import (
+from model_store.registry.config import Endpoint, Mirror, Proxies, RegistryConfig
+from model_store.registry.http.challenge import (
     Challenge,
     parse_challenge,
     text_to_sign,
     token_url,
 )
-from model_store.registry.config import Endpoint, Mirror, Proxies, RegistryConfig
-from model_store.registry.credentials import Credentials, credentials_for
-from model_store.registry.keys import ensure_key, signature
-from model_store.registry.network import is_public, parsed_address
-from model_store.registry.proxies import proxy_for
+from model_store.registry.http.connections import is_public, parsed_address
+from model_store.registry.http.docker_credentials import Credentials, credentials_for
+from model_store.registry.http.key_pair import ensure_key, signature
+from model_store.registry.http.proxies import proxy_for
 
 SIGNED = (
     "GET,https://registry.ollama.ai/v2/token?account=x&nonce=AAECAwQFBgcICQoLDA0ODw"

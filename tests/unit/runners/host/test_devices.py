@@ -3,12 +3,12 @@
 import pytest
 
 from runners.host.devices import (
-    HostMemory,
+    MachineMemory,
     parse_cgroup_membership,
     parse_limit,
     parse_meminfo,
     parse_reclaimable,
-    read_host_memory,
+    read_machine_memory,
     usable_gpus,
     within_limits,
 )
@@ -20,12 +20,12 @@ KIB = 1024
 
 
 def test_meminfo_gives_total_and_available() -> None:
-    assert parse_meminfo(MEMINFO) == HostMemory(1000 * KIB, 700 * KIB)
+    assert parse_meminfo(MEMINFO) == MachineMemory(1000 * KIB, 700 * KIB)
 
 
 def test_meminfo_of_an_old_kernel_counts_its_cache_as_available() -> None:
     text = "\n".join(line for line in MEMINFO.splitlines() if "Available" not in line)
-    assert parse_meminfo(text) == HostMemory(1000 * KIB, 400 * KIB)
+    assert parse_meminfo(text) == MachineMemory(1000 * KIB, 400 * KIB)
 
 
 def test_membership_of_both_cgroup_versions_is_read() -> None:
@@ -51,14 +51,14 @@ def test_page_cache_of_a_container_counts_as_free() -> None:
 
 
 def test_tightest_group_limits_what_is_available() -> None:
-    host = HostMemory(1000, 700)
+    host = MachineMemory(1000, 700)
     assert within_limits(host, []) == host
-    assert within_limits(host, [(900, 100), (500, 300)]) == HostMemory(500, 200)
-    assert within_limits(host, [(500, 600)]) == HostMemory(500, 0)
+    assert within_limits(host, [(900, 100), (500, 300)]) == MachineMemory(500, 200)
+    assert within_limits(host, [(500, 600)]) == MachineMemory(500, 0)
 
 
 def test_memory_of_this_machine_is_plausible() -> None:
-    memory = read_host_memory()
+    memory = read_machine_memory()
     assert 0 < memory.available <= memory.total
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from runners.host.memory import GIB, MIB, Shape, compute_bytes
+from runners.host.memory_estimate import GIB, MIB, Shape, compute_bytes
+from runners.host.model_request import ModelFacts, SchedulerConfig
 from runners.host.placement import divide, place
-from runners.host.requests import ModelFacts, SchedulerConfig
 from runners.protocol.messages import Device
 from runners.protocol.placement import DeviceKind, Placement
 

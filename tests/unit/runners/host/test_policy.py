@@ -6,42 +6,42 @@ from pathlib import Path
 
 import pytest
 
+from runners.host.model_request import LoadOptions, ModelKey
 from runners.host.policy import (
     Decision,
     Evict,
     Load,
+    MachineView,
     Phase,
-    Place,
     Reject,
     Reuse,
+    RunnerDemand,
     RunnerView,
     State,
     Wait,
-    Wanted,
     choose_victim,
     decide,
     serves,
 )
-from runners.host.requests import LoadOptions, ModelKey
 
 NOW = 1000.0
-HERE = Place(name="here", max_loaded=2)
+HERE = MachineView(name="here", max_loaded=2)
 
 
 def key(name: str) -> ModelKey:
     return ModelKey(Path(f"/{name}.gguf"))
 
 
-def wanted(
+def demand(
     name: str,
     *,
     n_ctx: int = 4096,
     crowded: tuple[str, ...] = (),
     admitted: bool = True,
     **options: int | bool | None,
-) -> Wanted:
+) -> RunnerDemand:
     asked = replace(LoadOptions(), **options)
-    return Wanted(
+    return RunnerDemand(
         key=key(name),
         options=asked,
         n_ctx=asked.num_ctx or n_ctx,
@@ -56,7 +56,7 @@ def runner(
     phase: Phase = Phase.READY,
     *,
     users: int = 0,
-    place: str = "here",
+    machine: str = "here",
     expires_in: float = 300.0,
     keep_alive: float = 300.0,
     last_used: float = 0.0,
@@ -67,7 +67,7 @@ def runner(
 ) -> RunnerView:
     return RunnerView(
         id=id,
-        place=place,
+        machine=machine,
         key=key(name),
         phase=phase,
         asked=replace(LoadOptions(), **options),
@@ -84,144 +84,144 @@ def runner(
 @dataclass
 class Case:
     name: str
-    request: Wanted
+    request: RunnerDemand
     expected: Decision
     runners: tuple[RunnerView, ...] = ()
-    ahead: tuple[Wanted, ...] = ()
-    places: tuple[Place, ...] = (HERE,)
+    ahead: tuple[RunnerDemand, ...] = ()
+    machines: tuple[MachineView, ...] = (HERE,)
 
 
 LOADING, DRAINING = Phase.LOADING, Phase.DRAINING
-THERE = Place(name="there", max_loaded=2)
+THERE = MachineView(name="there", max_loaded=2)
 CASES = [
-    Case("nothing loaded", wanted("a"), Load("here")),
-    Case("loaded", wanted("a"), Reuse(1), (runner(1, "a"),)),
-    Case("loaded and busy", wanted("a"), Reuse(1), (runner(1, "a", users=99),)),
-    Case("another loaded, room for two", wanted("a"), Load("here"), (runner(1, "b"),)),
-    Case("being loaded", wanted("a"), Wait(), (runner(1, "a", LOADING),)),
-    Case("another being loaded", wanted("a"), Wait(), (runner(1, "b", LOADING),)),
-    Case("draining takes nothing new", wanted("a"), Wait(), (runner(1, "a", DRAINING, users=1),)),
+    Case("nothing loaded", demand("a"), Load("here")),
+    Case("loaded", demand("a"), Reuse(1), (runner(1, "a"),)),
+    Case("loaded and busy", demand("a"), Reuse(1), (runner(1, "a", users=99),)),
+    Case("another loaded, room for two", demand("a"), Load("here"), (runner(1, "b"),)),
+    Case("being loaded", demand("a"), Wait(), (runner(1, "a", LOADING),)),
+    Case("another being loaded", demand("a"), Wait(), (runner(1, "b", LOADING),)),
+    Case("draining takes nothing new", demand("a"), Wait(), (runner(1, "a", DRAINING, users=1),)),
     Case(
         "full: idle before busy",
-        wanted("a"),
+        demand("a"),
         Evict(2),
         (runner(1, "b", users=1, keep_alive=1), runner(2, "c")),
     ),
     Case(
         "full: soonest to expire",
-        wanted("a"),
+        demand("a"),
         Evict(2),
         (runner(1, "b", expires_in=9), runner(2, "c", expires_in=5)),
     ),
     Case(
         "full: all busy, one must finish",
-        wanted("a"),
+        demand("a"),
         Evict(2),
         (runner(1, "b", users=1), runner(2, "c", users=1, keep_alive=5)),
     ),
     Case(
         "full: one is leaving already",
-        wanted("a"),
+        demand("a"),
         Wait(),
         (runner(1, "b"), runner(2, "c", DRAINING)),
     ),
     Case(
         "full: not a second busy one",
-        wanted("a"),
+        demand("a"),
         Wait(),
         (runner(1, "b", users=1), runner(2, "c", DRAINING, users=1)),
     ),
     Case(
         "full: an idle one goes although a busy one was chosen before",
-        wanted("a"),
+        demand("a"),
         Evict(1),
         (runner(1, "b"), runner(2, "c", DRAINING, users=1)),
     ),
     Case(
         "full: the one leaving makes room for another request",
-        wanted("a"),
+        demand("a"),
         Evict(1),
         (runner(1, "b", users=1), runner(2, "c", DRAINING, users=1)),
-        ahead=(wanted("x"),),
+        ahead=(demand("x"),),
     ),
     Case(
         "a busy victim of another request blocks nobody who has room",
-        wanted("a"),
+        demand("a"),
         Load("here"),
         (runner(1, "b", DRAINING, users=1),),
-        ahead=(wanted("x", crowded=("here",)),),
+        ahead=(demand("x", crowded=("here",)),),
     ),
-    Case("the same model is asked for first by another", wanted("a"), Wait(), ahead=(wanted("a"),)),
-    Case("crowded: a neighbour goes", wanted("a", crowded=("here",)), Evict(1), (runner(1, "b"),)),
-    Case("crowded but alone", wanted("a", crowded=("here",)), Load("here")),
+    Case("the same model is asked for first by another", demand("a"), Wait(), ahead=(demand("a"),)),
+    Case("crowded: a neighbour goes", demand("a", crowded=("here",)), Evict(1), (runner(1, "b"),)),
+    Case("crowded but alone", demand("a", crowded=("here",)), Load("here")),
     Case(
         "crowded, neighbour leaving",
-        wanted("a", crowded=("here",)),
+        demand("a", crowded=("here",)),
         Wait(),
         (runner(1, "b", DRAINING),),
     ),
     Case(
         "context too small: replaced, not doubled",
-        wanted("a", num_ctx=8192),
+        demand("a", num_ctx=8192),
         Evict(1),
         (runner(1, "a"),),
     ),
     Case(
         "context too small, runner busy",
-        wanted("a", num_ctx=8192),
+        demand("a", num_ctx=8192),
         Evict(1),
         (runner(1, "a", users=1),),
     ),
     Case(
-        "the second host has room",
-        wanted("a"),
+        "the second machine has room",
+        demand("a"),
         Load("there"),
         (runner(1, "b"), runner(2, "c")),
-        places=(HERE, THERE),
+        machines=(HERE, THERE),
     ),
     Case(
-        "the first host is busy loading",
-        wanted("a"),
+        "the first machine is busy loading",
+        demand("a"),
         Load("there"),
         (runner(1, "b", LOADING),),
-        places=(HERE, THERE),
+        machines=(HERE, THERE),
     ),
     Case(
-        "a runner on another host serves",
-        wanted("a"),
+        "a runner on another machine serves",
+        demand("a"),
         Reuse(1),
-        (runner(1, "a", place="there"),),
-        places=(HERE, THERE),
+        (runner(1, "a", machine="there"),),
+        machines=(HERE, THERE),
     ),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_decide(case: Case) -> None:
-    state = State(places=case.places, runners=case.runners, waiting=(*case.ahead, case.request))
+    state = State(machines=case.machines, runners=case.runners, waiting=(*case.ahead, case.request))
     assert decide(state, case.request, NOW) == case.expected
 
 
 def test_queue_refuses_only_requests_that_must_wait_for_a_load() -> None:
-    queue = (wanted("x"), wanted("y"))
+    queue = (demand("x"), demand("y"))
     full = State(
-        places=(HERE,), runners=(runner(1, "a"), runner(2, "b")), waiting=queue, max_queue=2
+        machines=(HERE,), runners=(runner(1, "a"), runner(2, "b")), waiting=queue, max_queue=2
     )
-    assert decide(full, wanted("c", admitted=False), NOW) == Reject()
-    assert decide(full, wanted("a", admitted=False), NOW) == Reuse(1)
+    assert decide(full, demand("c", admitted=False), NOW) == Reject()
+    assert decide(full, demand("a", admitted=False), NOW) == Reuse(1)
     assert isinstance(decide(full, queue[1], NOW), Evict)
 
 
 def test_queue_of_length_none_still_loads_what_can_be_loaded_at_once() -> None:
-    empty = State(places=(HERE,), max_queue=0)
-    assert decide(empty, wanted("a", admitted=False), NOW) == Load("here")
+    empty = State(machines=(HERE,), max_queue=0)
+    assert decide(empty, demand("a", admitted=False), NOW) == Load("here")
 
 
 def test_request_that_a_load_was_started_for_is_not_counted_as_waiting() -> None:
     state = State(
-        places=(HERE,), runners=(runner(1, "a", LOADING),), waiting=(wanted("a"),), max_queue=1
+        machines=(HERE,), runners=(runner(1, "a", LOADING),), waiting=(demand("a"),), max_queue=1
     )
-    assert decide(state, wanted("b", admitted=False), NOW) == Wait()
+    assert decide(state, demand("b", admitted=False), NOW) == Wait()
 
 
 @pytest.mark.parametrize(
@@ -243,8 +243,8 @@ def test_request_that_a_load_was_started_for_is_not_counted_as_waiting() -> None
 def test_runner_serves_requests_that_it_satisfies(
     loaded: dict, request_: dict, expected: bool
 ) -> None:
-    state = State(places=(HERE,))
-    assert serves(state, runner(1, "a", **loaded), wanted("a", **request_)) is expected
+    state = State(machines=(HERE,))
+    assert serves(state, runner(1, "a", **loaded), demand("a", **request_)) is expected
 
 
 @pytest.mark.parametrize(
@@ -254,14 +254,14 @@ def test_runner_serves_requests_that_it_satisfies(
 def test_gpu_options_matter_only_where_there_are_gpus(options: dict, with_gpu: bool) -> None:
     """Clients send `num_gpu` to every server; without a GPU it must not cause reloads."""
     for has_gpu, expected in ((False, True), (True, with_gpu)):
-        state = State(places=(replace(HERE, has_gpu=has_gpu),))
-        assert serves(state, runner(1, "a"), wanted("a", **options)) is expected
+        state = State(machines=(replace(HERE, has_gpu=has_gpu),))
+        assert serves(state, runner(1, "a"), demand("a", **options)) is expected
 
 
 def test_adapters_are_part_of_a_models_identity() -> None:
     plain = runner(1, "a")
-    adapted = replace(wanted("a"), key=ModelKey(key("a").weights, (Path("/lora.gguf"),)))
-    assert not serves(State(places=(HERE,)), plain, adapted)
+    adapted = replace(demand("a"), key=ModelKey(key("a").weights, (Path("/lora.gguf"),)))
+    assert not serves(State(machines=(HERE,)), plain, adapted)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from datetime import timedelta
 import pytest
 
 from runners.host.errors import LoadFailed, QueueFull, ShuttingDown
-from runners.host.requests import ModelRequest, SchedulerConfig
+from runners.host.model_request import ModelRequest, SchedulerConfig
 from runners.host.scheduler import Lease, Scheduler
 from tests.support.clock import FakeClock
-from tests.support.fake_host import GIB, FakeHost, gpu
+from tests.support.fake_machine import GIB, FakeMachine, gpu
 from tests.support.models import FACTS, MIB, model_request
 
 pytestmark = pytest.mark.anyio
@@ -24,7 +24,7 @@ class World:
     """A scheduler and what it runs on."""
 
     scheduler: Scheduler
-    host: FakeHost
+    machine: FakeMachine
     clock: FakeClock
 
     @property
@@ -48,12 +48,12 @@ class World:
 
 
 @asynccontextmanager
-async def world(host: FakeHost | None = None, **settings: float) -> AsyncIterator[World]:
-    host, clock = host or FakeHost(), FakeClock()
+async def world(machine: FakeMachine | None = None, **settings: float) -> AsyncIterator[World]:
+    machine, clock = machine or FakeMachine(), FakeClock()
     config = replace(SchedulerConfig(grace_period=0.0), **settings)
-    async with Scheduler(config, host=host, clock=clock) as scheduler:
-        yield World(scheduler, host, clock)
-    assert host.running == [], "a runner outlived the scheduler"
+    async with Scheduler(config, machine=machine, clock=clock) as scheduler:
+        yield World(scheduler, machine, clock)
+    assert machine.running == [], "a runner outlived the scheduler"
     assert clock.live() == [], "a timer outlived the scheduler"
 
 
@@ -70,18 +70,18 @@ async def test_requests_for_one_model_share_a_runner() -> None:
     async with world() as w, AsyncExitStack() as stack:
         leases = [await w.hold(stack, model_request("a")) for _ in range(3)]
         assert len({id(lease.runner) for lease in leases}) == 1
-        assert w.host.loaded_names == ["a"]
+        assert w.machine.loaded_names == ["a"]
 
 
 async def test_requests_that_wait_for_the_same_load_are_all_served_by_it() -> None:
     async with world() as w:
-        w.host.may_load.clear()
+        w.machine.may_load.clear()
         users = [asyncio.create_task(w.use(model_request("a"))) for _ in range(5)]
         await settled()
         assert w.names == [], "a model that is being loaded must not be listed"
-        w.host.may_load.set()
+        w.machine.may_load.set()
         await asyncio.gather(*users)
-        assert w.host.loaded_names == ["a"]
+        assert w.machine.loaded_names == ["a"]
 
 
 async def test_model_is_unloaded_when_its_time_after_the_last_use_is_over() -> None:
@@ -93,7 +93,7 @@ async def test_model_is_unloaded_when_its_time_after_the_last_use_is_over() -> N
         assert w.names == ["a"]
         await w.advance(1)
         assert w.names == []
-        assert w.host.running == []
+        assert w.machine.running == []
 
 
 async def test_model_in_use_does_not_expire_and_its_time_counts_from_the_end_of_use() -> None:
@@ -158,7 +158,7 @@ async def test_expiry_that_meets_a_new_request_starts_a_new_runner() -> None:
         w.clock.advance(5)
         async with w.scheduler.lease(model_request("a")):
             assert w.names == ["a"]
-        assert w.host.loaded_names == ["a", "a"]
+        assert w.machine.loaded_names == ["a", "a"]
 
 
 # What is told of loaded models.
@@ -175,7 +175,7 @@ async def test_status_gives_measured_sizes_and_the_request_that_caused_the_load(
 
 
 async def test_status_of_a_model_wholly_on_gpus_counts_gpus_alone() -> None:
-    async with world(FakeHost(gpus=(gpu(24),))) as w:
+    async with world(FakeMachine(gpus=(gpu(24),))) as w:
         await w.use(model_request("a"))
         (status,) = w.scheduler.status()
         assert status.size == status.size_vram == 4 * GIB
@@ -209,7 +209,7 @@ async def test_model_on_its_way_out_takes_no_new_requests() -> None:
             await settled()
             assert not again.done()
         await asyncio.gather(other, again)
-        assert w.host.loaded_names == ["a", "b", "a"]
+        assert w.machine.loaded_names == ["a", "b", "a"]
 
 
 async def test_busy_model_that_must_go_does_not_hold_up_other_loads() -> None:
@@ -229,8 +229,8 @@ async def test_larger_context_replaces_the_runner_and_a_smaller_one_reuses_it() 
         await w.use(model_request("a", num_ctx=8192))
         await w.use(model_request("a", num_ctx=1024))
         await w.use(model_request("a"))
-        assert [r.spec.n_ctx for r in w.host.loads if r.spec] == [2048, 8192]
-        assert len(w.host.running) == 1
+        assert [r.spec.n_ctx for r in w.machine.loads if r.spec] == [2048, 8192]
+        assert len(w.machine.running) == 1
 
 
 async def test_queue_is_bounded_for_loads_and_open_for_loaded_models() -> None:
@@ -249,16 +249,16 @@ async def test_queue_is_bounded_for_loads_and_open_for_loaded_models() -> None:
 
 async def test_model_that_does_not_fit_beside_another_on_the_gpu_takes_its_place() -> None:
     large = replace(FACTS, layer_bytes=(3 * GIB // 2,) * 2)
-    host = FakeHost(gpus=(gpu(6),))
-    async with world(host) as w:
+    machine = FakeMachine(gpus=(gpu(6),))
+    async with world(machine) as w:
         await w.use(model_request("a", facts=large))
         await w.use(model_request("b", facts=large))
         assert w.names == ["b"]
-        assert [r.spec.placement.n_gpu_layers for r in host.loads if r.spec] == [3, 3]
+        assert [r.spec.placement.n_gpu_layers for r in machine.loads if r.spec] == [3, 3]
 
 
 async def test_models_that_fit_together_on_the_gpu_stay_together() -> None:
-    async with world(FakeHost(gpus=(gpu(24),))) as w:
+    async with world(FakeMachine(gpus=(gpu(24),))) as w:
         await w.use(model_request("a"))
         await w.use(model_request("b"))
         assert sorted(w.names) == ["a", "b"]
@@ -266,23 +266,23 @@ async def test_models_that_fit_together_on_the_gpu_stay_together() -> None:
 
 async def test_model_larger_than_the_gpu_is_split_once_it_is_alone() -> None:
     huge = replace(FACTS, layer_bytes=(3 * GIB,) * 2)
-    host = FakeHost(gpus=(gpu(6),))
-    async with world(host) as w:
+    machine = FakeMachine(gpus=(gpu(6),))
+    async with world(machine) as w:
         await w.use(model_request("a"))
         await w.use(model_request("b", facts=huge))
         assert w.names == ["b"]
-        assert host.loads[-1].spec is not None
-        assert host.loads[-1].spec.placement.n_gpu_layers == 2
+        assert machine.loads[-1].spec is not None
+        assert machine.loads[-1].spec.placement.n_gpu_layers == 2
 
 
 async def test_model_that_needs_more_memory_than_there_is_gets_a_sentence_with_both() -> None:
-    async with world(FakeHost(available=30 * MIB)) as w:
+    async with world(FakeMachine(available=30 * MIB)) as w:
         with pytest.raises(LoadFailed) as failed:
             await w.use(model_request("a", use_mmap=False))
         assert failed.value.message == (
             "model requires more system memory (50.0 MiB) than is available (30.0 MiB)"
         )
-        assert w.host.loads == []
+        assert w.machine.loads == []
 
 
 # Failing loads.
@@ -291,67 +291,67 @@ OUT_OF_MEMORY = LoadFailed("no memory", out_of_memory=True)
 
 
 async def test_load_that_runs_out_of_memory_is_tried_again_smaller() -> None:
-    host = FakeHost()
-    host.failures.append(OUT_OF_MEMORY)
-    async with world(host) as w:
+    machine = FakeMachine()
+    machine.failures.append(OUT_OF_MEMORY)
+    async with world(machine) as w:
         await w.use(model_request("a"))
-        first, second = [r.spec for r in host.loads]
+        first, second = [r.spec for r in machine.loads]
         assert first is not None
         assert second is not None
         assert second.n_cells < first.n_cells
-        assert len(host.running) == 1
+        assert len(machine.running) == 1
 
 
 async def test_load_that_runs_out_of_memory_beside_others_is_tried_again_without_them() -> None:
-    host = FakeHost()
-    host.failures.extend([None, OUT_OF_MEMORY])
-    async with world(host) as w:
+    machine = FakeMachine()
+    machine.failures.extend([None, OUT_OF_MEMORY])
+    async with world(machine) as w:
         await w.use(model_request("a"))
         await w.use(model_request("b"))
         assert w.names == ["b"]
-        first, second = [r.spec for r in host.loads[1:]]
+        first, second = [r.spec for r in machine.loads[1:]]
         assert first == second
 
 
 async def test_load_that_never_fits_fails_in_the_end() -> None:
-    host = FakeHost()
-    host.failures.extend([OUT_OF_MEMORY] * 10)
-    async with world(host) as w:
+    machine = FakeMachine()
+    machine.failures.extend([OUT_OF_MEMORY] * 10)
+    async with world(machine) as w:
         with pytest.raises(LoadFailed, match="no memory"):
             await w.use(model_request("a"))
-        assert host.running == []
+        assert machine.running == []
 
 
 async def test_failed_load_is_told_to_all_who_waited_for_it_and_to_nobody_else() -> None:
-    host = FakeHost()
-    host.failures.append(LoadFailed("damaged"))
-    host.may_load.clear()
-    async with world(host) as w:
+    machine = FakeMachine()
+    machine.failures.append(LoadFailed("damaged"))
+    machine.may_load.clear()
+    async with world(machine) as w:
         same = [asyncio.create_task(w.use(model_request("a"))) for _ in range(3)]
         await settled()
         other = asyncio.create_task(w.use(model_request("b")))
         await settled()
-        host.may_load.set()
+        machine.may_load.set()
         results = await asyncio.gather(*same, other, return_exceptions=True)
         assert [type(result) for result in results] == [LoadFailed] * 3 + [type(None)]
         await w.use(model_request("a"))
 
 
 async def test_error_that_nobody_foresaw_fails_the_request_and_not_the_scheduler() -> None:
-    class BrokenHost(FakeHost):
+    class BrokenHost(FakeMachine):
         def memory(self) -> None:
             raise RuntimeError("unforeseen")
 
     async with world(BrokenHost()) as w:
         with pytest.raises(LoadFailed, match="internal error"):
             await w.use(model_request("a"))
-        assert w.host.running == []
+        assert w.machine.running == []
 
 
 async def test_dead_runner_is_no_longer_listed_and_is_replaced_by_the_next_request() -> None:
     async with world() as w:
         async with w.scheduler.lease(model_request("a")):
-            w.host.running[0].die()
+            w.machine.running[0].die()
             await settled()
             assert w.names == []
             await w.use(model_request("a"))
@@ -370,27 +370,27 @@ async def cancelled(task: "asyncio.Task[None]") -> None:
 
 async def test_load_is_given_up_when_the_only_client_leaves() -> None:
     async with world() as w:
-        w.host.may_load.clear()
+        w.machine.may_load.clear()
         user = asyncio.create_task(w.use(model_request("a")))
         await settled()
         await cancelled(user)
         await settled()
-        assert w.host.running == []
-        w.host.may_load.set()
+        assert w.machine.running == []
+        w.machine.may_load.set()
         await w.use(model_request("a"))
 
 
 async def test_load_goes_on_when_its_first_client_leaves_and_another_waits() -> None:
     async with world() as w:
-        w.host.may_load.clear()
+        w.machine.may_load.clear()
         first = asyncio.create_task(w.use(model_request("a")))
         await settled()
         second = asyncio.create_task(w.use(model_request("a")))
         await settled()
         await cancelled(first)
-        w.host.may_load.set()
+        w.machine.may_load.set()
         await second
-        assert w.host.loaded_names == ["a"]
+        assert w.machine.loaded_names == ["a"]
 
 
 async def test_client_that_leaves_the_queue_causes_no_load() -> None:
@@ -400,7 +400,7 @@ async def test_client_that_leaves_the_queue_causes_no_load() -> None:
             await settled()
             await cancelled(waiting)
         await settled()
-        assert w.host.loaded_names == ["a"]
+        assert w.machine.loaded_names == ["a"]
 
 
 async def test_load_cancelled_before_its_first_step_leaves_nothing_behind() -> None:
@@ -425,7 +425,7 @@ async def test_cancelling_at_any_moment_loses_no_lease(turns: int) -> None:
         await settled()
         await w.advance(6)
         assert w.names == []
-        assert w.host.running == []
+        assert w.machine.running == []
 
 
 # Shutdown.
@@ -444,14 +444,14 @@ async def test_closing_scheduler_refuses_new_and_waiting_requests() -> None:
         assert not closing.done(), "the running request has its grace period"
         await stack.aclose()
         await closing
-        assert w.host.running == []
+        assert w.machine.running == []
 
 
 async def test_request_that_outlasts_the_grace_period_is_ended() -> None:
     async with world(grace_period=0.0) as w, AsyncExitStack() as stack:
         await w.hold(stack, model_request("a"))
         await w.scheduler.shutdown()
-        assert w.host.running == []
+        assert w.machine.running == []
 
 
 async def test_shutdown_that_is_interrupted_ends_everything_at_once() -> None:
@@ -461,12 +461,12 @@ async def test_shutdown_that_is_interrupted_ends_everything_at_once() -> None:
         await settled()
         await cancelled(closing)
         await settled()
-        assert w.host.running == []
+        assert w.machine.running == []
 
 
 async def test_load_in_progress_is_given_up_at_shutdown() -> None:
     async with world(grace_period=30.0) as w:
-        w.host.may_load.clear()
+        w.machine.may_load.clear()
         user = asyncio.create_task(w.use(model_request("a")))
         await settled()
         await w.scheduler.shutdown()
@@ -475,7 +475,7 @@ async def test_load_in_progress_is_given_up_at_shutdown() -> None:
 
 
 async def test_storm_of_clients_that_come_and_go_ends_in_order() -> None:
-    """Many models, few places, clients that leave at random moments: all others are served."""
+    """Many models, few machines, clients that leave at random moments: all others are served."""
     async with world(max_loaded=2, max_queue=1000, keep_alive=60) as w:
 
         async def client(number: int) -> str:
@@ -494,4 +494,4 @@ async def test_storm_of_clients_that_come_and_go_ends_in_order() -> None:
                 number % 3 == 0 and isinstance(result, asyncio.CancelledError)
             )
         await settled()
-        assert len(w.host.running) <= 2
+        assert len(w.machine.running) <= 2

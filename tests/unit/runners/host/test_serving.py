@@ -6,8 +6,8 @@ import psutil
 import pytest
 
 from runners.host.errors import LoadTimeout, RunnerDied
-from runners.host.hosts import LocalHost
-from runners.host.requests import SchedulerConfig
+from runners.host.machine import LocalMachine
+from runners.host.model_request import SchedulerConfig
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from runners.protocol.messages import Chunk, Generate
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 
 def scheduler(**settings: float) -> Scheduler:
     config = SchedulerConfig(**settings)
-    return Scheduler(config, host=LocalHost(Standby(start_fake_runner)))
+    return Scheduler(config, machine=LocalMachine(Standby(start_fake_runner)))
 
 
 async def say(served: Scheduler, prompt: str, model: str = "a") -> str:
@@ -61,9 +61,9 @@ async def test_load_that_hangs_ends_in_a_timeout_and_holds_up_nothing_after_it()
 
 
 async def test_layers_go_to_the_gpu_that_the_runner_reports() -> None:
-    host = LocalHost(Standby(start_fake_gpu_runner))
+    machine = LocalMachine(Standby(start_fake_gpu_runner))
     async with (
-        Scheduler(SchedulerConfig(), host=host) as served,
+        Scheduler(SchedulerConfig(), machine=machine) as served,
         served.lease(model_request("a")) as lease,
     ):
         assert lease.ready.n_gpu_layers == 3

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from server.anthropic.conversation import conversation_of, remote_images
 from server.anthropic.estimate import estimated_tokens
 from server.anthropic.schemas import MessagesRequest
-from server.body import parse_body
-from server.encoding import encode
 from server.errors import BadRequest
+from server.http.body import parse_body
+from server.http.json_encoding import encode
 from tests.support.any_json import ANY, records
 
 KINDS = st.sampled_from("text image tool_use tool_result thinking document server_tool_use".split())

@@ -8,9 +8,9 @@ import pytest
 from runners.protocol.constraints import JSONSchema
 from server.anthropic.conversation import conversation_of, remote_images
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
-from server.body import parse_body
-from server.encoding import encode
 from server.errors import BadRequest
+from server.http.body import parse_body
+from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
 from server.prompt.messages import Message, Tool, ToolCall
 

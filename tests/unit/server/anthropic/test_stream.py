@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from runners.host.errors import QueueFull, RunnerDied
 from server.anthropic.framing import MessageFraming
 from server.anthropic.stream import message_events, message_of
-from server.inference.conversation import Delta, Ending, Event, Finish, MadeCall, Residence
-from server.streaming import BARE_JSON_TYPE, EventReply
+from server.http.streaming import BARE_JSON_TYPE, EventReply
+from server.inference.conversation import CompletedCall, Delta, Ending, Event, Finish, LoadOutcome
 from tests.support.asgi import Reply
 from tests.support.scripted_events import scripted, sent
 from tests.support.sse import events_of
 
 pytestmark = pytest.mark.anyio
 
-CALL = MadeCall("call_1", 0, "weather", {"city": "<Oslo>", "days": 2})
+CALL = CompletedCall("call_1", 0, "weather", {"city": "<Oslo>", "days": 2})
 ARGUMENTS = r'{"city":"\u003cOslo\u003e","days":2}'
 DONE = Finish(n_prompt=10, n_generated=3)
 USAGE = {"input_tokens": 10, "output_tokens": 3}
@@ -97,7 +97,7 @@ async def test_thinking_text_and_calls_are_blocks_one_after_the_other() -> None:
         Delta(thinking="m"),
         Delta("Let ", thinking="!"),
         Delta("me see", calls=(CALL,)),
-        Delta(calls=(MadeCall("call_2", 1, "now", {}),)),
+        Delta(calls=(CompletedCall("call_2", 1, "now", {}),)),
         Delta("Done"),
         Finish(called=True, n_prompt=10, n_generated=3),
     )
@@ -177,7 +177,7 @@ async def test_the_stop_reason_tells_the_truth(
     assert end["delta"] == {"stop_reason": reason, "stop_sequence": stop}
 
 
-@pytest.mark.parametrize("nothing", [Finish(), Residence.LOADED])
+@pytest.mark.parametrize("nothing", [Finish(), LoadOutcome.LOADED])
 async def test_an_empty_answer_is_a_message_without_content(nothing: Event) -> None:
     message = await whole(nothing)
     [end] = await streamed(nothing)

@@ -8,7 +8,7 @@ import pytest
 from runners.protocol.constraints import GBNF, JSONSchema, Lark, Regex
 from runners.protocol.messages import Generate, Ready, Sampling
 from server.errors import BadRequest
-from server.inference.conversation import Wishes
+from server.inference.conversation import AnswerRequest
 from server.inference.generation import command, constraint_of, context_of, logprobs_wanted
 from server.schemas.options import Options, merged_options
 
@@ -17,7 +17,7 @@ def commanded(**options: object) -> Generate:
     return command(
         "Once",
         merged_options(options),
-        Wishes(model="m"),
+        AnswerRequest(model="m"),
         n_ctx=64,
         constraint=None,
     )
@@ -78,7 +78,7 @@ def test_stop_strings_reach_the_runner() -> None:
 
 
 def test_whether_a_prompt_may_be_cut_reaches_the_runner() -> None:
-    wishes = Wishes(model="m", truncate=False, shift=False, logprobs=5, logit_bias={3: -1.5})
+    wishes = AnswerRequest(model="m", truncate=False, shift=False, logprobs=5, logit_bias={3: -1.5})
     work = command("Once", Options(), wishes, n_ctx=8, constraint=JSONSchema("{}"))
 
     assert (work.truncate, work.shift, work.logprobs) == (False, False, 5)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from runners.protocol.media import Picture, Sound
+from runners.protocol.media import DecodedAudio, DecodedImage
 from runners.protocol.messages import Ready
 from server.errors import BadRequest
 from server.inference.media import media_of
@@ -38,7 +38,7 @@ async def test_sounds_stand_among_the_images_as_they_were_sent() -> None:
 
     media = await media_of(messages, messages, ready(sample_rate=24_000))
 
-    assert [type(medium) for medium in media] == [Picture, Sound, Picture]
+    assert [type(medium) for medium in media] == [DecodedImage, DecodedAudio, DecodedImage]
     assert len(media[1].samples) == 2 * 6000
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model_store.gguf import read_header
-from server.encoding import encode
+from server.http.json_encoding import encode
 from server.library.details import details_of, metadata_of
 from tests.support import gguf_bytes
 from tests.support.gguf_bytes import F32, STRING, U32, array, key

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from model_store.errors import WeightsDamaged
-from runners.host.requests import SchedulerConfig
+from runners.host.model_request import SchedulerConfig
 from runners.host.scheduler import Scheduler
 from server.errors import BadRequest, Forbidden, NotFound
 from server.library.library import Library
 from server.schemas.library import ShowRequest
 from tests.support import gguf_bytes
 from tests.support.clock import FakeClock
-from tests.support.fake_host import FakeHost
+from tests.support.fake_machine import FakeMachine
 from tests.support.gguf_bytes import STRING, array, key
 from tests.unit.server.library.conftest import Installed
 
@@ -27,7 +27,7 @@ WITH_JINJA = gguf_bytes.model("llama", key("tokenizer.chat_template", STRING, JI
 
 
 def library(installed: Installed, *, go_template: bool | None = None) -> Library:
-    scheduler = Scheduler(SchedulerConfig(), host=FakeHost(), clock=FakeClock())
+    scheduler = Scheduler(SchedulerConfig(), machine=FakeMachine(), clock=FakeClock())
     return Library(installed.store, scheduler, go_template=go_template)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from runners.host.requests import RunnerStatus
-from server.inference.loading import model_request
+from runners.host.model_request import RunnerStatus
+from server.inference.model_request import model_request
 from server.library.listing import Listing, encode_loaded
 from server.schemas.options import Options
 from tests.support import gguf_bytes

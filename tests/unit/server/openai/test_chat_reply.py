@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from runners.protocol.messages import TokenAlternative, TokenLogprob
-from server.inference.conversation import Delta, Ending, Event, Finish, MadeCall, Rendered
+from server.http.streaming import Single
+from server.inference.conversation import CompletedCall, Delta, Ending, Event, Finish, Rendered
 from server.openai.chat_reply import ChatReplies
 from server.openai.framing import FRAMING
 from server.openai.replies import Heading
-from server.streaming import Single
 from tests.support.sse import sent
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +23,7 @@ COMMON = {
     "model": "Model",
     "system_fingerprint": "fp_ollama",
 }
-CALL = MadeCall("call_1", 0, "f", {"b": "x", "a": 1})
+CALL = CompletedCall("call_1", 0, "f", {"b": "x", "a": 1})
 TOLD_CALL = {
     "id": "call_1",
     "index": 0,

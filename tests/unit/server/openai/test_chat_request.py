@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from runners.protocol.constraints import GBNF, JSONSchema, Lark, Regex
-from server.body import parse_body
 from server.errors import BadRequest
+from server.http.body import parse_body
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
 from server.openai.chat_request import conversation_of, remote_images
 from server.openai.chat_schemas import ChatCompletionRequest

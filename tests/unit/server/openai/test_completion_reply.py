@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from runners.protocol.messages import TokenAlternative, TokenLogprob
-from server.inference.conversation import Delta, Ending, Event, Finish, Residence
+from server.inference.conversation import Delta, Ending, Event, Finish, LoadOutcome
 from server.openai.completion_reply import CompletionReplies, answers_to
 from server.openai.framing import FRAMING
 from server.openai.replies import Heading
@@ -107,7 +107,7 @@ async def test_log_probabilities_come_as_lists_with_the_places_of_the_tokens() -
 
 
 def test_an_empty_prompt_says_what_it_did() -> None:
-    reply = whole(Residence.LOADED)
+    reply = whole(LoadOutcome.LOADED)
 
     assert reply["choices"] == [{"text": "", "index": 0, "finish_reason": "load"}]
 

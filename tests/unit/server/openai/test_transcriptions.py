@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.forms import Form
+from server.http.forms import Form
 from server.inference.conversation import Delta, Events, Finish
 from server.openai.transcriptions import (
     TextDelta,

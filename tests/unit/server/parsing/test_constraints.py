@@ -16,7 +16,7 @@ from server.prompt.messages import Message, Tool
 from tests.support.constraint_texts import refused, text_of
 from tests.support.parsing import output
 from tests.support.templates import TEMPLATES
-from tests.unit.runners.engine.test_grammar import accepts
+from tests.unit.runners.engine.constraints.test_grammar import accepts
 
 TAGS = ("{", "[", "<tool_call>", "[TOOL_CALLS] [", "Action: ```json", "<|tool|>")
 NAMED = {

@@ -6,7 +6,7 @@ import pytest
 
 from model_store.config import ModelConfig
 from server.errors import TemplateError
-from server.prompt.images import Placing
+from server.prompt.image_placing import Placing
 from server.prompt.messages import Message
 from server.prompt.render import (
     go_template_of,

@@ -5,7 +5,7 @@ import base64
 import pytest
 from pydantic import ValidationError
 
-from server.encoding import encode
+from server.http.json_encoding import encode
 from server.schemas.chat import ChatMessage, ChatRequest, ChatResponse, ReplyMessage
 from server.schemas.generate import DebugInfo
 from server.schemas.logprobs import Alternative, Logprob

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from server.encoding import encode
+from server.http.json_encoding import encode
 from server.schemas.embed import (
     EmbeddingsRequest,
     EmbeddingsResponse,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.encoding import encode
+from server.http.json_encoding import encode
 from server.schemas.generate import DebugInfo, GenerateRequest, GenerateResponse
 
 

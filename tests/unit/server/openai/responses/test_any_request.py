@@ -5,9 +5,9 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.body import parse_body
-from server.encoding import encode
 from server.errors import BadRequest
+from server.http.body import parse_body
+from server.http.json_encoding import encode
 from server.inference.conversation import Finish
 from server.openai.responses.conversation import conversation_of
 from server.openai.responses.items import ItemReader, input_items, remote_images

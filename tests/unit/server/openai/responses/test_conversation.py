@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from runners.protocol.constraints import JSONSchema
-from server.body import parse_body
-from server.encoding import encode
 from server.errors import BadRequest
+from server.http.body import parse_body
+from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
 from server.openai.responses.conversation import conversation_of
 from server.openai.responses.items import input_items

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from runners.protocol.messages import TokenAlternative, TokenLogprob
 from server.errors import Explanation
-from server.inference.conversation import Delta, Ending, Finish, MadeCall
+from server.inference.conversation import CompletedCall, Delta, Ending, Finish
 from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.stream import ResponseStream
 from tests.support.sse import events_of
 
-CALL = MadeCall("call_1", 0, "weather", {"city": "Oslo"})
+CALL = CompletedCall("call_1", 0, "weather", {"city": "Oslo"})
 ARGUMENTS = '{"city":"Oslo"}'
 DONE = Finish(n_prompt=10, n_cached=4, n_generated=3)
 

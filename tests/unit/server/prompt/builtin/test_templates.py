@@ -3,11 +3,11 @@
 import pytest
 
 from model_store.create import KnownTemplate
-from server.prompt.abilities import of_go
 from server.prompt.builtin.templates import BUILT_IN
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message
 from server.prompt.template import GoTemplate
+from server.prompt.template_features import of_go
 from tests.support.chat_templates import FAMILIES
 
 each = pytest.mark.parametrize("known", BUILT_IN, ids=lambda known: known.name)

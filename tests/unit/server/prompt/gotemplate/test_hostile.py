@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import TemplateError
-from server.prompt.allowance import Allowance
 from server.prompt.gotemplate.evaluate import execute
 from server.prompt.gotemplate.inspection import thinking_tags, up_to_response, variables
 from server.prompt.gotemplate.parser import parse
+from server.prompt.render_budget import Allowance
 from tests.support.deadlines import hurried
 from tests.support.go_templates import failure, printed
 

@@ -1,0 +1,1 @@
+"""Blob downloads: resumable parts, verification and publishing into the store."""

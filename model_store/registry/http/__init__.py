@@ -1,0 +1,1 @@
+"""Registry HTTP client: connections, redirects, proxies, authentication and repositories."""

@@ -1,0 +1,1 @@
+"""Hugging Face Hub: repositories and GGUF files for hf.co model names."""

@@ -1,0 +1,210 @@
+"""Models of Hugging Face: found through its own library, loaded like any other blob.
+
+The GGUF files of a repository are loaded by their SHA-256, which the hub tells, and a model is
+made from them here, with the template, system text and parameters that lie beside them.
+"""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+import httpx2
+
+from model_store.blobs import LARGEST_TEXT
+from model_store.catalog import Catalog
+from model_store.create import CreateSpec, Tools, create_model
+from model_store.digests import Digest
+from model_store.errors import InvalidDigest
+from model_store.layout import Layout
+from model_store.names import ModelName
+from model_store.registry.config import RegistryConfig
+from model_store.registry.errors import (
+    AccessDenied,
+    AnswerInvalid,
+    ModelUnsupported,
+    NotInRegistry,
+    RegistryRefused,
+    RegistryUnreachable,
+)
+from model_store.registry.http.blob_source import BlobSource
+from model_store.registry.http.registries import Registries
+from model_store.registry.http.transport import Answer, Content, Transport, url_of
+from model_store.registry.hub.files import choose
+from model_store.registry.offer import OfferedBlob
+
+_SECONDS = 30.0
+_TEXTS = ("template", "system", "params")
+
+
+class HubAccess:
+    """Requests to the hub with a token, which no other host sees."""
+
+    def __init__(self, transport: Transport, token: str) -> None:
+        self._transport = transport
+        self._authorization = f"Bearer {token}" if token else ""
+
+    @contextlib.asynccontextmanager
+    async def request(
+        self,
+        method: str,
+        url: httpx2.URL,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: Content | None = None,
+        follow: bool = True,
+    ) -> AsyncIterator[Answer]:
+        """Send a request; raises AccessDenied when the hub does not let us."""
+        async with self._transport.stream(
+            method,
+            url,
+            headers=headers,
+            authorization=self._authorization,
+            content=content,
+            follow=follow,
+        ) as answer:
+            if answer.status in (401, 403):
+                raise AccessDenied
+            yield answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Repository:
+    """A repository at one moment: the files by path, `None` for those that are no blobs."""
+
+    id: str
+    revision: str
+    files: Mapping[str, OfferedBlob | None]
+    token: str
+
+
+class HubOffer:
+    """A model of the hub: files to load, and what to make of them."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        source: "_Source",
+        files: Mapping[str, OfferedBlob],
+        texts: Mapping[str, str],
+    ) -> None:
+        self._layout, self._source, self._files, self._texts = layout, source, files, texts
+        self._parameters = _parameters(texts.get("params", ""))
+
+    @property
+    def blobs(self) -> tuple[OfferedBlob, ...]:
+        """The weights, all shards of them, and the projector."""
+        return tuple(dict.fromkeys(self._files.values()))
+
+    def source(self, blob: OfferedBlob) -> BlobSource:
+        """Return the file that has this content."""
+        path = next(path for path, found in self._files.items() if found == blob)
+        return self._source.blob(path, blob.size)
+
+    def install(self, catalog: Catalog, name: ModelName) -> None:
+        """Make the model; what it does not need in the end, as shards that were joined, goes."""
+        spec = CreateSpec(
+            name=name,
+            files={
+                PurePosixPath(path).name: str(blob.digest) for path, blob in self._files.items()
+            },
+            template=self._texts.get("template", ""),
+            system=self._texts.get("system", ""),
+            parameters=self._parameters,
+            check_template=lambda _: None,
+        )
+        for _ in create_model(self._layout, catalog, spec, Tools(), prune=False):
+            pass
+        catalog.remove_unreferenced(frozenset(blob.digest for blob in self.blobs))
+
+
+class _Source:
+    """Files of one revision of a repository."""
+
+    def __init__(
+        self, transport: Transport, config: RegistryConfig, repository: _Repository
+    ) -> None:
+        self._transport = transport
+        self._access = HubAccess(transport, repository.token)
+        self._base = f"{config.hub.url}/{repository.id}/resolve/{repository.revision}/"
+
+    def _url(self, path: str) -> httpx2.URL:
+        return url_of(self._base + quote(path))
+
+    def blob(self, path: str, size: int) -> BlobSource:
+        return BlobSource(self._transport, self._access, self._url(path), size)
+
+    async def text(self, path: str) -> str:
+        async with self._access.request("GET", self._url(path)) as answer:
+            await answer.check()
+            return (await answer.read(LARGEST_TEXT)).decode("utf-8", "replace")
+
+
+async def find_on_hub(layout: Layout, registries: Registries, name: ModelName) -> HubOffer:
+    """Return what the hub has for `name` (`hf.co/user/repository:quantisation`).
+
+    Raises:
+        NotInRegistry, AccessDenied: there is no such repository for us.
+        ModelUnsupported: it has no such GGUF file.
+        RegistryRefused, RegistryUnreachable, AnswerInvalid: the hub does not tell.
+    """
+    config, repo_id = registries.config, f"{name.namespace}/{name.model}"
+    repository = await registries.workers.run(_look_up, config, repo_id)
+    source = _Source(registries.transport, config, repository)
+    chosen = choose(repository.files, name.tag)
+    paths = (*chosen.weights, *((chosen.projector,) if chosen.projector else ()))
+    files = {path: _blob(path, repository.files[path]) for path in paths}
+    texts = {path: await source.text(path) for path in _TEXTS if path in repository.files}
+    return HubOffer(layout, source, files, texts)
+
+
+def _blob(path: str, blob: OfferedBlob | None) -> OfferedBlob:
+    if blob is None:
+        raise ModelUnsupported(f"the hub does not tell the digest of {PurePosixPath(path).name}")
+    return blob
+
+
+def _look_up(config: RegistryConfig, repo_id: str) -> _Repository:
+    """Ask the hub for the files of a repository; blocks on the network."""
+    # Nobody who does not use the hub pays for this import.
+    from huggingface_hub import HfApi, get_token  # noqa: PLC0415
+    from huggingface_hub import errors as hub  # noqa: PLC0415
+
+    token = config.hub_token or get_token() or ""
+    api = HfApi(endpoint=config.hub.url, token=token or False)
+    try:
+        info = api.model_info(repo_id, files_metadata=True, timeout=_SECONDS)
+    except hub.GatedRepoError:
+        raise AccessDenied from None
+    except (hub.RepositoryNotFoundError, hub.HFValidationError):
+        raise NotInRegistry from None
+    except hub.HfHubHTTPError as e:
+        raise RegistryRefused(e.response.status_code if e.response is not None else 500) from None
+    except (httpx2.HTTPError, OSError):
+        raise RegistryUnreachable(config.hub.host, "it does not answer") from None
+    except ValueError:
+        raise AnswerInvalid("the hub's answer makes no sense") from None
+    files = {
+        sibling.rfilename: _wanted(sibling.lfs.sha256, sibling.lfs.size) if sibling.lfs else None
+        for sibling in info.siblings or ()
+    }
+    return _Repository(repo_id, info.sha or "main", files, token)
+
+
+def _wanted(sha256: str, size: int) -> OfferedBlob:
+    try:
+        return OfferedBlob(Digest(sha256), size)
+    except InvalidDigest:
+        raise AnswerInvalid("the hub tells a digest that is none") from None
+
+
+def _parameters(text: str) -> Mapping[str, object]:
+    try:
+        found = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise AnswerInvalid("the file params of the repository is not a JSON object")
+    return found

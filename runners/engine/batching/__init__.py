@@ -1,0 +1,1 @@
+"""Continuous batching: slots, sequences, prefix index, sampling and the decode loop."""

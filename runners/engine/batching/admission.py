@@ -1,0 +1,120 @@
+"""Which waiting request gets a slot next: first come, first served, but nobody computes twice.
+
+A prompt that begins like one which is being computed waits until that beginning is there, then
+copies it. Requests behind it may overtake meanwhile.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from runners.engine.batching.prefix_index import common_length
+from runners.engine.batching.sequence import NO_SLOT, SequenceState
+from runners.engine.batching.slots import Slots
+
+_WORTH_WAITING = 32
+"""Tokens of a shared beginning that make it worth waiting for."""
+_STEP_CELLS = 64
+"""Cells kept free for each running sequence to grow into before another is admitted."""
+_LOOKAHEAD = 64
+"""Waiting requests that are looked at in one step."""
+
+
+class Admission:
+    """The queue of requests without a slot."""
+
+    def __init__(self, slots: Slots, n_cells: int) -> None:
+        self._slots, self._n_cells = slots, n_cells
+        self._waiting: deque[SequenceState] = deque()
+        self._n_arrived = 0
+        self._blocked: SequenceState | None = None
+        self._blocked_at = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def __iter__(self) -> Iterator[SequenceState]:
+        return iter(self._waiting)
+
+    def submit(self, sequence: SequenceState) -> None:
+        """Queue a new request."""
+        self._n_arrived += 1
+        sequence.arrival = self._n_arrived
+        self._waiting.append(sequence)
+
+    def requeue(self, sequence: SequenceState) -> None:
+        """Put a request that lost its slot in front."""
+        self._waiting.appendleft(sequence)
+
+    def put_off(self, sequence: SequenceState) -> None:
+        """Put a request in front that gave up its slot for others, until they give up room."""
+        self.requeue(sequence)
+        self._blocked, self._blocked_at = sequence, self._slots.n_releases
+
+    def withdraw(self, sequence: SequenceState) -> None:
+        """Take a request out of the queue."""
+        self._waiting.remove(sequence)
+
+    def admit(self, running: list[SequenceState]) -> None:
+        """Move what can start now to `running`, which stays in order of arrival."""
+        held: list[SequenceState] = []
+        while self._waiting and self._slots.any_vacant and len(held) < _LOOKAHEAD:
+            sequence = self._waiting.popleft()
+            if self._is_blocked(sequence):
+                held.append(sequence)
+                break
+            if self._follows(sequence, running):
+                held.append(sequence)
+            elif self._fits(sequence, running):
+                self._slots.assign(sequence)
+                sequence.start(sequence.n_computed)
+                _insert(running, sequence)
+            else:
+                self._blocked, self._blocked_at = sequence, self._slots.n_releases
+                held.append(sequence)
+                break
+        self._waiting.extendleft(reversed(held))
+
+    def _is_blocked(self, sequence: SequenceState) -> bool:
+        """Whether there was no room for it, and nobody has given up any since."""
+        return sequence is self._blocked and self._slots.n_releases == self._blocked_at
+
+    def _follows(self, sequence: SequenceState, running: Sequence[SequenceState]) -> bool:
+        """Whether another sequence is computing a long beginning of this one just now."""
+        leader = sequence.leader
+        if leader is None or leader.slot == NO_SLOT:
+            leader = sequence.leader = self._find_leader(sequence, running)
+        if leader is None or leader.n_computed >= sequence.n_shared:
+            sequence.leader = None
+            return False
+        return True
+
+    def _find_leader(
+        self, sequence: SequenceState, running: Sequence[SequenceState]
+    ) -> SequenceState | None:
+        busy = [other for other in running if other.n_pending > 1]
+        if not busy:
+            return None
+        own = np.frombuffer(sequence.tokens, np.int32)[:-1]
+        shared = [common_length(own, np.frombuffer(other.tokens, np.int32)) for other in busy]
+        best = int(np.argmax(shared))
+        known = max(self._slots.longest_prefix(sequence)[1], busy[best].n_computed)
+        sequence.n_shared = shared[best]
+        return busy[best] if shared[best] >= known + _WORTH_WAITING else None
+
+    def _fits(self, sequence: SequenceState, running: Sequence[SequenceState]) -> bool:
+        """Whether the prompt has room, and those that run have some to grow into."""
+        if not running:
+            return True
+        source, length = self._slots.longest_prefix(sequence)
+        needed = len(sequence.tokens) - (0 if self._slots.is_idle(source) else length)
+        reserved = _STEP_CELLS * (len(running) + 1)
+        return self._slots.n_cells_running + needed + reserved <= self._n_cells
+
+
+def _insert(running: list[SequenceState], sequence: SequenceState) -> None:
+    index = len(running)
+    while index and running[index - 1].arrival > sequence.arrival:
+        index -= 1
+    running.insert(index, sequence)

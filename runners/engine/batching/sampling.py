@@ -1,0 +1,137 @@
+"""How the next token of a request is drawn, and how probable it was."""
+
+import secrets
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from runners.engine.constraints.matcher import Matcher
+from runners.engine.native.context import Context
+from runners.engine.native.llama import Floats, lib, sample
+from runners.engine.native.vocab import Vocab
+from runners.protocol.messages import Sampling, TokenAlternative, TokenLogprob
+
+_SEED_BITS = 32
+_LEAST_LOGPROB = float(np.finfo(np.float32).min)
+
+
+class SamplerChain:
+    """A llama.cpp sampler chain; freed with the object."""
+
+    def __init__(self, stages: Iterable[Any]) -> None:
+        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        for stage in stages:
+            lib.llama_sampler_chain_add(self._chain, stage)
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            lib.llama_sampler_free(self._chain)
+
+    def accept(self, token: int) -> None:
+        """Tell the chain about a token that it did not draw."""
+        lib.llama_sampler_accept(self._chain, token)
+
+    def draw(self, context: Context, row: int) -> int:
+        """Draw a token from the logits of a row, and accept it."""
+        return int(sample(self._chain, context.pointer, row))
+
+
+class TokenSampler:
+    """Draws the tokens of one request; fed with its prompt once, by `start`."""
+
+    def __init__(self, sampling: Sampling, vocab: Vocab, *, n_ctx: int) -> None:
+        # The library takes memory for as many tokens as the window has.
+        self._window = min(sampling.repeat_last_n, n_ctx) if sampling.repeat_last_n >= 0 else n_ctx
+        self._penalises = self._window > 0 and (
+            sampling.repeat_penalty != 1
+            or sampling.presence_penalty != 0
+            or sampling.frequency_penalty != 0
+        )
+        self._suppressed = list(vocab.suppressed)
+        self._bias = {t: b for t, b in sampling.logit_bias.items() if 0 <= t < vocab.size}
+        # Without penalties the best token needs no chain: numpy finds it faster.
+        shapes = self._penalises or bool(self._bias)
+        self._is_argmax = sampling.temperature <= 0 and not shapes
+        self._chain = None if self._is_argmax else SamplerChain(self._stages(sampling, vocab))
+
+    def _stages(self, sampling: Sampling, vocab: Vocab) -> Iterator[Any]:
+        if self._bias:
+            entries = (lib.llama_logit_bias * len(self._bias))(*self._bias.items())
+            yield lib.llama_sampler_init_logit_bias(vocab.size, len(self._bias), entries)
+        if self._penalises:
+            yield lib.llama_sampler_init_penalties(
+                vocab.size,
+                self._window,
+                sampling.repeat_penalty,
+                sampling.frequency_penalty,
+                sampling.presence_penalty,
+            )
+        if sampling.temperature <= 0:
+            yield lib.llama_sampler_init_greedy()
+        else:
+            yield from _random_stages(sampling)
+
+    def start(self, prompt: Sequence[int]) -> None:
+        """Show the penalties the end of the prompt: repeating it counts as repetition."""
+        if self._penalises and self._chain is not None:
+            for token in prompt[-self._window :]:
+                if token >= 0:  # else it is part of a medium
+                    self._chain.accept(token)
+
+    def draw(self, context: Context, row: int, matcher: Matcher | None) -> int:
+        """Return the next token, drawn from the logits of `row` and allowed by `matcher`.
+
+        A constraint is asked about the drawn token first and masks the logits only when it
+        refuses. Penalties would remember the refused token, so with them the mask comes first.
+        Raises BadConstraint when no token is allowed.
+        """
+        if self._suppressed:
+            context.logits(row)[self._suppressed] = -np.inf
+        if matcher is None:
+            return self._draw(context, row)
+        if not self._penalises:
+            token = self._draw(context, row)
+            if matcher.allows(token):
+                matcher.accept(token)
+                return token
+        matcher.mask(context.logits(row))
+        token = self._draw(context, row)
+        matcher.accept(token)
+        return token
+
+    def _draw(self, context: Context, row: int) -> int:
+        if self._chain is None:
+            return int(context.logits(row).argmax())
+        return self._chain.draw(context, row)
+
+
+def _random_stages(sampling: Sampling) -> Iterator[Any]:
+    """Yield the stages in the reference server's order, neutral ones left out."""
+    if sampling.top_k > 0:
+        yield lib.llama_sampler_init_top_k(sampling.top_k)
+    if sampling.typical_p < 1:
+        yield lib.llama_sampler_init_typical(sampling.typical_p, 0)
+    if sampling.top_p < 1:
+        yield lib.llama_sampler_init_top_p(sampling.top_p, 0)
+    if sampling.min_p > 0:
+        yield lib.llama_sampler_init_min_p(sampling.min_p, 0)
+    yield lib.llama_sampler_init_temp_ext(sampling.temperature, 0.0, 1.0)
+    seed = sampling.seed if sampling.seed is not None else secrets.randbits(_SEED_BITS)
+    yield lib.llama_sampler_init_dist(seed % 2**_SEED_BITS)
+
+
+def logprob_of(vocab: Vocab, logits: Floats, token: int, n_top: int) -> TokenLogprob:
+    """Return natural-log probabilities over the whole vocabulary, before any sampling stage."""
+    peak = logits.max()
+    log_sum = float(peak) + float(np.log(np.exp(logits - peak).sum(dtype=np.float64)))
+
+    def entry(index: int) -> TokenAlternative:
+        logprob = max(float(logits[index]) - log_sum, _LEAST_LOGPROB)
+        return TokenAlternative(vocab.full_piece(index), logprob)
+
+    n_top = min(n_top, len(logits))
+    best = np.argpartition(logits, -n_top)[-n_top:] if n_top else np.empty(0, np.intp)
+    ordered = best[np.argsort(-logits[best], kind="stable")]
+    return TokenLogprob(entry(token), tuple(entry(int(index)) for index in ordered))

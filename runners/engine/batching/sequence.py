@@ -1,0 +1,128 @@
+"""One generation under way: its tokens, how far they are computed, and what it has said."""
+
+import time
+from array import array
+from dataclasses import dataclass, field
+
+from runners.engine.batching.sampling import TokenSampler
+from runners.engine.batching.text_assembler import TextAssembler
+from runners.engine.constraints.matcher import BadConstraint, Matcher
+from runners.engine.media.layout import Layout, Span
+from runners.engine.native.context import Context
+from runners.engine.native.llama import Floats
+from runners.protocol.messages import Done, Generate, StopReason
+
+NO_SLOT = -1
+_SHORTEST_NS = 1000
+
+
+@dataclass(slots=True, eq=False)
+class SequenceState:
+    """A request from admission to its last token.
+
+    `tokens` are prompt and output; the first `n_computed` of them are in the KV memory of slot
+    `slot`. A sequence that lost its slot keeps everything else and is computed again later.
+    `n_ctx` bounds the tokens that it may have in memory, `n_limit` those that it may sample.
+    """
+
+    request: Generate
+    tokens: "array[int]"
+    n_truncated: int
+    n_limit: int
+    n_ctx: int
+    sampler: TokenSampler
+    matcher: Matcher | None
+    text: TextAssembler
+    visible: frozenset[int] = frozenset()
+    """Control tokens that are sent as text."""
+    media: Layout | None = None
+    encoded: tuple[Span, Floats] | None = None
+    """The medium that was encoded last, unless it was computed since, and its embeddings."""
+    id: int = field(init=False)
+    n_prompt: int = field(init=False)
+    arrival: int = 0
+    slot: int = NO_SLOT
+    n_computed: int = 0
+    n_reused: int = 0
+    n_sampled: int = 0
+    n_rows: int = 0
+    """Rows in the present batch, the last of which is `last_row`."""
+    last_row: int = 0
+    leader: "SequenceState | None" = None
+    """A sequence that is computing the first `n_shared` tokens of this one."""
+    n_shared: int = 0
+    ended: bool = False
+    started_ns: int = 0
+    first_token_ns: int = 0
+    last_token_ns: int = 0
+
+    def __post_init__(self) -> None:
+        self.id = self.request.id
+        self.n_prompt = len(self.tokens)
+
+    @property
+    def n_pending(self) -> int:
+        """Tokens that must be computed before the next can be sampled."""
+        return len(self.tokens) - self.n_computed
+
+    @property
+    def next_medium(self) -> Span | None:
+        """The medium that stands next, behind the text that is still to be computed, if any."""
+        return self.media.next(self.n_computed) if self.media is not None else None
+
+    @property
+    def n_text(self) -> int:
+        """Tokens of `n_pending` that come before the next medium."""
+        if self.media is None or (medium := self.next_medium) is None:
+            return self.n_pending
+        return max(medium.start - self.n_computed, 0)
+
+    def position(self, index: int) -> int:
+        """Return the position in memory of a token; media may take fewer than they have."""
+        return index if self.media is None else self.media.position(index)
+
+    def floor(self, length: int) -> int:
+        """Return the largest length up to `length` that cuts no medium in two."""
+        return length if self.media is None else self.media.floor(length)
+
+    def start(self, n_reused: int) -> None:
+        """Note that work begins; only the first start counts, not those after a preemption."""
+        if not self.started_ns:
+            self.started_ns = time.perf_counter_ns()
+            self.n_reused = n_reused
+
+    def draw(self, context: Context) -> int:
+        """Return the next token, from the logits of the last row.
+
+        A constraint that need not hold is dropped where it fails; else raises BadConstraint.
+        """
+        try:
+            return self.sampler.draw(context, self.last_row, self.matcher)
+        except BadConstraint:
+            if self.request.must_hold:
+                raise
+            self.matcher = None
+            return self.sampler.draw(context, self.last_row, None)
+
+    def count_token(self) -> None:
+        """Note that a token was sampled now."""
+        self.n_sampled += 1
+        self.last_token_ns = time.perf_counter_ns()
+        if self.n_sampled == 1:
+            self.first_token_ns = self.last_token_ns
+
+    def done(self, reason: StopReason) -> Done:
+        """Return the closing event."""
+        return Done(
+            id=self.id,
+            reason=reason,
+            stop=self.text.stopped_by,
+            n_prompt=self.n_prompt,
+            n_reused=self.n_reused,
+            n_truncated=self.n_truncated,
+            n_eval=self.n_sampled,
+            prompt_ns=max(self.first_token_ns - self.started_ns, 0) if self.n_sampled else 0,
+            eval_ns=max(self.last_token_ns - self.first_token_ns, _SHORTEST_NS)
+            if self.n_sampled
+            else 0,
+        )

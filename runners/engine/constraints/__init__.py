@@ -1,0 +1,1 @@
+"""Constrained decoding: JSON Schema, regex and grammars as llguidance token masks."""

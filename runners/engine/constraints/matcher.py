@@ -1,0 +1,218 @@
+"""Constrained output: which tokens may come next so that the text satisfies a constraint.
+
+Owns everything about llguidance. A `ConstraintFactory` belongs to one vocabulary, a `Matcher` to
+one generation. Knows nothing of llama.cpp: tokens are their bytes.
+
+Both ways to use a matcher give valid text. Masking before every draw samples from the model's
+distribution restricted to what is allowed. Drawing first and masking only when the token is
+refused costs far less, and gives the same distribution as long as nothing but the temperature
+shapes it: what was refused is drawn again in proportion. With a cut-off such as top-k the two
+differ slightly, because the first draw considers the best tokens of all and the second the best
+of those allowed; at temperature 0 they agree.
+"""
+
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+from runners.engine.constraints.grammar import BadGrammar, grammar_of
+from runners.protocol.constraints import Constraint
+
+_LIMITS = LLParserLimits(
+    initial_lexer_fuel=1_000_000,
+    max_lexer_states=50_000,
+    max_grammar_size=200_000,
+    verbose_errors=False,
+)
+
+_REASONS = (
+    (r'keys: \["([\w$]{1,40})', r'"\1" in the schema cannot be enforced; leave it out'),
+    (r"Invalid type: ([\w ]{1,40})", r'the schema has an unknown "type": "\1"'),
+    (r"regex", 'a regular expression ("pattern") cannot be used'),
+    (r"not disjoint", 'two "patternProperties" of the schema match the same name'),
+    (r"Resource|Pointer", 'a "$ref" in the schema leads nowhere'),
+    (r"Unsatisfiable|NoExtension", "no JSON value satisfies the schema"),
+    (r"too (large|big|complex|many)", "the schema is too complex"),
+    (r": ([\w$]{1,40}) must be", r'"\1" in the schema has a value of the wrong kind'),
+)
+
+# One for answers in plain text and one for each set of control tokens that some format shows.
+_MOST_TOKENIZERS = 4
+# An agent sends the same tools with every turn, and an application asks for the same schema.
+_MOST_COMPILED = 8
+
+
+class BadConstraint(Exception):
+    """The constraint cannot be used; the message is a sentence for the client."""
+
+
+class Vocabulary(Protocol):
+    """What has to be known of a model's tokens; ids run from 0 to `size` - 1."""
+
+    size: int
+
+    def piece(self, token: int) -> bytes:
+        """The bytes of a token as it is sent to the client, empty when it renders no text."""
+
+    def full_piece(self, token: int) -> bytes:
+        """The bytes of a token, control tokens spelled out."""
+
+    def ends_generation(self, token: int) -> bool:
+        """Whether the model ends its output with this token."""
+
+
+class ConstraintFactory:
+    """Makes matchers for one vocabulary. Safe to use from several threads."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Nothing is computed yet: most models are never asked for constrained output."""
+        self._vocabulary = vocabulary
+        self._lock = threading.Lock()
+        self._tokenizers: OrderedDict[frozenset[int], LLTokenizer] = OrderedDict()
+        self._compiled: OrderedDict[tuple[Constraint, frozenset[int]], Matcher] = OrderedDict()
+
+    def compile(self, constraint: Constraint, visible: Iterable[int] = ()) -> "Matcher":
+        """Return a matcher for text that satisfies `constraint`. Raises BadConstraint.
+
+        `visible` are the control tokens that count as their text.
+
+        The first call of a factory takes about a second for 150,000 tokens, others milliseconds
+        for a usual schema and a fifth of a second for those of many tools; what was compiled
+        lately is copied. Call it where nothing waits for it.
+        """
+        key = constraint, frozenset(visible)
+        with self._lock:
+            known = self._compiled.get(key)
+        if known is None:
+            known = self._compile(*key)
+        with self._lock:
+            self._compiled[key] = known
+            self._compiled.move_to_end(key)
+            if len(self._compiled) > _MOST_COMPILED:
+                self._compiled.popitem(last=False)
+        return known.copy()
+
+    def _compile(self, constraint: Constraint, visible: frozenset[int]) -> "Matcher":
+        grammar = ""
+        try:
+            grammar = grammar_of(constraint)
+            return self._matcher(grammar, visible)
+        except (BadGrammar, BadConstraint) as e:
+            # One tool with an odd schema is no reason to go without a form for all the others.
+            try:
+                other = grammar_of(constraint, _is_usable)
+            except BadGrammar:
+                other = grammar
+            if other == grammar:
+                raise BadConstraint(str(e)) from e
+        return self._matcher(other, visible)
+
+    def _matcher(self, grammar: str, visible: frozenset[int]) -> "Matcher":
+        tokenizer, read = self._ready_tokenizer(visible), LLMatcher.grammar_from_lark(grammar)
+        native = LLMatcher(tokenizer, read, log_level=0, limits=_LIMITS)
+        matcher = Matcher(native, tokenizer.vocab_size)
+        matcher.check()
+        return matcher
+
+    def _ready_tokenizer(self, visible: frozenset[int]) -> LLTokenizer:
+        with self._lock:
+            if visible not in self._tokenizers:
+                self._tokenizers[visible] = _tokenizer(self._vocabulary, visible)
+            self._tokenizers.move_to_end(visible)
+            if len(self._tokenizers) > _MOST_TOKENIZERS:
+                self._tokenizers.popitem(last=False)
+            return self._tokenizers[visible]
+
+
+def _is_usable(grammar: str) -> bool:
+    return not LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(grammar), limits=_LIMITS)
+
+
+def _tokenizer(vocabulary: Vocabulary, visible: frozenset[int]) -> LLTokenizer:
+    """Build the library's tree of all tokens.
+
+    A token without text must never be allowed, and one that ends the generation only where the
+    text may end; empty bytes give both.
+    """
+    ids = range(vocabulary.size)
+    ends = [token for token in ids if vocabulary.ends_generation(token)]
+    tokens = [vocabulary.piece(token) for token in ids]
+    for token in visible:
+        tokens[token] = vocabulary.full_piece(token)
+    for token in ends:
+        tokens[token] = b""
+    if not ends:  # the library wants an end even where the model has none
+        ends.append(len(tokens))
+        tokens.append(b"")
+    return LLTokenizer(TokenizerWrapper(_Tokens(tokens, ends[0])), eos_token=ends)
+
+
+class _Tokens:
+    """A vocabulary under the names that llguidance reads."""
+
+    bos_token_id = None
+
+    def __init__(self, tokens: list[bytes], eos_token_id: int) -> None:
+        self.tokens = tokens
+        self.eos_token_id = eos_token_id
+
+    def __call__(self, text: bytes) -> list[int]:
+        raise NotImplementedError  # nothing is tokenised, because nothing is forced
+
+
+class Matcher:
+    """Follows one generation through its grammar. Not safe to use from several threads."""
+
+    __slots__ = ("_allowed", "_n_tokens", "_native", "finished")
+
+    def __init__(self, native: LLMatcher, n_tokens: int) -> None:
+        self._native, self._n_tokens = native, n_tokens
+        self._allowed = np.zeros((n_tokens + 31) // 32, np.uint32)
+        self.finished = False
+        """Whether the value is complete and nothing but the end can follow."""
+
+    def copy(self) -> "Matcher":
+        """Return a matcher at the beginning; this one is there, too, and nobody uses it."""
+        return Matcher(self._native.deep_copy(), self._n_tokens)
+
+    def mask(self, logits: npt.NDArray[np.float32]) -> None:
+        """Set the logits (one per token) that may not be drawn now to minus infinity, in place.
+
+        Raises BadConstraint when no token can follow.
+        """
+        self.check()
+        n = min(len(logits), 32 * len(self._allowed))
+        forbidden = np.unpackbits(~self._allowed.view(np.uint8), bitorder="little", count=n)
+        np.copyto(logits[:n], -np.inf, where=forbidden.view(np.bool_))
+        logits[n:] = -np.inf
+
+    def check(self) -> None:
+        """Compute what may follow. Raises BadConstraint when nothing can."""
+        self._native.unsafe_compute_mask_ptr(self._allowed.ctypes.data, self._allowed.nbytes)
+        if self._native.is_error():
+            raise BadConstraint(_explain(self._native.get_error()))
+
+    def allows(self, token: int) -> bool:
+        """Whether `token` may be drawn now; costs microseconds, whatever the vocabulary."""
+        return bool(self._native.validate_tokens([token]) == 1)
+
+    def accept(self, token: int) -> None:
+        """Go on after `token`, which must be allowed. Raises BadConstraint when it is not."""
+        if not self._native.consume_token(token):
+            raise BadConstraint(_explain(self._native.get_error()))
+        self.finished = self._native.is_stopped()
+
+
+def _explain(error: str) -> str:
+    """Put the library's message in our own words, none of its text included but short names."""
+    headline = error.partition("\n")[0]
+    for pattern, sentence in _REASONS:
+        if match := re.search(pattern, headline):
+            return match.expand(sentence)
+    return "it cannot be turned into a grammar"

@@ -1,0 +1,1 @@
+"""Embedding and reranking: batched inputs without generation."""

@@ -1,0 +1,240 @@
+"""The projector of a model: pictures and sounds to tokens, and those to rows of embeddings."""
+
+import ctypes
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runners.engine.media.encoding_cache import Encodings
+from runners.engine.media.layout import InvalidMedia, Layout, Span, digest_of, ids_of
+from runners.engine.native.llama import (
+    Floats,
+    LoadError,
+    NativeError,
+    TokenIds,
+    device_pointer,
+    lib,
+    media_log,
+    mtmd,
+)
+from runners.engine.native.model import Model
+from runners.protocol.media import FULL_SCALE, LEAST_SECONDS, DecodedAudio, DecodedImage, Medium
+from runners.protocol.messages import LoadSpec, MemoryUse
+
+_LEAST_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
+"""Families that find things in a picture only when it is large enough."""
+_OPERATIONS = 8
+"""After so many there is a pause: a third of a layer, some hundredths of a whole picture."""
+_TEXT, _IMAGE = mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT, mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE
+_CPU = "CPU"
+
+
+class Projector:
+    """A loaded projector file. `read` is for any thread, `encode` for one. Raises LoadError."""
+
+    def __init__(self, model: Model, spec: LoadSpec, *, n_threads: int) -> None:
+        assert spec.projector is not None
+        params = mtmd.mtmd_context_params_default()
+        params.use_gpu = spec.projector.device is not None
+        if spec.projector.device is not None:
+            params.device = device_pointer(spec.projector.device)
+        params.print_timings = False
+        params.n_threads = n_threads
+        self._callback = lib.ggml_backend_sched_eval_callback(self._on_operation)
+        params.cb_eval = self._callback
+        self._n_operations = 0
+        self._pause: Callable[[], bool] = lambda: True
+        self._stopped = False
+        self._error: Exception | None = None
+        params.image_min_tokens = _LEAST_TOKENS.get(model.architecture, -1)
+        path = spec.projector.path
+        self._pointer = mtmd.mtmd_init_from_file(path.encode(), model.pointer, params)
+        if not self._pointer:
+            raise LoadError("the projector cannot be loaded", media_log)
+        self.sees = bool(mtmd.mtmd_support_vision(self._pointer))
+        self.sample_rate = max(0, int(mtmd.mtmd_get_audio_sample_rate(self._pointer)))
+        self._n_sections = 4 if mtmd.mtmd_decode_use_mrope(self._pointer) else 1
+        self._n_embd = model.n_embd_input
+        self._encodings = Encodings()
+        self._size = Path(path).stat().st_size
+
+    def memory(self) -> tuple[MemoryUse, ...]:
+        """Return the bytes that it holds on each device."""
+        used = media_log.memory()
+        main = next((use for use in used if use.is_gpu), MemoryUse(device=_CPU, is_gpu=False))
+        weights = MemoryUse(device=main.device, is_gpu=main.is_gpu, weights=self._size)
+        return (*used, weights)
+
+    def read(self, parts: Sequence[str | Medium]) -> tuple[TokenIds, Layout]:
+        """Return the tokens of a prompt with media, and where those are. Raises InvalidMedia."""
+        chunks = _Chunks()
+        media = [part for part in parts if not isinstance(part, str)]
+        bitmaps = [self._bitmap(medium, number) for number, medium in enumerate(media)]
+        status = chunks.fill(self._pointer, parts, bitmaps)
+        if status != 0:
+            media_log.take_error()
+            raise InvalidMedia("the model's projector does not accept it")
+        tokens: list[TokenIds] = []
+        spans: list[Span] = []
+        n_parts: Counter[bytes] = Counter()
+        start = position = 0
+        for chunk in chunks:
+            n_tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
+            if mtmd.mtmd_input_chunk_get_type(chunk) == _TEXT:
+                tokens.append(_text_tokens(chunk))
+                position += n_tokens
+            else:
+                name = bytes(mtmd.mtmd_input_chunk_get_id(chunk))
+                span = self._span(chunk, start, position, name=name, part=n_parts[name])
+                n_parts[name] += 1
+                tokens.append(ids_of(span.key, n_tokens))
+                spans.append(span)
+                position = span.following
+            start += n_tokens
+        return np.concatenate(tokens), Layout(spans, chunks)
+
+    def _bitmap(self, medium: Medium, number: int) -> "_Bitmap":
+        name = b"%d %s" % (number, digest_of(medium).hex().encode())
+        if isinstance(medium, DecodedImage):
+            if not self.sees:
+                raise InvalidMedia("this model cannot see")
+            return _Bitmap(_picture(medium), name)
+        if not self.sample_rate:
+            raise InvalidMedia("this model cannot hear")
+        return _Bitmap(_sound(medium, self.sample_rate), name)
+
+    def _span(self, chunk: Any, start: int, position: int, *, name: bytes, part: int) -> Span:
+        n_tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
+        _, _, digest = name.partition(b" ")
+        return Span(
+            start=start,
+            end=start + n_tokens,
+            positions=self._positions(chunk, position, n_tokens),
+            following=position + int(mtmd.mtmd_input_chunk_get_n_pos(chunk)),
+            key=b"%s %d %d" % (digest, part, n_tokens),
+            chunk=chunk,
+            whole=bool(mtmd.mtmd_decode_use_non_causal(self._pointer, chunk)),
+        )
+
+    def _positions(self, chunk: Any, position: int, n_tokens: int) -> TokenIds:
+        if self._n_sections == 1 or mtmd.mtmd_input_chunk_get_type(chunk) != _IMAGE:
+            line = np.arange(position, position + n_tokens, dtype=np.int32)
+            return np.repeat(line[None], self._n_sections, axis=0)
+        image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
+        found = (mtmd.mtmd_decoder_pos * n_tokens)()
+        mtmd.mtmd_helper_image_get_decoder_pos(image, position, found)
+        columns = np.frombuffer(found, np.uint32).reshape(n_tokens, 4)
+        # The library tells (time, x, y, z) of each token, and wants all times, then all y, …
+        return np.ascontiguousarray(columns[:, [0, 2, 1, 3]].T.astype(np.int32))
+
+    def known(self, span: Span) -> Floats | None:
+        """Return the rows of a medium that was encoded not long ago."""
+        return self._encodings.get(span.key)
+
+    def encode(self, span: Span, pause: Callable[[], bool]) -> Floats | None:
+        """Compute the embeddings of a medium, shape (n_tokens, n_embd). Raises NativeError.
+
+        `pause` is called every now and then; None when it said that nobody waits any more.
+        """
+        self._pause, self._stopped, self._error = pause, False, None
+        status = mtmd.mtmd_encode_chunk(self._pointer, span.chunk)
+        if self._error is not None:
+            raise self._error
+        if self._stopped:
+            return None
+        if status != 0:
+            raise NativeError(media_log.take_error())
+        found = mtmd.mtmd_get_output_embd(self._pointer)
+        rows = np.ctypeslib.as_array(found, (span.n_tokens, self._n_embd)).copy()
+        self._encodings.put(span.key, rows)
+        return rows
+
+    def _on_operation(self, _tensor: object, asks: bool, _data: object) -> bool:  # noqa: FBT001
+        """Tell before an operation whether to stop after it, and then whether to go on."""
+        if asks:
+            self._n_operations += 1
+            return self._n_operations % _OPERATIONS == 0
+        try:
+            self._stopped = self._stopped or not self._pause()
+        except Exception as e:
+            self._error, self._stopped = e, True
+        return not self._stopped
+
+
+class _Bitmap:
+    """A medium in the library's memory; freed with the object.
+
+    Its `name` goes to all parts that the library cuts it into: its number in the prompt, a blank
+    and its digest.
+    """
+
+    def __init__(self, pointer: Any, name: bytes) -> None:
+        self.pointer = pointer
+        mtmd.mtmd_bitmap_set_id(pointer, name)
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            mtmd.mtmd_bitmap_free(self.pointer)
+
+
+def _picture(picture: DecodedImage) -> Any:
+    if not picture.width or len(picture.rgb) != 3 * picture.width * picture.height:
+        raise InvalidMedia("its size is not that of its pixels")
+    pixels = ctypes.cast(ctypes.c_char_p(picture.rgb), ctypes.POINTER(ctypes.c_uint8))
+    return mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
+
+
+def _sound(sound: DecodedAudio, sample_rate: int) -> Any:
+    # The library ends the process over some sounds of a few samples.
+    if len(sound.samples) % 2 or len(sound.samples) // 2 < LEAST_SECONDS * sample_rate:
+        raise InvalidMedia(f"it is no sound of at least {LEAST_SECONDS} seconds")
+    samples = np.frombuffer(sound.samples, "<i2").astype(np.float32) / FULL_SCALE
+    pointer = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    return mtmd.mtmd_bitmap_init_from_audio(len(samples), pointer)
+
+
+class _Chunks:
+    """The stretches of one prompt, text and media; freed with the object."""
+
+    def __init__(self) -> None:
+        self._pointer = mtmd.mtmd_input_chunks_init()
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            mtmd.mtmd_input_chunks_free(self._pointer)
+
+    def __iter__(self) -> Iterator[Any]:
+        for index in range(mtmd.mtmd_input_chunks_size(self._pointer)):
+            yield mtmd.mtmd_input_chunks_get(self._pointer, index)
+
+    def fill(self, context: Any, parts: Sequence[str | Medium], bitmaps: Sequence[_Bitmap]) -> int:
+        """Tokenise `parts`, whose media are `bitmaps`; return 0 unless that failed."""
+        rest = iter(bitmaps)
+        made = [_part(part if isinstance(part, str) else next(rest).pointer) for part in parts]
+        pointers = [ctypes.pointer(part) for part in made]
+        array = (ctypes.POINTER(mtmd.mtmd_input_part) * len(made))(*pointers)
+        add_special = True
+        status = mtmd.mtmd_tokenize_from_parts(
+            context, self._pointer, array, len(made), add_special
+        )
+        return int(status)
+
+
+def _part(content: Any) -> Any:
+    """Return a part of a prompt: a text with special texts parsed, or a bitmap."""
+    if not isinstance(content, str):
+        return mtmd.mtmd_input_part(None, content)
+    data = content.encode("utf-8", "replace")
+    add_special, parse_special = False, True
+    text = mtmd.mtmd_input_text(data, len(data), add_special, parse_special)
+    return mtmd.mtmd_input_part(ctypes.pointer(text), None)
+
+
+def _text_tokens(chunk: Any) -> TokenIds:
+    count = ctypes.c_size_t()
+    found = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+    return np.ctypeslib.as_array(found, (count.value,)).astype(np.int32)

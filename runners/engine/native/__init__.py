@@ -1,0 +1,1 @@
+"""llama.cpp bindings: model, context, vocabulary, tokenizer and quantization."""

@@ -1,0 +1,119 @@
+"""The binding of llama.cpp: the one importer of `llama_cpp`, and what that package leaves out.
+
+`vocab`, `model`, `context` and `sampling` put typed objects over the C functions. The library
+answers a wrong call with an assertion that ends the process, so they check what it asserts, or
+exclude it by construction.
+"""
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llama_cpp import llama_cpp as _bindings
+from llama_cpp import mtmd_cpp as _media_bindings
+
+from runners.engine.native.native_log import NativeLog
+from runners.protocol.messages import Device
+from runners.protocol.placement import DeviceKind
+
+Floats = npt.NDArray[np.float32]
+TokenIds = npt.NDArray[np.int32]
+
+lib: Any = _bindings
+mtmd: Any = _media_bindings
+"""The part of the library that reads pictures and sounds."""
+native_log = NativeLog()
+media_log = NativeLog()
+"""What `mtmd` prints: kept apart, because its buffers have the names of the model's."""
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _user_data: object) -> None:
+    native_log.feed(level, text.decode("utf-8", "replace"))
+
+
+@lib.llama_log_callback  # type: ignore[untyped-decorator]
+def _log_media(level: int, text: bytes, _user_data: object) -> None:
+    media_log.feed(level, text.decode("utf-8", "replace"))
+
+
+lib.llama_log_set(_log, ctypes.c_void_p(0))
+mtmd.mtmd_helper_log_set(_log_media, ctypes.c_void_p(0))
+lib.llama_backend_init()
+
+# Calls of microseconds keep the interpreter lock: whoever releases it while another thread is
+# busy gets it back only after a whole switch interval, and a step makes several such calls.
+_short = ctypes.PyDLL(lib._lib._name)
+get_logits = _short.llama_get_logits_ith
+get_logits.argtypes, get_logits.restype = [ctypes.c_void_p, ctypes.c_int32], ctypes.c_void_p
+sample = _short.llama_sampler_sample
+sample.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32]
+sample.restype = ctypes.c_int32
+
+# The library asks before every operation of a decode, from its own threads, whether to go on.
+# A Python function would need the interpreter lock for each answer; strlen of a buffer whose
+# first byte is the flag gives the same answer without it.
+is_set = ctypes.cast(ctypes.CDLL(None).strlen, lib.ggml_abort_callback)
+
+_DEVICE_KINDS = {
+    0: DeviceKind.CPU,
+    1: DeviceKind.GPU,
+    2: DeviceKind.INTEGRATED,
+    3: DeviceKind.ACCELERATOR,
+}
+OK, NO_ROOM, ABORTED, ALLOCATION_FAILED = 0, 1, 2, -2
+"""What llama_decode returns; everything else is a failure too."""
+
+
+class LoadError(Exception):
+    """llama.cpp could not load the model or make its context; `native` is its own word on it."""
+
+    def __init__(self, what: str, log: NativeLog = native_log) -> None:
+        super().__init__(what)
+        self.native = log.error()
+
+
+class NativeError(Exception):
+    """A result that should be there is not; the library wrote why to its log."""
+
+
+def supports_gpu() -> bool:
+    """Tell whether this build of the library can use a GPU."""
+    return bool(lib.llama_supports_gpu_offload())
+
+
+def _ggml(name: str, result: Any, *arguments: Any) -> Any:
+    """Declare a ggml function that the bindings leave out; libllama resolves it."""
+    function = getattr(lib._lib, name)
+    function.restype, function.argtypes = result, list(arguments)
+    return function
+
+
+def devices() -> tuple[Device, ...]:
+    """List the compute devices; initialises their drivers in this process."""
+    count = _ggml("ggml_backend_dev_count", ctypes.c_size_t)
+    return tuple(_device(index) for index in range(count()))
+
+
+def device_pointer(index: int) -> Any:
+    """Return the library's handle of a device."""
+    return _ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)(index)
+
+
+def _device(index: int) -> Device:
+    name = _ggml("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
+    description = _ggml("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
+    kind = _ggml("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
+    size = ctypes.POINTER(ctypes.c_size_t)
+    memory = _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
+    device, free, total = device_pointer(index), ctypes.c_size_t(), ctypes.c_size_t()
+    memory(device, ctypes.byref(free), ctypes.byref(total))
+    return Device(
+        index=index,
+        name=name(device).decode(),
+        description=description(device).decode(),
+        kind=_DEVICE_KINDS.get(kind(device), DeviceKind.ACCELERATOR),
+        free=free.value,
+        total=total.value,
+    )

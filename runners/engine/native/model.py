@@ -1,0 +1,79 @@
+"""A model file in memory: where its layers are, its adapters, and facts about it."""
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+from runners.engine.native.llama import LoadError, device_pointer, lib
+from runners.engine.native.vocab import Vocab
+from runners.protocol.messages import LoadSpec
+
+_LOAD_NONE, _LOAD_MMAP = 0, 1
+_SPLIT_NONE, _SPLIT_LAYER = 0, 1
+_POOLING_NONE = "0"
+
+
+class Model:
+    """A loaded model file and its adapters. Raises LoadError."""
+
+    def __init__(self, spec: LoadSpec, on_progress: Callable[[float], None]) -> None:
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = spec.placement.n_gpu_layers
+        params.load_mode = _LOAD_MMAP if spec.use_mmap else _LOAD_NONE
+        self._place(params, spec)
+        self._on_progress = on_progress
+        self._progress = lib.llama_progress_callback(self._report)
+        params.progress_callback = self._progress
+        self.pointer = lib.llama_model_load_from_file(spec.weights.encode(), params)
+        if not self.pointer:
+            raise LoadError("the model cannot be loaded")
+        self.vocab = Vocab(self.pointer)
+        self.n_ctx_train: int = lib.llama_model_n_ctx_train(self.pointer)
+        self.n_embd: int = lib.llama_model_n_embd_out(self.pointer)
+        self.n_embd_input: int = lib.llama_model_n_embd_inp(self.pointer)
+        self.n_layer: int = lib.llama_model_n_layer(self.pointer)
+        self.n_swa: int = lib.llama_model_n_swa(self.pointer)
+        self.needs_encoder = bool(lib.llama_model_has_encoder(self.pointer))
+        self.is_recurrent = bool(
+            lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer)
+        )
+        self.architecture = self._metadata("general.architecture")
+        self.pools = self._metadata(f"{self.architecture}.pooling_type") not in {"", _POOLING_NONE}
+        self._adapters = [self._load_adapter(path) for path in spec.adapters]
+
+    def _report(self, progress: float, _user_data: object) -> bool:
+        self._on_progress(progress)
+        return True  # go on
+
+    def _place(self, params: Any, spec: LoadSpec) -> None:
+        """Set the devices; the list is given even when empty, which means the CPU alone."""
+        chosen = [device_pointer(index) for index in spec.placement.devices]
+        self._devices = (ctypes.c_void_p * (len(chosen) + 1))(*chosen, None)
+        params.devices = ctypes.cast(self._devices, ctypes.c_void_p)
+        params.split_mode = _SPLIT_LAYER if len(chosen) > 1 else _SPLIT_NONE
+        params.main_gpu = 0 if chosen else -1
+        if spec.placement.split:
+            room = int(lib.llama_max_devices())
+            self._split = (ctypes.c_float * room)(*spec.placement.split)
+            params.tensor_split = self._split
+
+    def _metadata(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        size = lib.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
+
+    def _load_adapter(self, path: str) -> Any:
+        adapter = lib.llama_adapter_lora_init(self.pointer, path.encode())
+        if not adapter:
+            raise LoadError("the adapter cannot be loaded")
+        return adapter
+
+    def apply_adapters(self, context: Any) -> None:
+        """Put every adapter of the model on `context`, at full strength."""
+        count = len(self._adapters)
+        if not count:
+            return
+        pointers = (lib.llama_adapter_lora_p_ctypes * count)(*self._adapters)
+        scales = (ctypes.c_float * count)(*[1.0] * count)
+        if lib.llama_set_adapters_lora(context, pointers, count, scales) != 0:
+            raise LoadError("the adapter cannot be loaded")

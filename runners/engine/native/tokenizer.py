@@ -1,0 +1,55 @@
+"""Texts as tokens and back, answered at once: all that a runner without weights can do."""
+
+from typing import Any
+
+from runners.engine.native.llama import LoadError, lib
+from runners.engine.native.vocab import Vocab
+from runners.protocol.messages import Detokenize, Failed, FailureCode, Ready, Text, Tokenize, Tokens
+
+NO_SUCH_TOKEN = "a token id is outside the model's vocabulary"
+
+
+class Tokenizer:
+    """Answers what needs only a vocabulary; for any thread."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        self._vocab = vocab
+
+    def tokens(self, request: Tokenize) -> Tokens:
+        """Answer a `Tokenize`."""
+        found = self._vocab.tokenize(request.text, add_special=request.add_special)
+        return Tokens(request.id, tuple(found.tolist()))
+
+    def text(self, request: Detokenize) -> Text | Failed:
+        """Answer a `Detokenize`."""
+        if any(not 0 <= token < self._vocab.size for token in request.tokens):
+            return Failed(id=request.id, code=FailureCode.BAD_TOKEN, message=NO_SUCH_TOKEN)
+        pieces = b"".join(map(self._vocab.full_piece, request.tokens))
+        return Text(request.id, pieces.decode("utf-8", "replace"))
+
+    @property
+    def ready(self) -> Ready:
+        """What the runner says of itself when it has nothing but this."""
+        return Ready(
+            n_ctx=0,
+            n_seq=0,
+            n_cells=0,
+            n_vocab=self._vocab.size,
+            n_embd=0,
+            pooled=False,
+            adds_bos=self._vocab.adds_bos,
+            can_shift=False,
+            n_layers=0,
+            n_gpu_layers=0,
+            memory=(),
+        )
+
+
+def load_tokenizer(weights: str) -> Tokenizer:
+    """Read the vocabulary of a model file, and none of its weights. Raises LoadError."""
+    params = lib.llama_model_default_params()
+    params.vocab_only = True
+    pointer: Any = lib.llama_model_load_from_file(weights.encode(), params)
+    if not pointer:
+        raise LoadError("the vocabulary of the model cannot be loaded")
+    return Tokenizer(Vocab(pointer))

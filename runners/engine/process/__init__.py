@@ -1,0 +1,1 @@
+"""Runner process: the command socket, request intake and the loaded engine."""

@@ -1,0 +1,147 @@
+"""A loaded model at work: generations and embeddings take turns on one context."""
+
+import gc
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+
+from runners.engine.batching.loop import Loop
+from runners.engine.batching.sequence import SequenceState
+from runners.engine.batching.slots import Slots
+from runners.engine.batching.thread_tuner import ThreadTuner
+from runners.engine.embedding.embedder import Embedder, EmbedTask
+from runners.engine.media.projector import Projector
+from runners.engine.native.context import Context
+from runners.engine.native.cores import logical_cores, usable_cores
+from runners.engine.native.llama import LoadError, native_log
+from runners.engine.native.model import Model
+from runners.engine.process.intake import Intake
+from runners.protocol.messages import (
+    Embedded,
+    Failed,
+    FailureCode,
+    LoadSpec,
+    Ready,
+    StatsReport,
+    Step,
+)
+
+_BROKEN = "the model could not compute a batch"
+_SWITCH_INTERVAL = 0.0005
+"""Seconds that a decode which has ended waits at most for a thread that tokenises."""
+
+Send = Callable[[Step | Embedded | Failed], None]
+
+
+class Engine:
+    """Computes what is submitted, one batch at each step; for one thread, `interrupt` apart."""
+
+    def __init__(
+        self,
+        spec: LoadSpec,
+        *,
+        send: Send,
+        on_progress: Callable[[float], None],
+        on_pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Load the model. Raises LoadError.
+
+        `on_pause` is called within steps that take long; it may submit and cancel requests. There
+        is no warm-up: the first prompt does the same work, and no sooner.
+        """
+        model = Model(spec, on_progress)
+        if model.needs_encoder and not model.pools:
+            raise LoadError("models that need an encoder for their prompt are not supported")
+        fixed = min(spec.n_threads, logical_cores())
+        tuner = ThreadTuner(fixed or usable_cores(), min_threads=fixed or 1)
+        context = Context(model, spec, n_threads=tuner.n_threads)
+        projector = None
+        if spec.projector is not None:
+            projector = Projector(model, spec, n_threads=fixed or usable_cores())
+        slots = Slots(model, context)
+        self._send, self._context = send, context
+        self._loop = Loop(
+            model,
+            context,
+            slots,
+            tuner,
+            lambda events: send(Step(events)),
+            projector=projector,
+            on_pause=on_pause,
+        )
+        self._embedder = Embedder(context, slots, tuner, pools=model.pools)
+        self.intake = Intake(model, context, projector, n_ctx=spec.n_ctx)
+        self.ready = _ready(spec, model, context, projector)
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        # What is loaded stays: collections need not look at it again.
+        gc.collect()
+        gc.freeze()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step has anything to do."""
+        return self._loop.busy or self._embedder.busy
+
+    def submit(self, work: SequenceState | EmbedTask) -> None:
+        """Queue a request."""
+        if isinstance(work, SequenceState):
+            self._loop.submit(work)
+        else:
+            self._embedder.submit(work)
+
+    def cancel(self, request_id: int) -> None:
+        """End a request whose client left; an unknown id is ignored."""
+        self._context.clear_abort()
+        self._loop.cancel(request_id)
+        for answer in self._embedder.cancel(request_id):
+            self._send(answer)
+
+    def interrupt(self, request_id: int) -> None:
+        """Break off a long step that is done for this request; for any thread.
+
+        Others' part of the step is computed again, so it is not worth it for a small share.
+        """
+        if self._loop.interruptible == request_id:
+            self._context.abort()
+
+    def stats(self, request_id: int) -> StatsReport:
+        """Return the counters, as the answer to request `request_id`."""
+        return self._loop.stats(request_id)
+
+    def step(self) -> None:
+        """Compute a batch of generations and one of texts, whichever there are."""
+        if self._loop.busy:
+            try:
+                self._loop.step()
+            except Exception:
+                traceback.print_exc()
+                self._loop.fail_running(FailureCode.COMPUTE, _BROKEN)
+        if self._embedder.busy:
+            for answer in self._embed():
+                self._send(answer)
+
+    def _embed(self) -> Iterable[Embedded | Failed]:
+        try:
+            return self._embedder.step()
+        except Exception:
+            traceback.print_exc()
+            return self._embedder.fail_all(_BROKEN)
+
+
+def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector | None) -> Ready:
+    n_offloaded, n_layers = native_log.offloaded
+    return Ready(
+        n_ctx=spec.n_ctx,
+        n_seq=spec.n_seq,
+        n_cells=context.n_cells,
+        n_vocab=model.vocab.size,
+        n_embd=context.n_embd,
+        pooled=model.pools,
+        adds_bos=model.vocab.adds_bos,
+        can_shift=context.can_shift,
+        sees=projector is not None and projector.sees,
+        sample_rate=projector.sample_rate if projector is not None else 0,
+        n_layers=n_layers or model.n_layer + 1,
+        n_gpu_layers=n_offloaded,
+        memory=native_log.memory() + (projector.memory() if projector is not None else ()),
+    )

@@ -1,0 +1,30 @@
+"""Which tokens of an over-long prompt or text are kept; pure."""
+
+from collections.abc import Collection
+
+import numpy as np
+
+from runners.engine.native.llama import TokenIds
+
+
+def kept_prompt(tokens: TokenIds, n_ctx: int, n_keep: int, *, adds_bos: bool) -> TokenIds:
+    """Cut the middle out of `tokens` so that half of what may be forgotten is free again.
+
+    The first `n_keep` tokens stay (all that fit when negative, and BOS on top of them), then
+    the newest ones. The numbers are the reference server's: clients rely on them.
+    """
+    keep = (len(tokens) if n_keep < 0 else n_keep) + (1 if adds_bos else 0)
+    keep = min(keep, n_ctx - 1)
+    limit = n_ctx - max((n_ctx - keep) // 2, 1)
+    if len(tokens) <= limit:
+        return tokens
+    return np.concatenate([tokens[:keep], tokens[len(tokens) - (limit - keep) :]])
+
+
+def kept_text(tokens: TokenIds, limit: int, closing: Collection[int]) -> TokenIds:
+    """Cut `tokens` at the end to `limit`; a closing special token stays the last one."""
+    if len(tokens) <= limit:
+        return tokens
+    if int(tokens[-1]) not in closing:
+        return tokens[:limit]
+    return np.concatenate([tokens[: limit - 1], tokens[-1:]])

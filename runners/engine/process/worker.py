@@ -1,0 +1,257 @@
+"""The runner process: one socket, a thread that reads it, some that tokenise, and the engine.
+
+Ends at once when the socket closes, whatever it is doing: the server is gone or wants it gone.
+"""
+
+import argparse
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from runners.engine.batching.sequence import SequenceState
+from runners.engine.embedding.embedder import EmbedTask
+from runners.engine.native.llama import LoadError, devices, supports_gpu
+from runners.engine.native.quantize import QuantizeError, quantize
+from runners.engine.native.tokenizer import Tokenizer, load_tokenizer
+from runners.engine.process.engine import Engine
+from runners.engine.process.intake import Intake
+from runners.engine.process.open_requests import OpenRequests
+from runners.protocol import framing
+from runners.protocol.messages import (
+    Cancel,
+    Chunk,
+    Command,
+    Detokenize,
+    Devices,
+    Embed,
+    Embedded,
+    Event,
+    Failed,
+    FailureCode,
+    Generate,
+    Hello,
+    ListDevices,
+    Load,
+    LoadFailed,
+    Loading,
+    LoadSpec,
+    Ready,
+    Shutdown,
+    Stats,
+    Step,
+    StopReason,
+    Text,
+    Tokenize,
+    Tokens,
+)
+from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
+
+_READ_SIZE = 1 << 18
+_PROGRESS_INTERVAL = 0.2
+_N_INTAKE_THREADS = 2
+"""Two, so that one schema that takes long to compile does not hold up every prompt."""
+
+Request = Generate | Embed | Tokenize | Detokenize
+Answer = Step | Failed | Embedded | Tokens | Text
+Work = SequenceState | EmbedTask | Stats | Cancel | ListDevices | Load | Quantize
+
+
+class Worker:
+    """Connects the socket with the engine."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._sending = threading.Lock()
+        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Work] = queue.SimpleQueue()
+        self._open = OpenRequests()
+        self._engine: Engine | None = None
+
+    def run(self) -> None:
+        """Serve until the socket closes; never returns."""
+        self._start_thread(self._read, "reader")
+        self._send(Hello(pid=os.getpid(), supports_gpu=supports_gpu()))
+        while True:
+            self._accept_work()
+            if self._engine is not None and self._engine.busy:
+                self._engine.step()
+
+    def _start_thread(self, target: Callable[[], None], name: str) -> None:
+        threading.Thread(target=target, name=name, daemon=True).start()
+
+    def _send(self, event: Event) -> None:
+        """Write one frame; for any thread."""
+        frame = framing.encode(event)
+        try:
+            with self._sending:
+                self._connection.sendall(frame)
+        except OSError:
+            os._exit(0)
+
+    def _answer(self, answer: Answer) -> None:
+        """Send what answers requests; what ends them closes them first."""
+        for event in answer.events if isinstance(answer, Step) else (answer,):
+            if not isinstance(event, Chunk):
+                self._open.close(event.id)
+        self._send(answer)
+
+    # The reader's thread.
+
+    def _read(self) -> None:
+        frames = framing.FrameBuffer()
+        try:
+            while data := self._connection.recv(_READ_SIZE):
+                for body in frames.feed(data):
+                    self._dispatch(framing.decode_command(body))
+        except framing.FrameError:
+            traceback.print_exc()
+            os._exit(1)
+        except OSError:
+            pass
+        os._exit(0)
+
+    def _dispatch(self, command: Command) -> None:
+        if isinstance(command, Shutdown):
+            os._exit(0)
+        elif isinstance(command, Cancel):
+            self._cancel(command)
+        elif isinstance(command, Stats | ListDevices | Load | Quantize):
+            self._work.put(command)
+        else:
+            self._open.add(command.id)
+            self._requests.put(command)
+
+    def _cancel(self, command: Cancel) -> None:
+        if self._open.cancel(command.id):
+            self._work.put(command)
+            if self._engine is not None:
+                self._engine.interrupt(command.id)
+
+    # The intake's threads.
+
+    def _take_in(self, intake: Intake | None, tokenizer: Tokenizer) -> None:
+        while True:
+            request = self._requests.get()
+            try:
+                if isinstance(request, Tokenize):
+                    self._answer(tokenizer.tokens(request))
+                elif isinstance(request, Detokenize):
+                    self._answer(tokenizer.text(request))
+                elif intake is None:
+                    self._fail(request.id, "this runner has only the vocabulary of the model")
+                else:
+                    self._prepare(intake, request)
+            except Exception:
+                traceback.print_exc()
+                self._fail(request.id, "the request could not be prepared")
+
+    def _prepare(self, intake: Intake, request: Generate | Embed) -> None:
+        made: SequenceState | EmbedTask | Embedded | Failed
+        if isinstance(request, Generate):
+            made = intake.sequence(request)
+        else:
+            made = intake.embed_task(request)
+        if isinstance(made, SequenceState | EmbedTask):
+            self._work.put(made)
+        else:
+            self._answer(made)
+
+    def _fail(self, request_id: int, message: str) -> None:
+        self._answer(Failed(id=request_id, code=FailureCode.COMPUTE, message=message))
+
+    # The main thread.
+
+    def _accept_work(self) -> None:
+        """Take all work that has arrived; wait for some when there is nothing to compute."""
+        wait = self._engine is None or not self._engine.busy
+        if wait:
+            self._accept(self._work.get())
+        self._accept_arrived()
+
+    def _accept_arrived(self) -> None:
+        while not self._work.empty():
+            self._accept(self._work.get())
+
+    def _accept(self, work: Work) -> None:
+        if isinstance(work, ListDevices):
+            self._send(Devices(devices()))
+        elif isinstance(work, Load):
+            self._load(work.spec)
+        elif isinstance(work, Quantize):
+            self._quantize(work)
+        elif self._engine is None:
+            pass  # only what needs a model can be cancelled or counted
+        elif isinstance(work, Cancel):
+            self._engine.cancel(work.id)
+        elif isinstance(work, Stats):
+            self._send(self._engine.stats(work.id))
+        elif not self._open.is_cancelled(work.id):
+            self._engine.submit(work)
+        elif isinstance(work, SequenceState):
+            self._answer(Step((work.done(StopReason.CANCELLED),)))
+        else:
+            self._fail(work.id, "cancelled")
+
+    def _load(self, spec: LoadSpec) -> None:
+        try:
+            ready = self._load_tokenizer(spec) if spec.vocab_only else self._load_model(spec)
+        except LoadError as e:
+            self._send(LoadFailed(message=str(e), native=e.native))
+        else:
+            self._send(ready)
+
+    def _load_tokenizer(self, spec: LoadSpec) -> Ready:
+        tokenizer = load_tokenizer(spec.weights)
+        self._start_intake(None, tokenizer)
+        return tokenizer.ready
+
+    def _load_model(self, spec: LoadSpec) -> Ready:
+        engine = Engine(
+            spec,
+            send=self._answer,
+            on_progress=self._progress(),
+            on_pause=self._accept_arrived,
+        )
+        self._engine = engine
+        self._start_intake(engine.intake, engine.intake.tokenizer)
+        return engine.ready
+
+    def _start_intake(self, intake: Intake | None, tokenizer: Tokenizer) -> None:
+        for number in range(_N_INTAKE_THREADS):
+            self._start_thread(partial(self._take_in, intake, tokenizer), f"intake {number}")
+
+    def _quantize(self, wanted: Quantize) -> None:
+        try:
+            quantize(wanted, lambda done, total: self._send(Quantizing(done, total)))
+        except QuantizeError as e:
+            self._send(QuantizeFailed(message=str(e), native=e.native))
+            return
+        self._send(Quantized())
+
+    def _progress(self) -> Callable[[float], None]:
+        last = 0.0
+
+        def report(progress: float) -> None:
+            nonlocal last
+            now = time.monotonic()
+            if now - last >= _PROGRESS_INTERVAL:
+                last = now
+                self._send(Loading(progress))
+
+        return report
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry of the child: `--fd N` names the inherited socket."""
+    parser = argparse.ArgumentParser(prog="runners", description=__doc__)
+    parser.add_argument("--fd", type=int, required=True, help="the socket to the server")
+    options = parser.parse_args(arguments)
+    # An interrupt typed at the terminal is for the server, which decides when runners end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Worker(socket.socket(fileno=options.fd)).run()

@@ -1,0 +1,111 @@
+"""How much memory a model will take, from the numbers in its file; pure arithmetic.
+
+Estimates decide where layers go before anything is loaded; what `/api/ps` reports is measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from runners.host.model_request import ModelFacts
+from runners.protocol.messages import CacheType, FlashAttention
+
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+
+# Bytes of a block of 32 elements.
+BLOCK_BYTES = {
+    CacheType.F32: 128,
+    CacheType.F16: 64,
+    CacheType.BF16: 64,
+    CacheType.Q8_0: 34,
+    CacheType.Q5_1: 24,
+    CacheType.Q5_0: 22,
+    CacheType.Q4_1: 20,
+    CacheType.Q4_0: 18,
+    CacheType.IQ4_NL: 18,
+}
+BLOCK_ELEMENTS = 32
+
+# Activations that a graph holds at once, as multiples of n_embd per row.
+LIVE_ACTIVATIONS = 8
+FLOAT_BYTES = 4
+# Contexts are padded to whole multiples of this by llama.cpp.
+CELL_STEP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a context that its memory depends on."""
+
+    n_cells: int
+    n_batch: int
+    cache_type: CacheType = CacheType.F16
+    flash_attention: FlashAttention = FlashAttention.AUTO
+
+
+def kv_cell_bytes(facts: ModelFacts, cache_type: CacheType) -> tuple[int, ...]:
+    """Return the bytes that one cell of the KV cache takes in each layer."""
+    block = BLOCK_BYTES[cache_type]
+    per_head = (facts.head_dim_k + facts.head_dim_v) * block / BLOCK_ELEMENTS
+    return tuple(round(heads * per_head) for heads in facts.kv_heads)
+
+
+def kv_bytes(facts: ModelFacts, shape: Shape) -> tuple[int, ...]:
+    """Return the bytes of each layer's KV cache."""
+    cells = padded(shape.n_cells)
+    return tuple(cells * size for size in kv_cell_bytes(facts, shape.cache_type))
+
+
+def compute_bytes(facts: ModelFacts, shape: Shape) -> int:
+    """Return the working memory that each device which computes layers needs."""
+    rows = shape.n_batch
+    vocabulary = 0 if facts.is_embedding else facts.n_vocab
+    floats = rows * (vocabulary + LIVE_ACTIVATIONS * facts.n_embd)
+    attended = padded(shape.n_cells) if any(facts.kv_heads) else rows
+    # The mask is kept in float32, and in float16 for the fused kernel.
+    mask = rows * attended * (FLOAT_BYTES + 2)
+    scores = 0
+    if shape.flash_attention is FlashAttention.OFF:
+        scores = rows * attended * facts.n_heads * FLOAT_BYTES
+    return floats * FLOAT_BYTES + mask + scores
+
+
+def layer_sizes(facts: ModelFacts, shape: Shape) -> tuple[int, ...]:
+    """Return the bytes that follow each layer to its device: weights and KV; the output is last."""
+    kv = kv_bytes(facts, shape)
+    layers = [weights + cache for weights, cache in zip(facts.layer_bytes, kv, strict=True)]
+    return (*layers, facts.output_bytes)
+
+
+def padded(n_cells: int) -> int:
+    """Return `n_cells` as llama.cpp rounds it."""
+    return -(-n_cells // CELL_STEP) * CELL_STEP
+
+
+def format_bytes(size: int) -> str:
+    """Return `size` as people read it: "5.6 GiB"."""
+    for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"
+
+
+def ram_bytes(
+    facts: ModelFacts, shape: Shape, *, gpu_layers: int, use_mmap: bool, sees: bool = False
+) -> int:
+    """Return the memory of this machine that a load takes and the system cannot take back.
+
+    Mapped weights are not counted: they live in the page cache. With `sees` the projector is on
+    this machine; it is never mapped, and encoding takes about half its size again.
+    """
+    on_machine = layer_sizes(facts, shape)[: max(0, facts.n_layers + 1 - gpu_layers)]
+    kept = sum(on_machine) if not use_mmap else sum(kv_bytes(facts, shape)[: len(on_machine)])
+    if not use_mmap:
+        kept += facts.embedding_bytes
+    if sees:
+        kept += facts.projector_bytes * 3 // 2
+    return kept + compute_bytes(facts, shape)
+
+
+def total_bytes(sizes: Sequence[int], compute: int) -> int:
+    """Return what a device needs that takes all of `sizes`."""
+    return sum(sizes) + compute

@@ -1,0 +1,1 @@
+"""Asyncio helpers: blocking calls in threads, and merged streams."""

@@ -1,0 +1,1 @@
+"""Server configuration: settings read from the environment, and their value types."""

@@ -1,0 +1,1 @@
+"""HTTP layer: request bodies, JSON and SSE responses, middleware, and the uvicorn server."""

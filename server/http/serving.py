@@ -1,0 +1,91 @@
+"""The HTTP server: uvicorn, listening on a socket of ours and closing in order."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from types import FrameType
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from server.config.values import Address
+from server.http.middleware.draining import Drain
+
+_BACKLOG = 2048
+_IDLE_SECONDS = 75
+# What is left when the grace period is over gets this long to say so to its client.
+_LAST_WORDS_SECONDS = 3
+
+
+class DrainingServer(uvicorn.Server):
+    """A uvicorn server that answers on while it closes.
+
+    On the first signal, running requests go on, new ones are refused by the application, and
+    `close` ends what the requests depend on within the grace period. A second signal ends it all.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        drain: Drain,
+        close: Callable[[], Awaitable[None]],
+        *,
+        grace_period: float,
+        debug: bool = False,
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                lifespan="off",
+                log_config=None,
+                access_log=debug,
+                server_header=False,
+                timeout_keep_alive=_IDLE_SECONDS,
+                timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
+            )
+        )
+        self._drain, self._close, self._grace_period = drain, close, grace_period
+        self._closing: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to close; called by a signal, so it only notes it."""
+        if self._drain.is_closing:
+            super().handle_exit(sig, frame)
+        self._drain.is_closing = True
+
+    async def on_tick(self, counter: int) -> bool:
+        """Look, ten times a second, whether it is time to end."""
+        if self._drain.is_closing:
+            self._begin_to_close()
+            if self._drain.active == 0 or time.monotonic() > self._deadline:
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+    def _begin_to_close(self) -> None:
+        if self._closing is None:
+            self._closing = asyncio.ensure_future(self._close())
+            self._deadline = time.monotonic() + self._grace_period + _LAST_WORDS_SECONDS
+
+
+def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes event loops: uvloop's where there is one; None means asyncio's own."""
+    return uvicorn.Config(app="", log_config=None).get_loop_factory()
+
+
+def listen(address: Address) -> socket.socket:
+    """Return a socket that listens on `address`; raises OSError when that is not possible."""
+    if not address.host and socket.has_dualstack_ipv6():
+        return socket.create_server(
+            ("::", address.port),
+            family=socket.AF_INET6,
+            backlog=_BACKLOG,
+            dualstack_ipv6=True,
+        )
+    found = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    # A name with addresses of both kinds means IPv4 to most clients, as it does to the reference.
+    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return socket.create_server(where[:2], family=family, backlog=_BACKLOG)

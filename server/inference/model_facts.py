@@ -1,0 +1,61 @@
+"""The numbers of a model file that its memory depends on, read from the GGUF header."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+
+from model_store.gguf import GGUFHeader
+from runners.host.model_request import ModelFacts
+
+_LAYER = re.compile(r"blk\.([0-9]{1,9})\.")
+# llama.cpp refuses to load more, and the number comes from a stranger's file.
+_MOST_LAYERS = 512
+
+
+def model_facts(header: GGUFHeader) -> ModelFacts:
+    """Sum the tensors of `header` by where they will live; see `ModelFacts` for the meaning."""
+    arch = header.architecture
+    layers: dict[int, int] = defaultdict(int)
+    embedding = output = 0
+    for tensor in header.tensors:
+        if match := _LAYER.match(tensor.name):
+            layers[int(match[1])] += tensor.size
+        elif tensor.name.startswith("token_embd."):
+            embedding += tensor.size
+        else:
+            output += tensor.size
+    n_layers = min(header.integer(f"{arch}.block_count") or len(layers), _MOST_LAYERS)
+    n_embd = header.integer(f"{arch}.embedding_length") or 0
+    n_heads = max((1, *header.integers(f"{arch}.attention.head_count")))
+    head_dim = n_embd // n_heads
+    tied = not any(t.name == "output.weight" for t in header.tensors)
+    return ModelFacts(
+        layer_bytes=tuple(layers[i] for i in range(n_layers)),
+        embedding_bytes=embedding,
+        output_bytes=output + (embedding if tied else 0),
+        n_embd=n_embd,
+        n_vocab=_n_vocab(header),
+        n_ctx_train=header.integer(f"{arch}.context_length") or 0,
+        n_heads=n_heads,
+        kv_heads=_kv_heads(header, n_layers, n_heads),
+        head_dim_k=header.integer(f"{arch}.attention.key_length") or head_dim,
+        head_dim_v=header.integer(f"{arch}.attention.value_length") or head_dim,
+        is_embedding=header.has(f"{arch}.pooling_type"),
+    )
+
+
+def _kv_heads(header: GGUFHeader, n_layers: int, n_heads: int) -> tuple[int, ...]:
+    key = f"{header.architecture}.attention.head_count_kv"
+    if header.flag(f"{header.architecture}.attention.causal") is False:
+        return (0,) * n_layers
+    per_layer: Sequence[int] = header.integers(key)
+    if len(per_layer) == n_layers:
+        return tuple(per_layer)
+    return ((per_layer[0] if per_layer else n_heads),) * n_layers
+
+
+def _n_vocab(header: GGUFHeader) -> int:
+    for tensor in header.tensors:
+        if tensor.name == "token_embd.weight" and tensor.shape:
+            return tensor.shape[-1]
+    return header.integer(f"{header.architecture}.vocab_size") or 0

@@ -1,0 +1,1 @@
+"""Images and audio of requests: downloading, validating and decoding."""

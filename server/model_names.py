@@ -1,0 +1,57 @@
+"""Model names as requests give them, with the suffixes that say where a model is."""
+
+from model_store.errors import InvalidName
+from model_store.names import ModelName
+from server.errors import BadRequest, Forbidden
+from server.text.quoting import quoted
+
+_CLOUD = "ollama cloud is disabled: remote model is unavailable"
+
+
+def model_name(text: str) -> ModelName:
+    """Return the name of the model that a request wants to use.
+
+    Raises:
+        BadRequest: it is no name.
+        Forbidden: it names a model that only a remote service has.
+    """
+    trimmed = text.strip()
+    name, suffix = _one_suffix(trimmed)
+    if suffix == "cloud" or _is_cloud_tag(trimmed):
+        raise Forbidden(_CLOUD)
+    try:
+        return ModelName.parse(name)
+    except InvalidName as e:
+        raise BadRequest(e.reason) from None
+
+
+def stored_name(text: str) -> ModelName:
+    """Return the name under which a model lies in the store, remote ones included.
+
+    Raises:
+        BadRequest: it says twice where the model is.
+        InvalidName: it is no name.
+    """
+    trimmed = text.strip()
+    name, suffix = _one_suffix(trimmed)
+    if suffix == "cloud":
+        has_tag = ":" in name.rpartition("/")[2]
+        return ModelName.parse(f"{name}-cloud" if has_tag else trimmed)
+    return ModelName.parse(name)
+
+
+def _one_suffix(text: str) -> tuple[str, str]:
+    name, suffix = _split_suffix(text)
+    if suffix and _split_suffix(name)[1]:
+        raise BadRequest(f"use either :local or :cloud, not both: {quoted(text)}")
+    return name, suffix
+
+
+def _split_suffix(text: str) -> tuple[str, str]:
+    name, _, suffix = text.rpartition(":")
+    return (name, suffix.lower()) if suffix.lower() in ("local", "cloud") else (text, "")
+
+
+def _is_cloud_tag(text: str) -> bool:
+    _, colon, tag = text.rpartition(":")
+    return bool(colon) and "/" not in tag and tag.lower().endswith("-cloud")

@@ -1,0 +1,1 @@
+"""Text formats of the API: durations, timestamps and quoted client text."""

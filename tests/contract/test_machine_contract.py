@@ -1,0 +1,53 @@
+"""What the scheduler relies on in a machine, the real one as well as the one of the tests."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from runners.host.machine import LocalMachine, Machine
+from runners.host.standby import Standby
+from tests.support.fake_machine import FakeMachine
+from tests.support.runners import load_spec, start_fake_runner
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["fake", "local"])
+async def machine(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Machine]:
+    made: Machine = (
+        FakeMachine() if request.param == "fake" else LocalMachine(Standby(start_fake_runner))
+    )
+    background = asyncio.create_task(made.run())
+    yield made
+    background.cancel()
+    await asyncio.gather(background, return_exceptions=True)
+
+
+async def test_every_opened_runner_is_another_one(machine: Machine) -> None:
+    one, two = await machine.open(), await machine.open()
+    assert one is not two
+    assert one.client is not two.client
+    await one.close()
+    await two.close()
+
+
+async def test_runner_loads_what_it_is_told(machine: Machine) -> None:
+    runner = await machine.open()
+    ready = await runner.load(load_spec(n_ctx=64, n_cells=256), stall_timeout=20)
+    assert (ready.n_ctx, ready.n_cells) == (64, 256)
+    assert not runner.died.done()
+    machine.load_ended()
+    await runner.close()
+
+
+async def test_closed_runner_is_dead_and_may_be_closed_again(machine: Machine) -> None:
+    runner = await machine.open()
+    await runner.close()
+    assert runner.died.done()
+    await runner.close()
+
+
+async def test_host_has_memory(machine: Machine) -> None:
+    memory = machine.memory()
+    assert 0 < memory.available <= memory.total

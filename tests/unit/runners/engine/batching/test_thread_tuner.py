@@ -1,0 +1,121 @@
+"""The fastest number of threads is found, kept at little cost, and found again when it changes."""
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from runners.engine.batching.thread_tuner import ThreadTuner
+
+
+@dataclass
+class Machine:
+    """A machine whose barriers suffer as soon as threads and other programs outnumber the cores.
+
+    `useful` threads saturate the memory; more of them only add overhead.
+    """
+
+    cores: int
+    useful: int = 1024
+    taken: int = 0
+    noise: float = 0.05
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def ideal(self, n_threads: int) -> float:
+        time = 1e6 / math.pow(min(n_threads, self.useful), 0.9) + 1500 * n_threads
+        return 4 * time if n_threads + self.taken > self.cores else time
+
+    def fastest(self) -> float:
+        return min(self.ideal(n) for n in range(1, self.cores + 1))
+
+    def step(self, tuner: ThreadTuner, n_rows: int = 1) -> float:
+        """Run one step; return how many times longer it took than it had to, noise left out."""
+        n_threads = tuner.choose(n_rows)
+        taken = n_rows * self.ideal(n_threads) * self.rng.lognormvariate(0, self.noise)
+        tuner.record(n_rows, round(taken))
+        return self.ideal(n_threads) / self.fastest()
+
+    def run(self, tuner: ThreadTuner, steps: int, n_rows: int = 1) -> float:
+        """Run `steps` steps; return the mean of how many times too long they took."""
+        return sum(self.step(tuner, n_rows) for _ in range(steps)) / steps
+
+    def steps_until(self, tuner: ThreadTuner, reached: Callable[[], bool], most: int) -> int:
+        for n in range(most):
+            if reached():
+                return n
+            self.step(tuner)
+        pytest.fail(f"not reached in {most} steps, now at {tuner.n_threads} threads")
+
+
+MACHINES = [(1, 1024), (2, 1024), (8, 1024), (8, 3), (64, 1024), (64, 12)]
+
+
+@pytest.mark.parametrize(("cores", "useful"), MACHINES)
+def test_the_fastest_count_is_found_and_watching_it_costs_little(cores: int, useful: int) -> None:
+    machine = Machine(cores, useful)
+    tuner = ThreadTuner(cores)
+    machine.run(tuner, 300)
+    assert machine.run(tuner, 10_000) < 1.03
+    assert machine.ideal(tuner.n_threads) < 1.05 * machine.fastest()
+
+
+@pytest.mark.parametrize("cores", [2, 8, 64])
+def test_when_nothing_changes_measuring_costs_less_than_one_percent(cores: int) -> None:
+    machine = Machine(cores, noise=0.01)
+    tuner = ThreadTuner(cores)
+    machine.run(tuner, 500)
+    assert machine.run(tuner, 20_000) < 1.01
+
+
+@pytest.mark.parametrize(("cores", "taken"), [(2, 1), (4, 1), (8, 1), (8, 4), (64, 50)])
+def test_cores_taken_by_others_are_given_up_soon_and_taken_back(cores: int, taken: int) -> None:
+    """Generation does not crawl while another program computes, nor stay slow when it ends."""
+    machine = Machine(cores, noise=0.02)
+    tuner = ThreadTuner(cores)
+
+    def is_near_fastest() -> bool:
+        return machine.ideal(tuner.n_threads) < 1.1 * machine.fastest()
+
+    machine.run(tuner, 1000)
+    machine.taken = taken
+    machine.steps_until(tuner, is_near_fastest, most=100)
+    machine.run(tuner, 2000)
+    machine.taken = 0
+    machine.steps_until(tuner, is_near_fastest, most=1500)
+
+
+def test_noise_and_single_slow_steps_do_not_drive_it_away() -> None:
+    machine = Machine(8, noise=0.15)
+    tuner = ThreadTuner(8)
+    machine.run(tuner, 500)
+    assert machine.run(tuner, 10_000) < 1.05
+
+
+def test_prompts_and_generation_are_tuned_apart() -> None:
+    """A prompt gains from every core even where generating is limited by memory."""
+    generating, reading = Machine(8, useful=2), Machine(8)
+    tuner = ThreadTuner(8)
+    for _ in range(1500):
+        generating.step(tuner)
+        reading.step(tuner, n_rows=512)
+    assert generating.ideal(tuner.n_threads) < 1.05 * generating.fastest()
+    assert reading.run(tuner, 500, n_rows=512) < 1.03
+
+
+def test_steps_of_changing_size_are_not_mistaken_for_a_changed_machine() -> None:
+    """More streams make a step longer; that says nothing about threads."""
+    machine = Machine(8, noise=0.02)
+    tuner = ThreadTuner(8)
+    rng = random.Random(1)
+    lengths = [machine.step(tuner, n_rows=rng.choice([1, 2, 4, 8, 100, 512])) for _ in range(5000)]
+    assert sum(lengths[1000:]) / len(lengths[1000:]) < 1.02
+
+
+def test_a_count_that_the_user_fixed_is_kept() -> None:
+    tuner = ThreadTuner(3, min_threads=3)
+    machine = Machine(8)
+    for _ in range(200):
+        machine.step(tuner)
+        assert tuner.choose(1) == tuner.choose(512) == tuner.n_threads == 3

@@ -1,0 +1,285 @@
+"""Context, pool, batch and number of sequences of a load, and the steps down when memory is out."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runners.host.load_plan import Plan, Task, make_plan, smaller
+from runners.host.memory_estimate import GIB, MIB
+from runners.host.model_request import ModelRequest, SchedulerConfig
+from runners.protocol.messages import CacheType, Device, FlashAttention
+from runners.protocol.placement import DeviceKind, Projector
+from tests.support.models import FACTS, model_request
+
+CONFIG = SchedulerConfig()
+LONG = replace(FACTS, n_ctx_train=1 << 20)
+ENCODER = replace(FACTS, is_embedding=True, kv_heads=(0, 0), n_ctx_train=512)
+
+
+def gpu(total: float, free: float | None = None) -> Device:
+    return Device(
+        index=1,
+        name="CUDA0",
+        description="",
+        kind=DeviceKind.GPU,
+        free=int((total if free is None else free) * GIB),
+        total=int(total * GIB),
+    )
+
+
+def plan(request: ModelRequest, *gpus: Device, config: SchedulerConfig = CONFIG) -> Plan:
+    return make_plan(Task(request=request, config=config, gpus=gpus))
+
+
+@pytest.mark.parametrize(
+    ("num_ctx", "configured", "total", "train", "expected"),
+    [
+        pytest.param(None, 0, 0, 1 << 20, 4096, id="CPU"),
+        pytest.param(None, 0, 12, 1 << 20, 4096, id="small GPU"),
+        pytest.param(None, 0, 24, 1 << 20, 32768, id="24 GiB"),
+        pytest.param(None, 0, 80, 1 << 20, 262144, id="80 GiB"),
+        pytest.param(None, 0, 80, 8192, 8192, id="no more than it was trained with"),
+        pytest.param(None, 16384, 0, 1 << 20, 16384, id="configured"),
+        pytest.param(2048, 16384, 80, 1 << 20, 2048, id="the request comes first"),
+        pytest.param(99999, 0, 0, 8192, 8192, id="asked for more than trained"),
+        pytest.param(1, 0, 0, 8192, 4, id="at least four"),
+        pytest.param(None, 0, 0, 0, 4096, id="unknown training context"),
+    ],
+)
+def test_context_is_what_was_asked_or_what_memory_suggests(
+    num_ctx: int | None, configured: int, total: int, train: int, expected: int
+) -> None:
+    request = model_request(facts=replace(FACTS, n_ctx_train=train), num_ctx=num_ctx)
+    gpus = (gpu(total),) if total else ()
+    config = replace(CONFIG, context_length=configured)
+    assert plan(request, *gpus, config=config).spec.n_ctx == expected
+
+
+def test_two_gpus_count_together_for_the_context() -> None:
+    assert plan(model_request(facts=LONG), gpu(12), gpu(12)).spec.n_ctx == 32768
+
+
+def test_pool_on_a_cpu_grows_no_further_than_a_cold_load_can_bear() -> None:
+    spec = plan(model_request()).spec
+    assert spec.n_seq == 16
+    assert spec.n_cells > spec.n_ctx
+    assert spec.n_cells * 1024 <= 128 * MIB
+
+
+def test_pool_on_a_cpu_grows_with_the_model() -> None:
+    """Seven full conversations with a large model fit side by side, instead of taking turns."""
+    large = replace(LONG, layer_bytes=(2 * GIB, 2 * GIB), kv_heads=(64, 64))
+    spec = plan(model_request(facts=large)).spec
+    assert spec.n_cells > 7 * spec.n_ctx
+    assert spec.n_cells * 32 * 1024 <= GIB + 16 * MIB
+
+
+def test_pool_on_a_cpu_holds_at_least_one_full_context() -> None:
+    heavy = replace(FACTS, kv_heads=(64, 64))
+    spec = plan(model_request(facts=heavy, num_ctx=8192)).spec
+    assert spec.n_cells == spec.n_ctx == 8192
+
+
+def test_pool_is_never_larger_than_all_sequences_can_use() -> None:
+    spec = plan(model_request(num_ctx=64)).spec
+    assert spec.n_cells == 64 * 16
+
+
+def test_pool_on_a_gpu_takes_up_to_half_of_what_stays_free() -> None:
+    spec = plan(model_request(facts=LONG), gpu(8)).spec
+    assert spec.placement.n_gpu_layers == 3
+    assert spec.n_seq == 64
+    assert spec.n_cells == 4096 * 64
+    heavy = replace(LONG, kv_heads=(64, 64))
+    bounded = plan(model_request(facts=heavy), gpu(8)).spec.n_cells
+    assert 3 * GIB < bounded * 32 * 1024 < 4 * GIB
+
+
+def test_parallelism_that_was_promised_gets_a_full_context_each() -> None:
+    config = replace(CONFIG, num_parallel=3)
+    spec = plan(model_request(num_ctx=1024), config=config).spec
+    assert (spec.n_seq, spec.n_cells) == (3, 3 * 1024)
+
+
+def test_every_sequence_has_a_row_in_a_small_batch() -> None:
+    spec = plan(model_request(num_batch=4)).spec
+    assert (spec.n_batch, spec.n_seq) == (4, 4)
+
+
+@pytest.mark.parametrize(
+    ("total", "num_ctx", "n_batch"), [(0, 8192, 512), (8, 4096, 512), (8, 8192, 1024)]
+)
+def test_automatic_batch_grows_with_the_context_on_gpus(
+    total: int, num_ctx: int, n_batch: int
+) -> None:
+    gpus = (gpu(total),) if total else ()
+    assert plan(model_request(num_ctx=num_ctx), *gpus).spec.n_batch == n_batch
+
+
+def test_a_large_batch_gives_way_to_layers_on_the_gpu() -> None:
+    """Rows make long prompts faster; a layer left on the CPU makes every token slower."""
+    wide = replace(FACTS, n_vocab=500_000)
+    # 1024 rows of logits need 2 GB and would push the model off; 512 rows fit.
+    tight = plan(model_request(facts=wide, num_ctx=8192), gpu(8, free=1.9))
+    assert tight.spec.n_batch == 512
+    assert tight.complete
+
+
+def test_encoder_gets_a_batch_that_holds_its_longest_text() -> None:
+    spec = plan(model_request(facts=replace(ENCODER, n_ctx_train=2048))).spec
+    assert (spec.n_ctx, spec.n_batch, spec.n_seq) == (2048, 2048, 32)
+    assert spec.n_cells >= spec.n_batch
+
+
+def test_short_encoder_still_batches_many_texts() -> None:
+    spec = plan(model_request(facts=replace(ENCODER, n_ctx_train=128))).spec
+    assert (spec.n_ctx, spec.n_batch) == (128, 512)
+    assert spec.n_cells >= 512
+
+
+def test_options_and_settings_reach_the_runner() -> None:
+    config = replace(CONFIG, cache_type=CacheType.Q8_0, flash_attention=FlashAttention.ON)
+    request = model_request(adapters=(Path("/models/lora.gguf"),), use_mmap=False)
+    spec = plan(request, config=config).spec
+    assert spec.weights == "/models/a.gguf"
+    assert spec.adapters == ("/models/lora.gguf",)
+    assert spec.cache_type is CacheType.Q8_0
+    assert spec.flash_attention is FlashAttention.ON
+    assert not spec.use_mmap
+    assert plan(model_request()).spec.use_mmap
+
+
+def test_main_gpu_is_the_only_one_used() -> None:
+    second = replace_index(gpu(8), 2)
+    spec = plan(model_request(main_gpu=1), gpu(24), second).spec
+    assert spec.placement.devices == (2,)
+
+
+def test_main_gpu_that_does_not_exist_is_ignored() -> None:
+    assert plan(model_request(main_gpu=7), gpu(24)).spec.placement.devices == (1,)
+
+
+def test_plan_is_complete_only_with_every_layer_on_gpus_where_there_are_any() -> None:
+    assert plan(model_request()).complete
+    assert plan(model_request(), gpu(24)).complete
+    assert not plan(model_request(), gpu(24, free=0.05)).complete
+    assert plan(model_request(num_gpu=0), gpu(24, free=0.05)).complete
+
+
+def test_smaller_plans_give_up_spare_cells_then_context_then_layers() -> None:
+    heavy = replace(LONG, layer_bytes=(MIB,) * 7, kv_heads=(2,) * 7)
+    steps = descend(plan(model_request(facts=heavy), gpu(80)))
+    seen = [(s.n_ctx, s.n_cells == s.n_ctx, s.placement.n_gpu_layers) for s in steps]
+    assert seen == [
+        (262144, False, 8),
+        (262144, True, 8),
+        (32768, True, 8),
+        (4096, True, 8),
+        (4096, True, 6),
+        (4096, True, 4),
+        (4096, True, 3),
+        (4096, True, 2),
+        (4096, True, 1),
+        (4096, True, 0),
+    ]
+
+
+def test_smaller_never_changes_what_the_user_asked_for() -> None:
+    config = replace(CONFIG, num_parallel=2)
+    request = model_request(facts=LONG, num_ctx=65536, num_gpu=2)
+    steps = descend(plan(request, gpu(80), config=config))
+    assert [(s.n_ctx, s.n_cells, s.placement.n_gpu_layers) for s in steps] == [
+        (65536, 2 * 65536, 2)
+    ]
+
+
+def test_smaller_on_a_cpu_ends_at_the_lowest_context() -> None:
+    steps = descend(plan(model_request()))
+    assert [(s.n_ctx, s.n_cells > s.n_ctx) for s in steps] == [(4096, True), (4096, False)]
+
+
+def descend(first: Plan) -> list:
+    steps, current = [], first
+    while current is not None:
+        steps.append(current.spec)
+        current = smaller(current)
+    return steps
+
+
+def replace_index(device: Device, index: int) -> Device:
+    return Device(
+        index=index,
+        name=f"CUDA{index}",
+        description="",
+        kind=device.kind,
+        free=device.free,
+        total=device.total,
+    )
+
+
+EYE = Path("/eye.gguf")
+SEEING = replace(LONG, projector_bytes=2 * GIB)
+HALF = replace(SEEING, layer_bytes=(4 * GIB, 4 * GIB))
+
+
+def eye(*gpus: Device, **wanted: object) -> Projector | None:
+    """Return where the projector of a model goes."""
+    request = model_request(**{"facts": SEEING, "projector": EYE, "num_ctx": 4096, **wanted})
+    return plan(request, *gpus).spec.projector
+
+
+def test_a_model_without_a_projector_has_none() -> None:
+    assert plan(model_request()).spec.projector is None
+
+
+@pytest.mark.parametrize(
+    ("free", "wanted", "device"),
+    [
+        pytest.param(None, {}, None, id="no GPU"),
+        pytest.param(24, {}, 1, id="room for both"),
+        pytest.param(2, {}, None, id="no room for it"),
+        pytest.param(24, {"num_gpu": 0}, None, id="no layer on the GPU"),
+        pytest.param(24, {"num_gpu": 1}, None, id="only some layers on the GPU"),
+        pytest.param(24, {"num_gpu": 99}, 1, id="all layers asked for"),
+        pytest.param(2, {"num_gpu": 99}, None, id="all layers asked for, no room for it"),
+    ],
+)
+def test_a_projector_is_on_the_gpu_that_has_the_whole_model_and_room_for_both(
+    free: float | None, wanted: dict[str, object], device: int | None
+) -> None:
+    gpus = () if free is None else (gpu(free),)
+
+    assert eye(*gpus, **wanted) == Projector(str(EYE), device)
+
+
+def test_layers_leave_room_for_the_projector() -> None:
+    """With 10 GiB free the layers alone would fit, but not beside 3 GiB for the projector."""
+    blind = plan(model_request(facts=HALF, num_ctx=4096), gpu(10.5))
+    seeing = plan(model_request(facts=HALF, projector=EYE, num_ctx=4096), gpu(10.5))
+
+    assert blind.spec.placement.n_gpu_layers == 3
+    assert 0 < seeing.spec.placement.n_gpu_layers < 3
+
+
+def test_the_projector_leaves_the_gpu_before_layers_do() -> None:
+    asked = model_request(facts=SEEING, projector=EYE, num_ctx=4096)
+    first = plan(asked, gpu(24))
+    tried = [first]
+    while (lesser := smaller(tried[-1])) is not None:
+        tried.append(lesser)
+
+    seen = [
+        (p.spec.projector.device, p.spec.placement.n_gpu_layers)
+        for p in tried
+        if p.spec.projector is not None
+    ]
+    assert seen[0] == (1, 3)
+    assert (None, 3) in seen
+    assert seen[-1] == (None, 0)
+
+
+def test_a_projector_on_the_host_counts_as_memory_of_the_host() -> None:
+    blind, seeing = model_request(facts=SEEING), model_request(facts=SEEING, projector=EYE)
+
+    assert plan(seeing).ram_bytes == plan(blind).ram_bytes + 3 * GIB

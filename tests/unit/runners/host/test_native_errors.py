@@ -1,0 +1,105 @@
+"""What a user is told of a runner's failure: what to do about it, and no text of native code."""
+
+import pytest
+
+from runners.host.native_errors import describe_exit, describe_failure, tells_of_memory
+
+LOG = "the server's log says more"
+
+
+@pytest.mark.parametrize(
+    ("returncode", "output", "told"),
+    [
+        (-9, "", "(signal 9): it was killed, perhaps because the machine ran out of memory"),
+        (-4, "", "(signal 4): its engine was compiled for another processor"),
+        (-7, "", "(signal 7): the model's file can no longer be read"),
+        (-11, "", f"(signal 11): {LOG}"),
+        (3, "", f"(exit status 3): {LOG}"),
+        (None, "", f"(its connection closed): {LOG}"),
+        (
+            -6,
+            "/tmp/build/ggml/src/ggml.c:42: GGML_ASSERT(secret <= b) failed\n/lib/x.so(+0x1)\n",
+            "(signal 6): an internal check of the engine failed",
+        ),
+        (
+            -6,
+            "python: /src/secret/llama.cpp:9: void f(): Assertion `n > 0' failed.\n",
+            "(signal 6): an internal check of the engine failed",
+        ),
+        (
+            -6,
+            "terminate called after throwing 'std::out_of_range'\n  what():  unordered_map::at\n",
+            "(signal 6): a character of the text has no token in the model's vocabulary",
+        ),
+        (-6, "terminate called\n  what():  key not found in /home/secret\n", f"(signal 6): {LOG}"),
+        (-6, "/a/b/ggml-cuda.cu:88: CUDA error: out of memory\n", "(signal 6): memory ran out"),
+        (-6, "ggml-cuda.cu:88: CUDA error: secret\n", "(signal 6): the GPU reported an error"),
+        (1, "ModuleNotFoundError: No module named 'secret'\n", "its engine is not installed"),
+        (1, "Traceback\n  File '/a/b.py', line 1\nValueError: secret\n", f"(exit status 1): {LOG}"),
+    ],
+)
+def test_an_exit_is_described_in_one_sentence(
+    returncode: int | None, output: str, told: str
+) -> None:
+    sentence = describe_exit(returncode, output)
+
+    assert sentence.startswith("the model runner stopped unexpectedly (")
+    assert told in sentence
+    assert "secret" not in sentence
+    assert "/" not in sentence
+
+
+@pytest.mark.parametrize(
+    ("native", "told"),
+    [
+        (
+            "error loading model: unknown model architecture: 'foo-2'",
+            'its architecture "foo-2" is not known to this version of the engine',
+        ),
+        (
+            "unknown pre-tokenizer type: 'bar'",
+            'its tokenizer "bar" is not known to this version of the engine',
+        ),
+        (
+            "tensor 'a' data is not within the file bounds, model is corrupted or incomplete",
+            "the file is damaged or incomplete",
+        ),
+        ("done_getting_tensors: wrong number of tensors; expected 1, got 2", "its tensors are not"),
+        ("key not found in model: llama.context_length", "its tensors are not"),
+        ("LoRA tensor 'x' does not exist in base model (hint: maybe wrong base model?)", "another"),
+        (
+            "error: mismatch between text model (n_embd = 32) and mmproj (n_embd = 64)",
+            "it was made for another model",
+        ),
+        ("load_hparams: unknown projector type: marvel; Failed to load CLIP model", '"marvel"'),
+        ("Failed to load CLIP model from /secret/x.gguf", "damaged or incomplete, or no projector"),
+        ("K cache type q8_0 with block size 32 does not divide n_embd_head_k=8", "KV_CACHE_TYPE"),
+        ("quantized V cache was requested, but this requires Flash Attention", "FLASH_ATTENTION"),
+        ("ggml_backend_cpu: failed to allocate buffer of size 99", "memory ran out"),
+        ("something new: secret /home/me", LOG),
+    ],
+)
+def test_a_refused_load_says_what_is_wrong_with_the_model(native: str, told: str) -> None:
+    sentence = describe_failure("the model cannot be loaded", native)
+
+    assert sentence.startswith("the model cannot be loaded: ")
+    assert told in sentence
+    assert "secret" not in sentence
+
+
+def test_a_failure_without_native_words_is_told_as_it_is() -> None:
+    assert describe_failure("encoders are not supported", "") == "encoders are not supported"
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("", False),
+        ("CUDA error: out of memory", True),
+        ("cudaMalloc failed: out of memory, retrying without pipeline parallelism", False),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", True),
+        ("error loading model", False),
+    ],
+)
+def test_lack_of_memory_is_recognised(output: str, expected: bool) -> None:
+    assert tells_of_memory(output) is expected

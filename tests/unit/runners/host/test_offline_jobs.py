@@ -1,0 +1,103 @@
+"""Work on model files is told step by step, and ends with whoever asked for it."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runners.host.errors import ModelUnusable, QuantizeFailed
+from runners.host.offline_jobs import OfflineJobs
+from runners.host.process import RunnerProcess
+from tests.support.runners import start_fake_runner
+
+pytestmark = pytest.mark.anyio
+F16 = 1
+
+
+class Made:
+    """A workshop that notes the runners it starts."""
+
+    def __init__(self) -> None:
+        self.runners: list[RunnerProcess] = []
+        self.workshop = OfflineJobs(asyncio.get_running_loop(), self._start)
+
+    async def _start(self) -> RunnerProcess:
+        self.runners.append(await start_fake_runner())
+        return self.runners[-1]
+
+    async def run(self, work: Iterator[object]) -> list[object]:
+        return await asyncio.to_thread(list, work)
+
+
+@pytest.fixture
+async def made(anyio_backend: str) -> Made:
+    return Made()
+
+
+async def test_quantised_file_is_there_when_the_steps_end(made: Made, tmp_path: Path) -> None:
+    source, target = tmp_path / "model.gguf", tmp_path / "small.gguf"
+    source.write_bytes(b"weights")
+
+    steps = await made.run(made.workshop.quantize(source, target, F16))
+
+    assert steps[0] == (0, 0)
+    assert steps[-1] == (2, 2)
+    assert target.read_bytes() == b"weights"
+    assert not psutil.pid_exists(made.runners[0].pid)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("broken", "damaged"), ("crash", "internal check of the engine failed")]
+)
+async def test_failure_is_told_without_a_path(
+    made: Made, tmp_path: Path, name: str, reason: str
+) -> None:
+    work = made.workshop.quantize(tmp_path / f"{name}.gguf", tmp_path / "small.gguf", F16)
+
+    with pytest.raises(QuantizeFailed, match=reason) as caught:
+        await made.run(work)
+
+    assert str(tmp_path) not in str(caught.value)
+
+
+async def test_work_that_is_given_up_ends_its_runner(made: Made, tmp_path: Path) -> None:
+    work = made.workshop.quantize(tmp_path / "stall.gguf", tmp_path / "small.gguf", F16)
+
+    def begin_and_leave() -> None:
+        while next(work) != (1, 2):
+            continue
+        work.close()  # type: ignore[attr-defined]
+
+    await asyncio.to_thread(begin_and_leave)
+    await made.runners[0].died
+    assert not psutil.pid_exists(made.runners[0].pid)
+
+
+async def test_work_that_never_began_to_be_computed_can_be_given_up(
+    made: Made, tmp_path: Path
+) -> None:
+    work = made.workshop.quantize(tmp_path / "stall.gguf", tmp_path / "small.gguf", F16)
+
+    def begin_and_leave() -> None:
+        next(work)
+        work.close()  # type: ignore[attr-defined]
+
+    await asyncio.to_thread(begin_and_leave)
+    for runner in made.runners:
+        assert not psutil.pid_exists(runner.pid)
+
+
+@pytest.mark.parametrize("name", ["broken", "crash", "oom"])
+async def test_model_that_cannot_be_loaded_is_of_no_use(
+    made: Made, tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(ModelUnusable, match="the converted files are of no use: the model"):
+        await made.run(made.workshop.try_loading(tmp_path / f"{name}.gguf"))
+
+
+async def test_model_that_can_be_loaded_is_fine(made: Made, tmp_path: Path) -> None:
+    steps = await made.run(made.workshop.try_loading(tmp_path / "good.gguf"))
+
+    assert steps

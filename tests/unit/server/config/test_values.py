@@ -1,0 +1,150 @@
+"""What an operator writes in a unit file means what it says, or stops the start."""
+
+import math
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from server.config import values as read
+from server.config.values import Address
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("0.0.0.0", "0.0.0.0", 11434),
+        ("0.0.0.0:8080", "0.0.0.0", 8080),
+        (":8080", "", 8080),
+        ("example.com", "example.com", 11434),
+        ("example.com:", "example.com", 11434),
+        ("example.com:0", "example.com", 0),
+        ("http://example.com", "example.com", 80),
+        ("http://example.com:8080", "example.com", 8080),
+        ("HTTP://127.0.0.1:99/path/?x", "127.0.0.1", 99),
+        ("http://", "127.0.0.1", 80),
+        ("/path", "127.0.0.1", 11434),
+        ("::1", "::1", 11434),
+        ("::", "::", 11434),
+        ("[::1]", "::1", 11434),
+        ("[::1]:8080", "::1", 8080),
+        ("[0:0:0:0:0:0:0:1]:80", "::1", 80),
+        ("http://[::1]:8080/x", "::1", 8080),
+        ("größe.example:1", "größe.example", 1),
+        ("my_host:65535", "my_host", 65535),
+    ],
+)
+def test_an_address_is_read_in_every_form_the_reference_knows(
+    text: str, host: str, port: int
+) -> None:
+    assert read.address(text) == Address(host, port)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://example.com", "ftp://a", "a:b", "a:65536", "a:-1", "a:1:2", "[::1", "[::1]8080",
+        "[a]:80", "a:8080x", "a: 80", "a..b", "x" * 64, ".a:80",
+    ],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the settings word it
+        read.address(text)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_loopback"),
+    [
+        ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True),
+        ("LocalMachine", True), ("", False), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False),
+        ("example.com", False), ("localhost.example.com", False),
+    ],
+)  # fmt: skip
+def test_only_an_address_of_this_machine_alone_is_a_loopback(host: str, is_loopback: bool) -> None:
+    """All others must not be trusted to be out of strangers' reach."""
+    assert Address(host, 1).is_loopback is is_loopback
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("", "http://localhost:80"), ("0.0.0.0", "http://localhost:80"),
+        ("::", "http://localhost:80"), ("::1", "http://[::1]:80"), ("a", "http://a:80"),
+    ],
+)  # fmt: skip
+def test_the_greeting_tells_a_url_that_works_here(host: str, url: str) -> None:
+    assert Address(host, 80).url == url
+
+
+@pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True", "yes", "on", "Y"])
+def test_yes_in_its_forms(text: str) -> None:
+    assert read.flag(text) is True
+
+
+@pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False", "no", "off", "N"])
+def test_no_in_its_forms(text: str) -> None:
+    assert read.flag(text) is False
+
+
+@pytest.mark.parametrize(
+    ("text", "is_on"), [("0", False), ("1", True), ("2", True), ("-1", False), ("true", True)]
+)
+def test_debugging_takes_a_level_too(text: str, is_on: bool) -> None:
+    assert read.debug_flag(text) is is_on
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("5m", 300), ("300", 300), ("0", 0), ("1.5h", 5400), ("-1", math.inf), ("-5m", math.inf)],
+)
+def test_a_duration_may_be_bare_seconds_and_negative_is_for_ever(text: str, seconds: float) -> None:
+    assert read.seconds(text) == seconds
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5m", 300), ("0", math.inf), ("-1s", math.inf)])
+def test_patience_of_nothing_is_without_end(text: str, seconds: float) -> None:
+    assert read.patience(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0), ("1048576", 1 << 20), ("512K", 1 << 19), ("64M", 64 << 20), ("64MB", 64 << 20),
+        ("64mib", 64 << 20), ("2 GiB", 2 << 30), ("1T", 1 << 40), ("100B", 100),
+    ],
+)  # fmt: skip
+def test_a_size_is_read_with_its_unit(text: str, size: int) -> None:
+    assert read.size(text) == size
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+def test_one_of_several_words_is_read_in_any_case() -> None:
+    assert read.one_of(Colour)("RED") is Colour.RED
+
+
+def test_words_have_commas_between_and_may_be_spaced() -> None:
+    assert read.words(" a , b,,c ,") == ("a", "b", "c")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "*", "http://a.com", "https://*.a.com", "chrome-extension://*", "moz-extension://abc",
+        "myapp://*", "HTTP://A.com", "safari-extension://x", "ms-browser-extension://x",
+    ],
+)  # fmt: skip
+def test_an_origin_that_browsers_send_is_taken(text: str) -> None:
+    assert read.origins(f" {text} , http://b.com") == (text, "http://b.com")
+
+
+@pytest.mark.parametrize("text", ["a.com", "ftp://a.com", "http://*.*.com", "**", "null"])
+def test_an_origin_that_could_never_match_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the settings word it
+        read.origins(f"http://b.com,{text}")
+
+
+def test_a_directory_below_home_is_found() -> None:
+    assert read.path("~/x") == Path.home() / "x"

@@ -1,0 +1,52 @@
+"""A server that closes lets running requests finish and asks new ones to come back."""
+
+import asyncio
+import json
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from server.http.middleware.draining import Drain, DrainMiddleware
+from tests.support.asgi import Client, ask, http_scope, say_ok
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_new_request_is_told_to_try_again() -> None:
+    reply = await ask(DrainMiddleware(say_ok, Drain(is_closing=True)))
+
+    assert (reply.status, reply.get("retry-after")) == (503, "1")
+    assert json.loads(reply.body) == {"error": "the server is shutting down"}
+
+
+async def test_a_running_request_is_counted_and_finishes() -> None:
+    drain, begun, may_end, client = Drain(), asyncio.Event(), asyncio.Event(), Client()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        await may_end.wait()
+        await say_ok(scope, receive, send)
+
+    app = DrainMiddleware(slow, drain)
+    running = asyncio.create_task(app(http_scope(), client.receive, client.send))
+    await begun.wait()
+    drain.is_closing = True
+
+    refused = await ask(app)
+
+    assert (refused.status, drain.active) == (503, 1)
+    may_end.set()
+    await running
+    assert (client.reply.body, drain.active) == (b"ok", 0)
+
+
+async def test_a_request_that_fails_is_no_longer_counted() -> None:
+    """Else the server would wait for it until the grace period is over."""
+    drain = Drain()
+
+    async def failing(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await ask(DrainMiddleware(failing, drain))
+    assert drain.active == 0

@@ -1,0 +1,68 @@
+"""JSON leaves in the form clients know, and vectors keep every bit in as few digits as it takes."""
+
+import json
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.http.json_encoding import encode, shortest
+
+SINGLES = st.floats(width=32, allow_nan=False, allow_infinity=False)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ({"a": [1, 2.5, None, True]}, '{"a":[1,2.5,null,true]}'),
+        ("<think>a & b</think>", '"\\u003cthink\\u003ea \\u0026 b\\u003c/think\\u003e"'),
+        ("a\u2028b\u2029c", '"a\\u2028b\\u2029c"'),
+        ({"<&>": 1}, '{"\\u003c\\u0026\\u003e":1}'),
+        ("é 日本 🙂", '"é 日本 🙂"'),
+        ('q"\\\n\x01', '"q\\"\\\\\\n\\u0001"'),
+        (msgspec.Raw(b'{"a":1}'), '{"a":1}'),
+    ],
+    ids=["compact", "HTML", "ends of lines", "keys", "other alphabets", "controls", "encoded"],
+)
+def test_json_is_compact_and_only_what_html_minds_is_escaped(value: object, text: str) -> None:
+    assert encode(value).decode() == text
+
+
+@given(st.dictionaries(st.text(), st.text(st.sampled_from("<>&\u2028\u2029\\u003ca\"'\n"))))
+def test_what_was_escaped_reads_back_as_it_was(value: dict[str, str]) -> None:
+    assert json.loads(encode(value)) == value
+
+
+@given(st.lists(SINGLES, min_size=1, max_size=8))
+def test_a_vector_reads_back_bit_by_bit(values: list[float]) -> None:
+    vectors = np.array([values], np.float32)
+
+    printed = encode(shortest(vectors).tolist())
+
+    np.testing.assert_array_equal(np.array(json.loads(printed), np.float32), vectors)
+
+
+@given(st.lists(st.floats(2**-30, 4, width=32), min_size=1, max_size=8))
+def test_a_number_of_a_vector_has_no_digit_too_many(values: list[float]) -> None:
+    singles = np.array([*values, *np.negative(values)], np.float32)
+
+    assert shortest(singles).tolist() == [float(str(single)) for single in singles]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.1, "0.1"), (0.0075223274, "0.0075223274"), (-0.4319819, "-0.4319819"), (1, "1.0"),
+        (1 / 3, "0.33333334"), (0, "0.0"),
+    ],
+)  # fmt: skip
+def test_a_number_of_a_vector_prints_as_in_the_reference(value: float, text: str) -> None:
+    assert repr(float(shortest(np.array([value], np.float32))[0])) == text
+
+
+def test_what_is_no_number_stays_so() -> None:
+    odd = np.array([np.nan, np.inf, -np.inf], np.float32)
+
+    np.testing.assert_array_equal(shortest(odd), odd.astype(np.float64))
