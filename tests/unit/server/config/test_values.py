@@ -56,7 +56,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
     ("host", "is_loopback"),
     [
         ("127.0.0.1", True), ("127.8.9.1", True), ("::1", True), ("localhost", True),
-        ("LocalMachine", True), ("", False), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False),
+        ("LocalHost", True), ("", False), ("0.0.0.0", False), ("::", False), ("10.0.0.1", False),
         ("example.com", False), ("localhost.example.com", False),
     ],
 )  # fmt: skip
