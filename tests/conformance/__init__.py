@@ -1,0 +1,1 @@
+"""Recorded answers of the reference server (Ollama 0.32.15), replayed against paddock."""
