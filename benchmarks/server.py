@@ -83,7 +83,7 @@ def _start(folder: Path) -> tuple["subprocess.Popen[bytes]", Server]:
             | {
                 "OLLAMA_HOST": host,
                 "OLLAMA_MODELS": str(store),
-                "OLLAMA_NO_BUILTIN": "1",
+                "PADDOCK_NO_BUILTIN": "1",
                 "PADDOCK_KEYS": str(folder / "keys"),
             },
             stdout=log,

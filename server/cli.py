@@ -15,8 +15,9 @@ from model_store.errors import StoreError
 from server.app import create_app
 from server.commands import archives, verify
 from server.commands.refusal import fail
-from server.config.settings import VARIABLES, SettingError, Settings
+from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
+from server.config.variables import SettingError, Variable
 from server.http.middleware.draining import Drain
 from server.http.serving import DrainingServer, fastest_loop, listen
 from server.services import open_services
@@ -29,11 +30,18 @@ _QUESTION = json.dumps(
         "stream": False,
     }
 )
-_ENVIRONMENT = "\n".join(f"{variable.name:<26}{variable.help}" for variable in VARIABLES)
+
+
+def _help_line(variable: Variable) -> str:
+    default = f" [{variable.shown_default}]" if variable.shown_default else ""
+    return f"{variable.name:<26}{variable.help}{default}"
+
+
+_ENVIRONMENT = "\n".join(map(_help_line, VARIABLES))
 _HELP = f"""Serve models on the address that Ollama's clients expect, until interrupted.
 
 \b
-Settings are environment variables:
+Settings are environment variables, with their defaults in brackets:
 {_ENVIRONMENT}
 """
 

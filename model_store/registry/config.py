@@ -1,6 +1,7 @@
 """How registries are reached: what the settings of the server say about them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -69,7 +70,8 @@ class RegistryConfig:
 
     `keys` is the directory of our key pair, `docker_config` that of a `config.json` with
     credentials. `ca_file` has certificates that are trusted besides the system's. `hub_token`
-    empty means the one that `hf auth login` saved.
+    empty means the one that `hf auth login` saved. `unusable` maps settings that have a value which
+    cannot be used to a sentence about each; with any, no registry is contacted.
     """
 
     user_agent: str = "paddock"
@@ -81,6 +83,7 @@ class RegistryConfig:
     docker_config: Path | None = None
     hub: Endpoint = HUB
     hub_token: str = ""
+    unusable: Mapping[str, str] = field(default_factory=dict)
 
     def origin(self, name: ModelName, *, insecure: bool) -> Endpoint:
         """Return the registry that `name` belongs to; `insecure` means plain HTTP."""

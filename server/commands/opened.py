@@ -4,7 +4,8 @@ import os
 
 from model_store.store import Store
 from server.commands.refusal import fail
-from server.config.settings import SettingError, Settings
+from server.config.settings import Settings
+from server.config.variables import SettingError
 
 
 def read_settings() -> Settings:

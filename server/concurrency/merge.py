@@ -1,4 +1,4 @@
-"""Several streams as one: whatever comes, as it comes."""
+"""Merge several asynchronous generators into one, in the order in which items arrive."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -7,19 +7,19 @@ from typing import Final, TypeVar
 
 _T = TypeVar("_T")
 
-# A consumer that is slower than the runners lets them wait in their own mailboxes.
-_MOST_AHEAD: Final = 8
+# Items wait in the streams' own queues when the consumer is slow.
+_QUEUE_SIZE: Final = 8
 
 
 async def merged(
-    streams: Sequence[AsyncGenerator[_T, None]], *, at_once: int
+    streams: Sequence[AsyncGenerator[_T, None]], *, concurrency: int
 ) -> AsyncGenerator[_T, None]:
-    """Yield what the streams yield, so many of them at once, each in its own order.
+    """Yield the items of `streams`, `concurrency` of them running at a time, each in its own order.
 
-    The first one that fails ends them all. All are closed in the end.
+    The first stream that fails ends them all. All are closed in the end.
     """
-    queue: asyncio.Queue[_T | _End] = asyncio.Queue(_MOST_AHEAD)
-    pumping = asyncio.ensure_future(_pump_all(streams, queue, at_once))
+    queue: asyncio.Queue[_T | _End] = asyncio.Queue(_QUEUE_SIZE)
+    pumping = asyncio.ensure_future(_pump_all(streams, queue, concurrency))
     try:
         while not isinstance(item := await queue.get(), _End):
             yield item
@@ -31,19 +31,19 @@ async def merged(
 
 
 class _End:
-    """Nothing more comes; `error` says why, if it came too early."""
+    """The end of the merged stream; `error` is the failure that ended it early."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
 
 
 async def _pump_all(
-    streams: Sequence[AsyncGenerator[_T, None]], queue: "asyncio.Queue[_T | _End]", at_once: int
+    streams: Sequence[AsyncGenerator[_T, None]], queue: "asyncio.Queue[_T | _End]", concurrency: int
 ) -> None:
-    turns = asyncio.Semaphore(at_once)
+    running = asyncio.Semaphore(concurrency)
 
     async def pump(stream: AsyncGenerator[_T, None]) -> None:
-        async with turns, aclosing(stream):
+        async with running, aclosing(stream):
             async for item in stream:
                 await queue.put(item)
 
@@ -52,7 +52,7 @@ async def _pump_all(
         async with asyncio.TaskGroup() as tasks:
             for stream in streams:
                 tasks.create_task(pump(stream))
-    except* Exception as failures:  # noqa: BLE001  # told to whoever takes from the queue
+    except* Exception as failures:  # noqa: BLE001  # raised by the consumer of the queue
         end = _End(_first(failures))
     await queue.put(end)
 

@@ -1,4 +1,4 @@
-"""Blocking work, off the event loop."""
+"""Run blocking calls in worker threads, off the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,8 +11,8 @@ _T = TypeVar("_T")
 async def in_thread(call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
     """Return what `call` returns, run in a worker thread.
 
-    A caller that is cancelled waits for the call to end all the same, so that what the call works
-    on (a file, a generator) can be closed by the next line.
+    A cancelled caller waits for the call to end all the same, so that its next line can safely
+    close a file or generator that the call uses.
     """
     work = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
     try:

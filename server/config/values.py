@@ -1,4 +1,7 @@
-"""What the texts of settings mean; each reader raises ValueError for a text that means nothing."""
+"""Parsers for the values of settings: addresses, durations, sizes, origins.
+
+Each raises ValueError for a text it does not understand.
+"""
 
 import ipaddress
 import math
@@ -10,12 +13,13 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from model_store.registry.config import Mirror
+from runners.protocol.messages import FlashAttention
 from server.text.durations import parse_duration
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
 _HTTP_PORT = 80
-_PORTS = 2**16
+_N_PORTS = 2**16
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
@@ -55,17 +59,17 @@ class Address(NamedTuple):
 
 
 def address(text: str) -> Address:
-    """Read `[http://]host[:port][/path]`; the host may be empty, a name or an IP address."""
+    """Parse `[http://]host[:port][/path]`; the host may be empty, a name or an IP address."""
     scheme, mark, rest = text.rpartition("://")
     if mark and scheme.lower() != "http":
-        # Whoever asks for https must not be served without it.
+        # An operator who configures https must not get an unencrypted server.
         raise ValueError(text)
     host, port = _split_port(rest.partition("/")[0])
-    host.encode("idna")  # what can be no name is told now, not when it is looked up
+    host.encode("idna")  # an impossible name is refused now, not when it is looked up
     if not port:
         return Address(host or DEFAULT_HOST, _HTTP_PORT if mark else DEFAULT_PORT)
     number = whole(port)
-    if not 0 <= number < _PORTS:
+    if not 0 <= number < _N_PORTS:
         raise ValueError(text)
     return Address(host, number)
 
@@ -83,31 +87,31 @@ def _split_port(text: str) -> tuple[str, str]:
 
 
 def path(text: str) -> Path:
-    """Read a path; `~` is the home directory."""
+    """Parse a path; `~` is the home directory."""
     return Path(text).expanduser()
 
 
 def flag(text: str) -> bool:
-    """Read a yes or no."""
+    """Parse a boolean."""
     if text.lower() not in _TRUE | _FALSE:
         raise ValueError(text)
     return text.lower() in _TRUE
 
 
 def debug_flag(text: str) -> bool:
-    """Read a yes or no, or the number of a log level as the reference counts them."""
+    """Parse a boolean, or the number of a log level as the reference server counts them."""
     return whole(text) > 0 if _WHOLE.fullmatch(text) else flag(text)
 
 
 def whole(text: str) -> int:
-    """Read a whole number."""
+    """Parse a whole number."""
     if not _WHOLE.fullmatch(text):
         raise ValueError(text)
     return int(text)
 
 
 def count(text: str) -> int:
-    """Read a whole number of at least 0."""
+    """Parse a whole number of at least 0."""
     number = whole(text)
     if number < 0:
         raise ValueError(text)
@@ -115,7 +119,7 @@ def count(text: str) -> int:
 
 
 def size(text: str) -> int:
-    """Read a number of bytes: 1048576, 512K, 64M, 2GiB."""
+    """Parse a number of bytes: 1048576, 512K, 64M, 2GiB."""
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(text)
@@ -123,43 +127,48 @@ def size(text: str) -> int:
 
 
 def seconds(text: str) -> float:
-    """Read a duration (5m) or whole seconds (300); negative is infinity."""
+    """Parse a duration (5m) or whole seconds (300); negative is infinity."""
     duration = float(whole(text)) if _WHOLE.fullmatch(text) else parse_duration(text)
     return math.inf if duration < 0 else duration
 
 
-def patience(text: str) -> float:
-    """Read a duration that waiting may take; 0 and less is infinity."""
+def timeout(text: str) -> float:
+    """Parse a duration as a time limit; 0 and less is infinity."""
     return seconds(text) or math.inf
 
 
+def flash_attention(text: str) -> FlashAttention:
+    """Parse a boolean that switches fused attention on or off."""
+    return FlashAttention.ON if flag(text) else FlashAttention.OFF
+
+
 def one_of(kind: type[_EnumT]) -> Callable[[str], _EnumT]:
-    """Return a reader of the values of `kind`, in any case."""
+    """Return a parser for the values of `kind`, in upper or lower case."""
     return lambda text: kind(text.lower())
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Read texts with commas between; blanks around them and empty ones are dropped."""
+    """Parse a comma-separated list; blanks around its items and empty items are dropped."""
     return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
 def origins(text: str) -> tuple[str, ...]:
-    """Read origins with commas between; each may have one `*` for any text."""
-    found = words(text)
-    for origin in found:
+    """Parse a comma-separated list of origins; each may have one `*` for any text."""
+    entries = words(text)
+    for origin in entries:
         is_pattern = origin.count("*") == 1
         if not is_pattern and ("*" in origin or not origin.lower().startswith(_ORIGIN_SCHEMES)):
             raise ValueError(origin)
-    return found
+    return entries
 
 
 def mirrors(text: str) -> tuple[Mirror, ...]:
-    """Read `host=[http[s]://]host[:port]`, several with commas between."""
+    """Parse a comma-separated list of `host=[http[s]://]host[:port]`."""
     return tuple(map(Mirror.parse, words(text)))
 
 
 def proxy(text: str) -> str:
-    """Read the URL of an HTTP proxy; without a scheme, the proxy speaks HTTP."""
+    """Parse the URL of an HTTP proxy; without a scheme it is `http`."""
     url = text if "://" in text else f"http://{text}"
     if not url.lower().startswith(("http://", "https://")) or not urlsplit(url).hostname:
         raise ValueError(text)

@@ -1,8 +1,8 @@
-"""Request bodies: read whatever their content type says, decoded, validated, errors in plain words.
+"""Decode and validate JSON request bodies, whatever their content type.
 
 The first JSON value counts, as it does for the reference server; what follows it is ignored. A
-value of the wrong type is answered with `field "<path>" must be <wanted>, not <found>`, where the
-path joins the names of the objects on the way and leaves out positions in lists.
+value of the wrong type is refused with `field "<path>" must be <type>, not <type>`, where the path
+joins the names of the objects on the way and leaves out positions in lists.
 """
 
 import json
@@ -19,14 +19,14 @@ from server.errors import BadRequest, BodyTooLarge
 from server.http.decompression import decompressed
 from server.schemas.base import ApiModel, is_own_text
 
-# Python's own stack has to hold what walks through a body, several frames for each level.
+# Code that walks through a body recursively uses several Python frames for each level.
 MAX_DEPTH = 128
-# More would stop all other requests for longer than a thread costs; what was packed may be more.
-_QUICK_BYTES = 1 << 18
-_LONGEST_PATH = 200
+# Parsing a larger body on the event loop would delay other requests by more than a thread costs.
+_INLINE_BYTES = 1 << 18
+_MAX_PATH_LENGTH = 200
 _BLANKS = " \t\r\n"
-# What a literal, a number or an escape looks like where a body was cut off in the middle of one.
-_CUT_OFF = re.compile(r"(t(ru?)?|f(al?|als)?|n(ul?)?|-|\.|[eE][+-]?|u[0-9a-fA-F]{0,3})\Z")
+# The beginning of a literal, a number or an escape, at which a truncated body ends.
+_TRUNCATED = re.compile(r"(t(ru?)?|f(al?|als)?|n(ul?)?|-|\.|[eE][+-]?|u[0-9a-fA-F]{0,3})\Z")
 _KINDS = {
     str: "a string",
     bool: "a boolean",
@@ -36,7 +36,7 @@ _KINDS = {
     dict: "an object",
     type(None): "null",
 }
-_WANTED = {
+_EXPECTED_KINDS = {
     "string_type": "a string",
     "bool_type": "a boolean",
     "int_type": "a whole number",
@@ -58,9 +58,9 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
     """Return the body of `request` as `model`.
 
     Raises:
-        BadRequest: it is no such thing; the text names the field and what it wants. Or it is
-            compressed and damaged.
-        BodyTooLarge: it is larger than the server's settings allow.
+        BadRequest: the body does not fit `model`; the text names the field and its type. Or the
+            compressed data are damaged.
+        BodyTooLarge: the body is larger than the setting allows.
     """
     limit: int = request.app.state.max_body
     parts: list[bytes] = []
@@ -76,7 +76,7 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
         data = b"".join(parts)
         return parse_body(decompressed(data, encodings, limit) if encodings else data, model)
 
-    return await in_thread(parsed) if encodings or size > _QUICK_BYTES else parsed()
+    return await in_thread(parsed) if encodings or size > _INLINE_BYTES else parsed()
 
 
 def parse_body(data: bytes, model: type[_ModelT]) -> _ModelT:
@@ -93,13 +93,13 @@ def parse_body(data: bytes, model: type[_ModelT]) -> _ModelT:
 
 
 def first_value(data: bytes) -> object:
-    """Return the first JSON value of `data`: of bounded depth, its numbers finite, its texts whole.
+    """Return the first JSON value of `data`, with bounded depth, finite numbers and valid Unicode.
 
     Raises:
-        BadRequest: there is none.
+        BadRequest: `data` does not begin with one.
     """
     try:
-        # Many times faster, but it refuses what follows the first value and all bad Unicode.
+        # Many times faster, but it refuses text after the first value and invalid Unicode.
         value: object = msgspec.json.decode(data)
     except RecursionError:
         _refuse_depth()
@@ -123,11 +123,11 @@ def _tolerant_value(text: str) -> object:
     except RecursionError:
         _refuse_depth()
     except ValueError:
-        raise BadRequest("the request body holds a number that is out of range") from None
+        raise BadRequest("the request body has a number that is out of range") from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise BadRequest(f"the request body is not valid JSON: {name} is no JSON number")
+    raise BadRequest(f"the request body is not valid JSON: {name} is not a JSON number")
 
 
 def _finite(digits: str) -> float:
@@ -142,7 +142,7 @@ _decoder = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite
 
 def _refuse_syntax(text: str, error: json.JSONDecodeError) -> NoReturn:
     rest = text[error.pos :].rstrip(_BLANKS)
-    if not rest or _CUT_OFF.match(rest) or error.msg.startswith("Unterminated string"):
+    if not rest or _TRUNCATED.match(rest) or error.msg.startswith("Unterminated string"):
         raise BadRequest("unexpected EOF") from None
     raise BadRequest(
         f"the request body is not valid JSON: unexpected character {rest[0]!r} "
@@ -177,17 +177,17 @@ def _containers(values: Iterable[object]) -> list[list[object] | dict[str, objec
 
 
 def _without_surrogates(value: object) -> object:
-    """Replace halves of surrogate pairs, which no UTF-8 can hold."""
+    """Replace lone surrogates, which cannot be encoded as UTF-8."""
     if isinstance(value, str):
-        return value if value.isascii() else _whole(value)
+        return value if value.isascii() else _replace_surrogates(value)
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_whole(key): _without_surrogates(item) for key, item in value.items()}
+        return {_replace_surrogates(key): _without_surrogates(item) for key, item in value.items()}
     return value
 
 
-def _whole(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
@@ -196,8 +196,8 @@ def _sentence(error: ValidationError) -> str:
     if is_own_text(first["type"]):
         return first["msg"]
     field = _field(first["loc"])
-    if first["type"] in _WANTED:
-        return f"{field} must be {_WANTED[first['type']]}, not {_found(first)}"
+    if first["type"] in _EXPECTED_KINDS:
+        return f"{field} must be {_EXPECTED_KINDS[first['type']]}, not {_kind(first)}"
     limits = first.get("ctx", {})
     if "ge" in limits:
         return f"{field} must be at least {limits['ge']}"
@@ -208,11 +208,11 @@ def _sentence(error: ValidationError) -> str:
 
 def _field(location: tuple[str | int, ...]) -> str:
     path = ".".join(str(part) for part in location if isinstance(part, str))
-    field = f'field "{path[:_LONGEST_PATH]}"'
+    field = f'field "{path[:_MAX_PATH_LENGTH]}"'
     return f"each element of {field}" if isinstance(location[-1], int) else field
 
 
-def _found(error: Mapping[str, Any]) -> str:
+def _kind(error: Mapping[str, Any]) -> str:
     value = error["input"]
     if "int" in error["type"] and isinstance(value, float):
         return str(value)

@@ -1,4 +1,4 @@
-"""How each API tells an error: the same status and text, in the shape that its clients know."""
+"""Error objects of the native, OpenAI and Anthropic APIs."""
 
 import secrets
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from server.errors import Explanation
 
 Envelope = Callable[[Explanation], dict[str, object]]
-"""Makes the object that tells of an error."""
+"""Turns an explanation into the error object of an API."""
 
 _OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
 _ANTHROPIC_TYPES = {

@@ -1,4 +1,4 @@
-"""Request bodies that are forms with files, read into memory and no further than allowed."""
+"""Read multipart/form-data request bodies into memory, up to a size limit."""
 
 import sys
 from collections.abc import AsyncGenerator, Mapping
@@ -12,32 +12,32 @@ from server.errors import BadRequest, BodyTooLarge
 
 _TYPE = "multipart/form-data"
 _FAILED = "failed to parse multipart form"
-_MOST_FIELDS = 100
+_MAX_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a form holds, by name: its texts, and its files' bytes. The last of a name counts."""
+    """The fields of a form by name: texts, and the contents of files. The last of a name counts."""
 
     texts: Mapping[str, str]
     files: Mapping[str, bytes]
 
 
-async def read_form(request: Request, most_bytes: int) -> Form:
-    """Return the body of `request`, a form of at most `most_bytes`.
+async def read_form(request: Request, max_bytes: int) -> Form:
+    """Return the form in the body of `request`, of at most `max_bytes`.
 
     Raises:
-        BadRequest: it is no form.
-        BodyTooLarge: it is larger.
+        BadRequest: the body is not a form.
+        BodyTooLarge: the body is larger.
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _TYPE:
         raise BadRequest(f"{_FAILED}: the content type must be {_TYPE}")
-    stream = _limited(request, most_bytes)
-    parser = _InMemoryParser(request.headers, stream, max_files=1, max_fields=_MOST_FIELDS)
+    stream = _limited(request, max_bytes)
+    parser = _InMemoryParser(request.headers, stream, max_files=1, max_fields=_MAX_FIELDS)
     try:
         form = await parser.parse()
     except MultiPartException as e:
-        raise BadRequest(f"{_FAILED}: it is damaged, or has more than one file") from e
+        raise BadRequest(f"{_FAILED}: the form is damaged or has more than one file") from e
     texts: dict[str, str] = {}
     files: dict[str, bytes] = {}
     for name, value in form.multi_items():
@@ -50,15 +50,15 @@ async def read_form(request: Request, most_bytes: int) -> Form:
 
 
 class _InMemoryParser(MultiPartParser):
-    """Never writes what a stranger sent to the disk; `_limited` bounds it."""
+    """Never spools a file to the disk; `_limited` bounds the memory."""
 
     spool_max_size = sys.maxsize
 
 
-async def _limited(request: Request, most_bytes: int) -> AsyncGenerator[bytes, None]:
+async def _limited(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
     size = 0
     async for part in request.stream():
         size += len(part)
-        if size > most_bytes:
-            raise BodyTooLarge(most_bytes)
+        if size > max_bytes:
+            raise BodyTooLarge(max_bytes)
         yield part

@@ -1,11 +1,11 @@
-"""JSON as it leaves the server: compact, with the few characters escaped that clients expect."""
+"""Encode replies as compact JSON, escaping `<`, `>` and `&` as Go's encoder does."""
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 _encoder = msgspec.json.Encoder()
-# What a browser could take for HTML, or an old JavaScript engine for the end of a line.
+# Characters that Go escapes: HTML syntax, and line separators of old JavaScript engines.
 _ESCAPES = (
     (b"<", b"\\u003c"),
     (b">", b"\\u003e"),
@@ -13,7 +13,7 @@ _ESCAPES = (
     ("\u2028".encode(), b"\\u2028"),
     ("\u2029".encode(), b"\\u2029"),
 )
-_FEWEST_DIGITS, _MOST_DIGITS = 6, 9
+_MIN_DIGITS, _MAX_DIGITS = 6, 9
 
 
 def encode(value: object) -> bytes:
@@ -26,20 +26,20 @@ def encode(value: object) -> bytes:
 
 
 def shortest(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Return doubles that print with the fewest digits that still mean the same float32.
+    """Return doubles that print with the fewest digits that still identify the float32.
 
-    A float32 that became a double as it is would print 17 digits, ten of them noise.
+    The double with the exact value of a float32 prints up to 17 digits, ten of them noise.
     """
     exact = vectors.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exponent = np.floor(np.log10(np.abs(exact)))
         result = exact.copy()
-        found = ~np.isfinite(exact) | (exact == 0)
-        for digits in range(_FEWEST_DIGITS, _MOST_DIGITS + 1):
+        is_done = ~np.isfinite(exact) | (exact == 0)
+        for digits in range(_MIN_DIGITS, _MAX_DIGITS + 1):
             rounded = _round(exact, digits - 1 - exponent)
-            fits = ~found & (rounded.astype(np.float32) == vectors)
+            fits = ~is_done & (rounded.astype(np.float32) == vectors)
             result[fits] = rounded[fits]
-            found |= fits
+            is_done |= fits
     return result
 
 

@@ -1,7 +1,6 @@
-"""The description of the API that /docs shows.
+"""OpenAPI description of all routes, as /docs and /openapi.json show it.
 
-Request bodies are decoded by hands of our own, so FastAPI has to be told what they are, and what
-an error looks like.
+Routes decode their bodies themselves, so FastAPI does not know the schemas of bodies and errors.
 """
 
 from typing import Any
@@ -22,10 +21,10 @@ from server.schemas.base import ApiModel
 _REFERENCE = "#/components/schemas/{model}"
 _DESCRIPTION = (
     "The APIs of Ollama, OpenAI and Anthropic. Every error is an object with a field `error`, in "
-    "the form of the API that was spoken."
+    "the form of the API that the path belongs to."
 )
 _TEXT = {"type": "string"}
-# What FastAPI would say of its own way to validate, which is not used here.
+# FastAPI describes its own validation errors, which no route here sends.
 _UNUSED_STATUS, _UNUSED_SCHEMAS = "422", ("HTTPValidationError", "ValidationError")
 
 
@@ -44,7 +43,7 @@ _ERRORS: dict[Envelope, tuple[str, dict[str, Any]]] = {
 
 
 def body_of(model: type[ApiModel], *, stream: str = "") -> dict[str, Any]:
-    """Return what a route passes as `openapi_extra` to say that its body is a `model`.
+    """Return a route's `openapi_extra` that describes its body as a `model`.
 
     `stream` is the content type of its stream, if it has one.
     """
@@ -58,36 +57,36 @@ def body_of(model: type[ApiModel], *, stream: str = "") -> dict[str, Any]:
 
 
 def describe(app: FastAPI, models: list[type[ApiModel]], version: str) -> None:
-    """Let `app` describe its routes, with `models` as the bodies that `body_of` names."""
+    """Make `app` describe its routes; `models` are the bodies that `body_of` refers to."""
 
     def description() -> dict[str, Any]:
         if app.openapi_schema is None:
-            found = get_openapi(
+            document = get_openapi(
                 title="paddock", version=version, description=_DESCRIPTION, routes=app.routes
             )
             _, bodies = models_json_schema(
                 [(model, "validation") for model in models], ref_template=_REFERENCE
             )
-            schemas = found.setdefault("components", {}).setdefault("schemas", {})
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
             for name in _UNUSED_SCHEMAS:
                 schemas.pop(name, None)
             schemas.update(bodies["$defs"], **dict(_ERRORS.values()))
-            for path, operations in found["paths"].items():
+            for path, operations in document["paths"].items():
                 for operation in operations.values():
                     _describe_errors(operation["responses"], path)
-            app.openapi_schema = found
+            app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = description  # type: ignore[method-assign]  # FastAPI's own way to extend it
 
 
 def _describe_errors(responses: dict[str, Any], path: str) -> None:
-    """Say how the API of `path` tells errors, whatever their status."""
+    """Add the error object of the API that `path` belongs to, for every status."""
     responses.pop(_UNUSED_STATUS, None)
     name, _ = _ERRORS[envelope_of(path)]
     schema = {"$ref": _REFERENCE.format(model=name)}
     responses["default"] = {
         "description": "An error.",
-        # The router, which knows no API, answers in plain text.
+        # The router answers unknown paths and methods in plain text, as the reference server does.
         "content": {"application/json": {"schema": schema}, "text/plain": {"schema": _TEXT}},
     }

@@ -1,4 +1,4 @@
-"""The addresses by which this machine is known."""
+"""IP addresses of this machine's network interfaces."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, listening on a socket of ours and closing in order."""
+"""The HTTP server: uvicorn with a listening socket of our own and a graceful shutdown."""
 
 import asyncio
 import socket
@@ -14,15 +14,15 @@ from server.http.middleware.draining import Drain
 
 _BACKLOG = 2048
 _IDLE_SECONDS = 75
-# What is left when the grace period is over gets this long to say so to its client.
-_LAST_WORDS_SECONDS = 3
+# Requests that outlive the grace period get this long to send an error to their clients.
+_ABORT_SECONDS = 3
 
 
 class DrainingServer(uvicorn.Server):
-    """A uvicorn server that answers on while it closes.
+    """A uvicorn server that finishes running requests before it stops.
 
-    On the first signal, running requests go on, new ones are refused by the application, and
-    `close` ends what the requests depend on within the grace period. A second signal ends it all.
+    On the first signal the application refuses new requests, and `close` ends running ones within
+    the grace period. A second signal stops the server at once.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class DrainingServer(uvicorn.Server):
                 access_log=debug,
                 server_header=False,
                 timeout_keep_alive=_IDLE_SECONDS,
-                timeout_graceful_shutdown=_LAST_WORDS_SECONDS,
+                timeout_graceful_shutdown=_ABORT_SECONDS,
             )
         )
         self._drain, self._close, self._grace_period = drain, close, grace_period
@@ -50,13 +50,13 @@ class DrainingServer(uvicorn.Server):
         self._deadline = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to close; called by a signal, so it only notes it."""
+        """Begin to close; a signal handler, so it only sets a flag."""
         if self._drain.is_closing:
             super().handle_exit(sig, frame)
         self._drain.is_closing = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Look, ten times a second, whether it is time to end."""
+        """Check, ten times a second, whether the server can stop."""
         if self._drain.is_closing:
             self._begin_to_close()
             if self._drain.active == 0 or time.monotonic() > self._deadline:
@@ -66,11 +66,11 @@ class DrainingServer(uvicorn.Server):
     def _begin_to_close(self) -> None:
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
-            self._deadline = time.monotonic() + self._grace_period + _LAST_WORDS_SECONDS
+            self._deadline = time.monotonic() + self._grace_period + _ABORT_SECONDS
 
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return what makes event loops: uvloop's where there is one; None means asyncio's own."""
+    """Return the factory of uvloop's event loops where it is installed; None means asyncio's."""
     return uvicorn.Config(app="", log_config=None).get_loop_factory()
 
 
@@ -83,9 +83,9 @@ def listen(address: Address) -> socket.socket:
             backlog=_BACKLOG,
             dualstack_ipv6=True,
         )
-    found = socket.getaddrinfo(
+    candidates = socket.getaddrinfo(
         address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
-    # A name with addresses of both kinds means IPv4 to most clients, as it does to the reference.
-    family, _, _, _, where = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    # Most clients, and the reference server, prefer IPv4 for a name that has both kinds.
+    family, _, _, _, where = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
     return socket.create_server(where[:2], family=family, backlog=_BACKLOG)

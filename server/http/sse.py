@@ -1,4 +1,4 @@
-"""Server-sent events: how the APIs of OpenAI and Anthropic stream."""
+"""Server-sent events, the stream format of the OpenAI and Anthropic APIs."""
 
 from starlette.responses import Response
 
@@ -11,21 +11,20 @@ EVENTS_TYPE = "text/event-stream"
 
 
 def event_bytes(data: object, name: str = "") -> bytes:
-    """Return one event on the wire, with a line for its `name` if it has one."""
+    """Return one encoded event, with an `event:` line if it has a `name`."""
     head = f"event: {name}\n".encode() if name else b""
     return head + b"data: " + encode(data) + b"\n\n"
 
 
 class ServerSentEvents(Framing):
-    """Events without a name; an error in the middle of the stream is one more, and the last.
+    """Unnamed events; an error in the middle of the stream is the last one.
 
-    `end` closes a stream that did not fail. An API whose events have names says so in a class of
-    its own.
+    `end` closes a stream that did not fail. APIs with named events subclass this.
     """
 
     headers = (
         (b"content-type", EVENTS_TYPE.encode()),
-        # Neither a cache nor a proxy may hold events back.
+        # Caches and proxies must not buffer events.
         (b"cache-control", b"no-cache"),
         (b"x-accel-buffering", b"no"),
     )
@@ -35,13 +34,13 @@ class ServerSentEvents(Framing):
         self.end = end
 
     def frame(self, event: object) -> bytes:
-        """Return one event."""
+        """Encode one event."""
         return event_bytes(event)
 
     def failure(self, error: Exception) -> bytes:
-        """Return the event that tells of an error."""
+        """Return the event for an error in the middle of the stream."""
         return event_bytes(self._envelope(explain(error)))
 
     def refusal(self, error: BaseException) -> Response:
-        """Return an error as the whole reply."""
+        """Return the whole reply to a request that failed before anything was sent."""
         return error_response(error, BARE_JSON_TYPE, self._envelope)

@@ -1,7 +1,7 @@
-"""Replies made of events: one object, or a stream that can still fail.
+"""Streaming replies: events as JSON lines or server-sent events, or collected into one object.
 
-The first event is awaited before any header is sent, so that a request that fails early has the
-status it deserves. What fails later is told in the stream, in the way of its API.
+The first event is awaited before any header is sent, so that a request that fails early gets an
+error status. A later failure is sent as the last event, in the format of the API.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from server.http.json_encoding import encode
 JSON_TYPE = "application/json; charset=utf-8"
 BARE_JSON_TYPE = "application/json"
 LINES_TYPE = "application/x-ndjson"
-_TRY_AGAIN = (429, 503)
+_RETRY_STATUSES = (429, 503)
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Single(Generic[_T]):
-    """An event that is the whole reply: a plain JSON object even to a client that streams."""
+    """An event that is the whole reply: one JSON object even for a streaming request."""
 
     value: _T
 
 
 Events = AsyncGenerator[_T | Single[_T], None]
-"""What a service yields: pieces of an answer, or one `Single` and nothing else."""
+"""Events of a service: pieces of an answer, or one `Single` and nothing else."""
 
 
 def json_response(value: object, status: int = 200, media_type: str = JSON_TYPE) -> Response:
@@ -41,35 +41,35 @@ def json_response(value: object, status: int = 200, media_type: str = JSON_TYPE)
 
 
 def raw_json_response(data: bytes, status: int = 200, media_type: str = JSON_TYPE) -> Response:
-    """Return one JSON object that is encoded already."""
+    """Return one JSON object that is already encoded."""
     return Response(data, status, headers={"content-type": media_type})
 
 
 def error_response(
     error: BaseException, media_type: str = JSON_TYPE, envelope: Envelope = native_envelope
 ) -> Response:
-    """Return the object that tells a client of `error`."""
+    """Return the error object of `error`, with its status."""
     explanation = explain(error)
     response = json_response(envelope(explanation), explanation.status, media_type)
-    if explanation.status in _TRY_AGAIN:
+    if explanation.status in _RETRY_STATUSES:
         response.headers["retry-after"] = "1"
     return response
 
 
 class Framing(Protocol):
-    """How one API puts events on the wire and tells errors."""
+    """The stream format of one API, its errors included."""
 
     headers: ClassVar[tuple[tuple[bytes, bytes], ...]]
-    """Of a stream, its content type among them."""
+    """Headers of a stream, its content type among them."""
     end: bytes
-    """What closes a stream that did not fail."""
+    """Bytes that close a stream that did not fail."""
 
     def frame(self, event: object) -> bytes:
-        """Return an event of a stream."""
+        """Encode an event of a stream."""
         ...
 
     def failure(self, error: Exception) -> bytes:
-        """Return what tells of an error in the middle of a stream."""
+        """Return the bytes that end a stream with an error."""
         ...
 
     def refusal(self, error: BaseException) -> Response:
@@ -78,31 +78,31 @@ class Framing(Protocol):
 
 
 class JSONLines(Framing):
-    """The native API: a line of JSON for each event, and one more with an `error`."""
+    """The native API: a line of JSON for each event; an error is a line with `error`."""
 
     headers = ((b"content-type", LINES_TYPE.encode()),)
     end = b""
 
     def frame(self, event: object) -> bytes:
-        """Return a line."""
+        """Encode one line."""
         return encode(event) + b"\n"
 
     def failure(self, error: Exception) -> bytes:
-        """Return the line that ends a stream which failed."""
+        """Return the line that ends a failed stream."""
         return self.frame({"error": explain(error).text})
 
     def refusal(self, error: BaseException) -> Response:
-        """Return an object with an `error`."""
+        """Return an error object."""
         return error_response(error, BARE_JSON_TYPE)
 
 
 class EventReply(Response, Generic[_T]):
-    """The reply that the events of one request make.
+    """The reply to one request, made of the events of a service.
 
-    With `stream`, each event is sent at once, framed as its API wants it; else `fold` makes one
-    object of them all, or the response itself where that is no JSON. The iterator is closed as
-    soon as the client is gone, whatever it is waiting for, and in any case before the reply ends.
-    Sending an event costs no task and no queue.
+    With `stream`, each event is sent at once in the format `framing`; otherwise `fold` makes one
+    object of them all, or the response itself where that is not JSON. The iterator is closed as
+    soon as the client disconnects, and in any case before the reply ends. Sending an event needs
+    neither a task nor a queue.
     """
 
     def __init__(
@@ -119,10 +119,10 @@ class EventReply(Response, Generic[_T]):
         self._framing, self._object_type = framing, object_type
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the reply; ends early when the client leaves."""
+        """Send the reply; stops when the client disconnects."""
         async with asyncio.TaskGroup() as tasks:
             answer = tasks.create_task(self._answer(scope, receive, send))
-            watch = tasks.create_task(_cancel_when_gone(receive, answer))
+            watch = tasks.create_task(_cancel_on_disconnect(receive, answer))
             answer.add_done_callback(lambda _: watch.cancel())
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -151,7 +151,7 @@ class EventReply(Response, Generic[_T]):
         return json_response(reply, media_type=self._object_type)
 
     async def _framed(self, framing: Framing, send: Send) -> Response | None:
-        """Send the stream; returns the reply instead when it turns out to be one object."""
+        """Send the stream, or return the reply when the first event is an error or a `Single`."""
         try:
             first = await anext(self._events)
         except Exception as e:
@@ -175,7 +175,7 @@ def _part(data: bytes) -> Message:
     return {"type": "http.response.body", "body": data, "more_body": True}
 
 
-async def _cancel_when_gone(receive: Receive, answer: "asyncio.Task[None]") -> None:
+async def _cancel_on_disconnect(receive: Receive, answer: "asyncio.Task[None]") -> None:
     while (await receive())["type"] != "http.disconnect":
         continue
     answer.cancel()

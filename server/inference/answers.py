@@ -86,7 +86,7 @@ def answers(
         answer(runner.generate(_seeded(work, choice)), parser, timings)
         for choice, parser in enumerate(parsers)
     ]
-    return merged([numbered(one, choice) for choice, one in enumerate(each)], at_once=len(each))
+    return merged([numbered(one, choice) for choice, one in enumerate(each)], concurrency=len(each))
 
 
 def _seeded(work: Generate, choice: int) -> Generate:

@@ -11,6 +11,7 @@ import msgspec
 from model_store.errors import InvalidName, ModelNotFound, StoreError
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
+from model_store.registry.errors import RegistryError
 from model_store.registry.http.key_pair import ensure_key
 from model_store.registry.progress import TransferProgress
 from model_store.store import Store
@@ -54,7 +55,9 @@ class Exchange:
         self._opening = asyncio.Lock()
 
     def prepare(self) -> None:
-        """Make the key pair that clients look for; without one, the server works all the same."""
+        """Make the key pair that clients look for, and warn of settings that cannot be used."""
+        for problem in self._config.unusable.values():
+            _log.warning("models can neither be pulled nor pushed: %s", problem)
         try:
             ensure_key(self._config.keys)
         except StoreError:
@@ -66,6 +69,11 @@ class Exchange:
             await self._client.close()
 
     async def _registries(self) -> "RegistryClient":
+        if names := ", ".join(self._config.unusable):
+            raise RegistryError(
+                f"no registry can be reached: the server's log says why the value of {names} "
+                "cannot be used"
+            )
         async with self._opening:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._store.registries, self._config)

@@ -1,9 +1,9 @@
-"""Images from other machines, fetched with care.
+"""Download images by URL, guarded against server-side request forgery.
 
-The server may stand where the client does not: it must not be made to ask machines that the
-client cannot reach, nor its own, whose firewall trusts itself. A name is resolved once, every
-address of it has to be a public one of another machine, and the connection goes to the address
-that was looked at, whatever the name means a moment later. The same holds for each redirect.
+The server may reach machines that its client cannot: those of its own network, and itself. A name
+is therefore resolved once, all of its addresses must be public ones of other machines, and the
+connection goes to the checked address whatever the name resolves to later. The same holds for each
+redirect.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from server.http.own_addresses import own_addresses
 from server.text.quoting import quoted
 
 _SECONDS = 30.0
-"""For all images of a request together."""
-_MOST_BYTES = 20 << 20
-_MOST_BYTES_IN_ALL = 64 << 20
-_MOST_REDIRECTS = 3
-_LONGEST_SHOWN = 200
+"""Time limit for all images of a request together."""
+_MAX_BYTES = 20 << 20
+_MAX_TOTAL_BYTES = 64 << 20
+_MAX_REDIRECTS = 3
+_MAX_SHOWN_LENGTH = 200
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 """Returns the addresses of a host; raises OSError when there are none."""
@@ -32,12 +32,12 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 async def resolve(host: str, port: int) -> list[str]:
     """Return the addresses of `host` as this machine knows them."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
+    entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in entries]
 
 
 class ImageDownloads:
-    """Fetches images; `own` are the addresses of this machine."""
+    """Downloads images; `own` returns the addresses of this machine."""
 
     def __init__(
         self,
@@ -49,24 +49,24 @@ class ImageDownloads:
         self._resolve, self._own, self._transport = resolve, own, transport
 
     async def fetch(self, urls: Sequence[str]) -> dict[str, bytes]:
-        """Return the images by their addresses.
+        """Return the contents of the images by URL.
 
         Raises:
-            BadRequest: they must not or cannot be fetched; the text says which, and why.
+            BadRequest: an image is refused or cannot be downloaded; the text says which, and why.
         """
         async with await in_thread(self._client) as client:
             deadline = asyncio.get_running_loop().time() + _SECONDS
             images: dict[str, bytes] = {}
             for url in urls:
                 images[url] = await self._fetch(client, url, deadline)
-                if sum(map(len, images.values())) > _MOST_BYTES_IN_ALL:
+                if sum(map(len, images.values())) > _MAX_TOTAL_BYTES:
                     raise BadRequest(
-                        f"the images of a request are larger than {_MOST_BYTES_IN_ALL} bytes in all"
+                        f"the images of a request are larger than {_MAX_TOTAL_BYTES} bytes in all"
                     )
         return images
 
     def _client(self) -> httpx2.AsyncClient:
-        # Reads certificates, and no settings of proxies: those would go round the checks.
+        # Loads certificates (slow), and ignores proxy settings: a proxy would bypass the checks.
         return httpx2.AsyncClient(transport=self._transport, timeout=_SECONDS, trust_env=False)
 
     async def _fetch(self, client: httpx2.AsyncClient, url: str, deadline: float) -> bytes:
@@ -74,27 +74,27 @@ class ImageDownloads:
             async with asyncio.timeout_at(deadline):
                 return await self._follow(client, httpx2.URL(url))
         except TimeoutError:
-            raise _refusal(url, "it takes too long") from None
+            raise _refusal(url, "it took too long") from None
         except _Refused as e:
             raise _refusal(url, str(e)) from None
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError):
             raise _refusal(url, "its server cannot be reached") from None
 
     async def _follow(self, client: httpx2.AsyncClient, url: httpx2.URL) -> bytes:
-        for _ in range(_MOST_REDIRECTS + 1):
-            answer = await self._ask(client, url)
+        for _ in range(_MAX_REDIRECTS + 1):
+            answer = await self._get(client, url)
             if isinstance(answer, bytes):
                 return answer
             url = url.join(answer)
         raise _Refused("it redirects too often")
 
-    async def _ask(self, client: httpx2.AsyncClient, url: httpx2.URL) -> bytes | str:
-        """Return the image at `url`, or where it is instead."""
+    async def _get(self, client: httpx2.AsyncClient, url: httpx2.URL) -> bytes | str:
+        """Return the image at `url`, or the location of a redirect."""
         address = await self._public_address(url)
         request = client.build_request(
             "GET",
             url.copy_with(host=address, username=None, password=None),
-            # What arrives compressed could be of any size.
+            # A compressed reply could decompress to any size.
             headers={
                 "host": url.netloc.decode(),
                 "accept": "image/*",
@@ -114,17 +114,17 @@ class ImageDownloads:
 
     async def _public_address(self, url: httpx2.URL) -> str:
         if url.scheme not in ("http", "https") or not url.host:
-            raise _Refused("it is no http or https address")
+            raise _Refused("its URL is not an http or https URL")
         addresses = await self._resolve(url.host, url.port or 443)
         own = {parsed_address(text) for text in self._own()}
-        found = {parsed_address(text) for text in addresses}
-        if not found or found & own or not all(each and is_public(each) for each in found):
+        resolved = {parsed_address(text) for text in addresses}
+        if not resolved or resolved & own or not all(each and is_public(each) for each in resolved):
             raise _Refused("it is not on a public address")
         return addresses[0]
 
 
 class _Refused(Exception):
-    """An image is not fetched; the text completes a sentence about it."""
+    """An image is refused; the text completes a sentence about it."""
 
 
 async def _body(response: httpx2.Response) -> bytes:
@@ -132,11 +132,11 @@ async def _body(response: httpx2.Response) -> bytes:
     size = 0
     async for part in response.aiter_raw():
         size += len(part)
-        if size > _MOST_BYTES:
-            raise _Refused(f"it is larger than {_MOST_BYTES} bytes")
+        if size > _MAX_BYTES:
+            raise _Refused(f"it is larger than {_MAX_BYTES} bytes")
         parts.append(part)
     return b"".join(parts)
 
 
 def _refusal(url: str, why: str) -> BadRequest:
-    return BadRequest(f"the image {quoted(url[:_LONGEST_SHOWN])} cannot be fetched: {why}")
+    return BadRequest(f"the image {quoted(url[:_MAX_SHOWN_LENGTH])} cannot be fetched: {why}")

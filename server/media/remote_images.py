@@ -1,4 +1,4 @@
-"""Images that a request names by address, where the operator allows it."""
+"""Images that a request gives as URLs, downloaded where the operator allows it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -6,38 +6,38 @@ from server.concurrency.threads import in_thread
 from server.errors import BadRequest
 
 _SWITCHED_OFF = "image URLs are not currently supported, please use base64 encoded data instead"
-_MOST_IMAGES = 16
+_MAX_IMAGES = 16
 
 Fetch = Callable[[Sequence[str]], Awaitable[Mapping[str, bytes]]]
-"""Returns images by their addresses; raises BadRequest."""
+"""Returns the contents of images by URL; raises BadRequest."""
 
 
 class RemoteImages:
-    """Fetches images; refuses all of them unless `is_allowed`."""
+    """Downloads images; refuses all of them unless `is_allowed`."""
 
     def __init__(self, *, is_allowed: bool, fetch: Fetch | None = None) -> None:
         self.is_allowed = is_allowed
         self._fetch = fetch
 
     async def fetch(self, urls: Sequence[str]) -> Mapping[str, bytes]:
-        """Return the images by their addresses.
+        """Return the contents of the images by URL.
 
         Raises:
-            BadRequest: they must not or cannot be fetched; the text says which, and why.
+            BadRequest: an image is refused or cannot be downloaded; the text says which, and why.
         """
         if not urls:
             return {}
         if not self.is_allowed:
             raise BadRequest(_SWITCHED_OFF)
-        if len(urls) > _MOST_IMAGES:
-            raise BadRequest(f"at most {_MOST_IMAGES} images can be fetched for one request")
+        if len(urls) > _MAX_IMAGES:
+            raise BadRequest(f"at most {_MAX_IMAGES} images can be fetched for one request")
         if self._fetch is None:
             self._fetch = await in_thread(_downloads)
         return await self._fetch(urls)
 
 
 def _downloads() -> Fetch:
-    # Loaded with the first image: few servers ever fetch one.
+    # Imported with the first image: most servers never download one.
     from server.media.image_downloads import ImageDownloads  # noqa: PLC0415
 
     return ImageDownloads().fetch

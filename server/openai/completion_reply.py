@@ -44,7 +44,7 @@ def answers_to(streams: Sequence[Events], n: int) -> Events:
     if len(streams) == 1:
         return streams[0]
     each = [numbered(stream, place * n) for place, stream in enumerate(streams)]
-    return merged(each, at_once=_MOST_PROMPTS_AT_ONCE)
+    return merged(each, concurrency=_MOST_PROMPTS_AT_ONCE)
 
 
 @dataclass(slots=True, kw_only=True)

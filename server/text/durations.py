@@ -1,4 +1,4 @@
-"""Durations as clients and settings write them: "1h30m", seconds, or for ever."""
+"""Parse durations as clients and settings write them: "1h30m", seconds, or negative for ever."""
 
 import math
 import re
@@ -9,15 +9,15 @@ _UNITS = {
     "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0
 }  # fmt: skip
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
-# Clients know durations as 64-bit nanoseconds; what does not fit has always been refused.
-_LONGEST = 2**63 / 1e9
+# The reference server holds durations in 64-bit nanoseconds and refuses what does not fit.
+_MAX_SECONDS = 2**63 / 1e9
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds that a text like "1h30m", "-1.5s" or "0" means.
+    """Return the seconds of a text such as "1h30m", "-1.5s" or "0".
 
     Raises:
-        ValueError: it is no duration; the text of the error is for the client.
+        ValueError: `text` is not a duration; the error text is for the client.
     """
     rest = text.removeprefix("-") if text.startswith("-") else text.removeprefix("+")
     if rest == "0":
@@ -29,7 +29,7 @@ def parse_duration(text: str) -> float:
             raise ValueError(f"time: invalid duration {quoted(text)}")
         seconds += float(match[1]) * _unit(match[2], text)
         position = match.end()
-    if seconds >= _LONGEST:
+    if seconds >= _MAX_SECONDS:
         raise ValueError(f"time: invalid duration {quoted(text)}")
     return -seconds if text.startswith("-") else seconds
 
@@ -43,12 +43,12 @@ def _unit(unit: str, text: str) -> float:
 
 
 def keep_alive_seconds(value: object) -> float | None:
-    """Return the seconds that a request's `keep_alive` means.
+    """Return a request's `keep_alive` in seconds.
 
-    None stays None: the model keeps the time it has. A negative value is infinity: for ever.
+    None stays None: the model keeps its present time. A negative value becomes infinity.
 
     Raises:
-        ValueError: it is neither a number nor a duration; the text is for the client.
+        ValueError: `value` is neither a number nor a duration; the error text is for the client.
     """
     match value:
         case None:
@@ -56,11 +56,11 @@ def keep_alive_seconds(value: object) -> float | None:
         case bool():
             raise ValueError("Unsupported type: 'bool'")
         case int() | float():
-            seconds = float(max(min(value, _LONGEST), -_LONGEST))
+            seconds = float(max(min(value, _MAX_SECONDS), -_MAX_SECONDS))
         case str():
             seconds = parse_duration(value)
         case list():
             raise ValueError("Unsupported type: '[]interface {}'")
         case _:
             raise ValueError("Unsupported type: 'map[string]interface {}'")
-    return math.inf if seconds < 0 or seconds >= _LONGEST else seconds
+    return math.inf if seconds < 0 or seconds >= _MAX_SECONDS else seconds

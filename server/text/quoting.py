@@ -1,16 +1,16 @@
-"""Texts of clients in double quotes, so that a message about them stays one readable line."""
+"""Quote and escape client text, so that an error message or log line stays on one line."""
 
-_SHORT = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SHORT_ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def quoted(text: str) -> str:
-    """Return `text` in double quotes, with what cannot be seen written as an escape."""
-    return '"' + "".join(_shown(character) for character in text) + '"'
+    """Return `text` in double quotes, with unprintable characters escaped."""
+    return '"' + "".join(_escaped(character) for character in text) + '"'
 
 
-def _shown(character: str) -> str:
-    if character in _SHORT:
-        return _SHORT[character]
+def _escaped(character: str) -> str:
+    if character in _SHORT_ESCAPES:
+        return _SHORT_ESCAPES[character]
     if character.isprintable():
         return character
     code = ord(character)

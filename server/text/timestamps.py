@@ -1,4 +1,4 @@
-"""Moments as clients read them: RFC 3339, without trailing zeros."""
+"""Format timestamps as RFC 3339, without trailing zeros."""
 
 import time
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ _NANOSECONDS = 10**9
 
 
 def utc_now() -> str:
-    """Return this moment in UTC, to the nanosecond; cheap enough for every chunk of a stream."""
+    """Return the current time in UTC, to the nanosecond; cheap enough for every chunk."""
     seconds, fraction = divmod(time.time_ns(), _NANOSECONDS)
     return f"{_utc_second(seconds)}{_digits(fraction)}Z"
 
@@ -19,7 +19,7 @@ def _utc_second(seconds: int) -> str:
 
 
 def local_time(moment: datetime | float) -> str:
-    """Return a moment (aware, or in seconds since 1970) in the server's own zone."""
+    """Return a time (aware, or in seconds since 1970) in the server's time zone."""
     if not isinstance(moment, datetime):
         moment = datetime.fromtimestamp(moment, UTC)
     local = moment.astimezone()

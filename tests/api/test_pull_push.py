@@ -243,3 +243,23 @@ async def test_a_parent_that_cannot_be_had_is_told(server: Server) -> None:
     assert answer.status_code == 500
     assert answer.json()["error"].startswith("pull model manifest: ")
     assert "mine:latest" not in await server.installed()
+
+
+async def test_a_pull_with_an_unusable_proxy_fails_and_the_log_says_why(
+    tmp_path: Path, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ignoring the proxy could reach a registry that the operator's network forbids."""
+    problem = 'HTTPS_PROXY is "socks5://proxy", but must be [http://]host[:port]'
+
+    async with serving(tmp_path, unusable={"HTTPS_PROXY": problem}) as server:
+        server.exchange.prepare()
+        answer = await server.post(
+            "/api/pull", model=f"{host}/library/teller", insecure=True, stream=False
+        )
+
+    assert problem in caplog.text
+    assert answer.status_code == 500
+    assert answer.json() == {
+        "error": "no registry can be reached: the server's log says why the value of HTTPS_PROXY "
+        "cannot be used"
+    }

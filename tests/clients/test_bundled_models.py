@@ -35,7 +35,7 @@ WEATHER = {
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     directory = tmp_path_factory.mktemp("bundled")
-    with live_server(directory, OLLAMA_NO_BUILTIN="0") as running:
+    with live_server(directory, PADDOCK_NO_BUILTIN="0") as running:
         yield running
 
 
@@ -193,10 +193,10 @@ def test_any_text_is_answered(http: httpx.Client, text: str) -> None:
 
 
 def test_what_was_deleted_is_away_after_a_restart(tmp_path: Path) -> None:
-    with live_server(tmp_path, OLLAMA_NO_BUILTIN="0") as server, httpx.Client() as http:
+    with live_server(tmp_path, PADDOCK_NO_BUILTIN="0") as server, httpx.Client() as http:
         for name in NAMES:
             http.request("DELETE", f"{server.url}/api/delete", json={"model": name})
-    with live_server(tmp_path, OLLAMA_NO_BUILTIN="0") as server:
+    with live_server(tmp_path, PADDOCK_NO_BUILTIN="0") as server:
         assert httpx.get(f"{server.url}/api/tags").json() == {"models": []}
         assert f"curl {server.url}/api/tags" in server.log.read_text()
 
@@ -205,11 +205,11 @@ def test_a_store_that_cannot_take_them_does_not_stop_the_server(tmp_path: Path) 
     (tmp_path / "models" / "manifests").mkdir(parents=True)
     (tmp_path / "models" / "manifests" / "registry.ollama.ai").write_text("in the way")
 
-    with live_server(tmp_path, OLLAMA_NO_BUILTIN="0") as server:
+    with live_server(tmp_path, PADDOCK_NO_BUILTIN="0") as server:
         assert httpx.get(f"{server.url}/api/tags").json() == {"models": []}
         assert "models that come along are not installed" in server.log.read_text()
 
 
 def test_they_can_be_left_out(tmp_path: Path) -> None:
-    with live_server(tmp_path, OLLAMA_NO_BUILTIN="1") as server:
+    with live_server(tmp_path, PADDOCK_NO_BUILTIN="1") as server:
         assert httpx.get(f"{server.url}/api/tags").json() == {"models": []}

@@ -35,7 +35,7 @@ class Person(BaseModel):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("guide"), OLLAMA_NO_BUILTIN="0") as running:
+    with live_server(tmp_path_factory.mktemp("guide"), PADDOCK_NO_BUILTIN="0") as running:
         yield running
 
 

@@ -16,7 +16,7 @@ MODEL = "paddock"
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     """A server on a fresh store."""
-    with live_server(tmp_path_factory.mktemp("frameworks"), OLLAMA_NO_BUILTIN="0") as running:
+    with live_server(tmp_path_factory.mktemp("frameworks"), PADDOCK_NO_BUILTIN="0") as running:
         yield running
 
 

@@ -64,6 +64,7 @@ class Server:
     store: Path
     clock: FakeClock
     runners: list[RunnerProcess]
+    exchange: Exchange
 
     async def post(self, path: str, /, **body: Any) -> httpx.Response:
         return await self.http.post(path, json=body)
@@ -141,7 +142,7 @@ async def serving(
         transport = httpx.ASGITransport(app)
         try:
             async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
-                yield Server(app, http, given.models, clock, started)
+                yield Server(app, http, given.models, clock, started, exchange)
         finally:
             await exchange.close()
 

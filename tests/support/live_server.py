@@ -55,7 +55,7 @@ class LiveServer:
 def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
     """Run a server until the block ends; `settings` are environment variables.
 
-    Its store is empty: the bundled models come in with OLLAMA_NO_BUILTIN="0".
+    Its store is empty: the bundled models come in with PADDOCK_NO_BUILTIN="0".
     """
     store, log = directory / "models", directory / "server.log"
     host = f"127.0.0.1:{_free_port()}"
@@ -63,7 +63,7 @@ def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
         **{name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")},
         "OLLAMA_HOST": host,
         "OLLAMA_MODELS": str(store),
-        "OLLAMA_NO_BUILTIN": "1",
+        "PADDOCK_NO_BUILTIN": "1",
         "PADDOCK_KEYS": str(directory / "keys"),
         **settings,
     }

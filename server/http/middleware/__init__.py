@@ -1,1 +1,1 @@
-"""What happens to a request before it reaches a route, as ASGI applications around each other."""
+"""ASGI middleware: checks and redirects before a request reaches its route."""

@@ -1,4 +1,8 @@
-"""CORS: which web pages may use the API. A page that may not is refused, not only left unread."""
+"""CORS: allow or refuse requests of web pages by their origin.
+
+Requests of pages that are not allowed get 403: without it a page could still cause effects, only
+not read the reply.
+"""
 
 from collections.abc import Sequence
 
@@ -32,7 +36,7 @@ _VARY_PREFLIGHT: tuple[Header, ...] = (
 
 
 class OriginPolicy:
-    """The origins that pass: `configured` ones, this machine's pages and desktop applications."""
+    """The allowed origins: `configured` ones, this machine's pages and desktop applications."""
 
     def __init__(self, configured: Sequence[str]) -> None:
         local = [f"{scheme}://{host}" for host in _LOCAL_HOSTS for scheme in ("http", "https")]
@@ -44,7 +48,7 @@ class OriginPolicy:
         )
 
     def allows(self, origin: str) -> bool:
-        """Tell whether a page of `origin` may use the API."""
+        """Return whether a page of `origin` may use the API."""
         if self.allows_all or origin in self._exact:
             return True
         return any(
@@ -55,19 +59,19 @@ class OriginPolicy:
         )
 
     def headers(self, origin: str) -> tuple[Header, ...]:
-        """Return what tells the browser of `origin` that its page may read the reply."""
+        """Return the headers that let a page of `origin` read the reply."""
         if self.allows_all:
             return ((b"access-control-allow-origin", b"*"),)
         return (b"access-control-allow-origin", origin.encode("latin-1")), _VARY_ORIGIN
 
     def preflight_headers(self, origin: str) -> tuple[Header, ...]:
-        """Return what tells the browser which requests may follow."""
+        """Return the headers of a preflight reply."""
         vary = () if self.allows_all else _VARY_PREFLIGHT
         return (*self.headers(origin), *vary, *_PREFLIGHT)
 
 
 class CORSMiddleware:
-    """Refuses foreign pages with 403, answers preflights, marks replies to pages that may."""
+    """Refuses pages that are not allowed with 403, answers preflights, adds headers to replies."""
 
     def __init__(self, app: ASGIApp, policy: OriginPolicy) -> None:
         self._app, self._policy = app, policy
@@ -86,7 +90,7 @@ class CORSMiddleware:
 
 
 def _foreign_origin(scope: Scope) -> str | None:
-    """Return the origin of the page that asks, None if it is none or the server's own."""
+    """Return the origin of the requesting page, None without one or for the server's own."""
     if scope["type"] != "http":
         return None
     headers = Headers(scope=scope)

@@ -1,4 +1,4 @@
-"""Closing in order: what runs may finish, what is new is refused."""
+"""Graceful shutdown: running requests may finish, new ones get 503."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from server.http.streaming import error_response
 
 @dataclass(slots=True)
 class Drain:
-    """Whether the server is closing, and how many requests are under way."""
+    """Whether the server is closing, and the number of running requests."""
 
     is_closing: bool = False
     active: int = 0

@@ -1,4 +1,4 @@
-"""Exceptions of routes become answers here, all by the one table."""
+"""Exception handler: answer for a route that raised, by the table in `server.errors`."""
 
 import logging
 
@@ -12,29 +12,29 @@ _log = logging.getLogger(__name__)
 
 
 class FailureMiddleware:
-    """Answers for a route that failed before it began to answer."""
+    """Sends the error reply of a route that failed before it sent anything."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and answer for it if need be."""
+        """Pass the request on; if it fails, send the error."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
+        is_started = False
 
-        async def noting(message: Message) -> None:
-            nonlocal begun
-            begun = True
+        async def mark_started(message: Message) -> None:
+            nonlocal is_started
+            is_started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, mark_started)
         except ClientDisconnect:
             return
         except Exception as e:
-            if begun:
+            if is_started:
                 _log.exception("a reply was cut off")
                 raise
             reply = error_response(e, envelope=envelope_of(scope["path"]))

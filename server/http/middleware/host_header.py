@@ -1,9 +1,10 @@
-"""The guard against DNS rebinding: a page whose name was made to point here must not get in.
+"""Host header check against DNS rebinding.
 
-A browser sends the name that it believes to talk to. Names that strangers can register are
-refused unless they are configured; an address cannot be rebound, so addresses pass. A server
-that listens on the network also has the names that such networks give: single words (services
-of a container network) are never registered by strangers.
+An attacker can make a name of their own resolve to this server, and a browser then lets their page
+call the API. The browser still sends that name in the Host header, so public names are refused
+unless they are configured. IP addresses cannot be rebound and are allowed. A server that listens
+on the network also accepts single words (service names of a container network), which cannot be
+registered publicly.
 """
 
 import ipaddress
@@ -20,7 +21,7 @@ from server.text.quoting import quoted
 
 _log = logging.getLogger(__name__)
 
-_MOST_TOLD = 16
+_MAX_WARNINGS = 16
 _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 _PRIVATE = tuple(
     ipaddress.ip_network(network)
@@ -51,13 +52,13 @@ class HostPolicy:
         self._addresses = frozenset(ipaddress.ip_address(text) for text in addresses)
 
     def allows_name(self, host: str) -> bool:
-        """Tell whether `host`, in lower case and without port, is a name of this server."""
+        """Return whether `host`, in lower case and without port, is a name of this server."""
         if self._allows_all or host in self._names or host.endswith(".localhost"):
             return True
         return not self._is_loopback and _SINGLE_WORD.fullmatch(host) is not None
 
     def allows_address(self, address: _IPAddress) -> bool:
-        """Tell whether a client may have reached the server by `address`."""
+        """Return whether clients may reach the server by `address`."""
         if self._allows_all or not self._is_loopback:
             return True
         if address.is_loopback or address.is_unspecified or address in self._addresses:
@@ -66,11 +67,11 @@ class HostPolicy:
 
 
 class HostMiddleware:
-    """Refuses, with 403, requests to names that are not the server's."""
+    """Refuses requests whose Host header is not a name of this server with 403."""
 
     def __init__(self, app: ASGIApp, policy: HostPolicy) -> None:
         self._app, self._policy = app, policy
-        self._told: set[str] = set()
+        self._warned_hosts: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it."""
@@ -84,18 +85,18 @@ class HostMiddleware:
         else:
             allowed = self._policy.allows_name(host)
         if not allowed:
-            self._tell_once(host)
+            self._warn_once(host)
             await send_empty(send, 403)
         elif address is None and scope["method"] == "OPTIONS":
             await send_empty(send, 204)
         else:
             await self._app(scope, receive, send)
 
-    def _tell_once(self, host: str) -> None:
-        """Log how to allow a name; a stranger must not fill the log with names."""
-        if host in self._told or len(self._told) >= _MOST_TOLD:
+    def _warn_once(self, host: str) -> None:
+        """Log how to allow `host`, once, and for a bounded number of hosts: clients choose them."""
+        if host in self._warned_hosts or len(self._warned_hosts) >= _MAX_WARNINGS:
             return
-        self._told.add(host)
+        self._warned_hosts.add(host)
         _log.warning(
             "refused a request to the host %s; if clients may use that name, add it to "
             "PADDOCK_ALLOWED_HOSTS",
@@ -104,7 +105,7 @@ class HostMiddleware:
 
 
 def host_of(header: str) -> str:
-    """Return the host of a Host header, in lower case; all of it where it is malformed."""
+    """Return the host of a Host header, in lower case; a malformed header as it is."""
     match = _HOST_AND_PORT.fullmatch(header.lower())
     return match[1] or match[2] or "" if match else header.lower()
 

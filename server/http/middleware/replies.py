@@ -1,4 +1,4 @@
-"""Replies without a body, as middleware gives them."""
+"""Replies without a body, as middleware sends them."""
 
 from collections.abc import Iterable
 

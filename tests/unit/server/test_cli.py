@@ -35,7 +35,8 @@ def test_the_help_explains_every_variable_on_a_line_of_its_own() -> None:
 
     assert answer.exit_code == 0
     for variable in VARIABLES:
-        assert f"{variable.name:<26}{variable.help}" in lines
+        default = f" [{variable.shown_default}]" if variable.shown_default else ""
+        assert f"{variable.name:<26}{variable.help}{default}" in lines
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.support.registry import FakeRegistry, listening
 
 
 def run(root: Path, *arguments: object, registry: str = "") -> Result:
-    environment = {"OLLAMA_MODELS": str(root), "OLLAMA_REGISTRY": registry}
+    environment = {"OLLAMA_MODELS": str(root), "PADDOCK_REGISTRY": registry}
     return CliRunner().invoke(app, list(map(str, arguments)), env=environment)
 
 

@@ -1,4 +1,4 @@
-"""Several streams become one, which ends, fails and closes as one."""
+"""Merged streams: order, concurrency, failure and cancellation."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -38,20 +38,22 @@ class Streams:
             self.open -= 1
 
 
-async def test_everything_comes_in_the_order_of_its_stream() -> None:
+async def test_items_are_in_the_order_of_their_stream() -> None:
     streams = Streams()
 
-    found = [n async for n in merged([streams.count(1, 2, 3), streams.count(10, 20)], at_once=9)]
+    found = [
+        n async for n in merged([streams.count(1, 2, 3), streams.count(10, 20)], concurrency=9)
+    ]
 
     assert sorted(found) == [1, 2, 3, 10, 20]
     assert [n for n in found if n < 10] == [1, 2, 3]
     assert [n for n in found if n >= 10] == [10, 20]
 
 
-async def test_only_so_many_run_at_once() -> None:
+async def test_only_so_many_run_concurrency() -> None:
     streams = Streams()
 
-    found = [n async for n in merged([streams.count(n) for n in range(100)], at_once=16)]
+    found = [n async for n in merged([streams.count(n) for n in range(100)], concurrency=16)]
 
     assert sorted(found) == list(range(100))
     assert streams.most_open == 16
@@ -59,7 +61,7 @@ async def test_only_so_many_run_at_once() -> None:
 
 async def test_the_first_failure_ends_them_all() -> None:
     streams = Streams()
-    both = merged([streams.endless(), streams.count(1, fails=True)], at_once=9)
+    both = merged([streams.endless(), streams.count(1, fails=True)], concurrency=9)
 
     with pytest.raises(ValueError, match="failed"):
         async for _ in both:
@@ -68,9 +70,9 @@ async def test_the_first_failure_ends_them_all() -> None:
     assert streams.open == 0
 
 
-async def test_a_consumer_that_leaves_closes_them_all() -> None:
+async def test_a_consumer_that_stops_closes_them_all() -> None:
     streams = Streams()
-    both = merged([streams.endless(), streams.endless()], at_once=9)
+    both = merged([streams.endless(), streams.endless()], concurrency=9)
     await anext(both)
 
     await both.aclose()
@@ -92,7 +94,7 @@ async def test_a_consumer_that_is_cancelled_closes_them_all() -> None:
             streams.open -= 1
 
     async def consume() -> None:
-        async for _ in merged([silent(), silent()], at_once=9):
+        async for _ in merged([silent(), silent()], concurrency=9):
             pass
 
     consumer = asyncio.create_task(consume())

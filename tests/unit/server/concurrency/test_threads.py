@@ -1,4 +1,4 @@
-"""Blocking work runs beside the loop, and is over when its caller goes on."""
+"""Blocking calls in worker threads end before their cancelled caller goes on."""
 
 import asyncio
 import threading
@@ -20,7 +20,7 @@ async def test_a_call_runs_in_another_thread_and_gives_its_result() -> None:
     assert thread != threading.get_ident()
 
 
-async def test_a_failure_of_the_call_is_the_callers() -> None:
+async def test_an_exception_of_the_call_is_raised() -> None:
     with pytest.raises(ZeroDivisionError):
         await in_thread(divmod, 1, 0)
 

@@ -1,4 +1,4 @@
-"""The table of variables: each good value is taken, each bad one stops the start and says why."""
+"""Settings from environment variables: values, defaults, older names, and refused values."""
 
 import math
 from dataclasses import fields
@@ -9,11 +9,12 @@ import pytest
 from model_store.registry.config import Endpoint, Mirror
 from runners.host.model_request import SchedulerConfig
 from runners.protocol.messages import CacheType, FlashAttention
-from server.config.settings import VARIABLES, SettingError, Settings
+from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
+from server.config.variables import SettingError, Variable
 
 HOME = {"HOME": "/home/ada"}
-WANTED = {variable.name: variable.wanted for variable in VARIABLES}
+EXPECTED = {variable.name: variable.expected for variable in VARIABLES}
 
 
 def settings(**variables: str) -> Settings:
@@ -57,8 +58,10 @@ def test_without_variables_the_defaults_of_the_reference_hold() -> None:
         ("OLLAMA_GPU_OVERHEAD", "1G", "gpu_overhead", 1 << 30),
         ("OLLAMA_GO_TEMPLATE", "0", "go_template", False),
         ("OLLAMA_NOPRUNE", "1", "no_prune", True),
+        ("PADDOCK_NO_BUILTIN", "1", "no_builtin", True),
         ("OLLAMA_NO_BUILTIN", "1", "no_builtin", True),
-        ("OLLAMA_REGISTRY", "http://inner:5000", "registry", Endpoint("http", "inner:5000")),
+        ("OLLAMA_REGISTRY", "inner", "registry", Endpoint("https", "inner")),
+        ("PADDOCK_REGISTRY", "http://inner:5000", "registry", Endpoint("http", "inner:5000")),
         (
             "PADDOCK_REGISTRY_MIRRORS",
             "hf.co=https://a, registry.ollama.ai=http://b:5000/",
@@ -109,20 +112,18 @@ def test_a_variable_sets_what_it_is_for(name: str, text: str, field: str, value:
         ("OLLAMA_GPU_OVERHEAD", "half"),
         ("OLLAMA_GO_TEMPLATE", "x"),
         ("OLLAMA_NOPRUNE", "x"),
-        ("OLLAMA_REGISTRY", "a/b"),
+        ("PADDOCK_REGISTRY", "a/b"),
         ("PADDOCK_REGISTRY_MIRRORS", "http://mirror"),
-        ("HF_ENDPOINT", "ftp://a"),
-        ("HTTPS_PROXY", "socks5://proxy"),
         ("OLLAMA_DEBUG", "loud"),
         ("PADDOCK_MAX_BODY", "-5"),
         ("PADDOCK_GRACE_PERIOD", "10x"),
     ],
 )
-def test_a_bad_value_is_told_with_the_variable_and_what_is_wanted(name: str, text: str) -> None:
+def test_a_bad_value_is_refused_with_the_expected_form(name: str, text: str) -> None:
     with pytest.raises(SettingError) as caught:
         settings(**{name: text})
 
-    assert str(caught.value) == f'{name} is "{text}", but must be {WANTED[name]}'
+    assert str(caught.value) == f'{name} is "{text}", but must be {EXPECTED[name]}'
 
 
 @pytest.mark.parametrize("text", ["", "  ", '""', " '' "])
@@ -139,10 +140,46 @@ def test_blanks_inside_quotes_belong_to_the_value() -> None:
     assert settings(OLLAMA_MODELS='"/my models"').models == Path("/my models")
 
 
-def test_every_row_of_the_table_names_a_setting_of_its_own() -> None:
-    named = [variable.field for variable in VARIABLES]
+@pytest.mark.parametrize("name", ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY"])
+@pytest.mark.parametrize("text", ["socks5://proxy", "socks5h://ada:secret@proxy:1080", "://"])
+def test_a_proxy_for_other_programs_does_not_stop_the_start(name: str, text: str) -> None:
+    """Desktops set these variables for all programs."""
+    problems = settings(**{name: text}).registries("agent").unusable
 
-    assert sorted(named) == sorted(field.name for field in fields(Settings))
+    assert list(problems) == [name.upper()]
+    assert "must be [http://]host[:port]" in problems[name.upper()]
+    assert "secret" not in problems[name.upper()]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("HF_ENDPOINT", "ftp://a"), ("DOCKER_CONFIG", "~nobody-of-that-name")]
+)
+def test_a_value_meant_for_other_programs_does_not_stop_the_start(name: str, text: str) -> None:
+    assert list(settings(**{name: text}).unusable) == [name]
+
+
+def test_a_new_name_of_a_variable_wins_over_its_older_one() -> None:
+    both = settings(PADDOCK_REGISTRY="new.example.com", OLLAMA_REGISTRY="old.example.com")
+
+    assert both.registry == Endpoint("https", "new.example.com")
+    assert settings(PADDOCK_REGISTRY=" ", OLLAMA_REGISTRY="old").registry.host == "old"
+
+
+def test_every_setting_has_a_variable() -> None:
+    names = [variable.field for variable in VARIABLES]
+
+    assert sorted([*names, "unusable"]) == sorted(field.name for field in fields(Settings))
+
+
+def test_the_scheduler_has_the_same_defaults() -> None:
+    assert settings().scheduler() == SchedulerConfig()
+
+
+@pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
+def test_a_default_that_is_shown_is_a_value_that_can_be_set(variable: Variable) -> None:
+    if variable.shown_default:
+        explicit = settings(**{variable.name: variable.shown_default.replace("~", "/home/ada")})
+        assert explicit == settings()
 
 
 def test_every_setting_of_the_scheduler_reaches_it() -> None:

@@ -1,4 +1,4 @@
-"""What an operator writes in a unit file means what it says, or stops the start."""
+"""Values of settings: every form that operators write is parsed, anything else is refused."""
 
 import math
 from enum import StrEnum
@@ -34,7 +34,7 @@ from server.config.values import Address
         ("my_host:65535", "my_host", 65535),
     ],
 )
-def test_an_address_is_read_in_every_form_the_reference_knows(
+def test_an_address_is_parsed_in_every_form_of_the_reference_server(
     text: str, host: str, port: int
 ) -> None:
     assert read.address(text) == Address(host, port)
@@ -47,7 +47,7 @@ def test_an_address_is_read_in_every_form_the_reference_knows(
         "[a]:80", "a:8080x", "a: 80", "a..b", "x" * 64, ".a:80",
     ],
 )  # fmt: skip
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the settings word it
         read.address(text)
 
@@ -60,8 +60,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("example.com", False), ("localhost.example.com", False),
     ],
 )  # fmt: skip
-def test_only_an_address_of_this_machine_alone_is_a_loopback(host: str, is_loopback: bool) -> None:
-    """All others must not be trusted to be out of strangers' reach."""
+def test_only_addresses_of_this_machine_alone_are_loopback(host: str, is_loopback: bool) -> None:
+    """A server at any other address can be reached over the network."""
     assert Address(host, 1).is_loopback is is_loopback
 
 
@@ -72,24 +72,24 @@ def test_only_an_address_of_this_machine_alone_is_a_loopback(host: str, is_loopb
         ("::", "http://localhost:80"), ("::1", "http://[::1]:80"), ("a", "http://a:80"),
     ],
 )  # fmt: skip
-def test_the_greeting_tells_a_url_that_works_here(host: str, url: str) -> None:
+def test_the_greeting_has_a_url_that_works_on_this_machine(host: str, url: str) -> None:
     assert Address(host, 80).url == url
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True", "yes", "on", "Y"])
-def test_yes_in_its_forms(text: str) -> None:
+def test_true_in_its_forms(text: str) -> None:
     assert read.flag(text) is True
 
 
 @pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False", "no", "off", "N"])
-def test_no_in_its_forms(text: str) -> None:
+def test_false_in_its_forms(text: str) -> None:
     assert read.flag(text) is False
 
 
 @pytest.mark.parametrize(
     ("text", "is_on"), [("0", False), ("1", True), ("2", True), ("-1", False), ("true", True)]
 )
-def test_debugging_takes_a_level_too(text: str, is_on: bool) -> None:
+def test_debug_can_be_a_level(text: str, is_on: bool) -> None:
     assert read.debug_flag(text) is is_on
 
 
@@ -97,13 +97,13 @@ def test_debugging_takes_a_level_too(text: str, is_on: bool) -> None:
     ("text", "seconds"),
     [("5m", 300), ("300", 300), ("0", 0), ("1.5h", 5400), ("-1", math.inf), ("-5m", math.inf)],
 )
-def test_a_duration_may_be_bare_seconds_and_negative_is_for_ever(text: str, seconds: float) -> None:
+def test_a_duration_can_be_plain_seconds_and_negative_is_endless(text: str, seconds: float) -> None:
     assert read.seconds(text) == seconds
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("5m", 300), ("0", math.inf), ("-1s", math.inf)])
-def test_patience_of_nothing_is_without_end(text: str, seconds: float) -> None:
-    assert read.patience(text) == seconds
+def test_a_time_limit_of_zero_is_no_limit(text: str, seconds: float) -> None:
+    assert read.timeout(text) == seconds
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_patience_of_nothing_is_without_end(text: str, seconds: float) -> None:
         ("64mib", 64 << 20), ("2 GiB", 2 << 30), ("1T", 1 << 40), ("100B", 100),
     ],
 )  # fmt: skip
-def test_a_size_is_read_with_its_unit(text: str, size: int) -> None:
+def test_a_size_is_parsed_with_its_unit(text: str, size: int) -> None:
     assert read.size(text) == size
 
 
@@ -121,11 +121,11 @@ class Colour(StrEnum):
     RED = "red"
 
 
-def test_one_of_several_words_is_read_in_any_case() -> None:
+def test_one_of_several_words_is_parsed_in_any_case() -> None:
     assert read.one_of(Colour)("RED") is Colour.RED
 
 
-def test_words_have_commas_between_and_may_be_spaced() -> None:
+def test_words_are_separated_by_commas_and_blanks() -> None:
     assert read.words(" a , b,,c ,") == ("a", "b", "c")
 
 
@@ -136,7 +136,7 @@ def test_words_have_commas_between_and_may_be_spaced() -> None:
         "myapp://*", "HTTP://A.com", "safari-extension://x", "ms-browser-extension://x",
     ],
 )  # fmt: skip
-def test_an_origin_that_browsers_send_is_taken(text: str) -> None:
+def test_an_origin_that_browsers_send_is_accepted(text: str) -> None:
     assert read.origins(f" {text} , http://b.com") == (text, "http://b.com")
 
 

@@ -1,4 +1,4 @@
-"""Bodies are read as forgivingly as clients are used to, and what is wrong is told in words."""
+"""JSON request bodies: lenient where the reference server is, otherwise refused with a reason."""
 
 import json
 
@@ -23,7 +23,7 @@ def refusal(body: str | bytes, model: type[GenerateRequest | ChatRequest] = Chat
 
 
 @pytest.mark.parametrize("body", [b"", b" ", b"\r\n\t "])
-def test_an_empty_body_is_told_as_missing(body: bytes) -> None:
+def test_an_empty_body_is_reported_as_missing(body: bytes) -> None:
     assert refusal(body) == "missing request body"
 
 
@@ -36,7 +36,7 @@ def test_an_empty_body_is_told_as_missing(body: bytes) -> None:
         '{"keep_alive":1E+', '{"keep_alive":5 \n', '{"context":[1,2', '{"context":[1,',
     ],
 )  # fmt: skip
-def test_a_body_that_was_cut_off_is_told_as_such(body: str) -> None:
+def test_a_truncated_body_is_reported_as_such(body: str) -> None:
     assert refusal(body) == "unexpected EOF"
 
 
@@ -52,11 +52,11 @@ def test_a_body_that_was_cut_off_is_told_as_such(body: str) -> None:
         ('{"model":"a\x01"}', "unexpected character '\\x01' at position 12"),
         ('{"model":"\\x"}', "unexpected character '\\\\' at position 11"),
         ('{"keep_alive":01}', "unexpected character '1' at position 16"),
-        ('{"keep_alive":NaN}', "NaN is no JSON number"),
-        ('{"keep_alive":-Infinity}', "-Infinity is no JSON number"),
+        ('{"keep_alive":NaN}', "NaN is not a JSON number"),
+        ('{"keep_alive":-Infinity}', "-Infinity is not a JSON number"),
     ],
 )
-def test_bad_syntax_is_told_with_its_place(body: str, reason: str) -> None:
+def test_a_syntax_error_has_its_position(body: str, reason: str) -> None:
     assert refusal(body) == f"the request body is not valid JSON: {reason}"
 
 
@@ -78,7 +78,7 @@ def test_null_is_an_empty_request() -> None:
         ("[]", "a list"), ("5 " + "[" * 1000, "a number"), ("[1]" + "[" * 1000, "a list"),
     ],
 )  # fmt: skip
-def test_a_body_that_is_no_object_is_told_what_it_is(body: str, found: str) -> None:
+def test_a_body_that_is_not_an_object_is_refused_with_its_type(body: str, found: str) -> None:
     assert refusal(body) == f"the request body must be an object, not {found}"
 
 
@@ -101,7 +101,7 @@ def test_a_body_that_is_no_object_is_told_what_it_is(body: str, found: str) -> N
         ('{"top_logprobs":5.0}', 'field "top_logprobs" must be a whole number, not 5.0'),
     ],
 )  # fmt: skip
-def test_a_wrong_type_is_told_with_the_field_and_what_it_wants(body: str, sentence: str) -> None:
+def test_a_wrong_type_is_refused_with_the_field_and_its_type(body: str, sentence: str) -> None:
     assert refusal(body, GenerateRequest) == sentence
 
 
@@ -127,11 +127,11 @@ def test_a_wrong_type_is_told_with_the_field_and_what_it_wants(body: str, senten
         ),
     ],
 )  # fmt: skip
-def test_a_wrong_type_inside_is_told_with_its_path(body: object, sentence: str) -> None:
+def test_a_wrong_type_inside_is_refused_with_its_path(body: object, sentence: str) -> None:
     assert refusal(json.dumps(body)) == sentence
 
 
-def test_a_path_as_long_as_the_client_likes_is_cut() -> None:
+def test_a_long_path_is_shortened_in_the_error() -> None:
     with pytest.raises(BadRequest) as caught:
         parse_body(json.dumps({"files": {"x" * 100_000: 5}}).encode(), CreateRequest)
 
@@ -145,7 +145,7 @@ def test_a_path_as_long_as_the_client_likes_is_cut() -> None:
         (rb"\ud83d\ude00", "😀"), (b"\xff\xfe", "��"), ("é\u2028".encode(), "é\u2028"),
     ],
 )  # fmt: skip
-def test_what_is_no_unicode_is_replaced_and_all_else_is_kept(text: bytes, read: str) -> None:
+def test_invalid_unicode_is_replaced_and_the_rest_is_unchanged(text: bytes, read: str) -> None:
     body = b'{"prompt":"%b","options":{"%b":["%b"]}}' % (text, text, text)
     request = parse_body(body, GenerateRequest)
 
@@ -162,7 +162,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_values_of_the_clients_own_arrive_as_they_were_sent(value: object) -> None:
+def test_free_values_are_unchanged(value: object) -> None:
     """Whichever of the two decoders reads them."""
     body = json.dumps({"options": {"v": value}})
 

@@ -1,4 +1,4 @@
-"""Compressed bodies: understood as coding agents send them, and no way to fill the memory."""
+"""Compressed bodies: the encodings of coding agents are decoded, bombs are refused."""
 
 import gzip
 import tracemalloc
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import BadRequest, BodyTooLarge
-from server.http.decompression import MOST_BYTES, decompressed
+from server.http.decompression import MAX_BYTES, decompressed
 
 
 def zstd(data: bytes) -> bytes:
@@ -37,24 +37,24 @@ def zstd_in_pieces(data: bytes) -> bytes:
     ],
 )
 @given(data=st.binary(max_size=5000))
-def test_what_was_packed_comes_back(encodings: str, pack, data: bytes) -> None:
+def test_compressed_data_is_decompressed(encodings: str, pack, data: bytes) -> None:
     assert decompressed(pack(data), encodings, 0) == data
 
 
 @pytest.mark.parametrize(
     ("data", "encodings", "reason"),
     [
-        (b"{}", "br", '"br" is none of zstd, gzip and deflate'),
-        (b"{}", "zstd", "it is not valid zstd"),
-        (b"{}", "gzip", "it is not valid gzip or deflate"),
-        (zstd(b"{}" * 99)[:-3], "zstd", "it ends too early"),
-        (gzip.compress(b"{}" * 99, mtime=0)[:-9], "gzip", "it ends too early"),
-        (b"", "zstd", "it ends too early"),
-        (b"", "gzip", "it ends too early"),
-        (b"", "gzip," * 9999, "it has more than 2 encodings"),
+        (b"{}", "br", '"br" is not zstd, gzip or deflate'),
+        (b"{}", "zstd", "the data are not valid zstd"),
+        (b"{}", "gzip", "the data are not valid gzip or deflate"),
+        (zstd(b"{}" * 99)[:-3], "zstd", "the data end too early"),
+        (gzip.compress(b"{}" * 99, mtime=0)[:-9], "gzip", "the data end too early"),
+        (b"", "zstd", "the data end too early"),
+        (b"", "gzip", "the data end too early"),
+        (b"", "gzip," * 9999, "the request has more than 2 encodings"),
     ],
 )
-def test_what_cannot_be_unpacked_is_refused(data: bytes, encodings: str, reason: str) -> None:
+def test_damage_and_unknown_encodings_are_refused(data: bytes, encodings: str, reason: str) -> None:
     with pytest.raises(BadRequest) as raised:
         decompressed(data, encodings, 0)
 
@@ -63,8 +63,8 @@ def test_what_cannot_be_unpacked_is_refused(data: bytes, encodings: str, reason:
 
 @pytest.mark.parametrize(("encodings", "pack"), [("zstd", zstd), ("gzip", gzip.compress)])
 @pytest.mark.parametrize("limit", [0, 1000])
-def test_the_limit_holds_for_what_comes_out(encodings: str, pack, limit: int) -> None:
-    most = limit or MOST_BYTES
+def test_the_limit_holds_for_the_decompressed_size(encodings: str, pack, limit: int) -> None:
+    most = limit or MAX_BYTES
     assert len(decompressed(pack(bytes(most)), encodings, limit)) == most
     with pytest.raises(BodyTooLarge):
         decompressed(pack(bytes(most + 1)), encodings, limit)

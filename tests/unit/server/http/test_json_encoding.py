@@ -1,4 +1,4 @@
-"""JSON leaves in the form clients know, and vectors keep every bit in as few digits as it takes."""
+"""JSON encoding of replies: Go's escapes, and vectors without superfluous digits."""
 
 import json
 
@@ -26,12 +26,12 @@ SINGLES = st.floats(width=32, allow_nan=False, allow_infinity=False)
     ],
     ids=["compact", "HTML", "ends of lines", "keys", "other alphabets", "controls", "encoded"],
 )
-def test_json_is_compact_and_only_what_html_minds_is_escaped(value: object, text: str) -> None:
+def test_json_is_compact_with_html_characters_escaped(value: object, text: str) -> None:
     assert encode(value).decode() == text
 
 
 @given(st.dictionaries(st.text(), st.text(st.sampled_from("<>&\u2028\u2029\\u003ca\"'\n"))))
-def test_what_was_escaped_reads_back_as_it_was(value: dict[str, str]) -> None:
+def test_escapes_decode_to_the_original_text(value: dict[str, str]) -> None:
     assert json.loads(encode(value)) == value
 
 
@@ -45,7 +45,7 @@ def test_a_vector_reads_back_bit_by_bit(values: list[float]) -> None:
 
 
 @given(st.lists(st.floats(2**-30, 4, width=32), min_size=1, max_size=8))
-def test_a_number_of_a_vector_has_no_digit_too_many(values: list[float]) -> None:
+def test_a_number_of_a_vector_has_no_superfluous_digit(values: list[float]) -> None:
     singles = np.array([*values, *np.negative(values)], np.float32)
 
     assert shortest(singles).tolist() == [float(str(single)) for single in singles]
@@ -62,7 +62,7 @@ def test_a_number_of_a_vector_prints_as_in_the_reference(value: float, text: str
     assert repr(float(shortest(np.array([value], np.float32))[0])) == text
 
 
-def test_what_is_no_number_stays_so() -> None:
+def test_nan_and_infinity_are_unchanged() -> None:
     odd = np.array([np.nan, np.inf, -np.inf], np.float32)
 
     np.testing.assert_array_equal(shortest(odd), odd.astype(np.float64))

@@ -1,4 +1,4 @@
-"""The description of the API is complete: tools that read it must not stumble."""
+"""The OpenAPI description is complete and valid, so that client generators can read it."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def test_every_operation_has_an_id_of_its_own(description: dict[str, Any]) -> No
     assert sorted(ids) == sorted(set(ids))
 
 
-def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
+def test_every_reference_resolves(description: dict[str, Any]) -> None:
     found = set(references(description))
 
     assert found
@@ -75,7 +75,7 @@ def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
         ("post", "/v1/responses", "ResponsesRequest"),
     ],
 )
-def test_a_route_tells_the_body_it_wants(
+def test_a_route_describes_its_body(
     description: dict[str, Any], method: str, path: str, model: str
 ) -> None:
     body = description["paths"][path][method]["requestBody"]["content"]["application/json"]
@@ -93,7 +93,7 @@ def test_a_route_tells_the_body_it_wants(
         ("ToolProperty", "type", {"string", "array"}),
     ],
 )
-def test_a_field_of_several_kinds_is_told_with_each(
+def test_a_field_of_several_types_is_described_with_each(
     description: dict[str, Any], model: str, field: str, kinds: set[str]
 ) -> None:
     schema = description["components"]["schemas"][model]["properties"][field]
@@ -105,7 +105,7 @@ def test_a_field_of_several_kinds_is_told_with_each(
     ("path", "name"),
     [("/api/chat", "Error"), ("/v1/chat/completions", "OpenAIError")],
 )
-def test_errors_are_told_in_the_form_of_their_api(
+def test_errors_are_described_in_the_format_of_their_api(
     description: dict[str, Any], path: str, name: str
 ) -> None:
     responses = description["paths"][path]["post"]["responses"]
@@ -115,7 +115,7 @@ def test_errors_are_told_in_the_form_of_their_api(
     assert schema == {"$ref": f"#/components/schemas/{name}"}
 
 
-def test_streams_are_told_with_their_type(description: dict[str, Any]) -> None:
+def test_streams_are_described_with_their_content_type(description: dict[str, Any]) -> None:
     found = {
         path: set(operations["post"]["responses"]["200"]["content"])
         for path, operations in description["paths"].items()
@@ -127,7 +127,7 @@ def test_streams_are_told_with_their_type(description: dict[str, Any]) -> None:
     assert found["/v1/embeddings"] == {"application/json"}
 
 
-def test_fields_are_told_by_the_names_of_the_wire(description: dict[str, Any]) -> None:
+def test_fields_have_the_names_of_the_wire_format(description: dict[str, Any]) -> None:
     schemas = description["components"]["schemas"]
 
     assert "from" in schemas["CreateRequest"]["properties"]

@@ -1,4 +1,4 @@
-"""The server can be reached where the operator said, and a taken address is noticed."""
+"""The listening socket: reachable at the configured address, and refused when it is in use."""
 
 import errno
 import socket
@@ -30,12 +30,12 @@ def test_a_client_reaches_the_address(host: str, reached_by: list[str]) -> None:
                 pass
 
 
-def test_localhost_is_the_address_that_most_clients_take_it_for() -> None:
+def test_localhost_is_the_ipv4_loopback() -> None:
     with listen(Address("localhost", 0)) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
 
 
-def test_an_address_that_is_taken_is_refused() -> None:
+def test_an_address_in_use_is_refused() -> None:
     with listen(Address("127.0.0.1", 0)) as first:
         taken = Address("127.0.0.1", first.getsockname()[1])
 

@@ -1,4 +1,4 @@
-"""Replies keep their promises: a true status, an end, and no work for a client that has left."""
+"""Streaming replies: correct status, always an end, and no work after a client disconnects."""
 
 import asyncio
 import json
@@ -71,7 +71,7 @@ async def test_a_stream_is_a_line_for_each_event() -> None:
     assert work.closed
 
 
-async def test_a_line_is_sent_as_soon_as_there_is_one() -> None:
+async def test_a_line_is_sent_as_soon_as_its_event_arrives() -> None:
     go_on = asyncio.Event()
     work, client = Work([Piece("a"), go_on, Piece("b")]), Client()
     task = asyncio.create_task(reply(work, stream=True)(http_scope(), client.receive, client.send))
@@ -164,9 +164,7 @@ async def test_an_event_that_cannot_be_written_is_an_error_line_too() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("before", [[], [Piece("a")]], ids=["no event yet", "amid the events"])
-async def test_a_client_that_leaves_ends_the_work_wherever_it_is(
-    stream: bool, before: list[Piece]
-) -> None:
+async def test_a_disconnect_ends_the_work_wherever_it_is(stream: bool, before: list[Piece]) -> None:
     never = asyncio.Event()
     work, client = Work([*before, never, Piece("too late")]), Client()
     task = asyncio.create_task(
@@ -225,7 +223,7 @@ async def test_the_work_is_closed_before_the_reply_ends(stream: bool) -> None:
     ],
     ids=["alone", "stream", "one piece"],
 )
-async def test_a_busy_server_says_when_to_try_again(make: Callable[[], EventReply[Piece]]) -> None:
+async def test_a_busy_server_sends_retry_after(make: Callable[[], EventReply[Piece]]) -> None:
     answer = await ask(make())
 
     assert (answer.status, answer.get("retry-after")) == (503, "1")

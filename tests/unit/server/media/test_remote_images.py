@@ -1,4 +1,4 @@
-"""Remote images are fetched from public machines only, whatever names and redirects say."""
+"""Remote images are downloaded from public addresses only, after every redirect too."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 
@@ -57,7 +57,7 @@ class Network:
         return self._answer(request)
 
 
-async def test_an_image_is_fetched_from_the_address_that_was_looked_at() -> None:
+async def test_an_image_is_downloaded_from_the_address_that_was_checked() -> None:
     network = Network()
 
     assert await network.fetch(URL) == {URL: b"cat"}
@@ -68,7 +68,7 @@ async def test_an_image_is_fetched_from_the_address_that_was_looked_at() -> None
     assert request.extensions["sni_hostname"] == "example.org"
 
 
-async def test_what_an_address_says_of_users_is_not_sent() -> None:
+async def test_credentials_in_a_url_are_not_sent() -> None:
     network = Network()
 
     await network.fetch("https://name:secret@example.org/cat.png")
@@ -76,7 +76,7 @@ async def test_what_an_address_says_of_users_is_not_sent() -> None:
     assert "authorization" not in network.asked[0].headers
 
 
-async def test_nothing_is_fetched_unless_it_is_allowed() -> None:
+async def test_nothing_is_downloaded_unless_it_is_allowed() -> None:
     with pytest.raises(BadRequest, match="image URLs are not currently supported"):
         await RemoteImages(is_allowed=False).fetch([URL])
 
@@ -92,20 +92,20 @@ INNER = [
 
 
 @pytest.mark.parametrize("address", INNER)
-async def test_an_inner_address_is_never_asked(address: str) -> None:
+async def test_a_private_address_is_never_contacted(address: str) -> None:
     network = Network(**{"example.org": [address]})
 
     assert await network.refusal() == "it is not on a public address"
     assert network.asked == []
 
 
-async def test_one_inner_address_among_public_ones_is_enough_to_refuse() -> None:
+async def test_one_private_address_among_public_ones_is_refused() -> None:
     network = Network(**{"example.org": [PUBLIC, "10.0.0.1"]})
 
     assert await network.refusal() == "it is not on a public address"
 
 
-async def test_a_redirect_is_looked_at_like_the_first_address() -> None:
+async def test_a_redirect_is_checked_like_the_first_url() -> None:
     def away(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(302, headers={"location": "http://inner/"})
 
@@ -126,14 +126,14 @@ async def test_a_redirect_to_a_public_machine_is_followed() -> None:
     assert await network.fetch(URL) == {URL: b"https://1.1.1.1/dog.png"}
 
 
-async def test_redirects_end() -> None:
+async def test_redirects_are_bounded() -> None:
     network = Network(lambda _: httpx2.Response(302, headers={"location": "/again"}))
 
     assert await network.refusal() == "it redirects too often"
     assert len(network.asked) == 4
 
 
-async def test_an_image_that_is_too_large_is_not_read_to_its_end() -> None:
+async def test_an_image_that_is_too_large_is_not_read_completely() -> None:
     n_parts = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -164,27 +164,27 @@ async def test_images_that_are_too_large_together_are_refused() -> None:
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("ftp://example.org/cat.png", "it is no http or https address"),
-        ("http:///cat.png", "it is no http or https address"),
+        ("ftp://example.org/cat.png", "its URL is not an http or https URL"),
+        ("http:///cat.png", "its URL is not an http or https URL"),
         ("http://nowhere/", "its server cannot be reached"),
         ("http://[::1/", "its server cannot be reached"),
     ],
 )
-async def test_an_address_that_leads_nowhere_is_told(url: str, why: str) -> None:
+async def test_a_url_that_cannot_be_downloaded_is_reported(url: str, why: str) -> None:
     assert await Network().refusal(url) == why
 
 
-async def test_what_a_server_says_of_an_error_is_its_own_affair() -> None:
+async def test_an_error_body_of_another_server_is_not_shown() -> None:
     network = Network(lambda _: httpx2.Response(404, content=b"secret"))
 
     assert await network.refusal() == "its server answers 404"
 
 
-async def test_one_request_cannot_ask_for_many() -> None:
+async def test_the_number_of_images_is_bounded() -> None:
     with pytest.raises(BadRequest, match="at most 16 images"):
         await Network().fetch(*(f"https://example.org/{n}" for n in range(17)))
 
 
-async def test_what_fetches_is_loaded_with_the_first_image() -> None:
-    with pytest.raises(BadRequest, match="it is no http or https address"):
+async def test_the_downloader_is_imported_with_the_first_image() -> None:
+    with pytest.raises(BadRequest, match="its URL is not an http or https URL"):
         await RemoteImages(is_allowed=True).fetch(["ftp://example.org/cat.png"])

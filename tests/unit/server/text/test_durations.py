@@ -1,4 +1,4 @@
-"""Durations of clients and settings mean what they mean to the reference, errors included."""
+"""Durations of clients and settings, parsed as by the reference server, errors included."""
 
 import math
 

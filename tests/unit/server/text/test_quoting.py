@@ -1,4 +1,4 @@
-"""A text of the client's never breaks the line that tells of it."""
+"""Quoted client text is always one printable line."""
 
 import pytest
 from hypothesis import given

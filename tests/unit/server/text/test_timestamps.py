@@ -1,4 +1,4 @@
-"""Moments are RFC 3339 in every zone: clients parse them strictly."""
+"""Timestamps are valid RFC 3339 in every time zone, as clients parse them strictly."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""A page of another site can neither use the API nor be told that it might."""
+"""CORS: pages of origins that are not allowed get 403, others their headers."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def cors_headers(reply: Reply) -> list[str]:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_a_page_that_may_use_the_api_can_read_the_answer(origin: str, method: str) -> None:
+async def test_a_page_of_an_allowed_origin_can_read_the_reply(origin: str, method: str) -> None:
     reply = await answer(*CONFIGURED, origin=origin, method=method)
 
     assert (reply.status, reply.body) == (200, b"ok")
@@ -60,7 +60,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("origin", FOREIGN)
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
-async def test_a_foreign_page_is_refused_whatever_it_asks(origin: str, method: str) -> None:
+async def test_a_foreign_page_is_refused_on_every_method(origin: str, method: str) -> None:
     """Also a simple POST, which a browser sends without asking first."""
     reply = await answer(*CONFIGURED, origin=origin, method=method)
 
@@ -72,11 +72,11 @@ async def test_a_foreign_page_learns_nothing_of_which_paths_exist() -> None:
     assert (await answer(origin="https://evil.com", path="/nowhere")).status == 403
 
 
-async def test_without_configuration_no_extension_gets_in() -> None:
+async def test_without_configuration_no_extension_is_allowed() -> None:
     assert (await answer(origin="chrome-extension://abc")).status == 403
 
 
-async def test_a_program_that_is_no_page_is_not_concerned() -> None:
+async def test_a_client_without_an_origin_is_not_affected() -> None:
     reply = await answer(origin=None)
 
     assert reply.status == 200
@@ -85,7 +85,7 @@ async def test_a_program_that_is_no_page_is_not_concerned() -> None:
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
-async def test_the_servers_own_pages_are_not_concerned(scheme: str, method: str) -> None:
+async def test_the_servers_own_pages_are_not_affected(scheme: str, method: str) -> None:
     """Whatever its name is: the guard of hosts looks at that."""
     host = "box.lan:8080"
     reply = await answer(origin=f"{scheme}://{host}", host=host, method=method)
@@ -103,7 +103,7 @@ async def test_with_an_asterisk_every_page_may_use_the_api(origin: str) -> None:
     assert reply.get("vary") is None
 
 
-async def test_a_preflight_is_answered_with_what_may_follow() -> None:
+async def test_a_preflight_is_answered_with_the_allowed_methods_and_headers() -> None:
     reply = await answer(origin="http://localhost:3000", method="OPTIONS", path="/nowhere")
 
     assert (reply.status, reply.body) == (204, b"")
@@ -126,7 +126,7 @@ async def test_a_preflight_allows_the_headers_that_sdks_send() -> None:
     assert {f"X-Stainless-{name}" for name in STAINLESS.split()} < {*allowed}
 
 
-async def test_a_preflight_where_all_pages_may_come_says_so_to_all() -> None:
+async def test_a_preflight_with_all_origins_allowed_has_an_asterisk() -> None:
     reply = await answer("*", origin="https://evil.com", method="OPTIONS")
 
     assert (reply.status, reply.get("access-control-allow-origin")) == (204, "*")
@@ -134,7 +134,7 @@ async def test_a_preflight_where_all_pages_may_come_says_so_to_all() -> None:
     assert reply.get("vary") is None
 
 
-async def test_no_credentials_are_ever_invited() -> None:
+async def test_credentials_are_never_allowed() -> None:
     for method in ("GET", "OPTIONS"):
         reply = await answer("*", origin="http://localhost", method=method)
         assert reply.get("access-control-allow-credentials") is None

@@ -1,4 +1,4 @@
-"""A server that closes lets running requests finish and asks new ones to come back."""
+"""Graceful shutdown: running requests finish, new ones get 503."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.support.asgi import Client, ask, http_scope, say_ok
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_new_request_is_told_to_try_again() -> None:
+async def test_a_new_request_gets_503_with_retry_after() -> None:
     reply = await ask(DrainMiddleware(say_ok, Drain(is_closing=True)))
 
     assert (reply.status, reply.get("retry-after")) == (503, "1")

@@ -1,4 +1,4 @@
-"""Whatever fails in a route is answered by the one table, once."""
+"""Exceptions of routes become error replies by one table."""
 
 import json
 import logging
@@ -36,7 +36,7 @@ class Failing:
     ],
     ids=["not found", "too large", "unforeseen"],
 )
-async def test_a_failure_before_the_answer_becomes_the_answer(
+async def test_a_failure_before_the_reply_becomes_the_reply(
     error: Exception, status: int, text: str
 ) -> None:
     reply = await ask(FailureMiddleware(Failing(error)))
@@ -46,7 +46,7 @@ async def test_a_failure_before_the_answer_becomes_the_answer(
     assert json.loads(reply.body) == {"error": text}
 
 
-async def test_a_failure_amid_the_answer_cuts_it_off_and_is_logged(
+async def test_a_failure_within_the_reply_cuts_it_off_and_is_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A second answer within the first would be read as a part of it."""
@@ -60,7 +60,7 @@ async def test_a_failure_amid_the_answer_cuts_it_off_and_is_logged(
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
 
-async def test_a_client_that_left_amid_its_body_is_nobodys_failure(
+async def test_a_disconnect_within_the_body_is_not_a_failure(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     client = Client()
@@ -71,5 +71,5 @@ async def test_a_client_that_left_amid_its_body_is_nobodys_failure(
     assert caplog.records == []
 
 
-async def test_what_does_not_fail_passes() -> None:
+async def test_a_reply_without_failure_passes() -> None:
     assert (await ask(FailureMiddleware(say_ok))).body == b"ok"

@@ -1,4 +1,4 @@
-"""A page whose name was made to point here does not get in, on whatever address the server is."""
+"""DNS rebinding: requests whose Host header is not a name of this server get 403."""
 
 import ipaddress
 import logging
@@ -33,7 +33,7 @@ HERE = [
     "192.168.1.1:80", "[fd00::1]:80", OWN_ADDRESS, f"{OWN_ADDRESS}:11434", "[fe80::7]:11434",
     "host.docker.internal:11434", "gateway.docker.internal", "host.containers.internal:11434",
 ]  # fmt: skip
-STRANGERS = [
+FOREIGN = [
     "evil.com", "evil.com:11434", "localhost.evil.com", "127.0.0.1.evil.com", "evil.com.",
     "a.local", "router.local:80", "evil.internal", "metadata.google.internal", "localhost.",
     "xlocalhost.com", "localhost@evil.com", "evil.com:80:80", "[evil.com", "évil.com", "a..b",
@@ -42,31 +42,29 @@ FAR_ADDRESSES = ["8.8.8.8", "169.254.169.254", "172.32.0.1", "[fe80::1]:1", "[20
 
 
 @pytest.mark.parametrize("host", HERE)
-async def test_the_names_of_this_machine_get_in(host: str | None) -> None:
+async def test_the_names_of_this_machine_are_allowed(host: str | None) -> None:
     assert (await answer(guard(), host)).status == 200
 
 
-@pytest.mark.parametrize("host", STRANGERS)
+@pytest.mark.parametrize("host", FOREIGN)
 @pytest.mark.parametrize("is_loopback", [True, False], ids=["loopback", "all addresses"])
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-async def test_a_name_that_a_stranger_can_register_is_refused(
-    host: str, is_loopback: bool, method: str
-) -> None:
-    """The reference lets everything in as soon as it listens on more than the loopback."""
+async def test_a_public_name_is_refused(host: str, is_loopback: bool, method: str) -> None:
+    """The reference server allows every name as soon as it listens beyond loopback."""
     reply = await answer(guard(is_loopback=is_loopback), host, method)
 
     assert (reply.status, reply.body, reply.get("content-type")) == (403, b"", None)
 
 
 @pytest.mark.parametrize("host", [*FAR_ADDRESSES, "ollama", "2130706433"])
-async def test_what_cannot_mean_a_loopback_is_refused_there(host: str) -> None:
+async def test_a_name_that_is_not_loopback_is_refused_on_loopback(host: str) -> None:
     assert (await answer(guard(), host)).status == 403
 
 
 @pytest.mark.parametrize(
     "host", [*HERE, *FAR_ADDRESSES, "ollama", "ollama:11434", "my_project-ollama_1:11434"]
 )
-async def test_on_all_addresses_an_address_or_a_single_word_gets_in(host: str | None) -> None:
+async def test_on_all_addresses_an_address_or_a_single_word_is_allowed(host: str | None) -> None:
     """Containers reach a service by one word, and nobody can make an address mean another one."""
     assert (await answer(guard(is_loopback=False), host)).status == 200
 
@@ -90,11 +88,11 @@ async def test_the_operator_can_allow_more_names(
 
 
 @pytest.mark.parametrize(("host", "status"), [("localhost:11434", 204), ("127.0.0.1:11434", 200)])
-async def test_options_ends_here_for_a_name(host: str, status: int) -> None:
+async def test_options_is_answered_for_a_name(host: str, status: int) -> None:
     assert (await answer(guard(), host, "OPTIONS")).status == status
 
 
-async def test_a_refused_name_is_logged_once_with_the_way_to_allow_it(
+async def test_a_refused_name_is_logged_once_with_the_setting(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = guard()
@@ -107,7 +105,7 @@ async def test_a_refused_name_is_logged_once_with_the_way_to_allow_it(
     assert "PADDOCK_ALLOWED_HOSTS" in record.getMessage()
 
 
-async def test_a_stranger_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_clients_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     app = guard()
     for number in range(100):
         await answer(app, f"evil{number}.com")
@@ -123,11 +121,11 @@ async def test_a_stranger_cannot_fill_the_log(caplog: pytest.LogCaptureFixture) 
         ("[::1]evil.com", "[::1]evil.com"), ("[::1]:80.evil.com", "[::1]:80.evil.com"),
     ],
 )  # fmt: skip
-def test_a_host_is_told_from_its_port(header: str, host: str) -> None:
+def test_host_and_port_are_separated(header: str, host: str) -> None:
     assert host_of(header) == host
 
 
-def test_every_address_of_this_machine_gets_in() -> None:
+def test_every_address_of_this_machine_is_allowed() -> None:
     addresses = own_addresses()
     policy = HostPolicy([], is_loopback=True, addresses=addresses)
 
