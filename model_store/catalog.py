@@ -162,8 +162,10 @@ class Catalog:
         with self._references:
             write_manifest(self._layout, destination, self._index.read(source))
 
-    def delete(self, name: ModelName) -> None:
+    def delete(self, name: ModelName) -> ModelName:
         """Remove a model, damaged or not, and the blobs that no other model needs.
+
+        Return its name as it was spelled.
 
         Raises:
             ModelNotFound: there is none of that name.
@@ -175,6 +177,7 @@ class Catalog:
                 Path(file.path).unlink(missing_ok=True)
             self._remove_empty_folders(Path(file.path).parent)
             self.remove_unreferenced(file.named)
+            return file.name or name
 
     def _remove_empty_folders(self, folder: Path) -> None:
         with contextlib.suppress(OSError):

@@ -88,9 +88,13 @@ class Store:
         """Give a model a second name; raises ModelNotFound or StorageFailed."""
         self._catalog.copy(source, destination)
 
-    def delete(self, name: ModelName) -> None:
-        """Remove a model; raises ModelNotFound or StorageFailed."""
-        self._catalog.delete(name)
+    def delete(self, name: ModelName) -> ModelName:
+        """Remove a model; return its name as it was spelled.
+
+        Raises:
+            ModelNotFound, StorageFailed: as `Catalog.delete`.
+        """
+        return self._catalog.delete(name)
 
     def remove_damaged(self, model: HurtModel) -> None:
         """Remove the blobs of a model that are not what their names say; raises StorageFailed."""

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 
 from model_store.create import Tools
-from model_store.errors import StorageFailed
+from model_store.errors import StorageFailed, StoreError
+from model_store.names import ModelName
 from model_store.store import Store
 from runners.host.offline_jobs import OfflineJobs
 from runners.host.process import child_environment
@@ -16,9 +17,10 @@ from server.config.settings import Settings
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
+from server.inference.model_request import model_key
 from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
-from server.library.exchange import Exchange
+from server.library.exchange import Exchange, Progress
 from server.library.library import Library
 from server.media.remote_images import RemoteImages
 from server.openai.responses.service import ResponsesService
@@ -43,6 +45,26 @@ class Services:
     tokens: TokenService
     remote_images: RemoteImages
     responses: ResponsesService
+
+    async def pull(
+        self, name: ModelName, *, insecure: bool = False
+    ) -> AsyncGenerator[Progress, None]:
+        """Pull a model, as `Exchange.pull`; what it replaces leaves the memory."""
+        try:
+            async with aclosing(self.exchange.pull(name, insecure=insecure)) as steps:
+                async for step in steps:
+                    yield step
+        finally:
+            await self.retire_replaced(name)
+
+    async def retire_replaced(self, name: ModelName) -> None:
+        """Let what is in memory for a name go, if the name means another model now or none."""
+        try:
+            model = await asyncio.to_thread(self.store.resolve, name)
+        except StoreError:
+            self.scheduler.retire(name.short)
+        else:
+            self.scheduler.retire(model.name.short, model_key(model) if model.weights else None)
 
     async def close(self) -> None:
         """Refuse new work, let running work end within the grace period, then end all runners."""

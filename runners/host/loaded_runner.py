@@ -3,14 +3,14 @@
 import asyncio
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from runners.host.errors import RunnerError
 from runners.host.load_plan import Plan
 from runners.host.loading import Crowded, Neighbours, ReadyRunner
 from runners.host.machine import Runner
-from runners.host.model_request import ModelRequest, RunnerStatus
+from runners.host.model_request import ModelRequest, RunnerStatus, keep_alive_seconds
 from runners.host.policy import Phase, RunnerDemand, RunnerView
 from runners.protocol.messages import MemoryUse, Ready
 
@@ -23,7 +23,8 @@ class LoadedRunner:
     """A runner that holds a model, is loading one, or is on its way out.
 
     `users` counts leases. `expires_at` means something while it is 0. `leaving` is set once the
-    process is being ended.
+    process is being ended. `is_retired`: the model was deleted or replaced, so that it goes as
+    soon as it is idle, whatever `keep_alive` later requests ask for.
     """
 
     id: int
@@ -41,6 +42,7 @@ class LoadedRunner:
     ready: Ready | None = None
     plan: Plan | None = None
     leaving: bool = False
+    is_retired: bool = False
 
     def become_ready(self, loaded: ReadyRunner, now: float) -> None:
         """Take over a finished load."""
@@ -54,6 +56,25 @@ class LoadedRunner:
         """Note a use; the time to live starts again."""
         self.last_used = now
         self.expires_at = now + self.keep_alive
+
+    def retire(self, now: float) -> None:
+        """Let it expire as soon as it is idle: nothing is installed any more under its name."""
+        self.is_retired, self.keep_alive, self.expires_at = True, 0.0, now
+
+    def is_same_model(self, request: ModelRequest) -> bool:
+        """Whether `request` is for the model that it is listed as, and not for a later one."""
+        return (request.name, request.digest) == (self.request.name, self.request.digest)
+
+    def adopt(self, request: ModelRequest, keep_alive: float) -> None:
+        """Stay for another model that has the same weights, although its own one is gone."""
+        self.is_retired, self.keep_alive = False, keep_alive_seconds(keep_alive)
+        self.rename(request)
+
+    def rename(self, request: ModelRequest) -> None:
+        """List it as the model of `request`, which has the same weights."""
+        self.request = replace(
+            self.request, name=request.name, digest=request.digest, card=request.card
+        )
 
     @property
     def is_idle(self) -> bool:

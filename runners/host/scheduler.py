@@ -150,7 +150,10 @@ class Scheduler:
     def status(self) -> tuple[RunnerStatus, ...]:
         """Return the loaded models, the last to expire first; those being loaded are not told."""
         now, today = self._clock.now(), self._clock.today()
-        known = [told for each in self._pool if (told := each.status(now, today)) is not None]
+        # The newest of each name comes last: a replaced one may still be finishing an answer.
+        runners = sorted(self._pool, key=lambda runner: not runner.is_retired)
+        listed = (each.status(now, today) for each in runners)
+        known = list({status.request.name: status for status in listed if status}.values())
         # Whole seconds, so that models of one lifetime keep the order in which they were loaded.
         known.sort(key=lambda status: status.expires_at.replace(microsecond=0), reverse=True)
         return tuple(known)
@@ -162,6 +165,19 @@ class Scheduler:
                 runner.keep_alive = 0.0
                 runner.expires_at = self._clock.now()
         self._settle()
+
+    def retire(self, name: str, current: ModelKey | None = None) -> None:
+        """Let the runners of a model that was deleted or replaced go as soon as they are idle.
+
+        `current` is what its name means now, None when nothing; a runner of that stays.
+        """
+        self._retire(name, current)
+        self._settle()
+
+    def _retire(self, name: str, current: ModelKey | None) -> None:
+        for runner in self._pool:
+            if runner.request.name == name and runner.request.key != current:
+                runner.retire(self._clock.now())
 
     async def shutdown(self) -> None:
         """Refuse new leases, let running ones end within the grace period, then kill the rest."""
@@ -184,6 +200,8 @@ class Scheduler:
     async def _acquire(self, request: ModelRequest) -> LoadedRunner:
         if self._closing:
             raise ShuttingDown
+        # Another program may have replaced the model that the name meant before.
+        self._retire(request.name, request.key)
         demand = self._demand(request)
         decision = decide(self._state(), demand, self._clock.now())
         if isinstance(decision, Reuse):
@@ -206,7 +224,12 @@ class Scheduler:
     def _use(self, runner: LoadedRunner, request: ModelRequest) -> LoadedRunner:
         runner.users += 1
         runner.last_used = self._clock.now()
-        if request.keep_alive is not None:
+        if not runner.is_same_model(request):
+            if runner.is_retired:
+                runner.adopt(request, self._config.keep_alive)
+            elif runner.request.name == request.name:
+                runner.rename(request)
+        if request.keep_alive is not None and not runner.is_retired:
             runner.keep_alive = keep_alive_seconds(request.keep_alive)
         return runner
 

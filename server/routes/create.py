@@ -56,9 +56,12 @@ async def _made(services: Services, spec: CreateSpec) -> Events[Progress]:
             async for step in pulled:
                 if step.status != "success":
                     yield step
-    async with aclosing(_steps(services.store.create(spec))) as steps:
-        async for progress in steps:
-            yield progress
+    try:
+        async with aclosing(_steps(services.store.create(spec))) as steps:
+            async for progress in steps:
+                yield progress
+    finally:
+        await services.retire_replaced(spec.name)
 
 
 async def _steps(work: Iterator[CreateProgress]) -> Events[Progress]:

@@ -20,8 +20,8 @@ async def pull(request: Request) -> Response:
     """Bring a model here; a client that leaves stops it, and what has come is kept."""
     wanted = await read_body(request, PullRequest)
     name = stored_name(wanted.wanted)
-    exchange = services_of(request).exchange
-    work = exchange.estimate if wanted.dry_run else exchange.pull
+    services = services_of(request)
+    work = services.exchange.estimate if wanted.dry_run else services.pull
     return EventReply(
         work(name, insecure=wanted.insecure),
         stream=wanted.stream,

@@ -48,10 +48,12 @@ async def copy(request: Request) -> Response:
     wanted = await read_body(request, CopyRequest)
     source = _end(wanted.source, "source")
     destination = _end(wanted.destination, "destination")
+    services = services_of(request)
     try:
-        await asyncio.to_thread(services_of(request).store.copy, source, destination)
+        await asyncio.to_thread(services.store.copy, source, destination)
     except ModelNotFound:
         raise NotFound(f"model {quoted(wanted.source)} not found") from None
+    await services.retire_replaced(destination)
     return Response()
 
 
@@ -64,15 +66,16 @@ def _end(text: str, field: str) -> ModelName:
 
 @router.delete("/delete", openapi_extra=body_of(DeleteRequest))
 async def delete(request: Request) -> Response:
-    """Remove a model; one that is in memory stays there until it expires."""
+    """Remove a model; one that is in memory goes as soon as it is idle."""
     wanted = (await read_body(request, DeleteRequest)).wanted
     if not wanted.strip():
         raise BadRequest("model is required")
+    services = services_of(request)
     try:
-        name = stored_name(wanted)
-        await asyncio.to_thread(services_of(request).store.delete, name)
+        name = await asyncio.to_thread(services.store.delete, stored_name(wanted))
     except InvalidName:
         raise BadRequest(f"name {quoted(wanted)} is invalid") from None
     except ModelNotFound:
         raise NotFound(f"model '{wanted}' not found") from None
+    await services.retire_replaced(name)
     return Response()

@@ -75,24 +75,47 @@ async def test_what_stays_longest_comes_first(server: Server) -> None:
     assert await server.loaded() == ["base:latest", "embedder:latest"]
 
 
-async def test_a_deleted_model_stays_in_memory_until_its_time_is_over(server: Server) -> None:
+@pytest.mark.parametrize("keep_alive", ["5m", -1])
+async def test_a_deleted_model_leaves_the_memory(server: Server, keep_alive: str | int) -> None:
     """Nobody can unload it by name any more."""
-    await server.post("/api/generate", model="base", keep_alive="5m")
-    await server.http.request("DELETE", "/api/delete", json={"model": "base"})
+    await server.post("/api/generate", model="base", keep_alive=keep_alive)
+    await server.http.request("DELETE", "/api/delete", json={"model": "BASE"})
 
-    assert await server.loaded() == ["base:latest"]
-    unload = await server.post("/api/generate", model="base", keep_alive=0)
-    assert (unload.status_code, unload.json()) == (404, {"error": "model 'base' not found"})
-    assert await server.loaded() == ["base:latest"]
-    server.clock.advance(300)
     assert await server.loaded() == []
 
 
-async def test_a_model_made_anew_under_a_loaded_name_is_another_model(server: Server) -> None:
-    await server.post("/api/generate", model="base")
-    await server.create("base", EMBEDDER)
-    await server.post("/api/embed", model="base")
+@pytest.mark.parametrize("way", ["create", "copy"])
+async def test_a_replaced_model_leaves_the_memory(server: Server, way: str) -> None:
+    await server.create("embedder", EMBEDDER)
+    await server.post("/api/generate", model="base", keep_alive=-1)
+    if way == "create":
+        await server.create("base", EMBEDDER)
+    else:
+        await server.post("/api/copy", source="embedder", destination="BASE")
+
+    assert await server.loaded() == []
+
+
+async def test_a_model_that_another_program_replaced_is_listed_once_and_can_be_unloaded(
+    server: Server,
+) -> None:
+    await server.create("embedder", EMBEDDER)
+    await server.post("/api/generate", model="base", keep_alive=-1)
+    server.manifest("base").write_bytes(server.manifest("embedder").read_bytes())
+    await server.post("/api/embed", model="base", keep_alive=-1)
 
     told = (await server.http.get("/api/ps")).json()["models"]
+    assert [model["details"]["family"] for model in told] == ["bert"]
 
-    assert [model["details"]["family"] for model in told] == ["llama", "bert"]
+    await server.post("/api/embed", model="base", keep_alive=0)
+    assert await server.loaded() == []
+
+
+async def test_a_model_made_anew_from_the_same_weights_stays_in_memory(server: Server) -> None:
+    await server.post("/api/generate", model="base", keep_alive=-1)
+    await server.create("base", "base", system="Be brief.")
+    await server.post("/api/generate", model="base")
+
+    [told] = (await server.http.get("/api/ps")).json()["models"]
+    assert told["digest"] == hashlib.sha256(server.manifest("base").read_bytes()).hexdigest()
+    assert len(server.runners) == 1

@@ -152,6 +152,74 @@ async def test_unload_of_an_idle_model_and_of_an_unknown_one() -> None:
         assert w.names == []
 
 
+async def test_retired_model_goes_when_it_is_idle_however_long_it_should_have_stayed() -> None:
+    """Nobody can unload a deleted model by its name."""
+    async with world() as w:
+        async with w.scheduler.lease(model_request("a", keep_alive=-1)):
+            w.scheduler.retire("a")
+            await w.use(model_request("a", keep_alive=-1))
+            assert w.names == ["a"]
+        await settled()
+        assert w.machine.running == []
+
+
+async def test_retired_model_that_is_being_loaded_serves_those_who_wait_and_goes() -> None:
+    async with world() as w:
+        w.machine.may_load.clear()
+        user = asyncio.create_task(w.use(model_request("a", keep_alive=-1)))
+        await settled()
+        w.scheduler.retire("a")
+        w.machine.may_load.set()
+        await user
+        await settled()
+        assert w.machine.running == []
+
+
+async def test_other_names_and_what_the_name_means_now_are_not_retired() -> None:
+    async with world() as w:
+        await w.use(model_request("a"))
+        await w.use(model_request("b"))
+        w.scheduler.retire("a", model_request("a").key)
+        w.scheduler.retire("c")
+        await settled()
+        assert sorted(w.names) == ["a", "b"]
+
+
+async def test_copy_of_a_retired_model_keeps_what_both_had_loaded() -> None:
+    async with world(keep_alive=300) as w:
+        copy = replace(model_request("a"), name="copy", digest="another")
+        async with w.scheduler.lease(model_request("a", keep_alive=-1)):
+            w.scheduler.retire("a")
+            await w.use(copy)
+        await settled()
+        assert w.names == ["copy"]
+        assert w.remaining("copy") == timedelta(seconds=300)
+        assert w.machine.loaded_names == ["a"]
+
+
+async def test_name_is_listed_once_while_a_replaced_model_finishes_an_answer() -> None:
+    async with world() as w:
+        new = replace(model_request("b"), name="a", digest="new")
+        async with w.scheduler.lease(model_request("a", keep_alive=-1)):
+            await w.use(new)
+            (status,) = w.scheduler.status()
+            assert status.request.digest == "new"
+            w.scheduler.unload(new.key)
+            await settled()
+            assert w.names == ["a"], "the replaced model is still in use"
+        await settled()
+        assert w.machine.running == []
+
+
+async def test_model_replaced_by_one_with_the_same_weights_is_listed_as_the_new_one() -> None:
+    async with world() as w:
+        await w.use(model_request("a"))
+        await w.use(replace(model_request("a"), digest="new"))
+        (status,) = w.scheduler.status()
+        assert status.request.digest == "new"
+        assert w.machine.loaded_names == ["a"]
+
+
 async def test_expiry_that_meets_a_new_request_starts_a_new_runner() -> None:
     async with world(keep_alive=5) as w:
         await w.use(model_request("a"))
