@@ -7,7 +7,7 @@ from typing import Final
 from model_store.errors import GGUFError
 from model_store.model import Model, header_of
 from server.errors import TemplateError
-from server.parsing.families.table import FAMILIES
+from server.parsing.families.table import OUTPUT_FORMATS
 from server.prompt.render import go_template_of, uses_go_template
 from server.prompt.template_features import of_go, of_jinja
 
@@ -55,7 +55,7 @@ def _hears(projector: Path) -> bool:
 
 
 def _of_parser(name: str) -> Iterator[str]:
-    family = FAMILIES.get(name)
+    family = OUTPUT_FORMATS.get(name)
     if family is not None and family.tools:
         yield "tools"
     if family is not None and family.thinking:

@@ -15,7 +15,7 @@ from runners.protocol.messages import Chunk, Done, Generate, StopReason, TokenLo
 from server.concurrency.merge import merged
 from server.inference.conversation import CompletedCall, Delta, Ending, Events, Finish
 from server.inference.generation import Timings
-from server.parsing.parser import Call, OutputParser, Parsed
+from server.parsing.parser import Call, OutputParser, ParsedOutput
 
 RunnerEvents = AsyncGenerator[Chunk | Done, None]
 Answer = AsyncGenerator[Delta | Finish, None]
@@ -45,7 +45,9 @@ async def answer(events: RunnerEvents, parser: OutputParser, timings: Timings) -
             yield _finish(event, timings, "".join(written), called=called)
 
 
-def _delta(found: Parsed, numbers: "count[int]", logprobs: tuple[TokenLogprob, ...] = ()) -> Delta:
+def _delta(
+    found: ParsedOutput, numbers: "count[int]", logprobs: tuple[TokenLogprob, ...] = ()
+) -> Delta:
     calls = tuple(_made(call, next(numbers)) for call in found.calls)
     return Delta(found.content, found.thinking, calls, logprobs)
 

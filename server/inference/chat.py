@@ -25,7 +25,7 @@ from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.tool_choice import constraint_on
-from server.parsing.family import Beginning
+from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
 from server.prompt import image_placing
 from server.prompt.messages import Message, Think, Tool
@@ -45,8 +45,10 @@ class _Prompt:
 
     def parser(self) -> OutputParser:
         """Return a parser for one answer."""
-        return self.format.family.start(
-            Beginning(tools=self.tools, last=self.messages[-1], think=self.think, prompt=self.text)
+        return self.format.family.create_parser(
+            GenerationStart(
+                tools=self.tools, last=self.messages[-1], think=self.think, prompt=self.text
+            )
         )
 
 
@@ -86,7 +88,7 @@ class ChatService:
                 n_ctx=context_of(options, lease.ready),
                 constraint=constraint,
                 must_hold=must_hold,
-                visible=prompt.format.family.visible,
+                visible=prompt.format.family.visible_tokens,
             )
             async with aclosing(answers(lease.runner, work, parsers, timings)) as events:
                 async for event in events:

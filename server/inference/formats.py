@@ -3,11 +3,11 @@
 from typing import NamedTuple
 
 from model_store.model import Model
-from server.parsing.detect import detect
 from server.parsing.families.passthrough import PASSTHROUGH
-from server.parsing.families.table import FAMILIES
-from server.parsing.family import Family
-from server.parsing.generic import generic
+from server.parsing.families.table import OUTPUT_FORMATS
+from server.parsing.format_detection import detect_format
+from server.parsing.generic_format import generic_format
+from server.parsing.output_format import OutputFormat
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.render import (
     DEFAULT_TEMPLATE,
@@ -23,7 +23,7 @@ class Format(NamedTuple):
     """What writes prompts, and the family of models whose output is read."""
 
     renderer: Renderer
-    family: Family
+    family: OutputFormat
 
 
 PLAIN = Format(parsed(DEFAULT_TEMPLATE), PASSTHROUGH)
@@ -36,10 +36,10 @@ def format_of(model: Model, go_template: bool | None) -> Format:
     Templates are parsed once and remembered, so only the first call for a model takes time.
     """
     renderer = renderer_for(model, go_template)
-    if model.config.parser in FAMILIES:
-        return Format(renderer, FAMILIES[model.config.parser])
+    if model.config.parser in OUTPUT_FORMATS:
+        return Format(renderer, OUTPUT_FORMATS[model.config.parser])
     if is_harmony(model):
-        return Format(renderer, FAMILIES["harmony"])
+        return Format(renderer, OUTPUT_FORMATS["harmony"])
     return Format(renderer, _family_of(renderer))
 
 
@@ -49,9 +49,9 @@ def format_of_template(source: str) -> Format:
     return Format(template, _family_of(template))
 
 
-def _family_of(renderer: Renderer) -> Family:
+def _family_of(renderer: Renderer) -> OutputFormat:
     if isinstance(renderer, GoTemplate):
-        return generic(renderer.thinking_tags, renderer.tool_tag)
+        return generic_format(renderer.thinking_tags, renderer.tool_tag)
     if isinstance(renderer, JinjaTemplate):
-        return detect(renderer.source)
+        return detect_format(renderer.source)
     return PASSTHROUGH

@@ -21,7 +21,7 @@ from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.parsing.families.passthrough import PASSTHROUGH
-from server.parsing.family import Beginning
+from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Think
 from server.prompt.render import go_template_of, parsed
 from server.schemas.options import merged_options
@@ -63,16 +63,18 @@ class GenerateService:
             begun = prompt if isinstance(prompt, str) else ""
             # Between two texts stands neither a thought nor a call.
             family = PASSTHROUGH if asked.suffix else format.family
-            beginning = Beginning(last=Message("user", begun), think=think, prompt=begun)
-            parsers = [family.start(beginning) for _ in range(asked.n)]
+            beginning = GenerationStart(last=Message("user", begun), think=think, prompt=begun)
+            parsers = [family.create_parser(beginning) for _ in range(asked.n)]
             work = command(
                 prompt,
                 options,
                 asked,
                 media=media,
                 n_ctx=n_ctx,
-                constraint=parsers[0].framed(asked.constraint) if asked.constraint else None,
-                visible=family.visible,
+                constraint=parsers[0].constrain_answer(asked.constraint)
+                if asked.constraint
+                else None,
+                visible=family.visible_tokens,
             )
             async with aclosing(answers(runner, work, parsers, timings)) as events:
                 async for event in events:

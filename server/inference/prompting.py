@@ -35,7 +35,7 @@ async def fitted_prompt(
     def rendered(kept: Sequence[Message]) -> str:
         renderer, family = find_format()
         known = in_known_roles(kept, renderer)
-        return renderer.render(known, family.rename(tools), family.level(think))
+        return renderer.render(known, family.rename_tools(tools), family.thinking_level(think))
 
     async def render(kept: Sequence[Message]) -> str:
         return await in_thread(rendered, kept)

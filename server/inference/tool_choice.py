@@ -1,4 +1,4 @@
-"""What the raw text of an answer must look like: held to calls, to a format, or to either."""
+"""Constraint on an answer from `tool_choice`, the tools and the response format."""
 
 from collections.abc import Sequence
 
@@ -19,25 +19,27 @@ def constraint_on(asked: Conversation, parser: OutputParser) -> tuple[Constraint
         BadRequest: a call is demanded, but there is no such tool, or the form in which the model
             writes calls is not known.
     """
-    most = None if asked.parallel_tool_calls else 1
+    max_calls = None if asked.parallel_tool_calls else 1
     if asked.tool_choice not in (ToolChoice.AUTO, ToolChoice.NONE):
-        calling = parser.calling(_demanded(asked), least=1, most=most)
-        if calling is None:
+        call_constraint = parser.constrain_calls(_demanded(asked), min_calls=1, max_calls=max_calls)
+        if call_constraint is None:
             raise BadRequest(
                 f'"{asked.model}" cannot be made to call a tool: the form in which it writes '
                 "calls is not known"
             )
-        return calling, True
-    body = None if asked.constraint is None else parser.framed(asked.constraint)
+        return call_constraint, True
+    body = None if asked.constraint is None else parser.constrain_answer(asked.constraint)
     if not asked.tools or (body is not None and asked.tool_choice is ToolChoice.NONE):
         return body, True
     if asked.tool_choice is ToolChoice.NONE:
         # Earlier calls in the conversation may tempt a model to call again.
-        return parser.calling((), least=0, most=0), False
-    calling = parser.calling(asked.tools, least=0 if body is None else 1, most=most)
+        return parser.constrain_calls((), min_calls=0, max_calls=0), False
+    call_constraint = parser.constrain_calls(
+        asked.tools, min_calls=0 if body is None else 1, max_calls=max_calls
+    )
     if body is None:
-        return calling, False
-    return (body if calling is None else Choice((body, calling))), True
+        return call_constraint, False
+    return (body if call_constraint is None else Choice((body, call_constraint))), True
 
 
 def _demanded(asked: Conversation) -> Sequence[Tool]:

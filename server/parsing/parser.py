@@ -1,4 +1,4 @@
-"""What every parser of model output is, and what it finds."""
+"""Interface of the output parsers, which split model output into content, thinking and calls."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,52 +10,54 @@ from server.prompt.messages import Tool
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of a tool; `arguments` are decoded JSON, in the order in which they were written."""
+    """A tool call; `arguments` are decoded JSON in the order of the output."""
 
     name: str
     arguments: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
-    """What a piece of text turned out to be; any of the three may be empty."""
+class ParsedOutput:
+    """A piece of parsed output; any of the three may be empty."""
 
     content: str = ""
     thinking: str = ""
     calls: tuple[Call, ...] = ()
 
 
-NOTHING = Parsed()
+NO_OUTPUT = ParsedOutput()
 
 
 class OutputParser(Protocol):
-    """Splits one generation as it streams.
+    """Splits the output of one generation while it streams.
 
-    What it returned is never regretted, and all of it together does not depend on how the text was
-    cut. Text that is no call after all is content: nothing that the model wrote is lost, except
-    marks and the blanks around them.
+    Returned output is final, and the sum of it does not depend on how the text was cut into chunks.
+    Text that turns out not to be a call is content: no output is lost except delimiters and the
+    whitespace around them.
     """
 
-    def push(self, text: str) -> Parsed:
-        """Take the next text; return what is certain now."""
+    def push(self, text: str) -> ParsedOutput:
+        """Consume the next text; return the output that is final."""
         ...
 
-    def finish(self) -> Parsed:
-        """Return what was held back; the model will write no more."""
+    def finish(self) -> ParsedOutput:
+        """Return the text that was held back; there is no more output."""
         ...
 
-    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
+    def constrain_answer(self, body: Constraint, *, may_end_early: bool = False) -> Constraint:
         """Return the constraint on the raw text under which its content satisfies `body`.
 
-        Reasoning that the model may begin with stays free; with `may_break_off` the text may end
-        within it, too.
+        Reasoning before the content is unconstrained; with `may_end_early` the text may also end
+        inside it.
         """
         ...
 
-    def calling(self, tools: Sequence[Tool], *, least: int, most: int | None) -> Constraint | None:
-        """Return the constraint on the raw text under which it has `least` to `most` valid calls.
+    def constrain_calls(
+        self, tools: Sequence[Tool], *, min_calls: int, max_calls: int | None
+    ) -> Constraint | None:
+        """Return the constraint on the raw text under which it has this many valid calls.
 
-        With `least` 0 an answer in words is allowed, and words may stand before calls. Arguments
-        satisfy the schemas of `tools`. None when this format has no syntax for calls.
+        With `min_calls` 0 a text answer is allowed, and text before calls. Arguments satisfy the
+        schemas of `tools`. None when this format has no syntax for calls.
         """
         ...

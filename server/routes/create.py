@@ -18,7 +18,7 @@ from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.library.exchange import Progress
 from server.model_names import model_name
-from server.parsing.detect import detect
+from server.parsing.format_detection import detect_format
 from server.prompt.builtin.recognition import recognise
 from server.prompt.render import parsed
 from server.routes.dependencies import services_of
@@ -137,4 +137,4 @@ def _check_template(source: str) -> None:
 
 def _detect_template(chat: ChatTemplate) -> KnownTemplate | None:
     # A Go template would not tell any more how the model's thoughts are known from its answers.
-    return None if detect(chat.source).thinking else recognise(chat)
+    return None if detect_format(chat.source).thinking else recognise(chat)

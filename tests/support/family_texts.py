@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from server.parsing.families.table import FAMILIES
-from server.parsing.family import Beginning
+from server.parsing.families.table import OUTPUT_FORMATS
+from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
 from server.prompt.messages import Think
 from tests.support.parsing import TOOLS, Output
@@ -34,7 +34,9 @@ class Case:
     expected: Output
 
     def parser(self) -> OutputParser:
-        return FAMILIES[self.name].start(Beginning(tools=TOOLS, think=self.think))
+        return OUTPUT_FORMATS[self.name].create_parser(
+            GenerationStart(tools=TOOLS, think=self.think)
+        )
 
 
 def case(

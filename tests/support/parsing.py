@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from server.parsing.parser import Call, OutputParser, Parsed
+from server.parsing.parser import Call, OutputParser, ParsedOutput
 from server.prompt.messages import Tool
 
 WEATHER = Tool(
@@ -31,7 +31,7 @@ class Output:
     thinking: str = ""
     calls: list[tuple[str, object]] = field(default_factory=list)
 
-    def add(self, parsed: Parsed) -> None:
+    def add(self, parsed: ParsedOutput) -> None:
         self.content += parsed.content
         self.thinking += parsed.thinking
         self.calls += [pair(call) for call in parsed.calls]

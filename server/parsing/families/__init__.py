@@ -1,1 +1,1 @@
-"""The formats that models are configured for by name, each family in a file of its own."""
+"""Output formats by the parser names of model configs, one file per model family."""

@@ -1,18 +1,20 @@
-"""Command A: thinking, actions and answers each between marks of their own."""
+"""Cohere Command A: thinking, tool calls (actions) and answers between delimiters."""
 
 from collections.abc import Iterator
 from typing import Final
 
 from runners.protocol.constraints import Literal, Regex
-from server.parsing.family import Beginning, Family
-from server.parsing.marked import MarkedParser
-from server.parsing.modes import Kind, Mode
+from server.parsing.delimiter_parser import DelimiterParser
+from server.parsing.grammar_builder import AnswerGrammar, ReasoningBlock, ToolCallBlock, sequence
+from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
+from server.parsing.parser_states import State, StateKind
 from server.parsing.syntaxes.json_calls import JSONCalls
-from server.parsing.tagged import Thought
-from server.parsing.writing import Block, Plain, Reasoning, sequence
+from server.parsing.tag_format import ReasoningTags
 
-_THOUGHT: Final = Thought(opening="<|START_THINKING|>", closing="<|END_THINKING|>", blanks="")
+_REASONING: Final = ReasoningTags(
+    opening="<|START_THINKING|>", closing="<|END_THINKING|>", whitespace=""
+)
 _ACTION: Final = "<|START_ACTION|>"
 _ACTION_END: Final = "<|END_ACTION|>"
 _TEXT: Final = ("<|START_TEXT|>", "<|END_TEXT|>")
@@ -20,64 +22,76 @@ _RESPONSE: Final = ("<|START_RESPONSE|>", "<|END_RESPONSE|>")
 _SYNTAX: Final = JSONCalls(
     name="tool_name",
     arguments="parameters",
-    head=sequence(Literal('"tool_call_id": "'), Regex("[0-9]"), Literal('", ')),
+    prefix=sequence(Literal('"tool_call_id": "'), Regex("[0-9]"), Literal('", ')),
 )
-_MARKS: Final = {
-    **dict.fromkeys((*_TEXT, *_RESPONSE, _THOUGHT.closing), "content"),
-    _THOUGHT.opening: "thinking",
+_DELIMITERS: Final = {
+    **dict.fromkeys((*_TEXT, *_RESPONSE, _REASONING.closing), "content"),
+    _REASONING.opening: "thinking",
     _ACTION: "call",
 }
-_MODES: Final = {
-    "content": Mode(kind=Kind.CONTENT, marks=_MARKS),
-    "thinking": Mode(kind=Kind.THINKING, marks=_MARKS),
-    "call": Mode(kind=Kind.CALL, marks={_ACTION_END: "content", _ACTION: "call"}, syntax=_SYNTAX),
+_STATES: Final = {
+    "content": State(kind=StateKind.CONTENT, delimiters=_DELIMITERS),
+    "thinking": State(kind=StateKind.THINKING, delimiters=_DELIMITERS),
+    "call": State(
+        kind=StateKind.CALL, delimiters={_ACTION_END: "content", _ACTION: "call"}, syntax=_SYNTAX
+    ),
 }
-_BLOCK: Final = Block(
-    mark=_ACTION,
-    call=_SYNTAX.written,
+_BLOCK: Final = ToolCallBlock(
+    delimiter=_ACTION,
+    call=_SYNTAX.constraint,
     before=f"{_ACTION}[\n    ",
     between=",\n    ",
     after=f"\n]{_ACTION_END}",
 )
 
 
-def _start(beginning: Beginning) -> OutputParser:
-    """Begin in the thinking, unless it was not asked for or the answer is begun already."""
-    return _parser(beginning, _TEXT, thinks=beginning.think is not False)
+def _create_parser(generation: GenerationStart) -> OutputParser:
+    """Start inside the thinking, unless it is off or the answer is prefilled."""
+    return _parser(generation, _TEXT, thinks=generation.think is not False)
 
 
-def _start_of_template(beginning: Beginning) -> OutputParser:
-    """Begin in the thinking only when the prompt does; the model may begin it by itself."""
-    return _parser(beginning, _RESPONSE, thinks=False)
+def _create_template_parser(generation: GenerationStart) -> OutputParser:
+    """Start inside the thinking only if the prompt does; the model may open it itself."""
+    return _parser(generation, _RESPONSE, thinks=False)
 
 
-def _parser(beginning: Beginning, answer: tuple[str, str], *, thinks: bool) -> OutputParser:
-    begun = beginning.prefilled
-    inside = _THOUGHT.begun(beginning, default=thinks) and not begun
-    thinking = Reasoning(_THOUGHT.opening, _THOUGHT.closing, inside=inside)
-    writing = Plain(
-        reasoning=None if begun else thinking,
-        opening="" if begun else answer[0],
+def _parser(generation: GenerationStart, answer: tuple[str, str], *, thinks: bool) -> OutputParser:
+    prefilled = generation.prefilled
+    inside = _REASONING.starts_inside(generation, default=thinks) and not prefilled
+    thinking = ReasoningBlock(_REASONING.opening, _REASONING.closing, inside=inside)
+    grammar = AnswerGrammar(
+        reasoning=None if prefilled else thinking,
+        opening="" if prefilled else answer[0],
         closing=answer[1],
         block=_BLOCK,
     )
-    start = "thinking" if inside else "content"
-    return MarkedParser(_MODES, start, writing=writing, fresh=inside)
+    initial_state = "thinking" if inside else "content"
+    return DelimiterParser(_STATES, initial_state, grammar=grammar, after_delimiter=inside)
 
 
 _VISIBLE: Final = (
     *_TEXT,
     *_RESPONSE,
-    _THOUGHT.opening,
-    _THOUGHT.closing,
+    _REASONING.opening,
+    _REASONING.closing,
     _ACTION,
     _ACTION_END,
 )
-COHERE_TEMPLATE: Final = Family(
-    name="cohere", start=_start_of_template, tools=True, thinking=True, visible=_VISIBLE
+COHERE_TEMPLATE: Final = OutputFormat(
+    name="cohere",
+    create_parser=_create_template_parser,
+    tools=True,
+    thinking=True,
+    visible_tokens=_VISIBLE,
 )
 
 
-def families() -> Iterator[Family]:
-    """Yield the families of this file."""
-    yield Family(name="cohere", start=_start, tools=True, thinking=True, visible=_VISIBLE)
+def formats() -> Iterator[OutputFormat]:
+    """Yield the output formats of this module."""
+    yield OutputFormat(
+        name="cohere",
+        create_parser=_create_parser,
+        tools=True,
+        thinking=True,
+        visible_tokens=_VISIBLE,
+    )

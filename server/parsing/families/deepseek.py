@@ -1,16 +1,16 @@
-"""DeepSeek 3.1 and Cogito: a block of calls, each a name and JSON between tags."""
+"""DeepSeek V3.1 and Cogito: a block of tool calls, each a name and JSON between tags."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from server.parsing.family import Beginning, Family
+from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.named_json import NamedJSON
-from server.parsing.tagged import CallTags, Thought, tagged
+from server.parsing.tag_format import ReasoningTags, ToolCallTags, tag_parser
 
 _SEPARATOR: Final = "<｜tool▁sep｜>"
-BLOCK: Final = CallTags(
+TAGS: Final = ToolCallTags(
     opening="<｜tool▁call▁begin｜>",
     closing="<｜tool▁call▁end｜>",
     before="<｜tool▁calls▁begin｜>",
@@ -19,28 +19,34 @@ BLOCK: Final = CallTags(
     after="<｜tool▁calls▁end｜>",
     skipped=("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
 )
-FENCED_BLOCK: Final = replace(BLOCK, between="\n")
-MARKS: Final = (BLOCK.opening, BLOCK.closing, *BLOCK.skipped, _SEPARATOR)
-PLAIN: Final = NamedJSON(between=_SEPARATOR)
-FENCED: Final = NamedJSON(before=f"function{_SEPARATOR}", between="\n```json\n", after="\n```")
-_THINK_MARKS: Final = ("<think>", "</think>")
-_DEEPSEEK_THOUGHT: Final = Thought(blanks="")
-_COGITO_THOUGHT: Final = Thought(blanks="\n\n")
+FENCED_TAGS: Final = replace(TAGS, between="\n")
+DELIMITERS: Final = (TAGS.opening, TAGS.closing, *TAGS.skipped, _SEPARATOR)
+NAMED_CALL: Final = NamedJSON(between=_SEPARATOR)
+FENCED_CALL: Final = NamedJSON(before=f"function{_SEPARATOR}", between="\n```json\n", after="\n```")
+_THINK_TAGS: Final = ("<think>", "</think>")
+_DEEPSEEK_REASONING: Final = ReasoningTags(whitespace="")
+_COGITO_REASONING: Final = ReasoningTags(whitespace="\n\n")
 
 
-def _deepseek3(beginning: Beginning) -> OutputParser:
-    inside = bool(beginning.think) and not beginning.prefilled
-    return tagged(_DEEPSEEK_THOUGHT, BLOCK, PLAIN, inside=inside, may_think=False)
+def _deepseek3(generation: GenerationStart) -> OutputParser:
+    inside = bool(generation.think) and not generation.prefilled
+    return tag_parser(_DEEPSEEK_REASONING, TAGS, NAMED_CALL, inside=inside, may_think=False)
 
 
-def _cogito(beginning: Beginning) -> OutputParser:
-    """Never thinks when there are tools."""
-    inside = bool(beginning.think) and not beginning.tools and not beginning.prefilled
-    return tagged(_COGITO_THOUGHT, FENCED_BLOCK, FENCED, inside=inside, may_think=False)
+def _cogito(generation: GenerationStart) -> OutputParser:
+    """Cogito does not think when there are tools."""
+    inside = bool(generation.think) and not generation.tools and not generation.prefilled
+    return tag_parser(_COGITO_REASONING, FENCED_TAGS, FENCED_CALL, inside=inside, may_think=False)
 
 
-def families() -> Iterator[Family]:
-    """Yield the families of this file."""
-    for name, start in (("deepseek3", _deepseek3), ("cogito", _cogito)):
-        marks = MARKS + _THINK_MARKS
-        yield Family(name=name, start=start, tools=True, thinking=True, visible=marks)
+def formats() -> Iterator[OutputFormat]:
+    """Yield the output formats of this module."""
+    for name, create_parser in (("deepseek3", _deepseek3), ("cogito", _cogito)):
+        delimiters = DELIMITERS + _THINK_TAGS
+        yield OutputFormat(
+            name=name,
+            create_parser=create_parser,
+            tools=True,
+            thinking=True,
+            visible_tokens=delimiters,
+        )

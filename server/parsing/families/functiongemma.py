@@ -1,14 +1,14 @@
-"""FunctionGemma: calls in braces, with strings between `<escape>` marks."""
+"""FunctionGemma: tool calls in braces, with strings between `<escape>` tokens."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from server.parsing.family import Beginning, Family
+from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.braced_calls import BracedCalls
-from server.parsing.tagged import CallTags, tagged
+from server.parsing.tag_format import ToolCallTags, tag_parser
 
-_TAGS: Final = CallTags(
+_TAGS: Final = ToolCallTags(
     opening="<start_function_call>",
     closing="<end_function_call>",
     each_before="<start_function_call>",
@@ -16,11 +16,13 @@ _TAGS: Final = CallTags(
 )
 
 
-def _start(beginning: Beginning) -> OutputParser:
-    return tagged(None, _TAGS, BracedCalls(quote="<escape>"))
+def _create_parser(generation: GenerationStart) -> OutputParser:
+    return tag_parser(None, _TAGS, BracedCalls(quote="<escape>"))
 
 
-def families() -> Iterator[Family]:
-    """Yield the families of this file."""
-    marks = (_TAGS.opening, _TAGS.closing, "<escape>")
-    yield Family(name="functiongemma", start=_start, tools=True, visible=marks)
+def formats() -> Iterator[OutputFormat]:
+    """Yield the output formats of this module."""
+    delimiters = (_TAGS.opening, _TAGS.closing, "<escape>")
+    yield OutputFormat(
+        name="functiongemma", create_parser=_create_parser, tools=True, visible_tokens=delimiters
+    )

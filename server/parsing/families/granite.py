@@ -1,31 +1,37 @@
-"""Granite 3: a JSON list of calls behind a mark, which nothing closes."""
+"""IBM Granite 3: a JSON list of tool calls after an opening token that is not closed."""
 
 from typing import Final
 
-from server.parsing.family import Beginning, Family
-from server.parsing.marked import MarkedParser
-from server.parsing.modes import Kind, Mode
+from server.parsing.delimiter_parser import DelimiterParser
+from server.parsing.grammar_builder import AnswerGrammar, ToolCallBlock
+from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
+from server.parsing.parser_states import State, StateKind
 from server.parsing.syntaxes.json_calls import JSONCalls
-from server.parsing.writing import Block, Plain
 
 _STRAY: Final = ("</tool_call>", "<|/tool_call|>")
 
 
-def granite(mark: str) -> Family:
-    """Return the format with calls behind `mark`."""
+def granite(delimiter: str) -> OutputFormat:
+    """Return the format with calls after `delimiter`."""
     syntax = JSONCalls()
-    marks = {mark: "calls"}
-    modes = {
-        "content": Mode(kind=Kind.CONTENT, marks=marks),
-        "calls": Mode(kind=Kind.HEADER, leads={"[": "list", "{": "list"}),
-        "list": Mode(kind=Kind.CALL, balanced=True, syntax=syntax, then="after"),
-        "after": Mode(kind=Kind.CONTENT, leads=dict.fromkeys(_STRAY, "content"), marks=marks),
+    delimiters = {delimiter: "calls"}
+    states = {
+        "content": State(kind=StateKind.CONTENT, delimiters=delimiters),
+        "calls": State(kind=StateKind.HEADER, openers={"[": "list", "{": "list"}),
+        "list": State(kind=StateKind.CALL, ends_with_json=True, syntax=syntax, next_state="after"),
+        "after": State(
+            kind=StateKind.CONTENT, openers=dict.fromkeys(_STRAY, "content"), delimiters=delimiters
+        ),
     }
-    block = Block(mark=mark, call=syntax.written, before=f"{mark}[", between=", ", after="]")
-    writing = Plain(block=block)
+    block = ToolCallBlock(
+        delimiter=delimiter, call=syntax.constraint, before=f"{delimiter}[", between=", ", after="]"
+    )
+    grammar = AnswerGrammar(block=block)
 
-    def start(beginning: Beginning) -> OutputParser:
-        return MarkedParser(modes, "content", writing=writing)
+    def create_parser(generation: GenerationStart) -> OutputParser:
+        return DelimiterParser(states, "content", grammar=grammar)
 
-    return Family(name="granite", start=start, tools=True, visible=(mark, *_STRAY))
+    return OutputFormat(
+        name="granite", create_parser=create_parser, tools=True, visible_tokens=(delimiter, *_STRAY)
+    )

@@ -1,4 +1,4 @@
-"""gpt-oss: messages in channels, calls with the tool as recipient."""
+"""Harmony, the format of gpt-oss: messages in channels, tool calls addressed to the tool."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,12 +6,18 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from runners.protocol.constraints import Choice, Constraint, Literal, Until
-from server.parsing.family import Beginning, Family
-from server.parsing.headed import MESSAGE, START, HeadedWriting, headed_modes, thinking_message
-from server.parsing.jsontext import NotJSON, decode_object, ends_in_string
-from server.parsing.marked import MarkedParser
-from server.parsing.parser import Call, OutputParser, Parsed
-from server.parsing.writing import NO_TEXT, arguments, sequence
+from server.parsing.delimiter_parser import DelimiterParser
+from server.parsing.grammar_builder import NO_TEXT, arguments, sequence
+from server.parsing.header_format import (
+    MESSAGE,
+    START,
+    HeaderGrammar,
+    header_states,
+    reasoning_message,
+)
+from server.parsing.json_decoding import InvalidJSON, decode_json_object, ends_in_string
+from server.parsing.output_format import GenerationStart, OutputFormat
+from server.parsing.parser import Call, OutputParser, ParsedOutput
 from server.prompt.messages import Tool
 
 _CHANNEL: Final = "<|channel|>"
@@ -41,79 +47,81 @@ def _recipient(header: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Calls:
-    """A header with the tool as recipient, and the arguments; `names` are the client's own."""
+    """A header with the tool as recipient, then the arguments; `names` are the client's names."""
 
     names: Mapping[str, str]
 
-    def read(self, body: str, *, closed: bool) -> Parsed | None:
+    def parse(self, body: str, *, closed: bool) -> ParsedOutput | None:
         header, _, text = body.partition(MESSAGE)
         name = _recipient(header).removeprefix("functions.")
         try:
-            found = decode_object(text.strip() or "{}")
-        except NotJSON:
+            arguments_object = decode_json_object(text.strip() or "{}")
+        except InvalidJSON:
             return None
-        return Parsed(calls=(Call(self.names.get(name, name), found),))
+        return ParsedOutput(calls=(Call(self.names.get(name, name), arguments_object),))
 
-    def unfinished(self, body: str) -> bool:
+    def is_incomplete(self, body: str) -> bool:
         return ends_in_string(body.partition(MESSAGE)[2])
 
 
-def _start(beginning: Beginning) -> OutputParser:
-    """Go on in the message that the request or the prompt has begun."""
-    renamed = {
+def _create_parser(generation: GenerationStart) -> OutputParser:
+    """Start inside the message that the request or the prompt has opened."""
+    client_names = {
         new.name: old.name
-        for new, old in zip(rename(beginning.tools), beginning.tools, strict=True)
+        for new, old in zip(rename_tools(generation.tools), generation.tools, strict=True)
     }
-    modes = headed_modes(
-        leads=(_CHANNEL, "to=", _CONSTRAIN),
+    states = header_states(
+        openers=(_CHANNEL, "to=", _CONSTRAIN),
         ends=_ENDS,
         route=_route,
-        syntax=_Calls(renamed),
+        syntax=_Calls(client_names),
     )
-    last = beginning.last
-    start = "start"
-    if beginning.prefilled or beginning.prompt.endswith(_FINAL):
-        start = "answer"
+    last = generation.last
+    initial_state = "start"
+    if generation.prefilled or generation.prompt.endswith(_FINAL):
+        initial_state = "answer"
     elif (last is not None and last.role == "assistant" and last.thinking) or (
-        beginning.prompt.endswith(_ANALYSIS)
+        generation.prompt.endswith(_ANALYSIS)
     ):
-        start = "thinking"
-    return MarkedParser(modes, start, writing=_writing(start, renamed))
+        initial_state = "thinking"
+    return DelimiterParser(states, initial_state, grammar=_grammar(initial_state, client_names))
 
 
-def _writing(start: str, renamed: Mapping[str, str]) -> HeadedWriting:
-    shown = {old: new for new, old in renamed.items()}
+def _grammar(initial_state: str, client_names: Mapping[str, str]) -> HeaderGrammar:
+    model_names = {old: new for new, old in client_names.items()}
 
     def call(tool: Tool) -> Constraint:
-        name = shown.get(tool.name, tool.name)
+        name = model_names.get(tool.name, tool.name)
         header = f"{_CHANNEL}commentary to=functions.{name} {_CONSTRAIN}json{MESSAGE}"
         return sequence(Literal(header), arguments(tool))
 
     rest = sequence(Until(_END), Literal(f"{START}assistant"))
-    before = thinking_message(
-        "" if start == "answer" else _ANALYSIS, rest, inside=start == "thinking"
+    prefix = reasoning_message(
+        "" if initial_state == "answer" else _ANALYSIS, rest, inside=initial_state == "thinking"
     )
-    answer = "" if start == "answer" else _FINAL
-    aside: Constraint = NO_TEXT
-    if start != "answer":
-        # The model may say what it is going to do before it calls.
-        aside = sequence(Choice((Literal(_ANALYSIS), Literal(_COMMENTARY))), rest)
-    return HeadedWriting(before=before, answer=answer, call=call, mark=START, aside=aside)
+    answer = "" if initial_state == "answer" else _FINAL
+    preamble: Constraint = NO_TEXT
+    if initial_state != "answer":
+        # The model may announce a call in the commentary channel.
+        preamble = sequence(Choice((Literal(_ANALYSIS), Literal(_COMMENTARY))), rest)
+    return HeaderGrammar(
+        prefix=prefix, answer=answer, call=call, delimiter=START, preamble=preamble
+    )
 
 
-def rename(tools: Sequence[Tool]) -> tuple[Tool, ...]:
-    """Return the tools under names that the model can write as identifiers."""
-    used: set[str] = set()
-    renamed: list[Tool] = []
+def rename_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
+    """Return the tools under names that are valid identifiers."""
+    taken_names: set[str] = set()
+    client_names: list[Tool] = []
     for tool in tools:
         base = name = _identifier(tool.name)
         number = 2
-        while name in used:
+        while name in taken_names:
             name = f"{base}_{number}"
             number += 1
-        used.add(name)
-        renamed.append(replace(tool, name=name))
-    return tuple(renamed)
+        taken_names.add(name)
+        client_names.append(replace(tool, name=name))
+    return tuple(client_names)
 
 
 def _identifier(name: str) -> str:
@@ -123,14 +131,14 @@ def _identifier(name: str) -> str:
     return f"_{name}" if name[0].isdigit() else name
 
 
-def families() -> Iterator[Family]:
-    """Yield the families of this file."""
-    yield Family(
+def formats() -> Iterator[OutputFormat]:
+    """Yield the output formats of this module."""
+    yield OutputFormat(
         name="harmony",
-        start=_start,
+        create_parser=_create_parser,
         tools=True,
         thinking=True,
-        visible=(START, MESSAGE, _CHANNEL, _CONSTRAIN, *_ENDS),
-        rename=rename,
-        levels={"max": "high"},
+        visible_tokens=(START, MESSAGE, _CHANNEL, _CONSTRAIN, *_ENDS),
+        rename_tools=rename_tools,
+        thinking_levels={"max": "high"},
     )

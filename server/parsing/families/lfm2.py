@@ -1,38 +1,42 @@
-"""LFM2: a list of calls as Python writes them."""
+"""Liquid LFM2: a list of tool calls in Python syntax."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from server.parsing.family import Beginning, Family
+from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.python_calls import PythonCalls
-from server.parsing.tagged import CallTags, Thought, tagged
+from server.parsing.tag_format import ReasoningTags, ToolCallTags, tag_parser
 
-TAGS: Final = CallTags(
+TAGS: Final = ToolCallTags(
     opening="<|tool_call_start|>",
     closing="<|tool_call_end|>",
     before="<|tool_call_start|>[",
     between=", ",
     after="]<|tool_call_end|>",
 )
-MARKS: Final = (TAGS.opening, TAGS.closing)
-_THOUGHT: Final = Thought(blanks="")
+DELIMITERS: Final = (TAGS.opening, TAGS.closing)
+_REASONING: Final = ReasoningTags(whitespace="")
 
 
-def _lfm2(beginning: Beginning) -> OutputParser:
-    return tagged(None, TAGS, PythonCalls())
+def _lfm2(generation: GenerationStart) -> OutputParser:
+    return tag_parser(None, TAGS, PythonCalls())
 
 
-def _lfm2_thinking(beginning: Beginning) -> OutputParser:
-    """May think first, if it was asked to."""
-    may_think = bool(beginning.think) and not beginning.prefilled
-    return tagged(_THOUGHT, TAGS, PythonCalls(), may_think=may_think)
+def _lfm2_thinking(generation: GenerationStart) -> OutputParser:
+    """May start with thinking, if it is on."""
+    may_think = bool(generation.think) and not generation.prefilled
+    return tag_parser(_REASONING, TAGS, PythonCalls(), may_think=may_think)
 
 
-def families() -> Iterator[Family]:
-    """Yield the families of this file."""
-    yield Family(name="lfm2", start=_lfm2, tools=True, visible=MARKS)
-    marks = (*MARKS, "<think>", "</think>")
-    yield Family(
-        name="lfm2-thinking", start=_lfm2_thinking, tools=True, thinking=True, visible=marks
+def formats() -> Iterator[OutputFormat]:
+    """Yield the output formats of this module."""
+    yield OutputFormat(name="lfm2", create_parser=_lfm2, tools=True, visible_tokens=DELIMITERS)
+    delimiters = (*DELIMITERS, "<think>", "</think>")
+    yield OutputFormat(
+        name="lfm2-thinking",
+        create_parser=_lfm2_thinking,
+        tools=True,
+        thinking=True,
+        visible_tokens=delimiters,
     )

@@ -1,78 +1,88 @@
-"""Mistral: calls behind `[TOOL_CALLS]`, as a name with arguments or as a JSON list."""
+"""Mistral: tool calls after `[TOOL_CALLS]`, as a name with arguments or as a JSON list."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from runners.protocol.constraints import Constraint, Literal
-from server.parsing.family import Beginning, Family
-from server.parsing.marked import MarkedParser
-from server.parsing.modes import Kind, Mode
+from server.parsing.delimiter_parser import DelimiterParser
+from server.parsing.grammar_builder import AnswerGrammar, ReasoningBlock, ToolCallBlock, sequence
+from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
+from server.parsing.parser_states import State, StateKind
 from server.parsing.syntaxes.json_calls import JSONCalls
 from server.parsing.syntaxes.named_json import NamedJSON
-from server.parsing.writing import Block, Plain, Reasoning, sequence
 from server.prompt.messages import Tool
 
 _CALLS: Final = "[TOOL_CALLS]"
 _ARGUMENTS: Final = "[ARGS]"
 _ID: Final = "[CALL_ID]"
-_THOUGHT: Final = "[THINK]"
-_THOUGHT_END: Final = "[/THINK]"
-_MARKS: Final = (_CALLS, _ARGUMENTS, _ID, _THOUGHT, _THOUGHT_END)
+_THINK: Final = "[THINK]"
+_THINK_END: Final = "[/THINK]"
+_DELIMITERS: Final = (_CALLS, _ARGUMENTS, _ID, _THINK, _THINK_END)
 
 
-def _modes(names: frozenset[str] | None) -> Mapping[str, Mode]:
-    listed = JSONCalls(declared=names)
-    named = NamedJSON(between=_ARGUMENTS, label=_ID, declared=names)
-    marks = {_THOUGHT: "thinking", _CALLS: "calls"}
+def _states(names: frozenset[str] | None) -> Mapping[str, State]:
+    list_syntax = JSONCalls(declared=names)
+    is_named = NamedJSON(between=_ARGUMENTS, label=_ID, declared=names)
+    delimiters = {_THINK: "thinking", _CALLS: "calls"}
     return {
-        "content": Mode(kind=Kind.CONTENT, marks=marks),
-        "thinking": Mode(kind=Kind.THINKING, marks={_THOUGHT_END: "content"}),
-        "calls": Mode(
-            kind=Kind.HEADER,
-            leads={"[": "list", "{": "list"},
-            marks={_ARGUMENTS: "arguments"},
+        "content": State(kind=StateKind.CONTENT, delimiters=delimiters),
+        "thinking": State(kind=StateKind.THINKING, delimiters={_THINK_END: "content"}),
+        "calls": State(
+            kind=StateKind.HEADER,
+            openers={"[": "list", "{": "list"},
+            delimiters={_ARGUMENTS: "arguments"},
         ),
-        "list": Mode(kind=Kind.CALL, balanced=True, syntax=listed),
-        "arguments": Mode(kind=Kind.HEADER, leads={"{": "value"}),
-        "value": Mode(kind=Kind.CALL, balanced=True, syntax=named),
+        "list": State(kind=StateKind.CALL, ends_with_json=True, syntax=list_syntax),
+        "arguments": State(kind=StateKind.HEADER, openers={"{": "value"}),
+        "value": State(kind=StateKind.CALL, ends_with_json=True, syntax=is_named),
     }
 
 
-def _named(tool: Tool) -> Constraint:
-    named = NamedJSON(between=_ARGUMENTS)
-    return sequence(Literal(_CALLS), named.written(tool))
+def _named_call(tool: Tool) -> Constraint:
+    is_named = NamedJSON(between=_ARGUMENTS)
+    return sequence(Literal(_CALLS), is_named.constraint(tool))
 
 
-_NAMED: Final = Block(mark=_CALLS, call=_named)
-_LISTED: Final = Block(
-    mark=_CALLS, call=JSONCalls().written, before=f"{_CALLS} [", between=", ", after="]"
+_NAMED_BLOCK: Final = ToolCallBlock(delimiter=_CALLS, call=_named_call)
+_LIST_BLOCK: Final = ToolCallBlock(
+    delimiter=_CALLS, call=JSONCalls().constraint, before=f"{_CALLS} [", between=", ", after="]"
 )
 
 
-def _parser(beginning: Beginning, names: frozenset[str] | None, block: Block) -> OutputParser:
-    inside = beginning.prompt.rstrip().endswith(_THOUGHT)
-    thinking = Reasoning(_THOUGHT, _THOUGHT_END, inside=inside)
-    start = "thinking" if inside else "content"
-    writing = Plain(reasoning=thinking, block=block)
-    return MarkedParser(_modes(names), start, writing=writing, fresh=inside)
+def _parser(
+    generation: GenerationStart, names: frozenset[str] | None, block: ToolCallBlock
+) -> OutputParser:
+    inside = generation.prompt.rstrip().endswith(_THINK)
+    thinking = ReasoningBlock(_THINK, _THINK_END, inside=inside)
+    initial_state = "thinking" if inside else "content"
+    grammar = AnswerGrammar(reasoning=thinking, block=block)
+    return DelimiterParser(_states(names), initial_state, grammar=grammar, after_delimiter=inside)
 
 
-def _ministral(beginning: Beginning) -> OutputParser:
-    """Only tools that were declared can be called."""
-    return _parser(beginning, frozenset(tool.name for tool in beginning.tools), _NAMED)
+def _ministral(generation: GenerationStart) -> OutputParser:
+    """Accept calls of declared tools only."""
+    return _parser(generation, frozenset(tool.name for tool in generation.tools), _NAMED_BLOCK)
 
 
-def mistral(*, named: bool) -> Family:
-    """Return the format of a template, which writes calls by name or as a list."""
-    block = _NAMED if named else _LISTED
+def mistral(*, is_named: bool) -> OutputFormat:
+    """Return the format of a template whose calls are named or a list."""
+    block = _NAMED_BLOCK if is_named else _LIST_BLOCK
 
-    def start(beginning: Beginning) -> OutputParser:
-        return _parser(beginning, None, block)
+    def create_parser(generation: GenerationStart) -> OutputParser:
+        return _parser(generation, None, block)
 
-    return Family(name="mistral", start=start, tools=True, thinking=True, visible=_MARKS)
+    return OutputFormat(
+        name="mistral",
+        create_parser=create_parser,
+        tools=True,
+        thinking=True,
+        visible_tokens=_DELIMITERS,
+    )
 
 
-def families() -> Iterator[Family]:
-    """Yield the families of this file."""
-    yield Family(name="ministral", start=_ministral, tools=True, visible=_MARKS)
+def formats() -> Iterator[OutputFormat]:
+    """Yield the output formats of this module."""
+    yield OutputFormat(
+        name="ministral", create_parser=_ministral, tools=True, visible_tokens=_DELIMITERS
+    )

@@ -1,75 +1,90 @@
-"""The Qwen families: JSON or tagged parameters between `<tool_call>` tags."""
+"""Qwen 3: tool calls between `<tool_call>` tags, as JSON or with tagged parameters."""
 
 from collections.abc import Iterator
 from typing import Final
 
-from server.parsing.family import Beginning, Family
+from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.json_calls import JSONCalls
 from server.parsing.syntaxes.parameter_tags import QWEN, ParameterTags
-from server.parsing.syntaxes.values import schemas
-from server.parsing.tagged import CallTags, Thought, tagged
+from server.parsing.syntaxes.values import parameter_schemas
+from server.parsing.tag_format import ReasoningTags, ToolCallTags, tag_parser
 
-TOOL_CALL: Final = CallTags(
+TOOL_CALL: Final = ToolCallTags(
     opening="<tool_call>",
     closing="</tool_call>",
     each_before="<tool_call>\n",
     each_after="\n</tool_call>",
     between="\n",
 )
-THINK: Final = Thought(ended_by_call=True)
-_MARKS: Final = ("<tool_call>", "</tool_call>")
-_THINK_MARKS: Final = ("<think>", "</think>")
+THINK: Final = ReasoningTags(ended_by_call=True)
+_DELIMITERS: Final = ("<tool_call>", "</tool_call>")
+_THINK_TAGS: Final = ("<think>", "</think>")
 
 
-def _qwen3(beginning: Beginning) -> OutputParser:
-    return tagged(None, TOOL_CALL, JSONCalls())
+def _qwen3(generation: GenerationStart) -> OutputParser:
+    return tag_parser(None, TOOL_CALL, JSONCalls())
 
 
-def _qwen3_thinking(beginning: Beginning) -> OutputParser:
-    inside = THINK.begun(beginning, default=beginning.think is not False)
-    return tagged(THINK, TOOL_CALL, JSONCalls(), inside=inside)
+def _qwen3_thinking(generation: GenerationStart) -> OutputParser:
+    inside = THINK.starts_inside(generation, default=generation.think is not False)
+    return tag_parser(THINK, TOOL_CALL, JSONCalls(), inside=inside)
 
 
-def _qwen3_vl_thinking(beginning: Beginning) -> OutputParser:
-    """Thinks even when it was asked not to."""
-    prefilled = beginning.prefilled
-    return tagged(THINK, TOOL_CALL, JSONCalls(), inside=not prefilled, may_think=not prefilled)
+def _qwen3_vl_thinking(generation: GenerationStart) -> OutputParser:
+    """Thinks even when thinking is off."""
+    prefilled = generation.prefilled
+    return tag_parser(THINK, TOOL_CALL, JSONCalls(), inside=not prefilled, may_think=not prefilled)
 
 
-def _qwen3_coder(beginning: Beginning) -> OutputParser:
-    return tagged(None, TOOL_CALL, _parameter_tags(beginning))
+def _qwen3_coder(generation: GenerationStart) -> OutputParser:
+    return tag_parser(None, TOOL_CALL, _parameter_tags(generation))
 
 
-def thinking_with_parameter_tags(beginning: Beginning, thought: Thought = THINK) -> OutputParser:
-    """Begin in the thinking, unless it was not asked for or the answer is begun already."""
-    prefilled = beginning.prefilled
-    inside = thought.begun(beginning, default=beginning.think is not False) and not prefilled
-    syntax = _parameter_tags(beginning)
-    return tagged(thought, TOOL_CALL, syntax, inside=inside, may_think=not prefilled)
-
-
-def _parameter_tags(beginning: Beginning) -> ParameterTags:
-    return ParameterTags(tags=QWEN, schemas=schemas(beginning.tools))
-
-
-def families() -> Iterator[Family]:
-    """Yield the families of this file."""
-    starts = {"qwen3": _qwen3, "qwen3-vl-instruct": _qwen3, "qwen3-coder": _qwen3_coder}
-    for name, start in starts.items():
-        yield Family(name=name, start=start, tools=True, visible=_MARKS)
-    marks = _MARKS + _THINK_MARKS
-    yield Family(
-        name="qwen3-thinking", start=_qwen3_thinking, tools=True, thinking=True, visible=marks
+def thinking_with_parameter_tags(
+    generation: GenerationStart, reasoning_tags: ReasoningTags = THINK
+) -> OutputParser:
+    """Start inside the thinking, unless it is off or the answer is prefilled."""
+    prefilled = generation.prefilled
+    inside = (
+        reasoning_tags.starts_inside(generation, default=generation.think is not False)
+        and not prefilled
     )
-    yield Family(
-        name="qwen3-vl-thinking", start=_qwen3_vl_thinking, tools=True, thinking=True, visible=marks
+    syntax = _parameter_tags(generation)
+    return tag_parser(reasoning_tags, TOOL_CALL, syntax, inside=inside, may_think=not prefilled)
+
+
+def _parameter_tags(generation: GenerationStart) -> ParameterTags:
+    return ParameterTags(tags=QWEN, parameter_schemas=parameter_schemas(generation.tools))
+
+
+def formats() -> Iterator[OutputFormat]:
+    """Yield the output formats of this module."""
+    factories = {"qwen3": _qwen3, "qwen3-vl-instruct": _qwen3, "qwen3-coder": _qwen3_coder}
+    for name, create_parser in factories.items():
+        yield OutputFormat(
+            name=name, create_parser=create_parser, tools=True, visible_tokens=_DELIMITERS
+        )
+    delimiters = _DELIMITERS + _THINK_TAGS
+    yield OutputFormat(
+        name="qwen3-thinking",
+        create_parser=_qwen3_thinking,
+        tools=True,
+        thinking=True,
+        visible_tokens=delimiters,
+    )
+    yield OutputFormat(
+        name="qwen3-vl-thinking",
+        create_parser=_qwen3_vl_thinking,
+        tools=True,
+        thinking=True,
+        visible_tokens=delimiters,
     )
     for name in ("qwen3.5", "qwen3.8", "ornith"):
-        yield Family(
+        yield OutputFormat(
             name=name,
-            start=thinking_with_parameter_tags,
+            create_parser=thinking_with_parameter_tags,
             tools=True,
             thinking=True,
-            visible=marks,
+            visible_tokens=delimiters,
         )

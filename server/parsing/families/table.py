@@ -1,4 +1,4 @@
-"""Which format has which name in a model's configuration."""
+"""Table of the output formats by their parser names in model configs."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -18,7 +18,7 @@ from server.parsing.families import (
     qwen,
 )
 from server.parsing.families.passthrough import PASSTHROUGH
-from server.parsing.family import Family
+from server.parsing.output_format import OutputFormat
 
 _SOURCES: Final = (
     cohere,
@@ -34,7 +34,7 @@ _SOURCES: Final = (
     olmo,
     qwen,
 )
-FAMILIES: Final[Mapping[str, Family]] = {
+OUTPUT_FORMATS: Final[Mapping[str, OutputFormat]] = {
     PASSTHROUGH.name: PASSTHROUGH,
-    **{family.name: family for source in _SOURCES for family in source.families()},
+    **{family.name: family for source in _SOURCES for family in source.formats()},
 }

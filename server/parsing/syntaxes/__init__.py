@@ -1,1 +1,1 @@
-"""The ways in which models write calls, each read and written in one place."""
+"""Syntaxes of tool calls: each module parses one and constrains a model to write it."""

@@ -1,13 +1,13 @@
-"""Values as models write them that know more of Python or JavaScript than of JSON."""
+"""Read Python and JavaScript style literals that models write instead of JSON."""
 
 import json
 import re
 from typing import Final
 
-from server.parsing.jsontext import NotJSON, sound
+from server.parsing.json_decoding import InvalidJSON, normalise_json
 
-_DEEPEST: Final = 64
-_WORDS: Final = {
+_MAX_DEPTH: Final = 64
+_CONSTANTS: Final = {
     "true": True,
     "false": False,
     "null": None,
@@ -15,167 +15,169 @@ _WORDS: Final = {
     "nil": None,
 }
 _NUMBER: Final = re.compile(r"[+-]?(?:\d{1,300}(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_WORD: Final = re.compile(r"[\w$][\w$.\-]*")
+_IDENTIFIER: Final = re.compile(r"[\w$][\w$.\-]*")
 _STRINGS: Final = {
     '"': re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL),
     "'": re.compile(r"'([^'\\]*(?:\\.[^'\\]*)*)'", re.DOTALL),
 }
 _ESCAPE: Final = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
-_ESCAPED: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-_BLANKS: Final = re.compile(r"\s*")
-_BARE: Final = re.compile(r"[^,{}\[\]]+")
+_ESCAPE_VALUES: Final = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+_WHITESPACE: Final = re.compile(r"\s*")
+_UNQUOTED: Final = re.compile(r"[^,{}\[\]]+")
 
 
-class NoLiteral(ValueError):
-    """What stands here is no value."""
+class InvalidLiteral(ValueError):
+    """The text at the current position is not a literal."""
 
 
-class Reader:
-    """Reads values from `text`, from the place `at` on; raises NoLiteral.
+class LiteralReader:
+    """Reads literals from `text` at `position`; raises InvalidLiteral.
 
-    Between two `quote` marks a string stands as it is. With `bare`, a text without quotes is a
-    string as well.
+    Between two `quote` tokens a string has no escapes. With `allows_unquoted`, text without quotes
+    is a string as well.
     """
 
-    def __init__(self, text: str, *, quote: str = "", bare: bool = False) -> None:
+    def __init__(self, text: str, *, quote: str = "", allows_unquoted: bool = False) -> None:
         self.text = text
-        self.at = 0
+        self.position = 0
         self._quote = quote
-        self._bare = bare
+        self._allows_unquoted = allows_unquoted
 
-    def blanks(self) -> None:
-        """Skip blanks."""
-        match = _BLANKS.match(self.text, self.at)
+    def whitespace(self) -> None:
+        """Skip whitespace."""
+        match = _WHITESPACE.match(self.text, self.position)
         assert match is not None
-        self.at = match.end()
+        self.position = match.end()
 
-    def takes(self, mark: str) -> bool:
-        """Skip blanks, and `mark` if it stands here; tell whether it did."""
-        self.blanks()
-        if not self.text.startswith(mark, self.at):
+    def accept(self, delimiter: str) -> bool:
+        """Skip whitespace, then `delimiter` if it follows; tell whether it did."""
+        self.whitespace()
+        if not self.text.startswith(delimiter, self.position):
             return False
-        self.at += len(mark)
+        self.position += len(delimiter)
         return True
 
-    def expect(self, mark: str) -> None:
-        """Skip `mark`, which must stand here."""
-        if not self.takes(mark):
-            raise NoLiteral(f"no {mark}")
+    def expect(self, delimiter: str) -> None:
+        """Skip `delimiter`, which must follow."""
+        if not self.accept(delimiter):
+            raise InvalidLiteral(f"{delimiter} is missing")
 
-    def word(self) -> str:
-        """Return the name that stands here."""
-        self.blanks()
-        match = _WORD.match(self.text, self.at)
+    def identifier(self) -> str:
+        """Read an identifier."""
+        self.whitespace()
+        match = _IDENTIFIER.match(self.text, self.position)
         if match is None:
-            raise NoLiteral("no name")
-        self.at = match.end()
+            raise InvalidLiteral("not an identifier")
+        self.position = match.end()
         return match[0]
 
     def value(self, depth: int = 0) -> object:
-        """Return the value that stands here."""
-        if depth > _DEEPEST:
-            raise NoLiteral("nested too deeply")
-        self.blanks()
-        if self._quoted():
+        """Read a value."""
+        if depth > _MAX_DEPTH:
+            raise InvalidLiteral("nested too deeply")
+        self.whitespace()
+        if self._at_string():
             return self._string()
-        if self.takes("{"):
+        if self.accept("{"):
             return self.mapping("}", ":", depth + 1)
-        if self.takes("["):
+        if self.accept("["):
             return self.items("]", depth + 1)
         return self._scalar()
 
     def mapping(self, end: str, between: str, depth: int = 0) -> dict[str, object]:
-        """Return the pairs up to `end`; keys are names or strings."""
-        found: dict[str, object] = {}
-        while not self.takes(end):
-            if found:
+        """Read key and value pairs up to `end`; keys are identifiers or strings."""
+        result: dict[str, object] = {}
+        while not self.accept(end):
+            if result:
                 self.expect(",")
-                if self.takes(end):
+                if self.accept(end):
                     break
-            key = self._string() if self._quoted() else self.word()
+            key = self._string() if self._at_string() else self.identifier()
             self.expect(between)
-            if key in found:
-                raise NoLiteral("a key twice")
-            found[key] = self.value(depth)
-        return found
+            if key in result:
+                raise InvalidLiteral("a duplicate key")
+            result[key] = self.value(depth)
+        return result
 
     def items(self, end: str, depth: int = 0) -> list[object]:
-        """Return the values up to `end`."""
-        found: list[object] = []
-        while not self.takes(end):
-            if found:
+        """Read values up to `end`."""
+        result: list[object] = []
+        while not self.accept(end):
+            if result:
                 self.expect(",")
-                if self.takes(end):
+                if self.accept(end):
                     break
-            found.append(self.value(depth))
-        return found
+            result.append(self.value(depth))
+        return result
 
-    def _quoted(self) -> bool:
-        self.blanks()
-        marks = ('"', "'", self._quote) if self._quote else ('"', "'")
-        return self.text.startswith(marks, self.at)
+    def _at_string(self) -> bool:
+        self.whitespace()
+        delimiters = ('"', "'", self._quote) if self._quote else ('"', "'")
+        return self.text.startswith(delimiters, self.position)
 
     def _string(self) -> str:
-        if self._quote and self.takes(self._quote):
-            start, end = self.at, self.text.find(self._quote, self.at)
+        if self._quote and self.accept(self._quote):
+            start, end = self.position, self.text.find(self._quote, self.position)
             if end < 0:
-                raise NoLiteral("an open string")
-            self.at = end + len(self._quote)
+                raise InvalidLiteral("an unclosed string")
+            self.position = end + len(self._quote)
             return self.text[start:end]
-        match = _STRINGS[self.text[self.at]].match(self.text, self.at)
+        match = _STRINGS[self.text[self.position]].match(self.text, self.position)
         if match is None:
-            raise NoLiteral("an open string")
-        self.at = match.end()
-        return _unescaped(match[0], match[1])
+            raise InvalidLiteral("an unclosed string")
+        self.position = match.end()
+        return _unescape(match[0], match[1])
 
     def _scalar(self) -> object:
-        if (match := _NUMBER.match(self.text, self.at)) is not None and self._ends(match.end()):
-            self.at = match.end()
+        if (match := _NUMBER.match(self.text, self.position)) is not None and self._ends(
+            match.end()
+        ):
+            self.position = match.end()
             return _number(match[0])
-        match = _WORD.match(self.text, self.at)
-        if match is not None and match[0].lower() in _WORDS and self._ends(match.end()):
-            self.at = match.end()
-            return _WORDS[match[0].lower()]
-        match = _BARE.match(self.text, self.at)
-        if not self._bare or match is None:
-            raise NoLiteral("no value")
-        self.at = match.end()
+        match = _IDENTIFIER.match(self.text, self.position)
+        if match is not None and match[0].lower() in _CONSTANTS and self._ends(match.end()):
+            self.position = match.end()
+            return _CONSTANTS[match[0].lower()]
+        match = _UNQUOTED.match(self.text, self.position)
+        if not self._allows_unquoted or match is None:
+            raise InvalidLiteral("not a value")
+        self.position = match.end()
         return match[0].strip()
 
-    def _ends(self, at: int) -> bool:
-        match = _BLANKS.match(self.text, at)
+    def _ends(self, position: int) -> bool:
+        match = _WHITESPACE.match(self.text, position)
         assert match is not None
         return match.end() == len(self.text) or self.text[match.end()] in ",)]}"
 
 
 def _number(text: str) -> object:
     try:
-        return sound(int(text) if text.lstrip("+-").isdigit() else float(text))
-    except NotJSON as e:
-        raise NoLiteral(str(e)) from e
+        return normalise_json(int(text) if text.lstrip("+-").isdigit() else float(text))
+    except InvalidJSON as e:
+        raise InvalidLiteral(str(e)) from e
 
 
-def _unescaped(quoted: str, text: str) -> str:
-    """Return what a string means; JSON's own rules go first, for pairs of escapes."""
+def _unescape(literal: str, text: str) -> str:
+    """Return the value of a string; JSON rules first, for surrogate pairs."""
     if "\\" not in text:
         return text
-    if quoted.startswith('"'):
+    if literal.startswith('"'):
         try:
-            return str(sound(json.loads(quoted, strict=False)))
-        except NotJSON as e:
-            raise NoLiteral(str(e)) from e
+            return str(normalise_json(json.loads(literal, strict=False)))
+        except InvalidJSON as e:
+            raise InvalidLiteral(str(e)) from e
         except ValueError:
-            pass  # an escape that only Python knows
-    return str(_checked(_ESCAPE.sub(_escaped, text)))
+            pass  # an escape that JSON does not have
+    return str(_validated(_ESCAPE.sub(_escape_value, text)))
 
 
-def _escaped(match: re.Match[str]) -> str:
+def _escape_value(match: re.Match[str]) -> str:
     code = match[1]
-    return chr(int(code[1:], 16)) if len(code) > 1 else _ESCAPED.get(code, code)
+    return chr(int(code[1:], 16)) if len(code) > 1 else _ESCAPE_VALUES.get(code, code)
 
 
-def _checked(text: str) -> object:
+def _validated(text: str) -> object:
     try:
-        return sound(text)
-    except NotJSON as e:
-        raise NoLiteral(str(e)) from e
+        return normalise_json(text)
+    except InvalidJSON as e:
+        raise InvalidLiteral(str(e)) from e

@@ -1,19 +1,19 @@
-"""Calls as a name and, behind it, the JSON object of the arguments."""
+"""Tool calls as a name followed by a JSON object of arguments (Mistral, DeepSeek)."""
 
 from dataclasses import dataclass
 
 from runners.protocol.constraints import Constraint, Literal
-from server.parsing.jsontext import NotJSON, decode_object, ends_in_string
-from server.parsing.parser import Call, Parsed
-from server.parsing.writing import arguments, sequence
+from server.parsing.grammar_builder import arguments, sequence
+from server.parsing.json_decoding import InvalidJSON, decode_json_object, ends_in_string
+from server.parsing.parser import Call, ParsedOutput
 from server.prompt.messages import Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedJSON:
-    """The texts that stand `before` the name, `between` it and the arguments, and `after` them.
+    """Parses and constrains such calls: text `before` the name, `between` and `after`.
 
-    What follows `label` behind the name means nothing. With `declared`, other names are no calls.
+    Text from `label` on is not part of the name. With `declared`, other names are not calls.
     """
 
     between: str
@@ -22,27 +22,27 @@ class NamedJSON:
     label: str = ""
     declared: frozenset[str] | None = None
 
-    def read(self, body: str, *, closed: bool) -> Parsed | None:
+    def parse(self, body: str, *, closed: bool) -> ParsedOutput | None:
         """Return the call."""
         text = body.strip()
-        head, tail = self.before.strip(), self.after.strip()
-        if not (text.startswith(head) and text.endswith(tail)):
+        prefix, suffix = self.before.strip(), self.after.strip()
+        if not (text.startswith(prefix) and text.endswith(suffix)):
             return None
-        name, between, rest = text[len(head) :].partition(self.between)
+        name, between, rest = text[len(prefix) :].partition(self.between)
         name = (name.partition(self.label)[0] if self.label else name).strip()
         if not between or not name or (self.declared is not None and name not in self.declared):
             return None
         try:
-            found = decode_object(rest.removesuffix(tail).strip() or "{}")
-        except NotJSON:
+            arguments_object = decode_json_object(rest.removesuffix(suffix).strip() or "{}")
+        except InvalidJSON:
             return None
-        return Parsed(calls=(Call(name, found),))
+        return ParsedOutput(calls=(Call(name, arguments_object),))
 
-    def unfinished(self, body: str) -> bool:
+    def is_incomplete(self, body: str) -> bool:
         """Tell whether a string of the arguments is open."""
         return ends_in_string(body.partition(self.between)[2])
 
-    def written(self, tool: Tool) -> Constraint:
-        """Return one call."""
+    def constraint(self, tool: Tool) -> Constraint:
+        """Return the constraint on one call."""
         start = f"{self.before}{tool.name}{self.between}"
         return sequence(Literal(start), arguments(tool), Literal(self.after))

@@ -1,35 +1,36 @@
-"""Calls as Python writes them: a name and keyword arguments in parentheses."""
+"""Tool calls in Python syntax: a name with keyword arguments (LFM2, OLMo 3)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
 from runners.protocol.constraints import Constraint, Literal
-from server.parsing.parser import Call, Parsed
-from server.parsing.syntaxes.literals import NoLiteral, Reader
-from server.parsing.writing import listed, parameters, schema, sequence
+from server.parsing.grammar_builder import ordered_list, schema, sequence
+from server.parsing.parser import Call, ParsedOutput
+from server.parsing.syntaxes.literals import InvalidLiteral, LiteralReader
+from server.parsing.tool_parameters import parameters
 from server.prompt.messages import Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonCalls:
-    """Several calls in a row, with or without commas between them and brackets around them.
+    """Parses and constrains such calls: several in a row, optionally a bracketed list.
 
-    With `declared`, other names are no calls.
+    With `declared`, other names are not calls.
     """
 
     declared: Collection[str] | None = None
 
-    def read(self, body: str, *, closed: bool) -> Parsed | None:
-        """Return the calls, which fill the whole of `body`."""
-        reader = Reader(body)
+    def parse(self, body: str, *, closed: bool) -> ParsedOutput | None:
+        """Return the calls, which make up all of `body`."""
+        reader = LiteralReader(body)
         try:
             calls = _calls(reader)
-        except NoLiteral:
+        except InvalidLiteral:
             return None
-        known = self.declared is None or all(call.name in self.declared for call in calls)
-        return Parsed(calls=tuple(calls)) if calls and known else None
+        are_declared = self.declared is None or all(call.name in self.declared for call in calls)
+        return ParsedOutput(calls=tuple(calls)) if calls and are_declared else None
 
-    def unfinished(self, body: str) -> bool:
+    def is_incomplete(self, body: str) -> bool:
         """Tell whether a string is open."""
         quote = ""
         escaped = False
@@ -43,29 +44,29 @@ class PythonCalls:
                 quote = char
         return bool(quote)
 
-    def written(self, tool: Tool) -> Constraint:
-        """Return one call, with the arguments in the order of the parameters."""
+    def constraint(self, tool: Tool) -> Constraint:
+        """Return the constraint on one call, with arguments in the order of the parameters."""
         parts = [
             (sequence(Literal(f"{one.name}="), schema(one.schema)), one.required)
             for one in parameters(tool)
         ]
-        return sequence(Literal(f"{tool.name}("), listed(parts, ", "), Literal(")"))
+        return sequence(Literal(f"{tool.name}("), ordered_list(parts, ", "), Literal(")"))
 
 
-def _calls(reader: Reader) -> list[Call]:
-    listed_calls = reader.takes("[")
+def _calls(reader: LiteralReader) -> list[Call]:
+    is_list = reader.accept("[")
     calls: list[Call] = []
-    while not (reader.takes("]") if listed_calls else False):
-        reader.blanks()
-        if reader.at == len(reader.text):
-            if listed_calls:
-                raise NoLiteral("an open list")
+    while not (reader.accept("]") if is_list else False):
+        reader.whitespace()
+        if reader.position == len(reader.text):
+            if is_list:
+                raise InvalidLiteral("an unclosed list")
             return calls
-        name = reader.word()
+        name = reader.identifier()
         reader.expect("(")
         calls.append(Call(name, reader.mapping(")", "=")))
-        reader.takes(",")
-    reader.blanks()
-    if reader.at < len(reader.text):
-        raise NoLiteral("more behind the list")
+        reader.accept(",")
+    reader.whitespace()
+    if reader.position < len(reader.text):
+        raise InvalidLiteral("text after the list")
     return calls

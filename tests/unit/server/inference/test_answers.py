@@ -18,8 +18,8 @@ from runners.protocol.messages import (
 from server.inference.answers import Answer, answer, answers
 from server.inference.conversation import Delta, Ending, Finish
 from server.inference.generation import Timings
-from server.parsing.parser import NOTHING, Call, OutputParser, Parsed
-from server.parsing.plain import PlainText
+from server.parsing.families.passthrough import PassthroughParser
+from server.parsing.parser import NO_OUTPUT, Call, OutputParser, ParsedOutput
 from server.prompt.messages import Tool
 
 pytestmark = pytest.mark.anyio
@@ -33,21 +33,21 @@ class Shouting(OutputParser):
     def __init__(self) -> None:
         self.held = ""
 
-    def push(self, text: str) -> Parsed:
+    def push(self, text: str) -> ParsedOutput:
         if text.isdigit():
-            return Parsed(calls=(Call(text, {}),))
+            return ParsedOutput(calls=(Call(text, {}),))
         if text.isupper():
-            return Parsed(thinking=text)
+            return ParsedOutput(thinking=text)
         self.held += text
-        return NOTHING
+        return NO_OUTPUT
 
-    def finish(self) -> Parsed:
-        return Parsed(self.held)
+    def finish(self) -> ParsedOutput:
+        return ParsedOutput(self.held)
 
-    def framed(self, body: Constraint, *, may_break_off: bool = False) -> Constraint:
+    def constrain_answer(self, body: Constraint, *, may_end_early: bool = False) -> Constraint:
         return body
 
-    def calling(self, tools: Sequence[Tool], *, least: int, most: int | None) -> None:
+    def constrain_calls(self, tools: Sequence[Tool], *, least: int, most: int | None) -> None:
         return None
 
 
@@ -123,14 +123,14 @@ async def test_log_probabilities_are_told_even_where_no_text_is() -> None:
 async def test_an_answer_ends_with_a_word_that_clients_know(
     reason: StopReason, ending: Ending
 ) -> None:
-    (end,) = await heard(answer(spoken(done(reason)), PlainText(), begun()))
+    (end,) = await heard(answer(spoken(done(reason)), PassthroughParser(), begun()))
 
     assert isinstance(end, Finish)
     assert end.ending is ending
 
 
 async def test_the_counters_of_the_runner_are_told_and_the_wait_for_the_model() -> None:
-    (end,) = await heard(answer(spoken(done(stop="END")), PlainText(), begun()))
+    (end,) = await heard(answer(spoken(done(stop="END")), PassthroughParser(), begun()))
 
     assert isinstance(end, Finish)
     assert (end.n_prompt, end.n_cached, end.n_dropped, end.n_generated) == (7, 5, 9, 3)
@@ -142,7 +142,7 @@ async def test_the_counters_of_the_runner_are_told_and_the_wait_for_the_model() 
 async def test_several_answers_are_told_apart_and_drawn_with_seeds_of_their_own() -> None:
     runner = Scripted("ab", "cd", "ef")
     work = Generate(id=0, prompt="p", sampling=Sampling(seed=5))
-    parsers = [PlainText() for _ in range(3)]
+    parsers = [PassthroughParser() for _ in range(3)]
     events = await heard(answers(runner, work, parsers, begun()))  # type: ignore[arg-type]
 
     texts = ["", "", ""]
@@ -157,7 +157,7 @@ async def test_several_answers_are_told_apart_and_drawn_with_seeds_of_their_own(
 async def test_the_first_of_several_answers_that_fails_ends_them_all() -> None:
     runner = Scripted("a" * 100, ValueError("broken"), "b" * 100)
     work = Generate(id=0, prompt="p")
-    parsers = [PlainText() for _ in range(3)]
+    parsers = [PassthroughParser() for _ in range(3)]
     with pytest.raises(ValueError, match="broken"):
         await heard(answers(runner, work, parsers, begun()))  # type: ignore[arg-type]
     assert runner.closed == len(runner.asked)
@@ -166,7 +166,7 @@ async def test_the_first_of_several_answers_that_fails_ends_them_all() -> None:
 async def test_a_client_that_leaves_ends_all_of_several_answers() -> None:
     runner = Scripted("a" * 100, "b" * 100)
     work = Generate(id=0, prompt="p")
-    events = answers(runner, work, [PlainText(), PlainText()], begun())  # type: ignore[arg-type]
+    events = answers(runner, work, [PassthroughParser(), PassthroughParser()], begun())  # type: ignore[arg-type]
     await anext(events)
     await events.aclose()
     assert runner.closed == 2

@@ -6,8 +6,8 @@ from runners.protocol.constraints import Constraint, Regex
 from server.errors import BadRequest
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
 from server.inference.tool_choice import constraint_on
-from server.parsing.families.table import FAMILIES
-from server.parsing.family import Beginning
+from server.parsing.families.table import OUTPUT_FORMATS
+from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Tool
 from tests.support.constraint_texts import refused
 
@@ -18,7 +18,9 @@ FORMAT = Regex("[0-9]+")
 def held(family: str = "qwen3", **fields: object) -> tuple[Constraint | None, bool]:
     asked = Conversation(model="m", **{"tools": TOOLS, **fields})  # type: ignore[arg-type]
     offered = () if asked.tool_choice is ToolChoice.NONE else asked.tools
-    return constraint_on(asked, FAMILIES[family].start(Beginning(tools=offered)))
+    return constraint_on(
+        asked, OUTPUT_FORMATS[family].create_parser(GenerationStart(tools=offered))
+    )
 
 
 def call(name: str) -> str:

@@ -7,11 +7,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from runners.protocol.constraints import Choice, JSONSchema, Lark, Literal, Regex, Until, Without
-from server.parsing.detect import detect
-from server.parsing.families.table import FAMILIES
-from server.parsing.family import Beginning, Family
-from server.parsing.generic import generic
-from server.parsing.writing import parameters
+from server.parsing.families.table import OUTPUT_FORMATS
+from server.parsing.format_detection import detect_format
+from server.parsing.generic_format import generic_format
+from server.parsing.output_format import GenerationStart, OutputFormat
+from server.parsing.tool_parameters import parameters
 from server.prompt.messages import Message, Tool
 from tests.support.constraint_texts import refused, text_of
 from tests.support.parsing import output
@@ -20,13 +20,13 @@ from tests.unit.runners.engine.constraints.test_grammar import accepts
 
 TAGS = ("{", "[", "<tool_call>", "[TOOL_CALLS] [", "Action: ```json", "<|tool|>")
 NAMED = {
-    **FAMILIES,
-    **{f"template {name}": detect(source) for name, source in TEMPLATES.items()},
-    **{f"tag {tag}": generic(("<think>", "</think>"), tag) for tag in TAGS},
+    **OUTPUT_FORMATS,
+    **{f"template {name}": detect_format(source) for name, source in TEMPLATES.items()},
+    **{f"tag {tag}": generic_format(("<think>", "</think>"), tag) for tag in TAGS},
 }
-ALL: dict[str, Family] = {}
+ALL: dict[str, OutputFormat] = {}
 for name, family in NAMED.items():  # those that begin alike are one format
-    if family.start not in [other.start for other in ALL.values()]:
+    if family.create_parser not in [other.create_parser for other in ALL.values()]:
         ALL[name] = family
 FORMATS = {name: family for name, family in ALL.items() if family.tools}
 ONE_CALL = ("harmony", "glimmer", "template gpt-oss", "template glimmer")
@@ -77,7 +77,7 @@ ANSWER = Draft202012Validator(
     {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 )
 BEGINNINGS = [
-    Beginning(tools=TOOLS, think=think, last=last)
+    GenerationStart(tools=TOOLS, think=think, last=last)
     for think in (None, True, False)
     for last in (Message("user", "q"), Message("tool", "r"))
 ]
@@ -87,12 +87,12 @@ BEGINNINGS = [
 @pytest.mark.parametrize("name", FORMATS)
 def test_calls_that_satisfy_the_constraint_are_understood(name, least, most) -> None:
     for seed in SEEDS:
-        beginning = BEGINNINGS[seed % len(BEGINNINGS)]
-        start = FORMATS[name].start
-        constraint = start(beginning).calling(TOOLS, least=least, most=most)
+        generation = BEGINNINGS[seed % len(BEGINNINGS)]
+        start = FORMATS[name].create_parser
+        constraint = start(generation).constrain_calls(TOOLS, min_calls=least, max_calls=most)
         text = text_of(constraint, random.Random(seed))
 
-        found = output(start(beginning), [text])
+        found = output(start(generation), [text])
 
         assert seed or accepts(constraint, text), text
         upper = 1 if name in ONE_CALL else most
@@ -108,8 +108,8 @@ def test_calls_that_satisfy_the_constraint_are_understood(name, least, most) -> 
 def test_the_engine_lets_a_model_write_what_satisfies_the_constraint(name, least, most) -> None:
     """Words before a call, among others, which a grammar has to tell from the call in time."""
     for seed in SEEDS:
-        start = FORMATS[name].start
-        constraint = start(BEGINNINGS[seed]).calling(TOOLS, least=least, most=most)
+        start = FORMATS[name].create_parser
+        constraint = start(BEGINNINGS[seed]).constrain_calls(TOOLS, min_calls=least, max_calls=most)
         text = text_of(constraint, random.Random(seed))
 
         assert refused(constraint, text) is None, text
@@ -117,12 +117,12 @@ def test_the_engine_lets_a_model_write_what_satisfies_the_constraint(name, least
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_arguments_are_those_that_were_written(name) -> None:
-    for seed, beginning in enumerate(BEGINNINGS):
-        start = FORMATS[name].start
-        constraint = start(beginning).calling((FIXED,), least=1, most=1)
+    for seed, generation in enumerate(BEGINNINGS):
+        start = FORMATS[name].create_parser
+        constraint = start(generation).constrain_calls((FIXED,), min_calls=1, max_calls=1)
         text = text_of(constraint, random.Random(seed))
 
-        assert output(start(beginning), [text]).calls == [("fixed", FIXED_ARGUMENTS)], text
+        assert output(start(generation), [text]).calls == [("fixed", FIXED_ARGUMENTS)], text
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -132,12 +132,12 @@ def test_content_satisfies_what_it_was_framed_with(name) -> None:
         last = (Message("user", "q"), Message("assistant", "begun "), Message("tool", "r"))[
             seed % 3
         ]
-        beginning = Beginning(think=(None, True, False)[seed % 2], last=last)
-        start = ALL[name].start
-        constraint = start(beginning).framed(JSONSchema(json.dumps(ANSWER.schema)))
+        generation = GenerationStart(think=(None, True, False)[seed % 2], last=last)
+        start = ALL[name].create_parser
+        constraint = start(generation).constrain_answer(JSONSchema(json.dumps(ANSWER.schema)))
         text = text_of(constraint, random.Random(seed))
 
-        found = output(start(beginning), [text])
+        found = output(start(generation), [text])
 
         assert seed or accepts(constraint, text), text
         ANSWER.validate(json.loads(found.content))
@@ -147,9 +147,12 @@ def test_content_satisfies_what_it_was_framed_with(name) -> None:
     ("name", "prompt"), [("qwen3.5", "<think>\n"), ("template qwen3", "<think>\n"), ("cohere", "")]
 )
 def test_thinking_stays_free(name, prompt) -> None:
-    parser = ALL[name].start(Beginning(tools=TOOLS, think=True, prompt=prompt))
+    parser = ALL[name].create_parser(GenerationStart(tools=TOOLS, think=True, prompt=prompt))
 
-    for constraint in (parser.framed(Without("")), parser.calling(TOOLS, least=1, most=None)):
+    for constraint in (
+        parser.constrain_answer(Without("")),
+        parser.constrain_calls(TOOLS, min_calls=1, max_calls=None),
+    ):
         assert isinstance(constraint.parts[0], Until)
 
 
@@ -159,8 +162,10 @@ def test_thinking_stays_free(name, prompt) -> None:
 )
 def test_a_model_that_may_call_can_end_whenever_it_wants_to(name, text) -> None:
     """Within its reasoning too, where some models call; else it would ramble on."""
-    beginning = Beginning(tools=TOOLS, think=True, prompt="<think>\n")
-    constraint = FORMATS[name].start(beginning).calling(TOOLS, least=0, most=None)
+    generation = GenerationStart(tools=TOOLS, think=True, prompt="<think>\n")
+    constraint = (
+        FORMATS[name].create_parser(generation).constrain_calls(TOOLS, min_calls=0, max_calls=None)
+    )
 
     assert refused(constraint, text) is None
 
@@ -177,17 +182,21 @@ def test_a_model_that_may_call_can_end_whenever_it_wants_to(name, text) -> None:
 )
 def test_an_answer_that_looks_like_a_call_at_first_is_none(name, text) -> None:
     """Who asks for JSON or a page must not get a call because there are tools."""
-    start = FORMATS[name].start
-    beginning = Beginning(tools=TOOLS)
-    constraint = start(beginning).calling(TOOLS, least=0, most=None)
+    start = FORMATS[name].create_parser
+    generation = GenerationStart(tools=TOOLS)
+    constraint = start(generation).constrain_calls(TOOLS, min_calls=0, max_calls=None)
 
     assert refused(constraint, text) is None
-    assert output(start(beginning), [text]).content == text
+    assert output(start(generation), [text]).content == text
 
 
 @pytest.mark.parametrize("name", ["tag {", "template llama-3"])
 def test_only_a_tool_that_there_is_can_be_called(name) -> None:
-    constraint = FORMATS[name].start(Beginning(tools=TOOLS)).calling(TOOLS, least=0, most=None)
+    constraint = (
+        FORMATS[name]
+        .create_parser(GenerationStart(tools=TOOLS))
+        .constrain_calls(TOOLS, min_calls=0, max_calls=None)
+    )
 
     assert refused(constraint, '{"name": "nosuch"}') == 'nosuch"}'
 
@@ -197,10 +206,10 @@ def test_a_call_may_stand_instead_of_an_answer_in_a_schema(name) -> None:
     """The answer too must be possible, although both may be JSON and begin alike."""
     properties = {"name": {"type": "string"}, "a": {"type": "integer"}}
     answer = {"type": "object", "properties": properties, "required": ["name", "a"]}
-    for seed, beginning in enumerate(BEGINNINGS):
-        parser = FORMATS[name].start(beginning)
-        framed = parser.framed(JSONSchema(json.dumps(answer)))
-        calling = parser.calling(TOOLS, least=1, most=None)
+    for seed, generation in enumerate(BEGINNINGS):
+        parser = FORMATS[name].create_parser(generation)
+        framed = parser.constrain_answer(JSONSchema(json.dumps(answer)))
+        calling = parser.constrain_calls(TOOLS, min_calls=1, max_calls=None)
         for wanted in (framed, calling):
             text = text_of(wanted, random.Random(seed))
             assert refused(Choice((framed, calling)), text) is None, text
@@ -209,9 +218,9 @@ def test_a_call_may_stand_instead_of_an_answer_in_a_schema(name) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_an_answer_that_may_be_any_text_can_end(name) -> None:
     for constraint in (Regex("[^{]+"), Lark("start: /[^{]+/")):
-        parser = ALL[name].start(Beginning(think=False, last=Message("user", "q")))
-        framed = parser.framed(constraint)
-        text = text_of(parser.framed(Literal("words")), random.Random(3))
+        parser = ALL[name].create_parser(GenerationStart(think=False, last=Message("user", "q")))
+        framed = parser.constrain_answer(constraint)
+        text = text_of(parser.constrain_answer(Literal("words")), random.Random(3))
 
         assert refused(framed, text) is None, text
 
@@ -220,12 +229,12 @@ def test_gpt_oss_may_say_what_it_will_do_before_it_calls() -> None:
     before = "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
     call = "<|channel|>commentary to=functions.bare <|constrain|>json<|message|>{}"
     text = f"<|channel|>analysis<|message|>hm<|end|><|start|>assistant{before}{call}"
-    start = FORMATS["harmony"].start
-    parser = start(Beginning(tools=TOOLS))
+    start = FORMATS["harmony"].create_parser
+    parser = start(GenerationStart(tools=TOOLS))
 
-    assert refused(parser.calling(TOOLS, least=0, most=None), text) is None
-    assert refused(parser.calling(TOOLS, least=1, most=None), text) is not None
-    found = output(start(Beginning(tools=TOOLS)), [text])
+    assert refused(parser.constrain_calls(TOOLS, min_calls=0, max_calls=None), text) is None
+    assert refused(parser.constrain_calls(TOOLS, min_calls=1, max_calls=None), text) is not None
+    found = output(start(GenerationStart(tools=TOOLS)), [text])
     assert (found.content, found.thinking, found.calls) == ("I look.", "hm", [("bare", {})])
 
 
@@ -239,17 +248,17 @@ def test_definitions_go_only_with_what_refers_to_them() -> None:
 
 def test_a_format_without_calls_has_no_constraint_for_them() -> None:
     for name in ("olmo3-think", "passthrough"):
-        parser = FAMILIES[name].start(Beginning(tools=TOOLS, think=True))
+        parser = OUTPUT_FORMATS[name].create_parser(GenerationStart(tools=TOOLS, think=True))
 
-        assert parser.calling(TOOLS, least=1, most=None) is None
+        assert parser.constrain_calls(TOOLS, min_calls=1, max_calls=None) is None
 
 
 @pytest.mark.parametrize("name", ["template llama-3", "tag {", "tag ["])
 @pytest.mark.parametrize("text", ["", "Hello {", "<b>", "1", "é [{"])
 def test_an_answer_in_words_is_free_where_calls_have_no_mark(name, text) -> None:
-    parser = NAMED[name].start(Beginning(tools=TOOLS))
+    parser = NAMED[name].create_parser(GenerationStart(tools=TOOLS))
 
-    assert accepts(parser.calling(TOOLS, least=0, most=None), text)
+    assert accepts(parser.constrain_calls(TOOLS, min_calls=0, max_calls=None), text)
 
 
 @pytest.mark.parametrize("least", [0, 1])
@@ -257,8 +266,8 @@ def test_an_answer_in_words_is_free_where_calls_have_no_mark(name, text) -> None
 def test_behind_a_call_stand_blanks_and_the_end_if_the_model_likes(blanks, least) -> None:
     """A model that learnt to write a line end there would be led to call again, and for ever."""
     tool = Tool(name="now")
-    parser = generic(None, "<tool_call>").start(Beginning(tools=[tool]))
+    parser = generic_format(None, "<tool_call>").create_parser(GenerationStart(tools=[tool]))
     text = '<tool_call>\n{"name": "now", "arguments": {}}\n</tool_call>'
 
-    assert accepts(parser.calling([tool], least=least, most=None), text + blanks)
-    assert accepts(parser.calling([tool], least=least, most=1), text)
+    assert accepts(parser.constrain_calls([tool], min_calls=least, max_calls=None), text + blanks)
+    assert accepts(parser.constrain_calls([tool], min_calls=least, max_calls=1), text)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.parsing.families.table import FAMILIES
-from server.parsing.family import Beginning
+from server.parsing.families.table import OUTPUT_FORMATS
+from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Tool
 from tests.support.family_texts import CASES, Case
 from tests.support.parsing import TOOLS, Output, output, pair
@@ -12,7 +12,7 @@ IDS = [f"{case.name} {number}" for number, case in enumerate(CASES)]
 
 
 def test_every_name_that_a_model_may_be_configured_with_is_known() -> None:
-    assert sorted(FAMILIES) == sorted(
+    assert sorted(OUTPUT_FORMATS) == sorted(
         "cogito cohere deepseek3 functiongemma gemma4 gemma4-no-thinking glimmer glm-4.7 glm-ocr "
         "harmony laguna lfm2 lfm2-thinking ministral nemotron-3-nano nemotron-3.5-nano olmo3 "
         "olmo3-think ornith passthrough poolside-v1 qwen3 qwen3-coder qwen3-thinking "
@@ -40,7 +40,9 @@ def test_every_mark_that_is_looked_for_is_rendered_as_text(case: Case) -> None:
     found = getattr(case.parser(), "marks", ())
     marks = {mark for mark in found if mark[0] in "<[" and len(mark) > 1}
 
-    assert {mark.removesuffix("thought") for mark in marks} <= set(FAMILIES[case.name].visible)
+    assert {mark.removesuffix("thought") for mark in marks} <= set(
+        OUTPUT_FORMATS[case.name].visible_tokens
+    )
 
 
 ASKED = Message("user", "q")
@@ -78,24 +80,26 @@ def test_where_a_generation_begins_tells_whether_it_begins_with_thinking(
     name, think, begun, text, expected
 ) -> None:
     last, prompt = begun
-    parser = FAMILIES[name].start(Beginning(think=think, last=last, prompt=prompt))
+    parser = OUTPUT_FORMATS[name].create_parser(
+        GenerationStart(think=think, last=last, prompt=prompt)
+    )
 
     assert output(parser, text) == expected
 
 
 def test_cogito_never_thinks_when_there_are_tools() -> None:
-    start = FAMILIES["cogito"].start
+    start = OUTPUT_FORMATS["cogito"].create_parser
 
-    assert output(start(Beginning(think=True)), "a</think>b") == Output("b", "a")
-    assert output(start(Beginning(think=True, tools=TOOLS)), "a") == Output("a")
+    assert output(start(GenerationStart(think=True)), "a</think>b") == Output("b", "a")
+    assert output(start(GenerationStart(think=True, tools=TOOLS)), "a") == Output("a")
 
 
 def test_gpt_oss_is_told_of_tools_by_names_that_it_can_write() -> None:
     names = ("get.weather", "get-weather", "browser.open", "2 b!", "é$", "!", "python")
     tools = tuple(Tool(name=name) for name in names)
-    family = FAMILIES["harmony"]
+    family = OUTPUT_FORMATS["harmony"]
 
-    renamed = tuple(tool.name for tool in family.rename(tools))
+    renamed = tuple(tool.name for tool in family.rename_tools(tools))
     assert renamed == (
         "get_weather",
         "get_weather_2",
@@ -106,22 +110,24 @@ def test_gpt_oss_is_told_of_tools_by_names_that_it_can_write() -> None:
         "python",
     )
     for shown, name in zip(renamed, names, strict=True):
-        parser = family.start(Beginning(tools=tools))
+        parser = family.create_parser(GenerationStart(tools=tools))
         text = f"<|channel|>commentary to=functions.{shown}<|message|>{{}}<|call|>"
         assert output(parser, [text]).calls == [(name, {})]
 
 
 def test_laguna_is_understood_when_it_calls_a_tool_by_another_name() -> None:
     call = "<tool_call>read_file</tool_call>"
-    start = FAMILIES["laguna"].start
+    start = OUTPUT_FORMATS["laguna"].create_parser
 
-    assert output(start(Beginning(tools=(Tool(name="read"),))), [call]).calls == [("read", {})]
+    assert output(start(GenerationStart(tools=(Tool(name="read"),))), [call]).calls == [
+        ("read", {})
+    ]
     both = (Tool(name="read"), Tool(name="read_file"))
-    assert output(start(Beginning(tools=both)), [call]).calls == [("read_file", {})]
+    assert output(start(GenerationStart(tools=both)), [call]).calls == [("read_file", {})]
 
 
 def test_a_call_is_told_as_soon_as_it_is_complete() -> None:
-    parser = FAMILIES["qwen3"].start(Beginning(tools=TOOLS))
+    parser = OUTPUT_FORMATS["qwen3"].create_parser(GenerationStart(tools=TOOLS))
 
     parser.push('<tool_call>{"name": "get"}</tool_call')
     found = parser.push(">\n<tool_call>")

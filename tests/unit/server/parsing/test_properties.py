@@ -8,19 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.parsing.detect import detect
-from server.parsing.families.table import FAMILIES
-from server.parsing.family import Beginning, Family
-from server.parsing.generic import generic
+from server.parsing.families.table import OUTPUT_FORMATS
+from server.parsing.format_detection import detect_format
+from server.parsing.generic_format import generic_format
+from server.parsing.output_format import GenerationStart, OutputFormat
 from tests.support.family_texts import CASES
 from tests.support.parsing import TOOLS, Output, output
 from tests.support.templates import TEMPLATES
 
 TAGS = ("{", "[", "<tool_call>", "[TOOL_CALLS] [", "Action: ```json", "<|tool|>")
-FORMATS: dict[str, Family] = {
-    **FAMILIES,
-    **{f"template {name}": detect(source) for name, source in TEMPLATES.items()},
-    **{f"tag {tag}": generic(("<think>", "</think>"), tag) for tag in TAGS},
+FORMATS: dict[str, OutputFormat] = {
+    **OUTPUT_FORMATS,
+    **{f"template {name}": detect_format(source) for name, source in TEMPLATES.items()},
+    **{f"tag {tag}": generic_format(("<think>", "</think>"), tag) for tag in TAGS},
 }
 WORDS = (
     "ab",
@@ -57,9 +57,9 @@ SYNTAX = (
 THINKS = (None, True, False)
 
 
-def pieces_of(family: Family) -> tuple[str, ...]:
+def pieces_of(family: OutputFormat) -> tuple[str, ...]:
     """Return the texts of which a family's output is made, good or bad."""
-    return (*family.visible, *WORDS, *SYNTAX)
+    return (*family.visible_tokens, *WORDS, *SYNTAX)
 
 
 @settings(max_examples=200)
@@ -67,14 +67,14 @@ def pieces_of(family: Family) -> tuple[str, ...]:
 def test_the_result_does_not_depend_on_how_the_text_is_cut(name, data) -> None:
     family = FORMATS[name]
     text = "".join(data.draw(st.lists(st.sampled_from(pieces_of(family)), max_size=12)))
-    beginning = Beginning(tools=TOOLS, think=data.draw(st.sampled_from(THINKS)))
+    generation = GenerationStart(tools=TOOLS, think=data.draw(st.sampled_from(THINKS)))
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=8)))
     pieces = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
 
-    whole = output(family.start(beginning), [text])
+    whole = output(family.create_parser(generation), [text])
 
-    assert output(family.start(beginning), pieces) == whole
-    assert output(family.start(beginning), text) == whole
+    assert output(family.create_parser(generation), pieces) == whole
+    assert output(family.create_parser(generation), text) == whole
 
 
 SHOWN = [name for name in FORMATS if not name.endswith(("harmony", "gpt-oss", "glimmer"))]
@@ -90,7 +90,7 @@ def test_nothing_that_the_model_wrote_is_lost(name, data) -> None:
     pieces = data.draw(st.lists(st.sampled_from(pieces_of(family)), max_size=10))
     text = "".join(f"{piece}w{number}w" for number, piece in enumerate(pieces))
 
-    found = output(family.start(Beginning(tools=TOOLS, think=True)), [text])
+    found = output(family.create_parser(GenerationStart(tools=TOOLS, think=True)), [text])
 
     shown = found.content + found.thinking + json.dumps(found.calls)
     assert sorted(LETTERS.findall(shown)) == sorted(LETTERS.findall(text))
@@ -101,7 +101,7 @@ def test_nothing_that_the_model_wrote_is_lost(name, data) -> None:
     name=st.sampled_from(sorted(FORMATS)), text=st.text(st.characters(exclude_characters="<[{`="))
 )
 def test_any_text_without_marks_is_content_or_thinking(name, text) -> None:
-    found = output(FORMATS[name].start(Beginning(tools=TOOLS, think=True)), [text])
+    found = output(FORMATS[name].create_parser(GenerationStart(tools=TOOLS, think=True)), [text])
 
     assert "".join((found.thinking + found.content).split()) == "".join(text.split())
     assert not found.calls
@@ -118,7 +118,7 @@ class Held:
         for piece in pieces:
             result.add(parser.push(piece))
             parts = (parser, *vars(parser).values())
-            held = (len(part._waiting) for part in parts if hasattr(part, "_waiting"))
+            held = (len(part._pending) for part in parts if hasattr(part, "_pending"))
             self.most = max(self.most, *held)
         result.add(parser.finish())
         return result
@@ -144,15 +144,20 @@ def test_a_long_text_is_read_once_whatever_its_pieces(name, kind) -> None:
     pieces = list((LONG[kind] * 300)[:2000])
     held = Held()
 
-    whole = output(FORMATS[name].start(Beginning(tools=TOOLS, think=True)), ["".join(pieces)])
+    whole = output(
+        FORMATS[name].create_parser(GenerationStart(tools=TOOLS, think=True)), ["".join(pieces)]
+    )
 
-    assert held.output(FORMATS[name].start(Beginning(tools=TOOLS, think=True)), pieces) == whole
+    assert (
+        held.output(FORMATS[name].create_parser(GenerationStart(tools=TOOLS, think=True)), pieces)
+        == whole
+    )
     assert held.most < len("</tool_call>")
 
 
 def test_a_call_that_never_ends_is_text_in_the_end() -> None:
     """Memory is bounded: what is held back for a call is given out when it grows too long."""
-    parser = FAMILIES["qwen3"].start(Beginning(tools=TOOLS))
+    parser = OUTPUT_FORMATS["qwen3"].create_parser(GenerationStart(tools=TOOLS))
     text = "<tool_call>" + 1100 * 1000 * "x"
 
     assert parser.push(text).content == text
@@ -164,4 +169,4 @@ def test_texts_of_one_family_do_not_disturb_another(seed) -> None:
     texts = ["".join(case.pieces) for case in CASES]
     random.Random(seed).shuffle(texts)
     for family in FORMATS.values():
-        output(family.start(Beginning(tools=TOOLS, think=True)), texts)
+        output(family.create_parser(GenerationStart(tools=TOOLS, think=True)), texts)

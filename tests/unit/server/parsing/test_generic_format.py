@@ -2,11 +2,10 @@
 
 import pytest
 
-from server.parsing.calls import closing_of
-from server.parsing.family import Beginning
-from server.parsing.generic import generic
-from server.parsing.parser import Parsed
-from server.parsing.thinking import thinking_parser
+from server.parsing.generic_format import generic_format, thinking_parser
+from server.parsing.output_format import GenerationStart
+from server.parsing.parser import ParsedOutput
+from server.parsing.tool_call_parser import closing_of
 from tests.support.parsing import TOOLS, Output, output, pair
 
 THINK = ("<think>", "</think>")
@@ -35,8 +34,8 @@ def test_thinking_between_tags_is_told_at_once(pieces, thinking, content) -> Non
 
     found = [parser.push(piece) for piece in pieces]
 
-    assert found == [Parsed(*pair) for pair in zip(content, thinking, strict=True)]
-    assert parser.finish() == Parsed()
+    assert found == [ParsedOutput(*pair) for pair in zip(content, thinking, strict=True)]
+    assert parser.finish() == ParsedOutput()
 
 
 @pytest.mark.parametrize(
@@ -175,27 +174,27 @@ CALLS = [
 
 @pytest.mark.parametrize(("tag", "pieces", "contents", "calls", "rest"), CALLS)
 def test_calls_behind_a_tag_are_told_at_once(tag, pieces, contents, calls, rest) -> None:
-    parser = generic(None, tag).start(Beginning(tools=TOOLS))
+    parser = generic_format(None, tag).create_parser(GenerationStart(tools=TOOLS))
 
     found = [parser.push(piece) for piece in pieces]
     last = parser.finish()
 
     assert [parsed.content for parsed in found] == contents
     assert [pair(call) for parsed in found for call in parsed.calls] == calls
-    assert last == Parsed(rest)
+    assert last == ParsedOutput(rest)
 
 
 @pytest.mark.parametrize(("tag", "pieces", "contents", "calls", "rest"), CALLS)
 def test_the_result_does_not_depend_on_how_the_text_is_cut(
     tag, pieces, contents, calls, rest
 ) -> None:
-    text, start = "".join(pieces), generic(None, tag).start
-    beginning = Beginning(tools=TOOLS)
+    text, start = "".join(pieces), generic_format(None, tag).create_parser
+    generation = GenerationStart(tools=TOOLS)
     expected = Output("".join(contents) + rest, "", calls)
 
-    assert output(start(beginning), text) == expected
+    assert output(start(generation), text) == expected
     for cut in range(len(text) + 1):
-        assert output(start(beginning), (text[:cut], text[cut:])) == expected
+        assert output(start(generation), (text[:cut], text[cut:])) == expected
 
 
 @pytest.mark.parametrize(
@@ -215,9 +214,9 @@ def test_arguments_that_cannot_be_handed_on_are_text(arguments) -> None:
     """A client would be sent something that is no JSON, or nothing at all."""
     text = f'<tool_call>{{"name": "get", "arguments": {arguments}}}</tool_call>'
 
-    assert output(generic(None, "<tool_call>").start(Beginning(tools=TOOLS)), [text]) == Output(
-        text
-    )
+    assert output(
+        generic_format(None, "<tool_call>").create_parser(GenerationStart(tools=TOOLS)), [text]
+    ) == Output(text)
 
 
 def test_arguments_are_handed_on_in_the_order_in_which_they_were_written() -> None:
@@ -225,7 +224,9 @@ def test_arguments_are_handed_on_in_the_order_in_which_they_were_written() -> No
         '<tool_call>{"name": "get", "arguments": {"z": 1, "a": 123456789012345678901}}</tool_call>'
     )
 
-    found = output(generic(None, "<tool_call>").start(Beginning(tools=TOOLS)), [text])
+    found = output(
+        generic_format(None, "<tool_call>").create_parser(GenerationStart(tools=TOOLS)), [text]
+    )
 
     assert [list(arguments.items()) for _, arguments in found.calls] == [
         [("z", 1), ("a", 123456789012345678901.0)]
@@ -233,21 +234,21 @@ def test_arguments_are_handed_on_in_the_order_in_which_they_were_written() -> No
 
 
 def test_thinking_comes_first_and_calls_behind_it() -> None:
-    family = generic(THINK, "<tool_call>")
+    family = generic_format(THINK, "<tool_call>")
     text = f"<think>{WEATHER}</think>\n\nHi<tool_call>{WEATHER}</tool_call>"
 
-    found = output(family.start(Beginning(tools=TOOLS, think=True)), text)
+    found = output(family.create_parser(GenerationStart(tools=TOOLS, think=True)), text)
 
     assert found == Output("Hi", WEATHER, [PARIS])
     assert (family.tools, family.thinking) == (True, True)
-    assert family.visible == ("<think>", "</think>", "<tool_call>", "</tool_call>")
+    assert family.visible_tokens == ("<think>", "</think>", "<tool_call>", "</tool_call>")
 
 
 def test_a_text_of_a_template_may_be_too_long_for_a_tag() -> None:
     """What may become a mark is compared with each piece of text; templates come from strangers."""
-    family = generic(("<think>", 1000 * "x"), 1000 * "x")
+    family = generic_format(("<think>", 1000 * "x"), 1000 * "x")
 
-    found = output(family.start(Beginning(tools=TOOLS, think=True)), [WEATHER])
+    found = output(family.create_parser(GenerationStart(tools=TOOLS, think=True)), [WEATHER])
 
     assert found == Output(calls=[PARIS])
     assert not family.thinking
@@ -256,8 +257,12 @@ def test_a_text_of_a_template_may_be_too_long_for_a_tag() -> None:
 def test_a_model_that_was_not_asked_to_think_or_call_writes_what_it_likes() -> None:
     text = f"<think>a</think><tool_call>{WEATHER}</tool_call>"
 
-    assert output(generic(THINK, "<tool_call>").start(Beginning(think=False)), text) == Output(text)
-    assert output(generic(None, "").start(Beginning(tools=TOOLS, think=True)), text) == Output(text)
+    assert output(
+        generic_format(THINK, "<tool_call>").create_parser(GenerationStart(think=False)), text
+    ) == Output(text)
+    assert output(
+        generic_format(None, "").create_parser(GenerationStart(tools=TOOLS, think=True)), text
+    ) == Output(text)
 
 
 @pytest.mark.parametrize(

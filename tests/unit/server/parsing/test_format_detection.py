@@ -2,8 +2,8 @@
 
 import pytest
 
-from server.parsing.detect import detect
-from server.parsing.family import Beginning
+from server.parsing.format_detection import detect_format
+from server.parsing.output_format import GenerationStart
 from tests.support.parsing import TOOLS, Output, output
 from tests.support.templates import PLAIN, TEMPLATES
 
@@ -62,9 +62,9 @@ THOUGHTS = {
 
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_the_calls_of_a_template_are_understood(name) -> None:
-    family = detect(TEMPLATES[name])
+    family = detect_format(TEMPLATES[name])
 
-    found = output(family.start(Beginning(tools=TOOLS, think=True)), [TEXTS[name]])
+    found = output(family.create_parser(GenerationStart(tools=TOOLS, think=True)), [TEXTS[name]])
 
     assert family.tools
     assert found == Output(calls=[PARIS])
@@ -72,45 +72,51 @@ def test_the_calls_of_a_template_are_understood(name) -> None:
 
 @pytest.mark.parametrize("name", THOUGHTS)
 def test_the_thinking_of_a_template_is_understood(name) -> None:
-    family, (opening, closing) = detect(TEMPLATES[name]), THOUGHTS[name]
+    family, (opening, closing) = detect_format(TEMPLATES[name]), THOUGHTS[name]
 
     assert family.thinking
-    for beginning, text in (
-        (Beginning(tools=TOOLS, think=True), f"{opening}a{closing}b"),
-        (Beginning(tools=TOOLS, think=True, prompt=f"…{opening}\n"), f"a{closing}\nb"),
+    for generation, text in (
+        (GenerationStart(tools=TOOLS, think=True), f"{opening}a{closing}b"),
+        (GenerationStart(tools=TOOLS, think=True, prompt=f"…{opening}\n"), f"a{closing}\nb"),
     ):
-        assert output(family.start(beginning), text) == Output("b", "a")
+        assert output(family.create_parser(generation), text) == Output("b", "a")
 
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_template_in_which_nothing_is_known_makes_everything_content(name) -> None:
-    family = detect(PLAIN[name])
+    family = detect_format(PLAIN[name])
     text = f" <think>a</think><tool_call>{JSON}</tool_call> "
 
     assert (family.tools, family.thinking) == (False, False)
-    assert output(family.start(Beginning(tools=TOOLS, think=True)), text) == Output(text.rstrip())
+    assert output(family.create_parser(GenerationStart(tools=TOOLS, think=True)), text) == Output(
+        text.rstrip()
+    )
 
 
 @pytest.mark.parametrize("name", ["unknown", "llama-3"])
 def test_json_that_is_no_call_is_an_answer(name) -> None:
     """Where calls have no marks, only the name of a declared tool makes one."""
-    start = detect(TEMPLATES[name]).start
+    start = detect_format(TEMPLATES[name]).create_parser
 
     for text in ('{"name": "Ada", "parameters": {}}', '{"city": "P"}', "{", f"See {JSON}"):
-        assert output(start(Beginning(tools=TOOLS)), text) == Output(text)
+        assert output(start(GenerationStart(tools=TOOLS)), text) == Output(text)
 
 
 def test_llama_calls_several_tools_and_says_so_in_two_ways() -> None:
     get = '{"name": "get", "parameters": {}}'
     text = f"<|python_tag|>{get}; {get}\nafter; all"
 
-    found = output(detect(TEMPLATES["llama-3"]).start(Beginning(tools=TOOLS)), text)
+    found = output(
+        detect_format(TEMPLATES["llama-3"]).create_parser(GenerationStart(tools=TOOLS)), text
+    )
 
     assert found == Output("after; all", calls=[("get", {}), ("get", {})])
 
 
 @pytest.mark.parametrize("text", ['<|tool_call|>[{"name": "get"}]</tool_call> b', "<|tool_call|>b"])
 def test_granite_may_close_a_call_or_write_none(text) -> None:
-    found = output(detect(TEMPLATES["granite-3"]).start(Beginning(tools=TOOLS)), text)
+    found = output(
+        detect_format(TEMPLATES["granite-3"]).create_parser(GenerationStart(tools=TOOLS)), text
+    )
 
     assert found in (Output("b", calls=[("get", {})]), Output(text))

@@ -2,9 +2,9 @@
 
 import pytest
 
-from server.parsing.marks import MarkFinder
+from server.parsing.delimiter_finder import DelimiterFinder
 
-MARKS = MarkFinder(["<a>", "<ab>", "[T]", "[T] ["])
+MARKS = DelimiterFinder(["<a>", "<ab>", "[T]", "[T] ["])
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_a_mark_at_one_place_is_known_or_waited_for(text, final, mark) -> None:
 
 
 def test_without_marks_everything_is_certain() -> None:
-    assert MarkFinder([]).find("text", 0, final=False) == (4, "")
+    assert DelimiterFinder([]).find("text", 0, final=False) == (4, "")
