@@ -53,8 +53,8 @@ app = typer.Typer(
 )
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(flag: bool) -> None:
+    if flag:
         typer.echo(f"paddock {PADDOCK}")
         raise typer.Exit
 
@@ -109,7 +109,7 @@ def _set_up_logging(*, debug: bool) -> None:
         level=logging.DEBUG if debug else logging.INFO,
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
-    # What uvicorn tells of its own start and end says nothing that the greeting does not.
+    # Uvicorn's lines about its start and end repeat the greeting.
     logging.getLogger("uvicorn.error").setLevel(logging.DEBUG if debug else logging.WARNING)
 
 

@@ -1,4 +1,4 @@
-"""What the making of a model uses besides the files of the store."""
+"""The engine and environment that `create` uses to convert, quantize and test models."""
 
 import contextlib
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -8,25 +8,29 @@ from typing import Protocol
 
 
 class Engine(Protocol):
-    """Works on model files, as the runners' engine does.
+    """Offline jobs on model files.
 
-    What the methods return yields something at least a few times a second, so that the work can
-    be given up; closing it ends the work.
+    The iterators that the methods return yield at least a few times a second, so that the caller
+    can cancel; closing one ends the job.
     """
 
     def quantize(
-        self, source: Path, target: Path, file_type: int, kept: Sequence[tuple[str, int]] = ()
+        self,
+        source: Path,
+        target: Path,
+        file_type: int,
+        tensor_types: Sequence[tuple[str, int]] = (),
     ) -> Iterator[tuple[int, int]]:
-        """Write a model in the type of numbers that has the number `file_type` in GGUF files.
+        """Quantize a model to `file_type`, a number of llama_ftype.
 
-        `kept` are patterns of tensors' names, with the numbers of the types that those get.
-        Yields the tensors that are done, and all of them.
+        `tensor_types` overrides it for some tensors: patterns of names, and ggml types. Yields
+        the numbers of tensors done and of all.
         """
 
     def try_loading(
         self, weights: Path, adapters: tuple[Path, ...] = ()
     ) -> Iterator[tuple[int, int]]:
-        """Load a model once; raises an error of the engine's own when that fails."""
+        """Load a model once; raises an error of the engine when that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

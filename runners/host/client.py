@@ -1,4 +1,4 @@
-"""What the server can ask of a runner whose model is loaded."""
+"""The client of one runner: generate, embed, tokenize and detokenize with its loaded model."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ import msgspec
 
 from runners.host.connection import Connection
 from runners.host.errors import RequestFailed, RunnerDied
-from runners.host.event_queue import Answer, EventQueue
+from runners.host.event_queue import Answer
 from runners.protocol.messages import (
     Cancel,
     Chunk,
@@ -31,17 +31,17 @@ from runners.protocol.messages import (
 
 logger = logging.getLogger(__name__)
 
-# Failures that no request is to blame for: whoever runs the server should know of them.
-_FAULTS = (FailureCode.COMPUTE, FailureCode.OUT_OF_MEMORY)
+# Failures that are not the client's fault are logged for the operator.
+_SERVER_FAULTS = (FailureCode.COMPUTE, FailureCode.OUT_OF_MEMORY)
 _AnswerT = TypeVar("_AnswerT", Embedded, Tokens, Text, StatsReport)
 
 
 class RunnerClient:
-    """Requests to one runner; many may be under way at once.
+    """Requests to one runner; any number may run at once.
 
     Every method raises `RequestFailed` when the runner refuses the request, `RunnerDied` when the
-    process ends before its answer is complete, and `ShuttingDown` when the server closed it.
-    Cancelling a call, or closing the iterator of `generate`, tells the runner to stop.
+    process exits before its answer is complete, and `ShuttingDown` when the server closed it.
+    Cancelling a call, or closing the iterator of `generate`, cancels the request in the runner.
     """
 
     def __init__(self, connection: Connection, died: "asyncio.Future[RunnerDied]") -> None:
@@ -50,20 +50,20 @@ class RunnerClient:
 
     @property
     def died(self) -> "asyncio.Future[RunnerDied]":
-        """Done when the process has ended; its result says how."""
+        """Done when the process has exited; its result says how."""
         return self._died
 
     async def generate(self, request: Generate) -> AsyncGenerator[Chunk | Done, None]:
-        """Yield chunks as they come, then exactly one `Done`; `request.id` is replaced.
+        """Yield chunks as they arrive, then exactly one `Done`; `request.id` is replaced.
 
-        A consumer that is slower than the runner gets several chunks joined as one.
+        A consumer that is slower than the runner gets several chunks merged into one.
         """
-        request_id, mailbox = self._connection.open_mailbox()
+        request_id, events = self._connection.open_request()
         finished = False
         try:
             self._connection.send(msgspec.structs.replace(request, id=request_id))
             while not finished:
-                event = _checked(await mailbox.take())
+                event = _raise_failure(await events.get())
                 finished = type(event) is Done
                 assert isinstance(event, Chunk | Done)
                 yield event
@@ -77,34 +77,34 @@ class RunnerClient:
         self, texts: Sequence[EmbedInput], *, query: str | None = None, truncate: bool = True
     ) -> Embedded:
         """Return one vector per text, not normalised; see `Embed` for pairs with a `query`."""
-        return await self._ask(
+        return await self._call(
             lambda id: Embed(id=id, texts=tuple(texts), query=query, truncate=truncate), Embedded
         )
 
     async def tokenize(self, text: str, *, add_special: bool = False) -> tuple[int, ...]:
         """Return the token ids of `text`, special texts parsed."""
-        answer = await self._ask(
+        answer = await self._call(
             lambda id: Tokenize(id=id, text=text, add_special=add_special), Tokens
         )
         return answer.tokens
 
     async def detokenize(self, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`, special tokens rendered."""
-        answer = await self._ask(lambda id: Detokenize(id=id, tokens=tuple(tokens)), Text)
+        answer = await self._call(lambda id: Detokenize(id=id, tokens=tuple(tokens)), Text)
         return answer.text
 
     async def stats(self) -> StatsReport:
         """Return the runner's counters since the model was loaded."""
-        return await self._ask(Stats, StatsReport)
+        return await self._call(Stats, StatsReport)
 
-    async def _ask(
+    async def _call(
         self, make_command: Callable[[int], Command], answer_type: type[_AnswerT]
     ) -> _AnswerT:
-        request_id, mailbox = self._connection.open_mailbox()
+        request_id, events = self._connection.open_request()
         finished = False
         try:
             self._connection.send(make_command(request_id))
-            answer = await self._answer(mailbox)
+            answer = _raise_failure(await events.get())
             finished = True
             assert isinstance(answer, answer_type)
             return answer
@@ -114,19 +114,16 @@ class RunnerClient:
         finally:
             self._end(request_id, finished=finished)
 
-    async def _answer(self, mailbox: EventQueue) -> Answer:
-        return _checked(await mailbox.take())
-
     def _end(self, request_id: int, *, finished: bool) -> None:
-        self._connection.close_mailbox(request_id)
+        self._connection.close_request(request_id)
         if not finished:
             self._connection.send(Cancel(request_id))
 
 
-def _checked(answer: Answer) -> Answer:
-    """Return `answer` unless it says that the request failed."""
+def _raise_failure(answer: Answer) -> Answer:
+    """Return `answer`; raise RequestFailed if it is a `Failed`."""
     if type(answer) is Failed:
-        if answer.code in _FAULTS:
+        if answer.code in _SERVER_FAULTS:
             logger.warning("a request failed: %s", answer.message)
         raise RequestFailed(answer.code, answer.message, answer.n_tokens, answer.n_ctx)
     return answer

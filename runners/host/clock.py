@@ -1,4 +1,4 @@
-"""Time as the scheduler sees it, so that tests can bring their own."""
+"""The clock and timers of the scheduler, an interface so that tests can control time."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from typing import Protocol
 
 
 class Timer(Protocol):
-    """A call that is due later."""
+    """A scheduled call, as of `asyncio.TimerHandle`."""
 
     def cancel(self) -> None: ...
 
 
 class Clock(Protocol):
-    """A source of time and of calls that are due later."""
+    """A monotonic clock with timers."""
 
     def now(self) -> float:
-        """Return seconds since some fixed moment; never goes back."""
+        """Return monotonic seconds."""
 
     def today(self) -> datetime:
-        """Return date and time in UTC."""
+        """Return the date and time in UTC."""
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` in `delay` seconds."""
@@ -37,5 +37,5 @@ class LoopClock:
         return datetime.now(UTC)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
-        """Have the loop call back."""
+        """Call `callback` from the loop."""
         return asyncio.get_running_loop().call_later(delay, callback)

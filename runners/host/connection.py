@@ -1,4 +1,4 @@
-"""The host's end of the socket to one runner: frames both ways, events routed by request id."""
+"""The server's end of the socket to one runner: send commands, route events by request id."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from runners.protocol.messages import Command, SetupEvent, Step
 
 
 class Connection(asyncio.Protocol):
-    """One runner's socket.
+    """One runner's socket, as an asyncio protocol.
 
-    Events that answer a request go to its mailbox, those of the start-up (which have no id) to
-    `on_setup`. `closed` is done when the socket is; requests are ended separately, by `fail`,
-    because only the owner of the process can say why it went away.
+    Events that answer a request go to its queue, setup events (which have no id) to `on_setup`.
+    `closed` is done when the socket is closed. Requests are failed separately, by `fail`, because
+    only the owner of the process knows why it exited.
     """
 
     def __init__(self, on_setup: Callable[[SetupEvent], None]) -> None:
         self._on_setup = on_setup
         self._frames = FrameBuffer()
-        self._mailboxes: dict[int, EventQueue] = {}
+        self._queues: dict[int, EventQueue] = {}
         self._last_id = 0
         self._transport: asyncio.WriteTransport | None = None
         self._error: Callable[[], RunnerError] | None = None
@@ -29,40 +29,43 @@ class Connection(asyncio.Protocol):
 
     @property
     def n_pending(self) -> int:
-        """Number of requests that wait for an answer."""
-        return len(self._mailboxes)
+        """Number of requests without a terminal event."""
+        return len(self._queues)
 
-    def open_mailbox(self) -> tuple[int, EventQueue]:
-        """Return a fresh request id and the mailbox that its answers will go to."""
+    def open_request(self) -> tuple[int, EventQueue]:
+        """Return a new request id and the queue of its events.
+
+        Raises the error of `fail` once that was called.
+        """
         if self._error is not None:
             raise self._error()
         self._last_id += 1
-        mailbox = self._mailboxes[self._last_id] = EventQueue()
-        return self._last_id, mailbox
+        queue = self._queues[self._last_id] = EventQueue()
+        return self._last_id, queue
 
-    def close_mailbox(self, request_id: int) -> None:
-        """Forget a request; later events for it are ignored."""
-        self._mailboxes.pop(request_id, None)
+    def close_request(self, request_id: int) -> None:
+        """Remove a request; later events for it are dropped."""
+        self._queues.pop(request_id, None)
 
     def send(self, command: Command) -> None:
-        """Queue a command; does nothing once the socket is gone."""
+        """Send a command; does nothing once the socket is closed."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(encode(command))
 
     def close(self) -> None:
-        """Drop the socket at once; the runner sees the end of file and ends."""
+        """Close the socket at once; the runner reads the end of file and exits."""
         if self._transport is not None:
             self._transport.abort()
 
     def fail(self, make_error: Callable[[], RunnerError]) -> None:
-        """End every pending request, and every later one, with an error of its own."""
+        """Fail every pending and later request, each with an error object of its own."""
         if self._error is None:
             self._error = make_error
-        for mailbox in self._mailboxes.values():
-            mailbox.fail(self._error())
+        for queue in self._queues.values():
+            queue.fail(self._error())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        # No isinstance: uvloop's transports share no base class with asyncio's.
+        # Not isinstance: uvloop's transports share no base class with asyncio's.
         self._transport = cast(asyncio.WriteTransport, transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -81,11 +84,11 @@ class Connection(asyncio.Protocol):
                 elif not isinstance(event, Step):
                     self._deliver(event)
         except FrameError:
-            # A runner that no longer speaks the protocol is as good as dead; its owner sees the
-            # closed socket and kills it.
+            # A runner that breaks the protocol is of no use. Its owner kills it once the socket is
+            # closed.
             self.close()
 
     def _deliver(self, answer: Answer) -> None:
-        mailbox = self._mailboxes.get(answer.id)
-        if mailbox is not None:
-            mailbox.put(answer)
+        queue = self._queues.get(answer.id)
+        if queue is not None:
+            queue.put(answer)

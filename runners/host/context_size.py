@@ -1,7 +1,7 @@
-"""How large a model's context, batch and KV cache are made; pure.
+"""Choose context size, batch size, number of sequences and of KV cells; pure functions.
 
-Sequences share one pool of KV cells, so many sequences cost nothing by themselves: their number
-is generous and the pool is what memory decides about.
+All sequences share one pool of KV cells, so their number costs no memory. The size of the pool
+depends on the memory.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from runners.host.model_request import ModelFacts, ModelRequest, SchedulerConfig
 from runners.protocol.messages import Device
 
 MIN_CONTEXT = 4
-# (least memory of all GPUs, context) as the reference server chooses it.
+# (minimum memory of all GPUs, context), as in the reference server.
 CONTEXT_TIERS = ((47 * GIB, 262_144), (23 * GIB, 32_768), (0, 4_096))
 
 # llama.cpp's own limit.
@@ -21,20 +21,20 @@ CPU_SEQUENCES = 16
 GPU_SEQUENCES = 64
 EMBEDDING_SEQUENCES = 32
 
-# Filling KV memory with zeros takes 0.3 s per GB, which a cold load on a CPU would wait for. The
-# load of a large model takes longer by itself, and its tokens take more memory.
+# Clearing KV memory takes 0.3 s per GB of every cold load on a CPU. A large model takes longer to
+# load anyway and more memory per token, so its share grows with its size.
 CPU_POOL_BYTES = 128 * MIB
 CPU_POOL_SHARE = 4
 
 BATCH = 512
 LARGE_BATCH = 2048
-# (context over which it pays, rows); a longer prompt keeps a GPU busier with more rows at once.
+# (context over which it applies, rows): longer prompts use a GPU better with larger batches.
 GPU_BATCHES = ((32_768, 2048), (4_096, 1024), (0, BATCH))
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """How many tokens one sequence may hold, and whether nobody asked for that number."""
+    """Context size of one sequence in tokens, and whether it was chosen automatically."""
 
     n_ctx: int
     automatic: bool
@@ -46,15 +46,15 @@ def choose_context(
     gpus: Sequence[Device],
     max_automatic: int | None = None,
 ) -> Context:
-    """Return the context asked for, or one by the memory of all GPUs and at most `max_automatic`.
+    """Return the context of the request or setting, else one by GPU memory up to `max_automatic`.
 
-    A model is never given more than it was trained with.
+    It is at most the context that the model was trained with.
     """
-    asked = request.options.num_ctx
-    if asked is None and config.context_length > 0:
-        asked = config.context_length
-    automatic = asked is None
-    n_ctx = _tier(gpus, config.gpu_overhead) if asked is None else max(asked, MIN_CONTEXT)
+    num_ctx = request.options.num_ctx
+    if num_ctx is None and config.context_length > 0:
+        num_ctx = config.context_length
+    automatic = num_ctx is None
+    n_ctx = _tier(gpus, config.gpu_overhead) if num_ctx is None else max(num_ctx, MIN_CONTEXT)
     if automatic and max_automatic is not None:
         n_ctx = min(n_ctx, max_automatic)
     if request.facts.n_ctx_train > 0:
@@ -63,14 +63,14 @@ def choose_context(
 
 
 def lower_tier(n_ctx: int) -> int | None:
-    """Return the largest automatic context below `n_ctx`."""
+    """Return the largest automatic context below `n_ctx`, None if there is none."""
     return next((tier for _, tier in CONTEXT_TIERS if tier < n_ctx), None)
 
 
 def choose_sequences(
     facts: ModelFacts, config: SchedulerConfig, *, n_batch: int, all_on_gpu: bool
 ) -> int:
-    """Return how many sequences may run at once; every one needs a row of each batch."""
+    """Return the maximum of sequences that run at once; each takes a row of every batch."""
     if config.num_parallel > 0:
         return min(config.num_parallel, MAX_SEQUENCES)
     if facts.is_embedding:
@@ -78,36 +78,36 @@ def choose_sequences(
     return min(GPU_SEQUENCES if all_on_gpu else CPU_SEQUENCES, n_batch)
 
 
-def least_cells(context: Context, config: SchedulerConfig) -> int:
-    """Return the smallest pool: one full context, or one for each sequence that was promised."""
+def min_cells(context: Context, config: SchedulerConfig) -> int:
+    """Return the minimum of KV cells: one full context, or one for each of `num_parallel`."""
     return context.n_ctx * min(max(config.num_parallel, 1), MAX_SEQUENCES)
 
 
 def batch_choices(
     request: ModelRequest, config: SchedulerConfig, context: Context, *, has_gpu: bool
 ) -> tuple[int, ...]:
-    """Return batch sizes to try, the best first; the last one is taken in any case."""
-    facts, asked = request.facts, request.options.num_batch
-    least = max(1, min(config.num_parallel, MAX_SEQUENCES))
-    if asked is not None:
-        return (max(asked, least),)
+    """Return batch sizes to try, the best first; the last one is used in any case."""
+    facts, num_batch = request.facts, request.options.num_batch
+    min_batch = max(1, min(config.num_parallel, MAX_SEQUENCES))
+    if num_batch is not None:
+        return (max(num_batch, min_batch),)
     if facts.is_embedding:
-        # Encoders see a whole text in one batch: what does not fit would have to be cut.
-        needed = max(BATCH, min(context.n_ctx, LARGE_BATCH))
-        return (LARGE_BATCH, needed) if has_gpu else (needed,)
+        # An encoder computes a text in one batch, so a longer text would have to be truncated.
+        whole_text = max(BATCH, min(context.n_ctx, LARGE_BATCH))
+        return (LARGE_BATCH, whole_text) if has_gpu else (whole_text,)
     if not has_gpu:
-        return (max(BATCH, least),)
-    cells = least_cells(context, config)
-    return tuple(max(rows, least) for over, rows in GPU_BATCHES if cells > over) or (BATCH,)
+        return (max(BATCH, min_batch),)
+    cells = min_cells(context, config)
+    return tuple(max(rows, min_batch) for over, rows in GPU_BATCHES if cells > over) or (BATCH,)
 
 
 def cpu_pool_bytes(facts: ModelFacts) -> int:
-    """Return what the pool of a model on the CPU may take where one context needs less."""
+    """Return the bytes that the KV cache of a model on the CPU may grow to."""
     return max(CPU_POOL_BYTES, facts.total_bytes // CPU_POOL_SHARE)
 
 
 def pool_cells(facts: ModelFacts, shape: Shape, *, n_ctx: int, n_seq: int, spare_bytes: int) -> int:
-    """Return the size of the pool when `spare_bytes` may be spent on top of `shape`."""
+    """Return the number of KV cells when `spare_bytes` may be added to `shape`."""
     kv = sum(kv_cell_bytes(facts, shape.cache_type))
     if kv == 0:
         return max(shape.n_cells, shape.n_batch)

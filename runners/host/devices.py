@@ -1,4 +1,4 @@
-"""What there is to compute with: GPUs as a runner sees them, and memory that this host can give."""
+"""Usable GPUs, and the memory of this machine or container (/proc/meminfo, cgroup limits)."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +17,14 @@ UNLIMITED = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class MachineMemory:
-    """Memory of the machine, or of the container that this process is confined to, in bytes."""
+    """Memory of the machine, or of the container that this process runs in, in bytes."""
 
     total: int
     available: int
 
 
 def usable_gpus(devices: Iterable[Device]) -> tuple[Device, ...]:
-    """Return the devices to place layers on: discrete GPUs, or integrated ones if alone."""
+    """Return the devices to place layers on: discrete GPUs, else integrated ones."""
     with_memory = [device for device in devices if device.total > 0]
     for kind in (DeviceKind.GPU, DeviceKind.INTEGRATED):
         if gpus := tuple(device for device in with_memory if device.kind is kind):
@@ -33,13 +33,13 @@ def usable_gpus(devices: Iterable[Device]) -> tuple[Device, ...]:
 
 
 def read_machine_memory() -> MachineMemory:
-    """Return the memory that a new runner can use."""
+    """Return the memory of the machine, within the limits of its cgroups."""
     if sys.platform != "linux":
         memory = psutil.virtual_memory()
         return MachineMemory(memory.total, memory.available)
-    host = parse_meminfo(Path("/proc/meminfo").read_text())
+    machine = parse_meminfo(Path("/proc/meminfo").read_text())
     membership = parse_cgroup_membership(_read(Path("/proc/self/cgroup")))
-    return within_limits(host, _cgroup_limits(membership))
+    return within_limits(machine, _cgroup_limits(membership))
 
 
 def parse_meminfo(text: str) -> MachineMemory:
@@ -73,16 +73,16 @@ def parse_limit(text: str) -> int | None:
 
 
 def parse_reclaimable(memory_stat: str) -> int:
-    """Return the page cache in a memory.stat: it counts as used and goes when it is needed."""
+    """Return the page cache of a memory.stat, which counts as used but can be reclaimed."""
     sizes = dict(line.split() for line in memory_stat.splitlines() if len(line.split()) == 2)
     v1 = "total_inactive_file" in sizes
     names = ("total_inactive_file", "total_active_file") if v1 else ("inactive_file", "active_file")
     return sum(int(sizes.get(name, 0)) for name in names)
 
 
-def within_limits(host: MachineMemory, groups: Iterable[tuple[int, int]]) -> MachineMemory:
-    """Apply the (limit, used) of every group that this process is in."""
-    total, available = host.total, host.available
+def within_limits(machine: MachineMemory, groups: Iterable[tuple[int, int]]) -> MachineMemory:
+    """Return `machine` reduced to the (limit, used) of every group that this process is in."""
+    total, available = machine.total, machine.available
     for limit, used in groups:
         total = min(total, limit)
         available = min(available, max(0, limit - used))
@@ -104,9 +104,9 @@ def _cgroup_limits(membership: Mapping[str, str]) -> Iterator[tuple[int, int]]:
 
 
 def _with_parents(root: Path, path: str) -> Iterator[Path]:
-    """Yield the group's folder and those above it: the tightest limit of them counts.
+    """Yield the folder of the group and of its parents, as all their limits apply.
 
-    Inside a container the path may be the host's and not exist; the root is then the own group.
+    In a container the path may be that of the host and not exist; the root is then the own group.
     """
     group = PurePosixPath(path.lstrip("/"))
     for part in (group, *group.parents):

@@ -1,16 +1,16 @@
-"""What can go wrong between a request and the runner that serves it.
+"""Errors of runners and the scheduler.
 
     RunnerError
-    ├── RunnerDied       the process ended while a request needed it
-    ├── RequestFailed    the runner refused or gave up one request; others go on
+    ├── RunnerDied       the process exited during a request
+    ├── RequestFailed    the runner refused or aborted one request; others go on
     ├── LoadFailed       the model cannot be loaded
-    ├── QuantizeFailed   a model cannot be quantised
-    ├── ModelUnusable    files that were to become a model make none
-    ├── LoadTimeout      a load showed no sign of life for too long
-    ├── QueueFull        too many requests wait for models to be loaded
-    └── ShuttingDown     the server is closing and takes no more work
+    ├── QuantizeFailed   the model cannot be quantized
+    ├── ModelUnusable    a converted model does not load
+    ├── LoadTimeout      a load made no progress
+    ├── QueueFull        too many requests wait for a model to be loaded
+    └── ShuttingDown     the server is shutting down
 
-Every text may be shown to a client: none holds a path or a stack trace.
+Every text may be sent to a client: none contains a path or a stack trace.
 """
 
 from runners.protocol.messages import FailureCode
@@ -21,7 +21,7 @@ class RunnerError(Exception):
 
 
 class RunnerDied(RunnerError):
-    """A runner process ended while it was needed; `detail` says how, in one sentence."""
+    """A runner process exited during a request; `detail` says how, in one sentence."""
 
     def __init__(self, detail: str, *, out_of_memory: bool = False) -> None:
         super().__init__(detail)
@@ -30,7 +30,7 @@ class RunnerDied(RunnerError):
 
 
 class RequestFailed(RunnerError):
-    """One request failed; `n_tokens` and `n_ctx` are set where `code` gives them a meaning."""
+    """One request failed; `FailureCode` says for which codes `n_tokens` and `n_ctx` are set."""
 
     def __init__(
         self, code: FailureCode, message: str = "", n_tokens: int = 0, n_ctx: int = 0
@@ -52,11 +52,11 @@ class LoadFailed(RunnerError):
 
 
 class QuantizeFailed(RunnerError):
-    """A model could not be quantised; the text says why, for the client."""
+    """A model could not be quantized; the text says why."""
 
 
 class ModelUnusable(RunnerError):
-    """Files that were to become a model make none; the text says why, for the client."""
+    """A converted model does not load; the text says why."""
 
 
 class LoadTimeout(RunnerError):
@@ -68,7 +68,7 @@ class LoadTimeout(RunnerError):
 
 
 class QueueFull(RunnerError):
-    """As many requests as the queue holds (`limit`) already wait for a model to be loaded."""
+    """The queue already holds its maximum of `limit` pending requests."""
 
     def __init__(self, limit: int) -> None:
         super().__init__("server busy, please try again.  maximum pending requests exceeded")
@@ -76,7 +76,7 @@ class QueueFull(RunnerError):
 
 
 class ShuttingDown(RunnerError):
-    """The server is closing."""
+    """The server is shutting down and accepts no more requests."""
 
     def __init__(self) -> None:
         super().__init__("the server is shutting down")

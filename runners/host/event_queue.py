@@ -1,4 +1,4 @@
-"""Where the events of one request wait until its consumer takes them."""
+"""The event queue of one request, which merges the chunks that a slow consumer has not read."""
 
 import asyncio
 from collections import deque
@@ -22,10 +22,10 @@ MERGE_AFTER = 64
 
 
 class EventQueue:
-    """A queue with one reader.
+    """An unbounded queue with one reader.
 
-    A reader that falls behind gets the chunks it missed as one. They are also joined while they
-    wait, so that what a stalled client costs is the size of its text and not a struct per token.
+    A reader that falls behind gets several chunks merged into one. They are merged while they
+    wait too, so that a stalled client costs the size of its text and not a struct per token.
     """
 
     __slots__ = ("_error", "_events", "_unmerged", "_waiter")
@@ -45,15 +45,15 @@ class EventQueue:
         self._wake()
 
     def fail(self, error: RunnerError) -> None:
-        """End the mailbox: the reader gets what is queued, then `error`."""
+        """End the queue: the reader gets the queued events, then `error`."""
         self._error = error
         self._wake()
 
-    async def take(self) -> Answer:
-        """Return the next event; queued chunks come as one.
+    async def get(self) -> Answer:
+        """Return the next event, all queued chunks as one.
 
         Raises:
-            RunnerError: what `fail` was given, once nothing is queued any more.
+            RunnerError: the error of `fail`, once the queue is empty.
         """
         while not self._events:
             if self._error is not None:
@@ -69,7 +69,7 @@ class EventQueue:
             chunks.append(event)
             events.popleft()
         self._unmerged = len(events)
-        return _joined(chunks)
+        return _merge(chunks)
 
     async def _wait(self) -> None:
         self._waiter = asyncio.get_running_loop().create_future()
@@ -84,18 +84,18 @@ class EventQueue:
             waiter.set_result(None)
 
     def _merge_last(self) -> None:
-        """Join the newest chunks, whose number has reached the limit, into one."""
+        """Merge the newest chunks into one, as MERGE_AFTER of them are queued."""
         chunks: list[Chunk] = []
         events = self._events
         while len(chunks) < self._unmerged and events and type(event := events[-1]) is Chunk:
             chunks.append(event)
             events.pop()
         if chunks:
-            events.append(_joined(chunks[::-1]))
+            events.append(_merge(chunks[::-1]))
         self._unmerged = 0
 
 
-def _joined(chunks: Sequence[Chunk]) -> Chunk:
+def _merge(chunks: Sequence[Chunk]) -> Chunk:
     return Chunk(
         chunks[0].id,
         "".join([chunk.text for chunk in chunks]),

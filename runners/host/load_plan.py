@@ -1,4 +1,4 @@
-"""The whole plan of a load: context, batch, pool, devices; and the next smaller one. Pure."""
+"""Plan a model load: context size, batch, KV cells, placement on GPUs; pure functions."""
 
 from dataclasses import dataclass, replace
 
@@ -10,8 +10,8 @@ from runners.host.context_size import (
     choose_context,
     choose_sequences,
     cpu_pool_bytes,
-    least_cells,
     lower_tier,
+    min_cells,
     pool_cells,
 )
 from runners.host.memory_estimate import (
@@ -31,21 +31,21 @@ from runners.protocol.placement import Placement, Projector
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What earlier attempts that ran out of memory forbid the next one."""
+    """Bounds on a plan, set by earlier attempts that ran out of memory."""
 
     max_automatic_context: int | None = None
     may_grow_pool: bool = True
     max_gpu_layers: int | None = None
-    may_see_on_gpu: bool = True
+    projector_on_gpu: bool = True
 
 
 NO_LIMITS = Limits()
-PROJECTOR_ROOM = GIB
+PROJECTOR_COMPUTE_BYTES = GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What is to be planned: who wants what, and the GPUs with their free memory."""
+class PlanInputs:
+    """The input of a plan: request, settings, and the GPUs with their free memory."""
 
     request: ModelRequest
     config: SchedulerConfig
@@ -54,7 +54,10 @@ class Task:
 
     @property
     def candidates(self) -> tuple[Device, ...]:
-        """The GPUs that may be used, with the memory that is free for the model's layers."""
+        """The GPUs that may be used, with the memory that is free for the model's layers.
+
+        An `options.main_gpu` names one of them; `num_gpu` 0 allows none.
+        """
         options = self.request.options
         gpus = self.gpus
         if options.num_gpu == 0:
@@ -69,32 +72,32 @@ class Task:
 
     @property
     def projector_reserve(self) -> int:
-        """Bytes that a projector may need on a GPU: its weights, and room to encode."""
-        if self.request.projector is None or not self.limits.may_see_on_gpu:
+        """Bytes that a projector may need on a GPU: its weights and compute buffers."""
+        if self.request.projector is None or not self.limits.projector_on_gpu:
             return 0
-        return self.request.facts.projector_bytes + PROJECTOR_ROOM
+        return self.request.facts.projector_bytes + PROJECTOR_COMPUTE_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """A load that was decided on.
+class LoadPlan:
+    """A planned load.
 
-    `complete` says that more free memory on the GPUs would not put more of the model there.
-    `ram_bytes` is what the load takes of the machine's memory and the system cannot take back.
+    `vram_limited`: with more free memory on the GPUs, more of the model would be placed there.
+    `ram_bytes`: memory of the machine that the load takes and the system cannot reclaim.
     """
 
-    task: Task
+    inputs: PlanInputs
     context: Context
     spec: LoadSpec
-    complete: bool
+    vram_limited: bool
     ram_bytes: int
 
 
-def make_plan(task: Task) -> Plan:
-    """Decide how to load a model."""
-    request, config = task.request, task.config
-    context = choose_context(request, config, task.gpus, task.limits.max_automatic_context)
-    shape, placement = _choose_batch(task, context)
+def make_plan(inputs: PlanInputs) -> LoadPlan:
+    """Return how to load a model."""
+    request, config = inputs.request, inputs.config
+    context = choose_context(request, config, inputs.gpus, inputs.limits.max_automatic_context)
+    shape, placement = _choose_batch(inputs, context)
     n_seq = choose_sequences(
         request.facts,
         config,
@@ -106,90 +109,92 @@ def make_plan(task: Task) -> Plan:
         shape,
         n_ctx=context.n_ctx,
         n_seq=n_seq,
-        spare_bytes=_spare_bytes(task, shape, placement),
+        spare_bytes=_spare_bytes(inputs, shape, placement),
     )
     shape = replace(shape, n_cells=n_cells)
-    spec = _spec(task, shape, placement, n_ctx=context.n_ctx, n_seq=n_seq)
-    return Plan(
-        task=task,
+    spec = _spec(inputs, shape, placement, n_ctx=context.n_ctx, n_seq=n_seq)
+    return LoadPlan(
+        inputs=inputs,
         context=context,
         spec=spec,
-        complete=_is_complete(task, placement),
+        vram_limited=_is_vram_limited(inputs, placement),
         ram_bytes=ram_bytes(
             request.facts,
             shape,
             gpu_layers=placement.n_gpu_layers,
             use_mmap=spec.use_mmap,
-            sees=spec.projector is not None and spec.projector.device is None,
+            has_cpu_projector=spec.projector is not None and spec.projector.device is None,
         ),
     )
 
 
-def smaller(plan: Plan) -> Plan | None:
-    """Return what to try after `plan` ran out of memory; None when nothing is left to give up.
+def smaller_plan(plan: LoadPlan) -> LoadPlan | None:
+    """Return the plan to try after `plan` ran out of memory; None when it cannot be reduced.
 
-    The order is what hurts least: spare cells of the pool, an automatic context, the projector on
-    a GPU, layers on GPUs (down to none). What the user asked for in numbers is never changed.
+    Given up in this order: spare KV cells, an automatic context, the projector on a GPU, layers
+    on GPUs (down to none). Numbers that the user set are never changed.
     """
-    task, limits = plan.task, replace(plan.task.limits, may_grow_pool=False)
-    if task.limits.may_grow_pool and _spare_cells(plan) > 0:
-        return make_plan(replace(task, limits=limits))
+    inputs, limits = plan.inputs, replace(plan.inputs.limits, may_grow_pool=False)
+    if inputs.limits.may_grow_pool and _spare_cells(plan) > 0:
+        return make_plan(replace(inputs, limits=limits))
     if plan.context.automatic and (tier := lower_tier(plan.context.n_ctx)) is not None:
-        return make_plan(replace(task, limits=replace(limits, max_automatic_context=tier)))
+        return make_plan(replace(inputs, limits=replace(limits, max_automatic_context=tier)))
     if plan.spec.projector is not None and plan.spec.projector.device is not None:
-        return make_plan(replace(task, limits=replace(limits, may_see_on_gpu=False)))
+        return make_plan(replace(inputs, limits=replace(limits, projector_on_gpu=False)))
     layers = plan.spec.placement.n_gpu_layers
-    if layers > 0 and is_automatic(task.request.options.num_gpu):
-        return make_plan(replace(task, limits=replace(limits, max_gpu_layers=layers * 3 // 4)))
+    if layers > 0 and is_automatic(inputs.request.options.num_gpu):
+        return make_plan(replace(inputs, limits=replace(limits, max_gpu_layers=layers * 3 // 4)))
     return None
 
 
-def _choose_batch(task: Task, context: Context) -> tuple[Shape, Placement]:
-    """Return the largest batch that costs no layer its place on a GPU, and the placement."""
-    config, candidates = task.config, task.candidates
-    cells = least_cells(context, config)
-    choices = batch_choices(task.request, config, context, has_gpu=bool(candidates))
+def _choose_batch(inputs: PlanInputs, context: Context) -> tuple[Shape, Placement]:
+    """Return the largest batch that leaves all layers on GPUs, and the placement."""
+    config, candidates = inputs.config, inputs.candidates
+    cells = min_cells(context, config)
+    choices = batch_choices(inputs.request, config, context, has_gpu=bool(candidates))
     shape = Shape(cells, choices[-1], config.cache_type, config.flash_attention)
     for n_batch in choices[:-1]:
         larger = replace(shape, n_batch=n_batch)
-        placement = _place(task, larger)
-        if _is_complete(task, placement):
+        placement = _place(inputs, larger)
+        if not _is_vram_limited(inputs, placement):
             return larger, placement
-    return shape, _place(task, shape)
+    return shape, _place(inputs, shape)
 
 
-def _place(task: Task, shape: Shape) -> Placement:
+def _place(inputs: PlanInputs, shape: Shape) -> Placement:
     return place(
-        task.request.facts,
+        inputs.request.facts,
         shape,
-        task.candidates,
-        config=task.config,
-        num_gpu=task.request.options.num_gpu,
-        max_layers=task.limits.max_gpu_layers,
+        inputs.candidates,
+        config=inputs.config,
+        num_gpu=inputs.request.options.num_gpu,
+        max_layers=inputs.limits.max_gpu_layers,
     )
 
 
-def _is_complete(task: Task, placement: Placement) -> bool:
-    if not task.candidates or not is_automatic(task.request.options.num_gpu):
-        return True
-    return placement.n_gpu_layers > task.request.facts.n_layers
+def _is_vram_limited(inputs: PlanInputs, placement: Placement) -> bool:
+    if not inputs.candidates or not is_automatic(inputs.request.options.num_gpu):
+        return False
+    return placement.n_gpu_layers <= inputs.request.facts.n_layers
 
 
-def _spec(task: Task, shape: Shape, placement: Placement, *, n_ctx: int, n_seq: int) -> LoadSpec:
-    request, options = task.request, task.request.options
-    # Without a cache (encoders) the pool bounds nothing, and a batch may exceed the context.
+def _spec(
+    inputs: PlanInputs, shape: Shape, placement: Placement, *, n_ctx: int, n_seq: int
+) -> LoadSpec:
+    request, options = inputs.request, inputs.request.options
+    # Without a KV cache (encoders) n_cells is no bound, and a batch may exceed the context.
     n_batch = min(shape.n_batch, padded(shape.n_cells))
     return LoadSpec(
         weights=str(request.weights),
         adapters=tuple(str(path) for path in request.adapters),
-        projector=_projector(task, placement),
+        projector=_projector(inputs, placement),
         n_ctx=n_ctx,
         n_cells=shape.n_cells,
         n_seq=n_seq,
         n_batch=n_batch,
         placement=placement,
         # Mapped weights stay in the page cache: the next cold load is faster, a second runner of
-        # the same file costs nothing, and the system can take the memory back.
+        # the same file takes no more memory, and the system can reclaim it.
         use_mmap=options.use_mmap is not False,
         n_threads=max(0, options.num_thread or 0),
         flash_attention=shape.flash_attention,
@@ -197,34 +202,38 @@ def _spec(task: Task, shape: Shape, placement: Placement, *, n_ctx: int, n_seq: 
     )
 
 
-def _projector(task: Task, placement: Placement) -> Projector | None:
-    """Put the projector on the first GPU of a model that is wholly on GPUs with room for it."""
-    path = task.request.projector
+def _projector(inputs: PlanInputs, placement: Placement) -> Projector | None:
+    """Place the projector on the model's first GPU if all layers are on GPUs and it fits there."""
+    path = inputs.request.projector
     if path is None:
         return None
-    chosen = [gpu for gpu in task.gpus if gpu.index in placement.devices]
+    chosen = [gpu for gpu in inputs.gpus if gpu.index in placement.devices]
     on_gpu = (
-        task.limits.may_see_on_gpu
-        and placement.n_gpu_layers > task.request.facts.n_layers
-        and all(gpu.free >= task.projector_reserve for gpu in chosen)
+        inputs.limits.projector_on_gpu
+        and placement.n_gpu_layers > inputs.request.facts.n_layers
+        and all(gpu.free >= inputs.projector_reserve for gpu in chosen)
     )
     return Projector(str(path), placement.devices[0] if on_gpu else None)
 
 
-def _spare_cells(plan: Plan) -> int:
-    return plan.spec.n_cells - least_cells(plan.context, plan.task.config)
+def _spare_cells(plan: LoadPlan) -> int:
+    return plan.spec.n_cells - min_cells(plan.context, plan.inputs.config)
 
 
-def _spare_bytes(task: Task, shape: Shape, placement: Placement) -> int:
-    """Return what the pool may grow by: on GPUs half of what stays free, else as loading allows."""
-    facts, config = task.request.facts, task.config
-    if config.num_parallel > 0 or not task.limits.may_grow_pool:
+def _spare_bytes(inputs: PlanInputs, shape: Shape, placement: Placement) -> int:
+    """Return the bytes by which the KV cache may grow.
+
+    On GPUs that is half of the memory that stays free, on a CPU what can be cleared while the
+    weights load.
+    """
+    facts, config = inputs.request.facts, inputs.config
+    if config.num_parallel > 0 or not inputs.limits.may_grow_pool:
         return 0
     if placement.n_gpu_layers > facts.n_layers:
-        chosen = [gpu for gpu in task.candidates if gpu.index in placement.devices]
+        chosen = [gpu for gpu in inputs.candidates if gpu.index in placement.devices]
         free = sum(max(0, gpu.free - config.gpu_overhead) for gpu in chosen)
-        needed = sum(layer_sizes(facts, shape)) + len(chosen) * compute_bytes(facts, shape)
-        return (free - needed) // 2
+        model = sum(layer_sizes(facts, shape)) + len(chosen) * compute_bytes(facts, shape)
+        return (free - model) // 2
     if placement.n_gpu_layers > 0:
         return 0
     return cpu_pool_bytes(facts) - shape.n_cells * sum(kv_cell_bytes(facts, shape.cache_type))

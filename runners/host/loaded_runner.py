@@ -1,4 +1,4 @@
-"""What the scheduler keeps of each runner, and of each request that waits for one."""
+"""The scheduler's record of one runner and of one pending request."""
 
 import asyncio
 import math
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from runners.host.errors import RunnerError
-from runners.host.load_plan import Plan
-from runners.host.loading import Crowded, Neighbours, ReadyRunner
+from runners.host.load_plan import LoadPlan
+from runners.host.loading import LoadOutcome, OtherRunners, ReadyRunner
 from runners.host.machine import Runner
 from runners.host.model_request import ModelRequest, RunnerStatus, keep_alive_seconds
 from runners.host.policy import Phase, RunnerDemand, RunnerView
@@ -20,11 +20,11 @@ FOREVER = timedelta(microseconds=(2**63 - 1) // 1000)
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class LoadedRunner:
-    """A runner that holds a model, is loading one, or is on its way out.
+    """A runner that has loaded a model, is loading one, or is being unloaded.
 
-    `users` counts leases. `expires_at` means something while it is 0. `leaving` is set once the
-    process is being ended. `is_retired`: the model was deleted or replaced, so that it goes as
-    soon as it is idle, whatever `keep_alive` later requests ask for.
+    `users` counts leases; `expires_at` is meaningful while it is 0. `unloading` is set once the
+    process is being killed. `is_retired`: the model was deleted or replaced, so the runner is
+    unloaded as soon as it is idle, whatever `keep_alive` later requests have.
     """
 
     id: int
@@ -37,49 +37,53 @@ class LoadedRunner:
     phase: Phase = Phase.LOADING
     users: int = 0
     expires_at: float = math.inf
-    load: "asyncio.Task[ReadyRunner | RunnerError | Crowded] | None" = None
-    runner: Runner | None = None
+    load: "asyncio.Task[LoadOutcome] | None" = None
+    process: Runner | None = None
     ready: Ready | None = None
-    plan: Plan | None = None
-    leaving: bool = False
+    plan: LoadPlan | None = None
+    unloading: bool = False
     is_retired: bool = False
 
-    def become_ready(self, loaded: ReadyRunner, now: float) -> None:
-        """Take over a finished load."""
-        self.runner, self.ready, self.plan = loaded.runner, loaded.ready, loaded.plan
+    def __str__(self) -> str:
+        state = "UNLOADING" if self.unloading else self.phase.name
+        return f"{self.id}: {self.request.name} {state} n_ctx={self.n_ctx} users={self.users}"
+
+    def mark_ready(self, loaded: ReadyRunner, now: float) -> None:
+        """Record a load that succeeded."""
+        self.process, self.ready, self.plan = loaded.runner, loaded.ready, loaded.plan
         self.n_ctx = loaded.plan.context.n_ctx
         self.context_automatic = loaded.plan.context.automatic
         self.phase = Phase.READY
         self.touch(now)
 
     def touch(self, now: float) -> None:
-        """Note a use; the time to live starts again."""
+        """Record a use and restart the keep-alive time."""
         self.last_used = now
         self.expires_at = now + self.keep_alive
 
     def retire(self, now: float) -> None:
-        """Let it expire as soon as it is idle: nothing is installed any more under its name."""
+        """Unload it as soon as it is idle: its model was deleted or replaced."""
         self.is_retired, self.keep_alive, self.expires_at = True, 0.0, now
 
     def is_same_model(self, request: ModelRequest) -> bool:
-        """Whether `request` is for the model that it is listed as, and not for a later one."""
+        """Whether `request` is for the model that it is listed as, not for one that replaced it."""
         return (request.name, request.digest) == (self.request.name, self.request.digest)
 
     def adopt(self, request: ModelRequest, keep_alive: float) -> None:
-        """Stay for another model that has the same weights, although its own one is gone."""
+        """Keep a retired runner for another installed model that has the same weights."""
         self.is_retired, self.keep_alive = False, keep_alive_seconds(keep_alive)
         self.rename(request)
 
     def rename(self, request: ModelRequest) -> None:
         """List it as the model of `request`, which has the same weights."""
         self.request = replace(
-            self.request, name=request.name, digest=request.digest, card=request.card
+            self.request, name=request.name, digest=request.digest, model=request.model
         )
 
     @property
     def is_idle(self) -> bool:
-        """Whether its process could be ended now without hurting anybody."""
-        return self.runner is not None and self.users == 0 and not self.leaving
+        """Whether its process can be killed without failing a request."""
+        return self.process is not None and self.users == 0 and not self.unloading
 
     @property
     def vram(self) -> int:
@@ -91,18 +95,18 @@ class LoadedRunner:
         return self.ready.memory if self.ready is not None else ()
 
     def view(self) -> RunnerView:
-        """Return what the policy needs to know."""
-        asked = self.request.options
-        mapped = self.plan.spec.use_mmap if self.plan is not None else asked.use_mmap
+        """Return the properties that the policy reads."""
+        options = self.request.options
+        use_mmap = self.plan.spec.use_mmap if self.plan is not None else options.use_mmap
         return RunnerView(
             id=self.id,
             machine=self.machine,
             key=self.request.key,
             phase=self.phase,
-            asked=asked,
+            options=options,
             n_ctx=self.n_ctx,
             context_automatic=self.context_automatic,
-            use_mmap=mapped is not False,
+            use_mmap=use_mmap is not False,
             users=self.users,
             keep_alive=self.keep_alive,
             expires_at=self.expires_at,
@@ -110,14 +114,14 @@ class LoadedRunner:
         )
 
     def status(self, now: float, today: datetime) -> RunnerStatus | None:
-        """Return what is told of it; None while there is nothing to tell."""
-        if self.ready is None or self.leaving:
+        """Return what /api/ps lists of it; None while it is loading or unloading."""
+        if self.ready is None or self.unloading:
             return None
         remaining = self.keep_alive if self.users else self.expires_at - now
         size, vram = _total(self._memory), self.vram
         if vram and self.ready.n_gpu_layers >= self.ready.n_layers:
-            # As the reference server: buffers that remain on the machine are not held against a
-            # model that is wholly on GPUs.
+            # As in the reference server, host buffers are not counted for a model whose layers are
+            # all on GPUs.
             size = vram
         return RunnerStatus(
             request=self.request,
@@ -129,36 +133,36 @@ class LoadedRunner:
 
 
 @dataclass(slots=True, eq=False)
-class Waiter:
-    """A request that was admitted and waits for a runner."""
+class PendingRequest:
+    """A request in the queue, waiting for a runner."""
 
     request: ModelRequest
     demand: RunnerDemand
-    served: "asyncio.Future[LoadedRunner]" = field(
+    runner: "asyncio.Future[LoadedRunner]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
     @property
-    def was_served(self) -> bool:
-        """Whether it holds a runner."""
-        served = self.served
-        return served.done() and not served.cancelled() and served.exception() is None
+    def has_runner(self) -> bool:
+        """Whether it was given a runner."""
+        runner = self.runner
+        return runner.done() and not runner.cancelled() and runner.exception() is None
 
-    def refuse(self, error: RunnerError) -> None:
+    def fail(self, error: RunnerError) -> None:
         """End the wait with an error, unless it has ended."""
-        if not self.served.done():
-            self.served.set_exception(error)
+        if not self.runner.done():
+            self.runner.set_exception(error)
 
 
 def lifetime(seconds: float) -> timedelta:
-    """Return a duration that can be added to any date of this century."""
+    """Return a duration that can be added to any date of this century without overflow."""
     return FOREVER if seconds >= FOREVER.total_seconds() else timedelta(seconds=seconds)
 
 
-def neighbours_of(runner: LoadedRunner, runners: Iterable[LoadedRunner]) -> Neighbours:
-    """Return whether other runners share the machine and its GPUs."""
+def other_runners_of(runner: LoadedRunner, runners: Iterable[LoadedRunner]) -> OtherRunners:
+    """Return whether runners other than `runner` use its machine and the GPUs of it."""
     others = [r for r in runners if r is not runner and r.machine == runner.machine]
-    return Neighbours(bool(others), any(other.vram for other in others))
+    return OtherRunners(bool(others), any(other.vram for other in others))
 
 
 def _total(memory: Iterable[MemoryUse]) -> int:

@@ -1,11 +1,12 @@
-"""One load from plan to ready runner, with smaller attempts when memory runs out."""
+"""Load a model in a runner, retrying with a smaller plan when memory runs out."""
 
 import logging
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from runners.host.devices import usable_gpus
-from runners.host.errors import LoadFailed, RunnerDied
-from runners.host.load_plan import Plan, Task, make_plan, smaller
+from runners.host.errors import LoadFailed, RunnerDied, RunnerError
+from runners.host.load_plan import LoadPlan, PlanInputs, make_plan, smaller_plan
 from runners.host.machine import Machine, Runner
 from runners.host.memory_estimate import format_bytes
 from runners.host.model_request import ModelRequest, SchedulerConfig
@@ -14,13 +15,13 @@ from runners.protocol.messages import Device, Ready
 logger = logging.getLogger(__name__)
 
 
-class Crowded(Exception):
-    """The model should be loaded after a runner of the same machine has gone."""
+class EvictionRequired(Exception):
+    """There is too little memory beside the machine's other runners: evict one, then load."""
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbours:
-    """Whether other runners hold memory of the machine, and of its GPUs."""
+class OtherRunners:
+    """Whether other runners use memory of the machine, and of its GPUs."""
 
     on_machine: bool
     on_gpu: bool
@@ -28,82 +29,91 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class ReadyRunner:
-    """A runner that is ready; whoever gets it closes it."""
+    """A runner with a loaded model; the receiver closes it."""
 
     runner: Runner
     ready: Ready
-    plan: Plan
+    plan: LoadPlan
+
+
+LoadError: TypeAlias = RunnerError | EvictionRequired
+LoadOutcome: TypeAlias = ReadyRunner | LoadError
 
 
 async def load_model(
-    machine: Machine, request: ModelRequest, config: SchedulerConfig, neighbours: Neighbours
+    machine: Machine, request: ModelRequest, config: SchedulerConfig, other_runners: OtherRunners
 ) -> ReadyRunner:
     """Load a model on `machine`; a cancelled or failed load leaves no process behind.
 
     Raises:
-        Crowded: it would do better with a neighbour gone.
-        LoadFailed, LoadTimeout: it cannot be loaded.
+        EvictionRequired: another runner has to be evicted first.
+        LoadFailed, LoadTimeout: the model cannot be loaded.
     """
-    runner = await _open(machine)
+    runner = await _start(machine)
     try:
         gpus = await _gpus(runner, request)
-        plan = make_plan(Task(request=request, config=config, gpus=gpus))
+        plan = make_plan(PlanInputs(request=request, config=config, gpus=gpus))
         while True:
-            plan = _with_room(plan, machine, neighbours)
+            plan = _with_room(plan, machine, other_runners)
             logger.debug("loading %s: %s", request.name, plan.spec)
             try:
                 ready = await runner.load(plan.spec, stall_timeout=config.load_timeout)
             except LoadFailed as e:
-                plan = _next_plan(plan, e, neighbours)
+                plan = _next_plan(plan, e, other_runners)
             else:
                 return ReadyRunner(runner, ready, plan)
             await runner.close()
-            runner = await _open(machine)
+            runner = await _start(machine)
     except BaseException:
         await runner.close()
         raise
 
 
-async def _open(machine: Machine) -> Runner:
+async def _start(machine: Machine) -> Runner:
     try:
-        return await machine.open()
+        return await machine.start_runner()
     except RunnerDied as e:
         raise LoadFailed(e.detail, out_of_memory=e.out_of_memory) from e
 
 
 async def _gpus(runner: Runner, request: ModelRequest) -> tuple[Device, ...]:
-    """Ask the runner that will load for the GPUs and their free memory of this moment.
+    """Return the GPUs and their free memory, as reported by the runner that will load the model.
 
-    No other process is asked: it would have to initialise drivers that this one needs anyway.
+    Another process would have to initialise the drivers a second time.
     """
     if not runner.hello.supports_gpu or request.options.num_gpu == 0:
         return ()
     return usable_gpus(await runner.devices())
 
 
-def _with_room(plan: Plan, machine: Machine, neighbours: Neighbours) -> Plan:
-    """Return `plan`, or the largest one below it that the machine has the memory for."""
-    if neighbours.on_gpu and not plan.complete:
-        raise Crowded
+def _with_room(plan: LoadPlan, machine: Machine, other_runners: OtherRunners) -> LoadPlan:
+    """Return `plan`, or the largest smaller plan for which the machine has enough memory."""
+    if other_runners.on_gpu and plan.vram_limited:
+        raise EvictionRequired
     available = machine.memory().available
     while plan.ram_bytes > available:
-        needed, there = format_bytes(plan.ram_bytes), format_bytes(available)
         failure = LoadFailed(
-            f"model requires more system memory ({needed}) than is available ({there})",
+            f"model requires more system memory ({format_bytes(plan.ram_bytes)}) "
+            f"than is available ({format_bytes(available)})",
             out_of_memory=True,
         )
-        plan = _next_plan(plan, failure, neighbours)
+        plan = _next_plan(plan, failure, other_runners)
     return plan
 
 
-def _next_plan(plan: Plan, failure: LoadFailed, neighbours: Neighbours) -> Plan:
-    """Return what to try after `failure`; raise when there is nothing."""
+def _next_plan(plan: LoadPlan, failure: LoadFailed, other_runners: OtherRunners) -> LoadPlan:
+    """Return the plan to try after `failure`.
+
+    Raises:
+        EvictionRequired: memory ran out while other runners use some of it.
+        LoadFailed: `failure` itself, when no smaller plan is left.
+    """
     if not failure.out_of_memory:
         raise failure
-    if neighbours.on_machine:
-        raise Crowded from failure
-    lesser = smaller(plan)
-    if lesser is None:
+    if other_runners.on_machine:
+        raise EvictionRequired from failure
+    smaller = smaller_plan(plan)
+    if smaller is None:
         raise failure
-    logger.warning("%s: %s; trying a smaller plan", plan.task.request.name, failure)
-    return lesser
+    logger.warning("%s: %s; trying a smaller plan", plan.inputs.request.name, failure)
+    return smaller

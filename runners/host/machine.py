@@ -1,4 +1,4 @@
-"""The machines that runners live on; there is one kind so far, the machine of the server itself."""
+"""Machines that start runners; the only kind is the machine of the server itself."""
 
 import asyncio
 from typing import Protocol
@@ -12,7 +12,7 @@ from runners.protocol.messages import Device, Hello, LoadSpec, Ready
 
 
 class Runner(Protocol):
-    """A started runner; the one who has it closes it. `RunnerProcess` documents the methods."""
+    """A started runner, closed by its owner; see `RunnerProcess` for the methods."""
 
     @property
     def client(self) -> RunnerClient: ...
@@ -36,14 +36,18 @@ class Machine(Protocol):
     @property
     def name(self) -> str: ...
 
-    async def open(self) -> Runner:
-        """Return a runner that has no model yet."""
+    async def start_runner(self) -> Runner:
+        """Return a runner without a model.
+
+        Raises:
+            RunnerDied, LoadTimeout: it cannot be started.
+        """
 
     def memory(self) -> MachineMemory:
-        """Return what memory there is for runners, apart from that of GPUs."""
+        """Return the machine's memory, without that of GPUs."""
 
     def load_ended(self) -> None:
-        """Take note that no load is under way any more: a good time for work of one's own."""
+        """Called when a load has ended: background work no longer slows it down."""
 
     async def run(self) -> None:
         """Do background work until cancelled."""
@@ -57,8 +61,8 @@ class LocalMachine:
     def __init__(self, standby: Standby | None = None) -> None:
         self._standby = standby or Standby()
 
-    async def open(self) -> RunnerProcess:
-        """Return the standby runner, or a fresh one."""
+    async def start_runner(self) -> RunnerProcess:
+        """Return the standby runner, or a new one."""
         return await self._standby.take()
 
     def memory(self) -> MachineMemory:
@@ -66,10 +70,10 @@ class LocalMachine:
         return read_machine_memory()
 
     def load_ended(self) -> None:
-        """Have the standby runner replaced, which would have slowed the load."""
+        """Start the next standby runner."""
         self._standby.refill()
 
     async def run(self) -> None:
-        """Keep the standby runner."""
+        """Keep a standby runner ready until cancelled."""
         self._standby.refill()
         await self._standby.run()

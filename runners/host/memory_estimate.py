@@ -1,6 +1,6 @@
-"""How much memory a model will take, from the numbers in its file; pure arithmetic.
+"""Estimate the memory of a model from the numbers in its file; pure functions.
 
-Estimates decide where layers go before anything is loaded; what `/api/ps` reports is measured.
+Estimates are used for placement before the load; `/api/ps` reports measured sizes.
 """
 
 from collections.abc import Sequence
@@ -25,16 +25,16 @@ BLOCK_BYTES = {
 }
 BLOCK_ELEMENTS = 32
 
-# Activations that a graph holds at once, as multiples of n_embd per row.
+# Activations that a compute graph holds at once, in multiples of n_embd per row.
 LIVE_ACTIVATIONS = 8
 FLOAT_BYTES = 4
-# Contexts are padded to whole multiples of this by llama.cpp.
+# llama.cpp pads contexts to multiples of this.
 CELL_STEP = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The sizes of a context that its memory depends on."""
+    """The parameters of a context that its memory depends on."""
 
     n_cells: int
     n_batch: int
@@ -56,12 +56,12 @@ def kv_bytes(facts: ModelFacts, shape: Shape) -> tuple[int, ...]:
 
 
 def compute_bytes(facts: ModelFacts, shape: Shape) -> int:
-    """Return the working memory that each device which computes layers needs."""
+    """Return the bytes of compute buffers on each device that computes layers."""
     rows = shape.n_batch
     vocabulary = 0 if facts.is_embedding else facts.n_vocab
     floats = rows * (vocabulary + LIVE_ACTIVATIONS * facts.n_embd)
     attended = padded(shape.n_cells) if any(facts.kv_heads) else rows
-    # The mask is kept in float32, and in float16 for the fused kernel.
+    # llama.cpp holds the mask in float32, and in float16 for flash attention.
     mask = rows * attended * (FLOAT_BYTES + 2)
     scores = 0
     if shape.flash_attention is FlashAttention.OFF:
@@ -70,19 +70,19 @@ def compute_bytes(facts: ModelFacts, shape: Shape) -> int:
 
 
 def layer_sizes(facts: ModelFacts, shape: Shape) -> tuple[int, ...]:
-    """Return the bytes that follow each layer to its device: weights and KV; the output is last."""
+    """Return the bytes of weights and KV cache of each layer, the output layer last."""
     kv = kv_bytes(facts, shape)
     layers = [weights + cache for weights, cache in zip(facts.layer_bytes, kv, strict=True)]
     return (*layers, facts.output_bytes)
 
 
 def padded(n_cells: int) -> int:
-    """Return `n_cells` as llama.cpp rounds it."""
+    """Return `n_cells` rounded up as llama.cpp does."""
     return -(-n_cells // CELL_STEP) * CELL_STEP
 
 
 def format_bytes(size: int) -> str:
-    """Return `size` as people read it: "5.6 GiB"."""
+    """Return `size` with a binary unit: "5.6 GiB"."""
     for unit, name in ((GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"
@@ -90,22 +90,27 @@ def format_bytes(size: int) -> str:
 
 
 def ram_bytes(
-    facts: ModelFacts, shape: Shape, *, gpu_layers: int, use_mmap: bool, sees: bool = False
+    facts: ModelFacts,
+    shape: Shape,
+    *,
+    gpu_layers: int,
+    use_mmap: bool,
+    has_cpu_projector: bool = False,
 ) -> int:
-    """Return the memory of this machine that a load takes and the system cannot take back.
+    """Return the bytes of this machine's memory that a load takes and the system cannot reclaim.
 
-    Mapped weights are not counted: they live in the page cache. With `sees` the projector is on
-    this machine; it is never mapped, and encoding takes about half its size again.
+    Mapped weights are not counted, as they are page cache. A projector on the CPU is never
+    mapped, and its compute buffers take about half of its size.
     """
     on_machine = layer_sizes(facts, shape)[: max(0, facts.n_layers + 1 - gpu_layers)]
-    kept = sum(on_machine) if not use_mmap else sum(kv_bytes(facts, shape)[: len(on_machine)])
+    size = sum(on_machine) if not use_mmap else sum(kv_bytes(facts, shape)[: len(on_machine)])
     if not use_mmap:
-        kept += facts.embedding_bytes
-    if sees:
-        kept += facts.projector_bytes * 3 // 2
-    return kept + compute_bytes(facts, shape)
+        size += facts.embedding_bytes
+    if has_cpu_projector:
+        size += facts.projector_bytes * 3 // 2
+    return size + compute_bytes(facts, shape)
 
 
 def total_bytes(sizes: Sequence[int], compute: int) -> int:
-    """Return what a device needs that takes all of `sizes`."""
+    """Return the bytes of a device that takes all of `sizes`."""
     return sum(sizes) + compute

@@ -1,4 +1,4 @@
-"""What the server asks of the scheduler and is told by it: plain values."""
+"""Values exchanged with the scheduler: model requests, load options, settings, runner status."""
 
 import math
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from runners.protocol.messages import CacheType, FlashAttention, Ready
 class ModelFacts:
     """The numbers of a model file that its memory depends on; sizes in bytes.
 
-    `layer_bytes` holds one entry per repeating layer. `embedding_bytes` is the token embedding,
-    which never leaves the CPU. `output_bytes` is all that follows the last layer (norm and head;
-    for tied embeddings, the copy of them that a device needs). `kv_heads` has one entry per
-    layer, 0 where a layer keeps no KV cache (encoders, recurrent layers). `n_ctx_train` 0 means
-    unknown. `projector_bytes` is the size of the file that reads media, 0 without one.
+    `layer_bytes` has one entry per repeating layer. `embedding_bytes` is the token embedding,
+    which stays on the CPU. `output_bytes` is all that follows the last layer (norm and head; for
+    tied embeddings, the copy of them on a device). `kv_heads` has one entry per layer, 0 where a
+    layer has no KV cache (encoders, recurrent layers). `n_ctx_train` 0 means unknown.
+    `projector_bytes` is the size of the multimodal projector file, 0 without one.
     """
 
     layer_bytes: tuple[int, ...]
@@ -48,8 +48,8 @@ class ModelFacts:
 class LoadOptions:
     """The options that decide how a model is loaded; None leaves the choice to the scheduler.
 
-    `num_gpu` counts layers on GPUs, the output layer too: 0 is the CPU alone, anything over the
-    number of layers is everything, a negative number is automatic. `num_thread` 0 is automatic.
+    `num_gpu` counts layers on GPUs, the output layer included: 0 is the CPU alone, more than
+    there are is all layers, a negative number is automatic. `num_thread` 0 is automatic.
     """
 
     num_ctx: int | None = None
@@ -61,7 +61,7 @@ class LoadOptions:
 
 
 class ModelKey(NamedTuple):
-    """What makes two models the same one in memory: tags that share it share a runner."""
+    """Identity of a model in memory: tags with equal keys share a runner."""
 
     weights: Path
     adapters: tuple[Path, ...] = ()
@@ -70,11 +70,11 @@ class ModelKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """A model that somebody wants to use now.
+    """A request for a loaded model.
 
-    `keep_alive` is in seconds after the last use: None keeps what the runner has (or the default
-    for a new one), 0 unloads after this use, a negative number or infinity never unloads. `card`
-    belongs to the caller and comes back in `RunnerStatus`.
+    `keep_alive` is in seconds after the last use: None leaves the runner's as it is (the default
+    for a new one), 0 unloads after this use, a negative number or infinity never unloads. `model`
+    is the caller's own record of the model, returned in `RunnerStatus`.
     """
 
     name: str
@@ -85,7 +85,7 @@ class ModelRequest:
     facts: ModelFacts
     options: LoadOptions = LoadOptions()
     keep_alive: float | None = None
-    card: object = None
+    model: object = None
 
     @property
     def key(self) -> ModelKey:
@@ -99,8 +99,8 @@ class SchedulerConfig:
 
     0 means automatic for `max_loaded` (three models per GPU, at least three), `num_parallel` and
     `context_length` (by the memory of all GPUs). `load_timeout` limits the time without progress,
-    not the whole load. `gpu_overhead` is left free on each GPU. `grace_period` is what running
-    requests get to finish when the server closes.
+    not the whole load. `gpu_overhead` is left free on each GPU. `grace_period` is the time that
+    running requests have to finish when the server shuts down.
     """
 
     keep_alive: float = 300.0
@@ -118,7 +118,7 @@ class SchedulerConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerStatus:
-    """A loaded model. `request` is the one that caused the load; sizes are measured, in bytes."""
+    """A loaded model; `request` caused the load, sizes are measured in bytes."""
 
     request: ModelRequest
     ready: Ready
@@ -128,5 +128,5 @@ class RunnerStatus:
 
 
 def keep_alive_seconds(value: float) -> float:
-    """Return `value` with every way to say "for ever" turned into infinity."""
+    """Return `value`, infinity for a negative number: both mean that the model never expires."""
     return math.inf if value < 0 else value

@@ -1,25 +1,25 @@
-"""Why a runner failed, in our own words: no text of native code is fit for a client.
+"""Translate errors of llama.cpp and exit statuses of runners into sentences for clients.
 
-Owns the table from what llama.cpp and the system say to what a person can do about it. What the
-table does not know is left to the server's log.
+Texts of native code are never sent to a client: they hold paths and internals. A text that the
+table does not know is in the server's log only.
 """
 
 import re
 import signal
 
-_SEE_LOG = "the server's log says more"
-_UNFIT_TENSORS = "its tensors are not those of its architecture"
+_SEE_LOG = "see the server's log"
+_UNFIT_TENSORS = "its tensors do not match its architecture"
 
 _REASONS = tuple(
     (re.compile(pattern, re.IGNORECASE), sentence)
     for pattern, sentence in (
         (
             r"unknown model architecture: '([\w.-]{1,40})'",
-            r'its architecture "\1" is not known to this version of the engine',
+            r'its architecture "\1" is not supported by this version of llama.cpp',
         ),
         (
             r"unknown (?:pre-)?tokenizer(?: type)?: '?([\w.-]{1,40})",
-            r'its tokenizer "\1" is not known to this version of the engine',
+            r'its tokenizer "\1" is not supported by this version of llama.cpp',
         ),
         (
             r"corrupted or incomplete|has invalid data|invalid magic|failed to read",
@@ -28,9 +28,9 @@ _REASONS = tuple(
         (r"mismatch between text model", "it was made for another model"),
         (
             r"unknown projector type: ([\w.-]{1,40})",
-            r'its kind "\1" is not known to this version of the engine',
+            r'its type "\1" is not supported by this version of llama.cpp',
         ),
-        (r"Failed to load CLIP model", "the file is damaged or incomplete, or no projector"),
+        (r"Failed to load CLIP model", "the file is damaged, incomplete or not a projector"),
         (
             r"LoRA arch mismatch|wrong base model|no longer supported",
             "the adapter was made for another model",
@@ -39,20 +39,20 @@ _REASONS = tuple(
         (r"tensor '[^']*' (?:not found|is duplicated)", _UNFIT_TENSORS),
         (
             r"does not divide n_embd_head|different K \(",
-            "the type of its KV cache does not fit it: set OLLAMA_KV_CACHE_TYPE=f16",
+            "its head size does not allow this KV cache type: set OLLAMA_KV_CACHE_TYPE=f16",
         ),
         (
             r"quantized V cache",
-            "a quantised KV cache needs flash attention: unset OLLAMA_FLASH_ATTENTION",
+            "a quantized KV cache requires flash attention: unset OLLAMA_FLASH_ATTENTION",
         ),
         (r"map(?:_base)?::at", "a character of the text has no token in the model's vocabulary"),
-        (r"ModuleNotFoundError|ImportError", "its engine is not installed: run make install"),
-        (r"iostream error", "the result cannot be written, perhaps because the disk is full"),
+        (r"ModuleNotFoundError|ImportError", "llama-cpp-python is not installed: run make install"),
+        (r"iostream error", "the output file cannot be written, perhaps because the disk is full"),
         (r"(?:CUDA|ROCm|Vulkan|Metal) error", "the GPU reported an error"),
-        (r"GGML_ASSERT|Assertion", "an internal check of the engine failed"),
+        (r"GGML_ASSERT|Assertion", "an assertion in llama.cpp failed"),
     )
 )
-_NO_MEMORY = "memory ran out"
+_NO_MEMORY = "out of memory"
 _MEMORY_WORDS = (
     "out of memory",
     "out of device memory",
@@ -71,27 +71,26 @@ _MEMORY_WORDS = (
 _SIGNALS: dict[int, str] = {
     signal.SIGKILL: "it was killed, perhaps because the machine ran out of memory",
     signal.SIGILL: (
-        "its engine was compiled for another processor: install it with "
-        "CMAKE_ARGS=-DGGML_NATIVE=off"
+        "llama.cpp was compiled for another processor: reinstall with CMAKE_ARGS=-DGGML_NATIVE=off"
     ),
-    signal.SIGBUS: "the model's file can no longer be read",
+    signal.SIGBUS: "the model file can no longer be read",
 }
 
 
 def describe_exit(returncode: int | None, output: str) -> str:
-    """Return one sentence that says how a runner ended; `returncode` is negative for a signal."""
+    """Return one sentence that says how a runner exited; `returncode` is negative for a signal."""
     reason = _reason(output) or _SIGNALS.get(-(returncode or 0), _SEE_LOG)
     return f"the model runner stopped unexpectedly ({_status(returncode)}): {reason}"
 
 
 def describe_failure(what: str, native: str) -> str:
-    """Return `what` could not be done, with the cause that the `native` text tells, if any."""
+    """Return `what` failed, followed by the cause that the `native` text gives, if any."""
     return f"{what}: {_reason(native) or _SEE_LOG}" if native else what
 
 
-def tells_of_memory(output: str) -> bool:
-    """Whether the output says that memory ran out."""
-    # llama.cpp prints that line when it goes on with a smaller plan of its own.
+def is_out_of_memory(output: str) -> bool:
+    """Whether the output reports that memory ran out."""
+    # llama.cpp prints the excluded line when it retries by itself with fewer buffers.
     lines = [
         line for line in output.lower().splitlines() if "retrying without pipeline" not in line
     ]
@@ -105,7 +104,7 @@ def _status(returncode: int | None) -> str:
 
 
 def _reason(native: str) -> str:
-    if tells_of_memory(native):
+    if is_out_of_memory(native):
         return _NO_MEMORY
     for pattern, sentence in _REASONS:
         if match := pattern.search(native):

@@ -1,4 +1,4 @@
-"""What is done to model files, in worker threads, each time in a runner that is gone afterwards."""
+"""Offline jobs on model files: quantize one, or load it once as a test, each in its own runner."""
 
 import asyncio
 import queue
@@ -11,20 +11,20 @@ from runners.protocol.messages import LoadSpec
 from runners.protocol.quantization import Quantize
 
 _TICK = 0.5
-"""Seconds after which the caller gets to decide whether to go on."""
-_TRIAL_SIZE = 32
+"""Seconds after which the caller can cancel."""
+_TEST_SIZE = 32
 
-Kept = Sequence[tuple[str, int]]
+TensorTypes = Sequence[tuple[str, int]]
 Progress = tuple[int, int]
-Tell = Callable[[Progress], None]
-Work = Callable[[RunnerProcess, Tell], Awaitable[None]]
+Report = Callable[[Progress], None]
+Work = Callable[[RunnerProcess, Report], Awaitable[None]]
 Task = asyncio.Task[None]
 
 
 class OfflineJobs:
-    """Made on the event loop `loop`; its methods are for other threads.
+    """Runs jobs on the event loop `loop`; its methods are called from other threads.
 
-    What they return yields at least twice a second, whatever happens; closing it ends the work.
+    The iterators that they return yield at least twice a second; closing one cancels the job.
     """
 
     def __init__(
@@ -35,42 +35,47 @@ class OfflineJobs:
         self._loop, self._start = loop, start
 
     def quantize(
-        self, source: Path, target: Path, file_type: int, kept: Kept = ()
+        self, source: Path, target: Path, file_type: int, tensor_types: TensorTypes = ()
     ) -> Iterator[Progress]:
-        """Write the model at `source` to `target`; yield the tensors done, and all of them.
+        """Quantize the model at `source` to `target`; yield the numbers of tensors done and of all.
 
-        See `Quantize` for `file_type` and `kept`.
+        See `Quantize` for `file_type` and `tensor_types`.
 
         Raises:
-            QuantizeFailed: it cannot be done.
+            QuantizeFailed: the model cannot be quantized.
         """
-        wanted = Quantize(
-            source=str(source), target=str(target), file_type=file_type, kept=tuple(kept)
+        command = Quantize(
+            source=str(source),
+            target=str(target),
+            file_type=file_type,
+            tensor_types=tuple(tensor_types),
         )
-        return self._in_runner(
-            lambda runner, tell: runner.quantize(wanted, lambda done, total: tell((done, total)))
-        )
+
+        async def quantize(runner: RunnerProcess, report: Report) -> None:
+            await runner.quantize(command, lambda done, total: report((done, total)))
+
+        return self._in_runner(quantize)
 
     def try_loading(self, weights: Path, adapters: tuple[Path, ...] = ()) -> Iterator[Progress]:
-        """Load a model once, with nothing but what every use of it needs.
+        """Load a model once, with a small context, to test that it loads.
 
         Raises:
-            ModelUnusable: it cannot be loaded.
+            ModelUnusable: it does not load.
         """
         spec = LoadSpec(
             weights=str(weights),
             adapters=tuple(map(str, adapters)),
-            n_ctx=_TRIAL_SIZE,
-            n_cells=_TRIAL_SIZE,
+            n_ctx=_TEST_SIZE,
+            n_cells=_TEST_SIZE,
             n_seq=1,
-            n_batch=_TRIAL_SIZE,
+            n_batch=_TEST_SIZE,
         )
 
-        async def load(runner: RunnerProcess, _tell: Tell) -> None:
+        async def load(runner: RunnerProcess, _report: Report) -> None:
             try:
                 await runner.load(spec, stall_timeout=FOREVER)
             except (LoadFailed, RunnerDied) as e:
-                raise ModelUnusable(f"the converted files are of no use: {e}") from e
+                raise ModelUnusable(f"the converted model does not load: {e}") from e
 
         return self._in_runner(load)
 
@@ -82,7 +87,7 @@ class OfflineJobs:
             tasks.append(self._loop.create_task(self._with_runner(work, events.put)))
             tasks[0].add_done_callback(events.put)
 
-        def give_up() -> None:
+        def cancel() -> None:
             tasks[0].cancel()
 
         self._loop.call_soon_threadsafe(begin)
@@ -101,14 +106,14 @@ class OfflineJobs:
                     ended = event
         finally:
             if ended is None:
-                self._loop.call_soon_threadsafe(give_up)
+                self._loop.call_soon_threadsafe(cancel)
                 while isinstance(events.get(), tuple):
                     continue
         ended.result()
 
-    async def _with_runner(self, work: Work, tell: Tell) -> None:
+    async def _with_runner(self, work: Work, report: Report) -> None:
         runner = await self._start()
         try:
-            await work(runner, tell)
+            await work(runner, report)
         finally:
             await runner.close()

@@ -1,4 +1,4 @@
-"""On which devices a model's layers go; pure."""
+"""Place the layers of a model on GPUs; pure functions."""
 
 import re
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from runners.host.model_request import ModelFacts, SchedulerConfig
 from runners.protocol.messages import Device
 from runners.protocol.placement import Placement
 
-# One GPU is enough when the model takes no more than this share of what is free on it.
+# A single GPU is used if the model takes at most this share of its free memory.
 SINGLE_GPU_SHARE = 0.8
-# Left free on each of several GPUs, and where layers had to stay behind.
+# Memory left free on each GPU of several, or of one that cannot take all layers.
 MARGIN = GIB
 
 
 def is_automatic(num_gpu: int | None) -> bool:
-    """Whether the option `num_gpu` leaves the number of layers on GPUs open."""
+    """Whether the option `num_gpu` leaves the number of layers on GPUs to the server."""
     return num_gpu is None or num_gpu < 0
 
 
@@ -28,40 +28,40 @@ def place(
     num_gpu: int | None = None,
     max_layers: int | None = None,
 ) -> Placement:
-    """Return where the layers go: one GPU if it is enough, else the best group, else fewer layers.
+    """Return the placement: one GPU if it is enough, else a group of GPUs, else fewer layers.
 
-    A `num_gpu` that is not automatic is obeyed whether it fits or not.
+    A `num_gpu` that is not automatic is used whether it fits or not.
     """
     sizes, compute = layer_sizes(facts, shape), compute_bytes(facts, shape)
-    wanted = len(sizes) if num_gpu is None or num_gpu < 0 else min(num_gpu, len(sizes))
+    n_offload = len(sizes) if num_gpu is None or num_gpu < 0 else min(num_gpu, len(sizes))
     if max_layers is not None:
-        wanted = min(wanted, max_layers)
-    if not gpus or wanted == 0:
+        n_offload = min(n_offload, max_layers)
+    if not gpus or n_offload == 0:
         return Placement()
-    alone = _enough_alone(sum(sizes[-wanted:]) + compute, gpus, config)
+    alone = _enough_alone(sum(sizes[-n_offload:]) + compute, gpus, config)
     if alone is not None and (not config.sched_spread or len(gpus) == 1):
-        return Placement(wanted, (alone.index,))
+        return Placement(n_offload, (alone.index,))
     group = _best_group(gpus)
-    for n_layers in range(wanted, 0 if is_automatic(num_gpu) else wanted - 1, -1):
+    for n_layers in range(n_offload, 0 if is_automatic(num_gpu) else n_offload - 1, -1):
         fitting = _fitted(sizes[-n_layers:], compute, group, config.gpu_overhead)
         if fitting is not None:
             return fitting
     if is_automatic(num_gpu):
         return Placement()
-    counts = divide(sizes[-wanted:], [max(1, gpu.free) for gpu in group])
+    counts = divide(sizes[-n_offload:], [max(1, gpu.free) for gpu in group])
     return _placement([gpu.index for gpu in group], counts)
 
 
 def divide(sizes: Sequence[int], weights: Sequence[int]) -> tuple[int, ...]:
-    """Cut `sizes` into runs whose sums are in proportion to `weights`; return their lengths."""
+    """Split `sizes` into runs with sums in proportion to `weights`; return their lengths."""
     total, capacity = sum(sizes), sum(weights)
     counts: list[int] = []
-    taken, goal, position = 0.0, 0.0, 0
+    used, goal, position = 0.0, 0.0, 0
     for weight in weights:
         goal += total * weight / capacity
         start = position
-        while position < len(sizes) and taken + sizes[position] / 2 <= goal:
-            taken += sizes[position]
+        while position < len(sizes) and used + sizes[position] / 2 <= goal:
+            used += sizes[position]
             position += 1
         counts.append(position - start)
     counts[-1] += len(sizes) - position
@@ -75,7 +75,7 @@ def _enough_alone(need: int, gpus: Sequence[Device], config: SchedulerConfig) ->
 
 
 def _best_group(gpus: Sequence[Device]) -> tuple[Device, ...]:
-    """Return the GPUs of one backend with the most free memory; a model spans no more than one."""
+    """Return the GPUs of the backend with the most free memory; a model uses one backend."""
     groups: dict[str, list[Device]] = {}
     for gpu in gpus:
         groups.setdefault(re.sub(r"\d+$", "", gpu.name), []).append(gpu)
@@ -100,7 +100,7 @@ def _fitted(
 
 
 def _placement(indices: Sequence[int], counts: Sequence[int]) -> Placement:
-    """Leave out devices that got nothing: opening one costs memory on it."""
+    """Return the placement without unused devices: initialising one takes memory on it."""
     used = [(index, count) for index, count in zip(indices, counts, strict=True) if count]
     split = tuple(float(count) for _, count in used) if len(used) > 1 else ()
     return Placement(sum(counts), tuple(index for index, _ in used), split)

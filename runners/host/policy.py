@@ -1,7 +1,7 @@
-"""What to do with a request for a model: reuse a runner, load, evict, wait or refuse; pure.
+"""Scheduling policy: reuse a runner, load the model, evict another, wait or reject; pure functions.
 
-The scheduler describes what it has in `State`, asks `decide`, and does what it is told. Places
-are the machines that runners live on; there may be any number of them.
+The scheduler describes runners and machines in `State`, calls `decide` and carries out the
+decision. Any number of machines is supported.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,42 +13,44 @@ from runners.host.model_request import LoadOptions, ModelKey
 
 
 class Phase(Enum):
-    """Where a runner is in its life."""
+    """State of a runner."""
 
     LOADING = auto()
     READY = auto()
     DRAINING = auto()
-    """It is to go: it finishes what it has and takes nothing new."""
+    """To be unloaded: it finishes the requests it has and takes no new ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerDemand:
-    """What a request needs of a runner.
+    """What a request requires of a runner.
 
-    `n_ctx` is the context it would be given, asked for or automatic. `crowded` lists the machines
-    where an attempt to load found too little memory beside the runners that are there.
+    `n_ctx` is the context size, from the request or automatic. `full_machines` names the machines
+    where a load found too little memory beside the runners that are there. `admitted` is set once
+    the request has its place in the queue.
     """
 
     key: ModelKey
     options: LoadOptions
     n_ctx: int
-    crowded: frozenset[str] = frozenset()
+    full_machines: frozenset[str] = frozenset()
     admitted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerView:
-    """What the decision needs to know of a runner.
+    """The properties of a runner that decisions depend on.
 
-    `asked` are the options of the request that caused the load, `n_ctx` and `use_mmap` what came
-    of them. `expires_at` and `last_used` are seconds of the scheduler's clock.
+    `options` are those of the request that caused the load, `n_ctx` and `use_mmap` the values in
+    use. `keep_alive` is a duration in seconds, `expires_at` and `last_used` are seconds of the
+    scheduler's clock.
     """
 
     id: int
     machine: str
     key: ModelKey
     phase: Phase
-    asked: LoadOptions
+    options: LoadOptions
     n_ctx: int
     context_automatic: bool
     use_mmap: bool
@@ -71,12 +73,12 @@ class MachineView:
 class State:
     """All that a decision depends on, besides the request and the time.
 
-    `waiting` holds the requests that were admitted and not served yet, oldest first.
+    `pending` holds the requests in the queue, oldest first.
     """
 
     machines: tuple[MachineView, ...]
     runners: tuple[RunnerView, ...] = ()
-    waiting: tuple[RunnerDemand, ...] = ()
+    pending: tuple[RunnerDemand, ...] = ()
     max_queue: int = 512
 
 
@@ -96,26 +98,26 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Evict:
-    """Let this runner go as soon as it is idle; ask again then."""
+    """Unload this runner as soon as it is idle, then decide again."""
 
     runner: int
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Nothing to do but ask again after a change."""
+    """Keep the request in the queue and decide again after a change."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Too many requests wait already."""
+    """The queue is full."""
 
 
 Decision: TypeAlias = Reuse | Load | Evict | Wait | Reject
 
 
 def decide(state: State, demand: RunnerDemand, now: float) -> Decision:
-    """Return what to do for `demand`, whether it is new or one of `state.waiting`."""
+    """Return what to do for `demand`, which is new or one of `state.pending`."""
     for runner in state.runners:
         if runner.phase is Phase.READY and serves(state, runner, demand):
             return Reuse(runner.id)
@@ -137,22 +139,22 @@ def serves(state: State, runner: RunnerView, demand: RunnerDemand) -> bool:
 
 def _context_suffices(runner: RunnerView, demand: RunnerDemand) -> bool:
     if demand.options.num_ctx is None and runner.context_automatic:
-        # It may have been lowered to fit the memory; loading again would end the same.
+        # It may have been lowered to fit the memory; loading again would lower it again.
         return True
     return runner.n_ctx >= demand.n_ctx
 
 
 def _options_agree(runner: RunnerView, options: LoadOptions, *, has_gpu: bool) -> bool:
-    asked = runner.asked
+    loaded = runner.options
     same = [
-        options.num_batch is None or options.num_batch == asked.num_batch,
+        options.num_batch is None or options.num_batch == loaded.num_batch,
         options.use_mmap is None or options.use_mmap == runner.use_mmap,
-        not options.num_thread or options.num_thread == asked.num_thread,
+        not options.num_thread or options.num_thread == loaded.num_thread,
     ]
     if has_gpu:
         automatic = options.num_gpu is None or options.num_gpu < 0
-        same.append(automatic or options.num_gpu == asked.num_gpu)
-        same.append(options.main_gpu is None or options.main_gpu == asked.main_gpu)
+        same.append(automatic or options.num_gpu == loaded.num_gpu)
+        same.append(options.main_gpu is None or options.main_gpu == loaded.main_gpu)
     return all(same)
 
 
@@ -165,15 +167,15 @@ def _make_room(state: State, demand: RunnerDemand, now: float) -> Decision:
         return Wait()
     decisions = [_for_machine(state, machine, demand, now) for machine in state.machines]
     for kind in (Load, Evict):
-        if found := next((each for each in decisions if isinstance(each, kind)), None):
-            return found
+        if decision := next((each for each in decisions if isinstance(each, kind)), None):
+            return decision
     return Wait()
 
 
 def _replace(state: State, old: Sequence[RunnerView], demand: RunnerDemand) -> Decision:
-    """The model is in memory, but not fit for this request or not ready: never load it twice."""
-    unfit = [r for r in old if r.phase is Phase.READY and not serves(state, r, demand)]
-    return Evict(unfit[0].id) if unfit else Wait()
+    """Reload a model whose runner cannot serve `demand`; a model is never loaded twice."""
+    unsuitable = [r for r in old if r.phase is Phase.READY and not serves(state, r, demand)]
+    return Evict(unsuitable[0].id) if unsuitable else Wait()
 
 
 def _for_machine(state: State, machine: MachineView, demand: RunnerDemand, now: float) -> Decision:
@@ -181,52 +183,52 @@ def _for_machine(state: State, machine: MachineView, demand: RunnerDemand, now: 
     if any(runner.phase is Phase.LOADING for runner in here):
         return Wait()
     ahead = {other.key for other in _ahead(state, demand)}
-    crowded = machine.name in demand.crowded and bool(here)
-    if not crowded and len(here) < machine.max_loaded:
+    is_full = machine.name in demand.full_machines and bool(here)
+    if not is_full and len(here) < machine.max_loaded:
         return Load(machine.name)
-    leaving = [runner for runner in here if runner.phase is Phase.DRAINING]
-    if sum(runner.users == 0 for runner in leaving) > len(ahead):
+    draining = [runner for runner in here if runner.phase is Phase.DRAINING]
+    if sum(runner.users == 0 for runner in draining) > len(ahead):
         return Wait()
     staying = [runner for runner in here if runner.phase is Phase.READY]
-    victim = choose_victim(staying, _needed(state, staying), now)
-    # A second busy runner is not given up while the first one is still finishing.
-    if victim is None or (victim.users > 0 and len(leaving) > len(ahead)):
+    victim = choose_victim(staying, _in_demand(state, staying), now)
+    # At most one busy runner drains at a time for each request.
+    if victim is None or (victim.users > 0 and len(draining) > len(ahead)):
         return Wait()
     return Evict(victim.id)
 
 
 def choose_victim(
-    runners: Iterable[RunnerView], needed: frozenset[int], now: float
+    runners: Iterable[RunnerView], in_demand: frozenset[int], now: float
 ) -> RunnerView | None:
-    """Return the runner that is missed least: one nobody waits for, idle, and soonest to expire.
+    """Return the runner to evict: without pending requests, idle, and the soonest to expire.
 
-    Among equals, which are common when all live for ever, the least recently used one goes.
+    Ties, which are common when no model expires, are broken by least recent use.
     """
 
     def reluctance(runner: RunnerView) -> tuple[bool, bool, float, float]:
         remaining = runner.keep_alive if runner.users else runner.expires_at - now
-        return runner.id in needed, runner.users > 0, remaining, runner.last_used
+        return runner.id in in_demand, runner.users > 0, remaining, runner.last_used
 
     return min(runners, key=reluctance, default=None)
 
 
-def _needed(state: State, runners: Sequence[RunnerView]) -> frozenset[int]:
+def _in_demand(state: State, runners: Sequence[RunnerView]) -> frozenset[int]:
     return frozenset(
         runner.id
         for runner in runners
-        if any(serves(state, runner, demand) for demand in state.waiting)
+        if any(serves(state, runner, demand) for demand in state.pending)
     )
 
 
 def _ahead(state: State, demand: RunnerDemand) -> tuple[RunnerDemand, ...]:
-    """Return the waiting requests that came before `demand`; all of them when it is new."""
-    for position, other in enumerate(state.waiting):
+    """Return the pending requests before `demand`; all of them when it is new."""
+    for position, other in enumerate(state.pending):
         if other is demand:
-            return state.waiting[:position]
-    return state.waiting
+            return state.pending[:position]
+    return state.pending
 
 
 def _queue_length(state: State) -> int:
-    """Return how many requests wait, not counting those that loads were started for."""
+    """Return the number of pending requests without those whose load has begun."""
     loading = {runner.key for runner in state.runners if runner.phase is Phase.LOADING}
-    return len(state.waiting) - len(loading)
+    return len(state.pending) - len(loading)

@@ -1,7 +1,7 @@
-"""Which models are in memory: leases, the requests that wait for one, eviction and expiry.
+"""Schedule models in memory: leases, the queue of pending requests, eviction and expiry.
 
-`policy` decides, `pool` starts and ends runners. Everything that changes what is loaded goes
-through `_settle`, which looks at the whole and does what is due.
+`policy` decides, `RunnerPool` starts and ends runners. Every change of what is loaded goes
+through `_reconcile`, which compares runners with requests and acts on the difference.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ from runners.host.client import RunnerClient
 from runners.host.clock import Clock, LoopClock, Timer
 from runners.host.context_size import choose_context
 from runners.host.errors import QueueFull, RunnerError, ShuttingDown
-from runners.host.loaded_runner import LoadedRunner, Waiter
-from runners.host.loading import Crowded
+from runners.host.loaded_runner import LoadedRunner, PendingRequest
+from runners.host.loading import EvictionRequired, LoadError
 from runners.host.machine import LocalMachine, Machine
 from runners.host.model_request import (
     ModelKey,
@@ -47,8 +47,8 @@ from runners.protocol.messages import Ready
 logger = logging.getLogger(__name__)
 
 RUNNERS_PER_GPU = 3
-# Timers are set no further ahead and then set again: event loops differ in what they can hold.
-LONGEST_TIMER = 3600.0
+# Longer timers are set again when this one fires: event loops differ in the longest they accept.
+MAX_TIMER = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +60,9 @@ class Lease:
 
 
 class Scheduler:
-    """Shares the memory of the machine among models; an async context manager.
+    """Shares the memory of a machine among models; an async context manager.
 
-    Leaving the context closes everything: see `shutdown`.
+    The end of the context shuts it down: see `shutdown`.
     """
 
     def __init__(
@@ -71,8 +71,8 @@ class Scheduler:
         self._config = config
         self._machine: Machine = machine or LocalMachine()
         self._clock: Clock = clock or LoopClock()
-        self._waiting: list[Waiter] = []
-        self._alarm: Timer | None = None
+        self._pending: list[PendingRequest] = []
+        self._timer: Timer | None = None
         self._closing = False
         self._tasks = asyncio.TaskGroup()
         self._background: asyncio.Task[None] | None = None
@@ -81,11 +81,17 @@ class Scheduler:
             machine=self._machine,
             clock=self._clock,
             tasks=self._tasks,
-            on_ready=self._settle,
-            on_gone=self._on_gone,
+            on_ready=self._reconcile,
+            on_removed=self._on_removed,
         )
         self._tokenizers = TokenizerRunners(
             self._machine, self._clock, self._tasks, load_timeout=config.load_timeout
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Scheduler {self._pool!r} pending={[p.request.name for p in self._pending]} "
+            f"closing={self._closing}>"
         )
 
     async def __aenter__(self) -> Self:
@@ -104,43 +110,43 @@ class Scheduler:
         finally:
             if self._background is not None:
                 self._background.cancel()
-            # An error of the body is not the group's: it would come out wrapped in one.
+            # An error of the body, if passed on, would be raised wrapped in an exception group.
             await self._tasks.__aexit__(None, None, None)
 
     @asynccontextmanager
     async def lease(self, request: ModelRequest) -> AsyncGenerator[Lease, None]:
-        """Give the use of a runner that has the model, loading it first if need be.
+        """Lend a runner that has loaded the model; load it first if necessary.
 
         Raises:
-            QueueFull: too many requests wait for loads.
+            QueueFull: too many requests wait for a model to be loaded.
             LoadFailed, LoadTimeout: the model cannot be loaded.
-            ShuttingDown: the server is closing.
+            ShuttingDown: the server is shutting down.
         """
         runner = await self._acquire(request)
         try:
-            assert runner.runner is not None
+            assert runner.process is not None
             assert runner.ready is not None
-            yield Lease(runner.runner.client, runner.ready)
+            yield Lease(runner.process.client, runner.ready)
         finally:
             self._release(runner)
 
     @asynccontextmanager
     async def tokenizer(self, weights: Path) -> AsyncGenerator[RunnerClient, None]:
-        """Give a runner that can tokenise for a model file, which need not be loaded for it.
+        """Lend a runner that tokenizes for the model file `weights`.
 
-        A loaded model serves as it is, and this is a use of it.
+        That is the model's own runner if it is loaded, else one with the vocabulary alone.
 
         Raises:
             LoadFailed, LoadTimeout: the vocabulary cannot be loaded.
-            ShuttingDown: the server is closing.
+            ShuttingDown: the server is shutting down.
         """
         for runner in self._pool:
             if runner.request.weights != weights or runner.phase is not Phase.READY:
                 continue
-            assert runner.runner is not None
+            assert runner.process is not None
             runner.users += 1
             try:
-                yield runner.runner.client
+                yield runner.process.client
             finally:
                 self._release(runner)
             return
@@ -148,31 +154,31 @@ class Scheduler:
             yield client
 
     def status(self) -> tuple[RunnerStatus, ...]:
-        """Return the loaded models, the last to expire first; those being loaded are not told."""
+        """Return the loaded models, the last to expire first; models still loading are left out."""
         now, today = self._clock.now(), self._clock.today()
-        # The newest of each name comes last: a replaced one may still be finishing an answer.
+        # The newest runner of each name: a replaced one may still be finishing an answer.
         runners = sorted(self._pool, key=lambda runner: not runner.is_retired)
         listed = (each.status(now, today) for each in runners)
-        known = list({status.request.name: status for status in listed if status}.values())
-        # Whole seconds, so that models of one lifetime keep the order in which they were loaded.
-        known.sort(key=lambda status: status.expires_at.replace(microsecond=0), reverse=True)
-        return tuple(known)
+        statuses = list({status.request.name: status for status in listed if status}.values())
+        # Whole seconds, so that models with equal keep-alive stay in the order of their loads.
+        statuses.sort(key=lambda status: status.expires_at.replace(microsecond=0), reverse=True)
+        return tuple(statuses)
 
     def unload(self, key: ModelKey) -> None:
-        """Let a model go as soon as it is idle; does nothing when it is not in memory."""
+        """Unload a model as soon as it is idle; does nothing when it is not in memory."""
         for runner in self._pool:
             if runner.request.key == key:
                 runner.keep_alive = 0.0
                 runner.expires_at = self._clock.now()
-        self._settle()
+        self._reconcile()
 
     def retire(self, name: str, current: ModelKey | None = None) -> None:
-        """Let the runners of a model that was deleted or replaced go as soon as they are idle.
+        """Unload the runners of a deleted or replaced model as soon as they are idle.
 
-        `current` is what its name means now, None when nothing; a runner of that stays.
+        `current` is the model that the name stands for now, if any; its runner stays.
         """
         self._retire(name, current)
-        self._settle()
+        self._reconcile()
 
     def _retire(self, name: str, current: ModelKey | None) -> None:
         for runner in self._pool:
@@ -180,20 +186,20 @@ class Scheduler:
                 runner.retire(self._clock.now())
 
     async def shutdown(self) -> None:
-        """Refuse new leases, let running ones end within the grace period, then kill the rest."""
+        """Refuse new leases, wait up to the grace period for running ones, kill all runners."""
         self._closing = True
-        for waiter in self._waiting:
-            waiter.refuse(ShuttingDown())
-        self._settle()
+        for pending in self._pending:
+            pending.fail(ShuttingDown())
+        self._reconcile()
         try:
             async with asyncio.timeout(self._config.grace_period):
                 await self._pool.empty.wait()
         except TimeoutError:
-            logger.warning("ending requests that outlast the grace period")
+            logger.warning("the grace period is over: ending the requests that still run")
         finally:
-            # Also when cancelled: an impatient second signal must not leave processes behind.
+            # Also when cancelled: a second signal must not leave processes behind.
             for runner in self._pool:
-                self._pool.end(runner)
+                self._pool.unload(runner)
         await self._pool.empty.wait()
         await self._tokenizers.close()
 
@@ -208,17 +214,17 @@ class Scheduler:
             return self._use(self._pool[decision.runner], request)
         if isinstance(decision, Reject):
             raise QueueFull(self._config.max_queue)
-        return await self._wait(Waiter(request, replace(demand, admitted=True)))
+        return await self._queue(PendingRequest(request, replace(demand, admitted=True)))
 
-    async def _wait(self, waiter: Waiter) -> LoadedRunner:
-        self._waiting.append(waiter)
-        self._settle()
+    async def _queue(self, pending: PendingRequest) -> LoadedRunner:
+        self._pending.append(pending)
+        self._reconcile()
         try:
-            return await waiter.served
+            return await pending.runner
         except asyncio.CancelledError:
-            if waiter.was_served:
-                self._release(waiter.served.result())
-            self._settle()
+            if pending.has_runner:
+                self._release(pending.runner.result())
+            self._reconcile()
             raise
 
     def _use(self, runner: LoadedRunner, request: ModelRequest) -> LoadedRunner:
@@ -238,8 +244,8 @@ class Scheduler:
         runner.touch(self._clock.now())
         if runner.users > 0 or runner not in self._pool:
             return
-        if self._waiting or self._closing or runner.phase is Phase.DRAINING:
-            self._settle()
+        if self._pending or self._closing or runner.phase is Phase.DRAINING:
+            self._reconcile()
         else:
             self._expire()
 
@@ -253,86 +259,86 @@ class Scheduler:
         return State(
             machines=(MachineView(name=self._machine.name, max_loaded=limit, has_gpu=n_gpus > 0),),
             runners=tuple(runner.view() for runner in self._pool),
-            waiting=tuple(waiter.demand for waiter in self._waiting),
+            pending=tuple(pending.demand for pending in self._pending),
             max_queue=self._config.max_queue,
         )
 
-    def _settle(self) -> None:
-        """Do all that is due now: serve, give up loads nobody wants, load, evict, expire."""
-        self._waiting = [waiter for waiter in self._waiting if not waiter.served.done()]
-        self._serve()
-        self._abandon_loads()
-        self._follow_policy()
+    def _reconcile(self) -> None:
+        """Hand out runners, cancel unused loads, load, evict, expire: all that is due now."""
+        self._pending = [pending for pending in self._pending if not pending.runner.done()]
+        self._serve_pending()
+        self._cancel_unused_loads()
+        self._apply_policy()
         self._expire()
         for runner in self._pool:
             if self._closing:
                 runner.phase = Phase.DRAINING
             if runner.phase is Phase.DRAINING and runner.is_idle:
-                self._pool.end(runner)
+                self._pool.unload(runner)
 
-    def _serve(self) -> None:
-        """Hand runners to those that can have one; before evictions, which could hit them."""
+    def _serve_pending(self) -> None:
+        """Give runners to the requests they can serve; before evictions, which could hit them."""
         state = self._state()
         ready = [view for view in state.runners if view.phase is Phase.READY]
-        still_waiting = []
-        for waiter in self._waiting:
-            fit = next((view for view in ready if serves(state, view, waiter.demand)), None)
-            if fit is None:
-                still_waiting.append(waiter)
+        unserved = []
+        for pending in self._pending:
+            view = next((each for each in ready if serves(state, each, pending.demand)), None)
+            if view is None:
+                unserved.append(pending)
             else:
-                waiter.served.set_result(self._use(self._pool[fit.id], waiter.request))
-        self._waiting = still_waiting
+                pending.runner.set_result(self._use(self._pool[view.id], pending.request))
+        self._pending = unserved
 
-    def _abandon_loads(self) -> None:
-        """Give up loads that nobody waits for any more."""
+    def _cancel_unused_loads(self) -> None:
+        """Cancel loads that would serve no pending request: their clients left."""
         state = self._state()
         for view in state.runners:
-            demand = any(serves(state, view, waiting) for waiting in state.waiting)
-            if view.phase is Phase.LOADING and not demand:
-                self._pool.end(self._pool[view.id])
+            in_demand = any(serves(state, view, demand) for demand in state.pending)
+            if view.phase is Phase.LOADING and not in_demand:
+                self._pool.unload(self._pool[view.id])
 
-    def _follow_policy(self) -> None:
-        """Ask the policy for the oldest request of each model; one load serves the others too."""
-        oldest: dict[ModelKey, Waiter] = {}
-        for waiter in self._waiting:
-            oldest.setdefault(waiter.request.key, waiter)
-        for waiter in oldest.values():
-            match decide(self._state(), waiter.demand, self._clock.now()):
+    def _apply_policy(self) -> None:
+        """Decide for the oldest request of each model, whose load serves the others too."""
+        oldest: dict[ModelKey, PendingRequest] = {}
+        for pending in self._pending:
+            oldest.setdefault(pending.request.key, pending)
+        for pending in oldest.values():
+            match decide(self._state(), pending.demand, self._clock.now()):
                 case Load(machine):
-                    self._pool.begin_load(waiter.request, waiter.demand, machine)
+                    self._pool.begin_load(pending.request, pending.demand, machine)
                 case Evict(runner):
-                    self._evict(self._pool[runner], waiter.request)
+                    self._evict(self._pool[runner], pending.request)
 
     def _evict(self, runner: LoadedRunner, request: ModelRequest) -> None:
         logger.info("unloading %s to load %s", runner.request.name, request.name)
         runner.phase = Phase.DRAINING
         runner.keep_alive = 0.0
         if runner.is_idle:
-            self._pool.end(runner)
+            self._pool.unload(runner)
 
     def _expire(self) -> None:
-        """End what has lived long enough, and set the alarm for the next."""
+        """Unload idle models whose keep-alive is over, and set the timer for the next."""
         now = self._clock.now()
         idle = [each for each in self._pool if each.phase is Phase.READY and each.is_idle]
         for runner in idle:
             if runner.expires_at <= now:
-                self._pool.end(runner)
-        due = min((each.expires_at for each in idle if not each.leaving), default=math.inf)
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+                self._pool.unload(runner)
+        due = min((each.expires_at for each in idle if not each.unloading), default=math.inf)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if due < math.inf:
-            self._alarm = self._clock.call_later(min(due - now, LONGEST_TIMER), self._expire)
+            self._timer = self._clock.call_later(min(due - now, MAX_TIMER), self._expire)
 
-    def _on_gone(self, runner: LoadedRunner, reason: RunnerError | Crowded | None) -> None:
-        """Tell those whom a failed load would have served; what found no room may try again."""
+    def _on_removed(self, runner: LoadedRunner, reason: LoadError | None) -> None:
+        """Fail the requests that a failed load would have served; note which machines are full."""
         state, view, machine = self._state(), runner.view(), runner.machine
-        for waiter in self._waiting:
-            demand = waiter.demand
+        for pending in self._pending:
+            demand = pending.demand
             if isinstance(reason, RunnerError) and serves(state, view, demand):
-                waiter.refuse(reason)
-            elif isinstance(reason, Crowded) and demand.key == view.key:
-                waiter.demand = replace(demand, crowded=demand.crowded | {machine})
-            elif not isinstance(reason, Crowded):
-                waiter.demand = replace(demand, crowded=demand.crowded - {machine})
-        self._settle()
+                pending.fail(reason)
+            elif isinstance(reason, EvictionRequired) and demand.key == view.key:
+                pending.demand = replace(demand, full_machines=demand.full_machines | {machine})
+            elif not isinstance(reason, EvictionRequired):
+                pending.demand = replace(demand, full_machines=demand.full_machines - {machine})
+        self._reconcile()

@@ -1,4 +1,4 @@
-"""One runner kept ready without a model, so that a cold load does not wait for an interpreter."""
+"""The standby runner: a started process without a model, which makes cold loads fast."""
 
 import asyncio
 import logging
@@ -12,7 +12,7 @@ REFILL_DELAY = 1.0
 
 
 class Standby:
-    """Keeps one started runner; `run` is its background work and ends it when cancelled."""
+    """Keeps one started runner; `run` starts it in the background and kills it when cancelled."""
 
     def __init__(
         self,
@@ -23,21 +23,21 @@ class Standby:
         self._start = start
         self._delay = delay
         self._ready: RunnerProcess | None = None
-        self._wanted = asyncio.Event()
+        self._refill_event = asyncio.Event()
         self._starting: asyncio.Task[RunnerProcess] | None = None
 
     def refill(self) -> None:
-        """Have a runner started if none is ready; it begins after a short delay.
+        """Start a runner after a short delay if none is ready.
 
-        Called when a load has ended: starting an interpreter during the load would slow it.
+        Called when a load has ended: starting an interpreter during a load would slow it down.
         """
         if self._ready is None:
-            self._wanted.set()
+            self._refill_event.set()
 
     async def take(self) -> RunnerProcess:
-        """Return a runner that has said hello; the caller owns it from here on."""
+        """Return a runner that has sent `Hello`; the caller owns it and closes it."""
         if self._starting is not None:
-            # Nearer to its end than anything that could be started now.
+            # It is ready sooner than a process started now.
             await asyncio.wait([self._starting])
         runner, self._ready = self._ready, None
         if runner is not None:
@@ -47,12 +47,12 @@ class Standby:
         return await self._start()
 
     async def run(self) -> None:
-        """Start runners as they are wanted, until cancelled."""
+        """Start a runner after each `refill`, until cancelled."""
         delay = 0.0
         try:
             while True:
-                await self._wanted.wait()
-                self._wanted.clear()
+                await self._refill_event.wait()
+                self._refill_event.clear()
                 await asyncio.sleep(delay)
                 delay = self._delay
                 await self._fill()
@@ -72,7 +72,7 @@ class Standby:
             await asyncio.wait([starting])
             raise
         finally:
-            # Also when cancelled: it may have started in that very moment.
+            # Also when cancelled: the process may have started just before.
             self._starting = None
             self._ready = _result(starting)
 
@@ -83,6 +83,6 @@ def _result(starting: "asyncio.Future[RunnerProcess]") -> RunnerProcess | None:
     error = starting.exception()
     if error is None:
         return starting.result()
-    # Whoever needs a runner starts one itself and is told what is wrong.
-    logger.warning("no standby runner: %s", error)
+    # The next load starts a runner itself and reports the error to its client.
+    logger.warning("cannot start the standby runner: %s", error)
     return None

@@ -1,7 +1,7 @@
-"""Runners that only tokenise: the vocabulary of a model without its weights.
+"""Runners that only tokenize: they have loaded the vocabulary of a model, without its weights.
 
-Such a runner holds no memory to speak of, so it is no matter of the scheduler's: nothing is ever
-evicted for one. It stays for a short while after its last use, in case there is another.
+They take little memory, so the scheduler neither counts nor evicts them. A runner is kept for
+`IDLE_SECONDS` after its last use.
 """
 
 import asyncio
@@ -19,14 +19,14 @@ from runners.protocol.messages import LoadSpec
 
 logger = logging.getLogger(__name__)
 
-SECONDS_IDLE = 60.0
-MOST_IDLE = 2
-_SHORTEST_WAIT = 1.0
+IDLE_SECONDS = 60.0
+MAX_IDLE = 2
+_MIN_TIMER = 1.0
 
 
 @dataclass(eq=False, slots=True)
 class _Entry:
-    """One runner, from the start of its load; errors are values, for several may wait for it."""
+    """One runner, from the start of its load; the load returns errors, as several may await it."""
 
     weights: Path
     loading: "asyncio.Task[Runner | RunnerError]"
@@ -35,7 +35,7 @@ class _Entry:
 
 
 class TokenizerRunners:
-    """Starts and ends the runners; `tasks` has to outlive them."""
+    """Starts and ends the runners; the task group `tasks` has to outlive them."""
 
     def __init__(
         self, machine: Machine, clock: Clock, tasks: asyncio.TaskGroup, *, load_timeout: float
@@ -43,16 +43,16 @@ class TokenizerRunners:
         self._machine, self._clock, self._tasks = machine, clock, tasks
         self._load_timeout = load_timeout
         self._entries: dict[Path, _Entry] = {}
-        self._alarm: Timer | None = None
+        self._timer: Timer | None = None
         self._closing = False
 
     @asynccontextmanager
     async def use(self, weights: Path) -> AsyncGenerator[RunnerClient, None]:
-        """Give a runner that has the vocabulary of `weights`.
+        """Lend a runner that has the vocabulary of `weights`.
 
         Raises:
-            LoadFailed, LoadTimeout: it cannot be loaded.
-            ShuttingDown: the server is closing.
+            LoadFailed, LoadTimeout: the vocabulary cannot be loaded.
+            ShuttingDown: the server is shutting down.
         """
         if self._closing:
             raise ShuttingDown
@@ -66,7 +66,7 @@ class TokenizerRunners:
             self._trim()
 
     async def close(self) -> None:
-        """End them all; whoever still uses one is told that the server closes."""
+        """End all runners; their pending requests fail with `ShuttingDown`."""
         self._closing = True
         entries = list(self._entries.values())
         self._entries.clear()
@@ -84,7 +84,7 @@ class TokenizerRunners:
 
     async def _load(self, weights: Path) -> Runner | RunnerError:
         try:
-            runner = await self._machine.open()
+            runner = await self._machine.start_runner()
         except RunnerDied as e:
             return LoadFailed(e.detail)
         spec = LoadSpec(
@@ -117,20 +117,20 @@ class TokenizerRunners:
             del self._entries[entry.weights]
 
     def _trim(self) -> None:
-        """End what has been idle for long, or is more than has to be kept; set the alarm."""
+        """End runners that are idle for too long or too many, and set the timer for the next."""
         now = self._clock.now()
         idle = [each for each in self._entries.values() if each.users == 0]
         idle.sort(key=lambda entry: entry.last_used, reverse=True)
-        for place, entry in enumerate(idle):
-            if place >= MOST_IDLE or entry.last_used + SECONDS_IDLE <= now:
+        for rank, entry in enumerate(idle):
+            if rank >= MAX_IDLE or entry.last_used + IDLE_SECONDS <= now:
                 self._forget(entry)
                 self._tasks.create_task(_end(entry))
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._entries:
-            due = min(entry.last_used for entry in self._entries.values()) + SECONDS_IDLE
-            self._alarm = self._clock.call_later(max(due - now, _SHORTEST_WAIT), self._trim)
+            due = min(entry.last_used for entry in self._entries.values()) + IDLE_SECONDS
+            self._timer = self._clock.call_later(max(due - now, _MIN_TIMER), self._trim)
 
 
 async def _loaded(entry: _Entry) -> Runner:

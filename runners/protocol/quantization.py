@@ -6,15 +6,15 @@ import msgspec
 class Quantize(msgspec.Struct, frozen=True, kw_only=True, tag="quantize"):
     """Write the model at `source` to `target` in another type of numbers.
 
-    `file_type` is llama.cpp's number of the type. `kept` are tensors that matter too much to be
-    that small: patterns of their names, and the numbers of their types. For a runner without a
+    `file_type` is llama.cpp's number of the type. `tensor_types` overrides it for some tensors:
+    patterns of their names, and the ggml numbers of their types. For a runner without a
     model, once; answered by `Quantized` or `QuantizeFailed`, with `Quantizing` on the way.
     """
 
     source: str
     target: str
     file_type: int
-    kept: tuple[tuple[str, int], ...] = ()
+    tensor_types: tuple[tuple[str, int], ...] = ()
 
 
 class Quantizing(msgspec.Struct, frozen=True, tag="quantizing"):

@@ -13,7 +13,7 @@ from server.schemas.options import Options
 
 
 def model_request(model: Model, options: Options, keep_alive: float | None) -> ModelRequest:
-    """Return the scheduler's request for `model`; the model itself is its card.
+    """Return the scheduler's request for `model`.
 
     Raises:
         ModelNotFound: its weights are gone.
@@ -39,7 +39,7 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
             num_thread=options.num_thread,
         ),
         keep_alive=keep_alive,
-        card=model,
+        model=model,
     )
 
 

@@ -117,7 +117,7 @@ def encode_loaded(statuses: Sequence[RunnerStatus]) -> bytes:
 
 
 def _loaded(status: RunnerStatus) -> LoadedModel:
-    model = status.request.card
+    model = status.request.model
     assert isinstance(model, Model)
     details = details_of(model)
     details.parent_model = ""

@@ -1,4 +1,4 @@
-"""What the scheduler relies on in a machine, the real one as well as the one of the tests."""
+"""The contract of a machine, for the real one and the fake of the tests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,25 +15,25 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture(params=["fake", "local"])
 async def machine(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Machine]:
-    made: Machine = (
+    started: Machine = (
         FakeMachine() if request.param == "fake" else LocalMachine(Standby(start_fake_runner))
     )
-    background = asyncio.create_task(made.run())
-    yield made
+    background = asyncio.create_task(started.run())
+    yield started
     background.cancel()
     await asyncio.gather(background, return_exceptions=True)
 
 
-async def test_every_opened_runner_is_another_one(machine: Machine) -> None:
-    one, two = await machine.open(), await machine.open()
+async def test_each_start_returns_a_new_runner(machine: Machine) -> None:
+    one, two = await machine.start_runner(), await machine.start_runner()
     assert one is not two
     assert one.client is not two.client
     await one.close()
     await two.close()
 
 
-async def test_runner_loads_what_it_is_told(machine: Machine) -> None:
-    runner = await machine.open()
+async def test_runner_loads_the_model_of_its_spec(machine: Machine) -> None:
+    runner = await machine.start_runner()
     ready = await runner.load(load_spec(n_ctx=64, n_cells=256), stall_timeout=20)
     assert (ready.n_ctx, ready.n_cells) == (64, 256)
     assert not runner.died.done()
@@ -42,7 +42,7 @@ async def test_runner_loads_what_it_is_told(machine: Machine) -> None:
 
 
 async def test_closed_runner_is_dead_and_may_be_closed_again(machine: Machine) -> None:
-    runner = await machine.open()
+    runner = await machine.start_runner()
     await runner.close()
     assert runner.died.done()
     await runner.close()

@@ -1,4 +1,4 @@
-"""What the server relies on in a runner; the scripted one and the real one must both keep to it."""
+"""The contract of a runner, for the scripted one and the real one."""
 
 import asyncio
 import os
@@ -54,8 +54,8 @@ def request(prompt: str = PROMPT, **changes: object) -> Generate:
     return Generate(id=0, prompt=prompt, sampling=Sampling(temperature=0.0), **changes)
 
 
-async def collect(runner: RunnerProcess, asked: Generate) -> tuple[str, Done]:
-    events = [event async for event in runner.client.generate(asked)]
+async def collect(runner: RunnerProcess, generate: Generate) -> tuple[str, Done]:
+    events = [event async for event in runner.client.generate(generate)]
     *chunks, last = events
     assert all(type(chunk) is Chunk for chunk in chunks)
     assert isinstance(last, Done)
@@ -66,7 +66,7 @@ async def test_hello_names_the_process(empty_runner: RunnerProcess) -> None:
     assert empty_runner.hello.pid == empty_runner.pid
 
 
-async def test_load_gives_at_least_what_was_asked(
+async def test_load_gives_at_least_what_was_requested(
     empty_runner: RunnerProcess, weights: Path
 ) -> None:
     spec = load_spec(weights, n_ctx=128, n_cells=512, n_seq=4)
@@ -211,25 +211,25 @@ async def test_runner_whose_parent_is_gone_ends(runner: RunnerProcess) -> None:
 Q8_0 = 7
 
 
-async def test_quantised_model_is_written_and_every_step_told(
+async def test_quantized_model_is_written_and_every_step_reported(
     empty_runner: RunnerProcess, weights: Path, tmp_path: Path
 ) -> None:
-    target, told = tmp_path / "small.gguf", []
-    wanted = Quantize(source=str(weights), target=str(target), file_type=Q8_0)
+    target, progress = tmp_path / "small.gguf", []
+    command = Quantize(source=str(weights), target=str(target), file_type=Q8_0)
 
-    await empty_runner.quantize(wanted, lambda done, total: told.append((done, total)))
+    await empty_runner.quantize(command, lambda done, total: progress.append((done, total)))
 
     assert target.read_bytes()[:4] == b"GGUF"
-    assert told == sorted(told)
-    assert told[-1][0] == told[-1][1] > 1
+    assert progress == sorted(progress)
+    assert progress[-1][0] == progress[-1][1] > 1
 
 
-async def test_file_that_is_no_model_cannot_be_quantised(
+async def test_file_that_is_no_model_cannot_be_quantized(
     empty_runner: RunnerProcess, tmp_path: Path
 ) -> None:
     source = tmp_path / "broken.gguf"
     source.write_bytes(b"no model")
-    wanted = Quantize(source=str(source), target=str(tmp_path / "small.gguf"), file_type=Q8_0)
+    command = Quantize(source=str(source), target=str(tmp_path / "small.gguf"), file_type=Q8_0)
 
     with pytest.raises(QuantizeFailed, match=r"cannot be quantized: [^/]*\Z"):
-        await empty_runner.quantize(wanted, lambda _done, _total: None)
+        await empty_runner.quantize(command, lambda _done, _total: None)

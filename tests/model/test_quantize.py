@@ -47,7 +47,7 @@ def test_model_of_every_type_is_written_and_writes(
 def test_tensors_that_suffer_most_keep_a_larger_type(wide: Path, tmp_path: Path) -> None:
     target = tmp_path / "small.gguf"
     kept = ((r"^token_embd\.weight$", 1), (r"attn_q\.weight$", 8))
-    wanted = Quantize(source=str(wide), target=str(target), file_type=15, kept=kept)
+    wanted = Quantize(source=str(wide), target=str(target), file_type=15, tensor_types=kept)
 
     quantize(wanted, lambda _done, _total: None)
 

@@ -1,4 +1,4 @@
-"""A machine whose runners are objects of the test's own process, loaded when the test says so."""
+"""A fake machine: its runners are objects of the test process, loaded when the test says so."""
 
 import asyncio
 from collections import deque
@@ -28,7 +28,7 @@ def gpu(free: float, total: float | None = None, index: int = 1) -> Device:
 
 
 class FakeRunner:
-    """Implements `runners.host.machines.Runner`."""
+    """Implements `runners.host.machine.Runner`."""
 
     def __init__(self, machine: "FakeMachine") -> None:
         self._machine = machine
@@ -67,7 +67,7 @@ class FakeRunner:
 
 @dataclass
 class FakeMachine:
-    """Implements `runners.host.machines.Machine`.
+    """Implements `runners.host.machine.Machine`.
 
     `failures` are raised by the next loads, None letting one pass. `loads` records every load,
     `running` the runners that were not closed.
@@ -85,7 +85,7 @@ class FakeMachine:
     def __post_init__(self) -> None:
         self.may_load.set()
 
-    async def open(self) -> FakeRunner:
+    async def start_runner(self) -> FakeRunner:
         runner = FakeRunner(self)
         self.running.append(runner)
         return runner

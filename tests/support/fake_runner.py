@@ -1,6 +1,6 @@
-"""A runner without a model: a real process that speaks the protocol and does as it is told.
+"""A scripted runner: a real process that speaks the protocol without a model.
 
-What it does is written in what it is asked: the file name of the weights scripts the load and the
+Requests contain the script: the file name of the weights scripts the load and the
 quantisation (whose result is a copy), the first word of a prompt scripts the generation.
 
     weights   stall.gguf       never answers           slow.gguf    reports progress, then is ready
@@ -136,18 +136,18 @@ class FakeRunner:
                     time.sleep(0.05)
         self._send(ready(spec))
 
-    def _quantize(self, wanted: Quantize) -> None:
+    def _quantize(self, command: Quantize) -> None:
         self._send(Quantizing(1, 2))
-        match Path(wanted.source).stem:
+        match Path(command.source).stem:
             case "stall":
                 return
             case "broken":
-                native = f"llama_model_quantize: {wanted.source}: invalid magic"
+                native = f"llama_model_quantize: {command.source}: invalid magic"
                 self._send(QuantizeFailed(message="the model cannot be quantized", native=native))
                 return
             case "crash":
                 abort(ASSERTION)
-        Path(wanted.target).write_bytes(Path(wanted.source).read_bytes())
+        Path(command.target).write_bytes(Path(command.source).read_bytes())
         self._send(Quantizing(2, 2))
         self._send(Quantized())
 
@@ -221,7 +221,7 @@ MEMORY = (MemoryUse(device="CPU", is_gpu=False, weights=1000, kv_cache=200, comp
 
 
 def ready(spec: LoadSpec, memory: tuple[MemoryUse, ...] | None = None) -> Ready:
-    """Return what a runner says that got all it asked for."""
+    """Return the `Ready` of a runner that loaded `spec` in full."""
     return Ready(
         n_ctx=spec.n_ctx,
         n_seq=spec.n_seq,

@@ -28,7 +28,7 @@ def model_request(
     keep_alive: float | None = None,
     adapters: tuple[Path, ...] = (),
     projector: Path | None = None,
-    card: object = None,
+    model: object = None,
     num_ctx: int | None = None,
     num_batch: int | None = None,
     num_gpu: int | None = None,
@@ -52,5 +52,5 @@ def model_request(
         facts=facts,
         options=options,
         keep_alive=keep_alive,
-        card=card,
+        model=model,
     )

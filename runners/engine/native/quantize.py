@@ -30,8 +30,8 @@ def quantize(wanted: Quantize, on_progress: Callable[[int, int], None]) -> None:
     params.ftype = wanted.file_type
     params.nthread = usable_cores()
     params.max_buf_size = _MOST_BUFFERED
-    if wanted.kept:
-        entries = [(pattern.encode(), kind) for pattern, kind in wanted.kept]
+    if wanted.tensor_types:
+        entries = [(pattern.encode(), kind) for pattern, kind in wanted.tensor_types]
         overrides = (lib.llama_model_tensor_override * (len(entries) + 1))(*entries, (None, 0))
         params.tt_overrides = overrides
     native_log.on_quantized = on_progress

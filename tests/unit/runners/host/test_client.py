@@ -73,11 +73,11 @@ async def wire() -> AsyncIterator[Wire]:
 
 async def test_every_request_has_an_id_of_its_own() -> None:
     async with wire() as w:
-        asked = [asyncio.create_task(w.client.tokenize(text)) for text in ("a", "b")]
+        calls = [asyncio.create_task(w.client.tokenize(text)) for text in ("a", "b")]
         first, second = await w.received()
         assert (first, second) == (Tokenize(id=1, text="a"), Tokenize(id=2, text="b"))
         await w.send(Tokens(2, (20,)), Tokens(1, (10,)))
-        assert await asyncio.gather(*asked) == [(10,), (20,)]
+        assert await asyncio.gather(*calls) == [(10,), (20,)]
 
 
 async def test_finished_request_is_not_cancelled() -> None:

@@ -15,55 +15,55 @@ LOGPROB = TokenLogprob(TokenAlternative(b"x", -1.0), ())
 
 
 async def test_chunks_that_queued_up_come_as_one() -> None:
-    mailbox = EventQueue()
+    events = EventQueue()
     for text in "abc":
-        mailbox.put(Chunk(1, text, (LOGPROB,)))
-    mailbox.put(DONE)
-    assert await mailbox.take() == Chunk(1, "abc", (LOGPROB,) * 3)
-    assert await mailbox.take() == DONE
+        events.put(Chunk(1, text, (LOGPROB,)))
+    events.put(DONE)
+    assert await events.get() == Chunk(1, "abc", (LOGPROB,) * 3)
+    assert await events.get() == DONE
 
 
 async def test_a_reader_that_keeps_up_gets_every_chunk_at_once() -> None:
-    mailbox = EventQueue()
-    reader = asyncio.create_task(mailbox.take())
+    events = EventQueue()
+    reader = asyncio.create_task(events.get())
     await asyncio.sleep(0)
-    mailbox.put(Chunk(1, "a"))
+    events.put(Chunk(1, "a"))
     assert await reader == Chunk(1, "a")
 
 
 @pytest.mark.parametrize("count", [1, MERGE_AFTER, MERGE_AFTER + 1, 1000, 10_000])
 async def test_nothing_is_lost_or_reordered_by_merging(count: int) -> None:
-    mailbox = EventQueue()
+    events = EventQueue()
     for n in range(count):
-        mailbox.put(Chunk(1, f"{n} "))
-    mailbox.put(DONE)
+        events.put(Chunk(1, f"{n} "))
+    events.put(DONE)
     text = ""
-    while (event := await mailbox.take()) != DONE:
+    while (event := await events.get()) != DONE:
         assert isinstance(event, Chunk)
         text += event.text
     assert text == "".join(f"{n} " for n in range(count))
 
 
 async def test_a_stalled_reader_costs_text_and_not_a_struct_per_token() -> None:
-    mailbox = EventQueue()
+    events = EventQueue()
     for _ in range(100 * MERGE_AFTER):
-        mailbox.put(Chunk(1, "x"))
-    assert len(mailbox._events) <= 2 * MERGE_AFTER + 100
+        events.put(Chunk(1, "x"))
+    assert len(events._events) <= 2 * MERGE_AFTER + 100
 
 
 async def test_failure_comes_after_what_was_received() -> None:
-    mailbox = EventQueue()
-    mailbox.put(Chunk(1, "a"))
-    mailbox.fail(RunnerDied("gone"))
-    assert await mailbox.take() == Chunk(1, "a")
+    events = EventQueue()
+    events.put(Chunk(1, "a"))
+    events.fail(RunnerDied("gone"))
+    assert await events.get() == Chunk(1, "a")
     with pytest.raises(RunnerDied, match="gone"):
-        await mailbox.take()
+        await events.get()
 
 
 async def test_failure_wakes_a_waiting_reader() -> None:
-    mailbox = EventQueue()
-    reader = asyncio.create_task(mailbox.take())
+    events = EventQueue()
+    reader = asyncio.create_task(events.get())
     await asyncio.sleep(0)
-    mailbox.fail(RunnerDied("gone"))
+    events.fail(RunnerDied("gone"))
     with pytest.raises(RunnerDied):
         await reader

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.host.load_plan import Plan, Task, make_plan, smaller
+from runners.host.load_plan import LoadPlan, PlanInputs, make_plan, smaller_plan
 from runners.host.memory_estimate import GIB, MIB
 from runners.host.model_request import ModelRequest, SchedulerConfig
 from runners.protocol.messages import CacheType, Device, FlashAttention
@@ -28,8 +28,8 @@ def gpu(total: float, free: float | None = None) -> Device:
     )
 
 
-def plan(request: ModelRequest, *gpus: Device, config: SchedulerConfig = CONFIG) -> Plan:
-    return make_plan(Task(request=request, config=config, gpus=gpus))
+def plan(request: ModelRequest, *gpus: Device, config: SchedulerConfig = CONFIG) -> LoadPlan:
+    return make_plan(PlanInputs(request=request, config=config, gpus=gpus))
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def plan(request: ModelRequest, *gpus: Device, config: SchedulerConfig = CONFIG)
         pytest.param(None, 0, 80, 8192, 8192, id="no more than it was trained with"),
         pytest.param(None, 16384, 0, 1 << 20, 16384, id="configured"),
         pytest.param(2048, 16384, 80, 1 << 20, 2048, id="the request comes first"),
-        pytest.param(99999, 0, 0, 8192, 8192, id="asked for more than trained"),
+        pytest.param(99999, 0, 0, 8192, 8192, id="more than trained"),
         pytest.param(1, 0, 0, 8192, 4, id="at least four"),
         pytest.param(None, 0, 0, 0, 4096, id="unknown training context"),
     ],
 )
-def test_context_is_what_was_asked_or_what_memory_suggests(
+def test_context_is_the_requested_one_or_depends_on_memory(
     num_ctx: int | None, configured: int, total: int, train: int, expected: int
 ) -> None:
     request = model_request(facts=replace(FACTS, n_ctx_train=train), num_ctx=num_ctx)
@@ -123,7 +123,7 @@ def test_a_large_batch_gives_way_to_layers_on_the_gpu() -> None:
     # 1024 rows of logits need 2 GB and would push the model off; 512 rows fit.
     tight = plan(model_request(facts=wide, num_ctx=8192), gpu(8, free=1.9))
     assert tight.spec.n_batch == 512
-    assert tight.complete
+    assert not tight.vram_limited
 
 
 def test_encoder_gets_a_batch_that_holds_its_longest_text() -> None:
@@ -161,10 +161,10 @@ def test_main_gpu_that_does_not_exist_is_ignored() -> None:
 
 
 def test_plan_is_complete_only_with_every_layer_on_gpus_where_there_are_any() -> None:
-    assert plan(model_request()).complete
-    assert plan(model_request(), gpu(24)).complete
-    assert not plan(model_request(), gpu(24, free=0.05)).complete
-    assert plan(model_request(num_gpu=0), gpu(24, free=0.05)).complete
+    assert not plan(model_request()).vram_limited
+    assert not plan(model_request(), gpu(24)).vram_limited
+    assert plan(model_request(), gpu(24, free=0.05)).vram_limited
+    assert not plan(model_request(num_gpu=0), gpu(24, free=0.05)).vram_limited
 
 
 def test_smaller_plans_give_up_spare_cells_then_context_then_layers() -> None:
@@ -185,7 +185,7 @@ def test_smaller_plans_give_up_spare_cells_then_context_then_layers() -> None:
     ]
 
 
-def test_smaller_never_changes_what_the_user_asked_for() -> None:
+def test_smaller_never_changes_numbers_that_the_user_set() -> None:
     config = replace(CONFIG, num_parallel=2)
     request = model_request(facts=LONG, num_ctx=65536, num_gpu=2)
     steps = descend(plan(request, gpu(80), config=config))
@@ -199,11 +199,11 @@ def test_smaller_on_a_cpu_ends_at_the_lowest_context() -> None:
     assert [(s.n_ctx, s.n_cells > s.n_ctx) for s in steps] == [(4096, True), (4096, False)]
 
 
-def descend(first: Plan) -> list:
+def descend(first: LoadPlan) -> list:
     steps, current = [], first
     while current is not None:
         steps.append(current.spec)
-        current = smaller(current)
+        current = smaller_plan(current)
     return steps
 
 
@@ -218,14 +218,14 @@ def replace_index(device: Device, index: int) -> Device:
     )
 
 
-EYE = Path("/eye.gguf")
-SEEING = replace(LONG, projector_bytes=2 * GIB)
-HALF = replace(SEEING, layer_bytes=(4 * GIB, 4 * GIB))
+PROJECTOR = Path("/projector.gguf")
+VISION = replace(LONG, projector_bytes=2 * GIB)
+HALF = replace(VISION, layer_bytes=(4 * GIB, 4 * GIB))
 
 
-def eye(*gpus: Device, **wanted: object) -> Projector | None:
+def projector_of(*gpus: Device, **options: object) -> Projector | None:
     """Return where the projector of a model goes."""
-    request = model_request(**{"facts": SEEING, "projector": EYE, "num_ctx": 4096, **wanted})
+    request = model_request(**{"facts": VISION, "projector": PROJECTOR, "num_ctx": 4096, **options})
     return plan(request, *gpus).spec.projector
 
 
@@ -234,39 +234,39 @@ def test_a_model_without_a_projector_has_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("free", "wanted", "device"),
+    ("free", "options", "device"),
     [
         pytest.param(None, {}, None, id="no GPU"),
         pytest.param(24, {}, 1, id="room for both"),
         pytest.param(2, {}, None, id="no room for it"),
         pytest.param(24, {"num_gpu": 0}, None, id="no layer on the GPU"),
         pytest.param(24, {"num_gpu": 1}, None, id="only some layers on the GPU"),
-        pytest.param(24, {"num_gpu": 99}, 1, id="all layers asked for"),
-        pytest.param(2, {"num_gpu": 99}, None, id="all layers asked for, no room for it"),
+        pytest.param(24, {"num_gpu": 99}, 1, id="all layers requested"),
+        pytest.param(2, {"num_gpu": 99}, None, id="all layers requested, no room for it"),
     ],
 )
 def test_a_projector_is_on_the_gpu_that_has_the_whole_model_and_room_for_both(
-    free: float | None, wanted: dict[str, object], device: int | None
+    free: float | None, options: dict[str, object], device: int | None
 ) -> None:
     gpus = () if free is None else (gpu(free),)
 
-    assert eye(*gpus, **wanted) == Projector(str(EYE), device)
+    assert projector_of(*gpus, **options) == Projector(str(PROJECTOR), device)
 
 
 def test_layers_leave_room_for_the_projector() -> None:
     """With 10 GiB free the layers alone would fit, but not beside 3 GiB for the projector."""
-    blind = plan(model_request(facts=HALF, num_ctx=4096), gpu(10.5))
-    seeing = plan(model_request(facts=HALF, projector=EYE, num_ctx=4096), gpu(10.5))
+    text_only = plan(model_request(facts=HALF, num_ctx=4096), gpu(10.5))
+    vision = plan(model_request(facts=HALF, projector=PROJECTOR, num_ctx=4096), gpu(10.5))
 
-    assert blind.spec.placement.n_gpu_layers == 3
-    assert 0 < seeing.spec.placement.n_gpu_layers < 3
+    assert text_only.spec.placement.n_gpu_layers == 3
+    assert 0 < vision.spec.placement.n_gpu_layers < 3
 
 
 def test_the_projector_leaves_the_gpu_before_layers_do() -> None:
-    asked = model_request(facts=SEEING, projector=EYE, num_ctx=4096)
-    first = plan(asked, gpu(24))
+    request = model_request(facts=VISION, projector=PROJECTOR, num_ctx=4096)
+    first = plan(request, gpu(24))
     tried = [first]
-    while (lesser := smaller(tried[-1])) is not None:
+    while (lesser := smaller_plan(tried[-1])) is not None:
         tried.append(lesser)
 
     seen = [
@@ -280,6 +280,9 @@ def test_the_projector_leaves_the_gpu_before_layers_do() -> None:
 
 
 def test_a_projector_on_the_host_counts_as_memory_of_the_host() -> None:
-    blind, seeing = model_request(facts=SEEING), model_request(facts=SEEING, projector=EYE)
+    text_only, vision = (
+        model_request(facts=VISION),
+        model_request(facts=VISION, projector=PROJECTOR),
+    )
 
-    assert plan(seeing).ram_bytes == plan(blind).ram_bytes + 3 * GIB
+    assert plan(vision).ram_bytes == plan(text_only).ram_bytes + 3 * GIB

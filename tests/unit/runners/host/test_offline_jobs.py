@@ -1,4 +1,4 @@
-"""Work on model files is told step by step, and ends with whoever asked for it."""
+"""Offline jobs on model files report each step, and end when their caller does."""
 
 import asyncio
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.anyio
 F16 = 1
 
 
-class Made:
-    """A workshop that notes the runners it starts."""
+class Jobs:
+    """Offline jobs that record the runners it starts."""
 
     def __init__(self) -> None:
         self.runners: list[RunnerProcess] = []
-        self.workshop = OfflineJobs(asyncio.get_running_loop(), self._start)
+        self.offline = OfflineJobs(asyncio.get_running_loop(), self._start)
 
     async def _start(self) -> RunnerProcess:
         self.runners.append(await start_fake_runner())
@@ -32,38 +32,38 @@ class Made:
 
 
 @pytest.fixture
-async def made(anyio_backend: str) -> Made:
-    return Made()
+async def jobs(anyio_backend: str) -> Jobs:
+    return Jobs()
 
 
-async def test_quantised_file_is_there_when_the_steps_end(made: Made, tmp_path: Path) -> None:
+async def test_quantised_file_is_there_when_the_steps_end(jobs: Jobs, tmp_path: Path) -> None:
     source, target = tmp_path / "model.gguf", tmp_path / "small.gguf"
     source.write_bytes(b"weights")
 
-    steps = await made.run(made.workshop.quantize(source, target, F16))
+    steps = await jobs.run(jobs.offline.quantize(source, target, F16))
 
     assert steps[0] == (0, 0)
     assert steps[-1] == (2, 2)
     assert target.read_bytes() == b"weights"
-    assert not psutil.pid_exists(made.runners[0].pid)
+    assert not psutil.pid_exists(jobs.runners[0].pid)
 
 
 @pytest.mark.parametrize(
-    ("name", "reason"), [("broken", "damaged"), ("crash", "internal check of the engine failed")]
+    ("name", "reason"), [("broken", "damaged"), ("crash", "assertion in llama.cpp failed")]
 )
-async def test_failure_is_told_without_a_path(
-    made: Made, tmp_path: Path, name: str, reason: str
+async def test_failure_is_reported_without_a_path(
+    jobs: Jobs, tmp_path: Path, name: str, reason: str
 ) -> None:
-    work = made.workshop.quantize(tmp_path / f"{name}.gguf", tmp_path / "small.gguf", F16)
+    work = jobs.offline.quantize(tmp_path / f"{name}.gguf", tmp_path / "small.gguf", F16)
 
     with pytest.raises(QuantizeFailed, match=reason) as caught:
-        await made.run(work)
+        await jobs.run(work)
 
     assert str(tmp_path) not in str(caught.value)
 
 
-async def test_work_that_is_given_up_ends_its_runner(made: Made, tmp_path: Path) -> None:
-    work = made.workshop.quantize(tmp_path / "stall.gguf", tmp_path / "small.gguf", F16)
+async def test_job_that_is_cancelled_ends_its_runner(jobs: Jobs, tmp_path: Path) -> None:
+    work = jobs.offline.quantize(tmp_path / "stall.gguf", tmp_path / "small.gguf", F16)
 
     def begin_and_leave() -> None:
         while next(work) != (1, 2):
@@ -71,33 +71,31 @@ async def test_work_that_is_given_up_ends_its_runner(made: Made, tmp_path: Path)
         work.close()  # type: ignore[attr-defined]
 
     await asyncio.to_thread(begin_and_leave)
-    await made.runners[0].died
-    assert not psutil.pid_exists(made.runners[0].pid)
+    await jobs.runners[0].died
+    assert not psutil.pid_exists(jobs.runners[0].pid)
 
 
 async def test_work_that_never_began_to_be_computed_can_be_given_up(
-    made: Made, tmp_path: Path
+    jobs: Jobs, tmp_path: Path
 ) -> None:
-    work = made.workshop.quantize(tmp_path / "stall.gguf", tmp_path / "small.gguf", F16)
+    work = jobs.offline.quantize(tmp_path / "stall.gguf", tmp_path / "small.gguf", F16)
 
     def begin_and_leave() -> None:
         next(work)
         work.close()  # type: ignore[attr-defined]
 
     await asyncio.to_thread(begin_and_leave)
-    for runner in made.runners:
+    for runner in jobs.runners:
         assert not psutil.pid_exists(runner.pid)
 
 
 @pytest.mark.parametrize("name", ["broken", "crash", "oom"])
-async def test_model_that_cannot_be_loaded_is_of_no_use(
-    made: Made, tmp_path: Path, name: str
-) -> None:
-    with pytest.raises(ModelUnusable, match="the converted files are of no use: the model"):
-        await made.run(made.workshop.try_loading(tmp_path / f"{name}.gguf"))
+async def test_model_that_does_not_load_is_refused(jobs: Jobs, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelUnusable, match="the converted model does not load: the model"):
+        await jobs.run(jobs.offline.try_loading(tmp_path / f"{name}.gguf"))
 
 
-async def test_model_that_can_be_loaded_is_fine(made: Made, tmp_path: Path) -> None:
-    steps = await made.run(made.workshop.try_loading(tmp_path / "good.gguf"))
+async def test_model_that_can_be_loaded_is_fine(jobs: Jobs, tmp_path: Path) -> None:
+    steps = await jobs.run(jobs.offline.try_loading(tmp_path / "good.gguf"))
 
     assert steps

@@ -36,16 +36,16 @@ def demand(
     name: str,
     *,
     n_ctx: int = 4096,
-    crowded: tuple[str, ...] = (),
+    full_machines: tuple[str, ...] = (),
     admitted: bool = True,
     **options: int | bool | None,
 ) -> RunnerDemand:
-    asked = replace(LoadOptions(), **options)
+    load_options = replace(LoadOptions(), **options)
     return RunnerDemand(
         key=key(name),
-        options=asked,
-        n_ctx=asked.num_ctx or n_ctx,
-        crowded=frozenset(crowded),
+        options=load_options,
+        n_ctx=load_options.num_ctx or n_ctx,
+        full_machines=frozenset(full_machines),
         admitted=admitted,
     )
 
@@ -70,7 +70,7 @@ def runner(
         machine=machine,
         key=key(name),
         phase=phase,
-        asked=replace(LoadOptions(), **options),
+        options=replace(LoadOptions(), **options),
         n_ctx=n_ctx,
         context_automatic=automatic,
         use_mmap=use_mmap,
@@ -120,7 +120,7 @@ CASES = [
         (runner(1, "b", users=1), runner(2, "c", users=1, keep_alive=5)),
     ),
     Case(
-        "full: one is leaving already",
+        "full: one is unloading already",
         demand("a"),
         Wait(),
         (runner(1, "b"), runner(2, "c", DRAINING)),
@@ -138,7 +138,7 @@ CASES = [
         (runner(1, "b"), runner(2, "c", DRAINING, users=1)),
     ),
     Case(
-        "full: the one leaving makes room for another request",
+        "full: the one unloading makes room for another request",
         demand("a"),
         Evict(1),
         (runner(1, "b", users=1), runner(2, "c", DRAINING, users=1)),
@@ -149,14 +149,24 @@ CASES = [
         demand("a"),
         Load("here"),
         (runner(1, "b", DRAINING, users=1),),
-        ahead=(demand("x", crowded=("here",)),),
+        ahead=(demand("x", full_machines=("here",)),),
     ),
-    Case("the same model is asked for first by another", demand("a"), Wait(), ahead=(demand("a"),)),
-    Case("crowded: a neighbour goes", demand("a", crowded=("here",)), Evict(1), (runner(1, "b"),)),
-    Case("crowded but alone", demand("a", crowded=("here",)), Load("here")),
     Case(
-        "crowded, neighbour leaving",
-        demand("a", crowded=("here",)),
+        "an earlier request for the same model is pending",
+        demand("a"),
+        Wait(),
+        ahead=(demand("a"),),
+    ),
+    Case(
+        "full_machines: a neighbour goes",
+        demand("a", full_machines=("here",)),
+        Evict(1),
+        (runner(1, "b"),),
+    ),
+    Case("full_machines but alone", demand("a", full_machines=("here",)), Load("here")),
+    Case(
+        "full_machines, neighbour unloading",
+        demand("a", full_machines=("here",)),
         Wait(),
         (runner(1, "b", DRAINING),),
     ),
@@ -198,14 +208,14 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
 def test_decide(case: Case) -> None:
-    state = State(machines=case.machines, runners=case.runners, waiting=(*case.ahead, case.request))
+    state = State(machines=case.machines, runners=case.runners, pending=(*case.ahead, case.request))
     assert decide(state, case.request, NOW) == case.expected
 
 
 def test_queue_refuses_only_requests_that_must_wait_for_a_load() -> None:
     queue = (demand("x"), demand("y"))
     full = State(
-        machines=(HERE,), runners=(runner(1, "a"), runner(2, "b")), waiting=queue, max_queue=2
+        machines=(HERE,), runners=(runner(1, "a"), runner(2, "b")), pending=queue, max_queue=2
     )
     assert decide(full, demand("c", admitted=False), NOW) == Reject()
     assert decide(full, demand("a", admitted=False), NOW) == Reuse(1)
@@ -219,7 +229,7 @@ def test_queue_of_length_none_still_loads_what_can_be_loaded_at_once() -> None:
 
 def test_request_that_a_load_was_started_for_is_not_counted_as_waiting() -> None:
     state = State(
-        machines=(HERE,), runners=(runner(1, "a", LOADING),), waiting=(demand("a"),), max_queue=1
+        machines=(HERE,), runners=(runner(1, "a", LOADING),), pending=(demand("a"),), max_queue=1
     )
     assert decide(state, demand("b", admitted=False), NOW) == Wait()
 
@@ -227,7 +237,7 @@ def test_request_that_a_load_was_started_for_is_not_counted_as_waiting() -> None
 @pytest.mark.parametrize(
     ("loaded", "request_", "expected"),
     [
-        pytest.param({}, {}, True, id="nothing asked"),
+        pytest.param({}, {}, True, id="no options"),
         pytest.param({"n_ctx": 8192, "automatic": False}, {"num_ctx": 4096}, True, id="larger"),
         pytest.param({"n_ctx": 2048, "automatic": False}, {}, False, id="less than automatic"),
         pytest.param({"n_ctx": 2048}, {"n_ctx": 32768}, True, id="automatic, lowered to fit"),

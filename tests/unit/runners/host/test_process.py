@@ -19,7 +19,7 @@ from tests.support.runners import load_spec, start_fake_runner
 
 pytestmark = pytest.mark.anyio
 STOPPED = "the model runner stopped unexpectedly"
-ABORTED = f"{STOPPED} (signal 6): an internal check of the engine failed"
+ABORTED = f"{STOPPED} (signal 6): an assertion in llama.cpp failed"
 
 
 @asynccontextmanager
@@ -39,7 +39,7 @@ async def test_runner_that_cannot_start_says_why_without_naming_modules() -> Non
     with pytest.raises(RunnerDied) as died:
         await start_fake_runner("--silent")
     assert died.value.detail == (
-        f"{STOPPED} (exit status 1): its engine is not installed: run make install"
+        f"{STOPPED} (exit status 1): llama-cpp-python is not installed: run make install"
     )
 
 
@@ -60,7 +60,7 @@ async def test_load_tells_what_the_runner_measured() -> None:
     ("name", "message", "out_of_memory"),
     [
         ("broken", "the model cannot be loaded: the file is damaged or incomplete", False),
-        ("oom", "the model cannot be loaded: memory ran out", True),
+        ("oom", "the model cannot be loaded: out of memory", True),
         (
             "crash",
             ABORTED,
@@ -93,10 +93,10 @@ async def test_progress_and_output_keep_a_slow_load_alive(sign_of_life: str) -> 
 async def test_death_ends_every_pending_request_with_what_it_was() -> None:
     async with fake_runner() as runner:
         streams = [asyncio.create_task(consume(runner, "forever")) for _ in range(4)]
-        asked = asyncio.create_task(consume(runner, "deaf"))
+        unanswered = asyncio.create_task(consume(runner, "deaf"))
         await asyncio.sleep(0.05)
         os.kill(runner.pid, 9)
-        for task in (*streams, asked):
+        for task in (*streams, unanswered):
             with pytest.raises(RunnerDied, match=r"signal 9"):
                 await task
         assert (await runner.died).detail.startswith(f"{STOPPED} (signal 9)")
@@ -119,7 +119,7 @@ async def test_text_that_was_sent_before_the_death_is_delivered() -> None:
         assert "".join(said) == "my last words "
 
 
-async def test_assertion_in_native_code_is_told_in_plain_words() -> None:
+async def test_assertion_in_native_code_is_reported_in_plain_words() -> None:
     async with fake_runner() as runner:
         with pytest.raises(RunnerDied) as died:
             await consume(runner, "assert")
@@ -169,8 +169,8 @@ def test_runner_sees_devices_and_libraries_and_no_secrets() -> None:
         "OLLAMA_HOST": "y",
         "HTTPS_PROXY": "z",
     }
-    kept = {"PATH", "CUDA_VISIBLE_DEVICES", "LC_ALL"}
-    assert runner_environment(environment).keys() - {"GGML_NO_BACKTRACE"} == kept
+    inherited = {"PATH", "CUDA_VISIBLE_DEVICES", "LC_ALL"}
+    assert runner_environment(environment).keys() - {"GGML_NO_BACKTRACE"} == inherited
 
 
 def test_a_crashing_runner_starts_no_debugger_unless_it_was_asked_to() -> None:
@@ -210,12 +210,12 @@ async def test_two_hundred_runners_killed_in_the_middle_of_streams_leave_nothing
     try:
         await rounds(160)
         gc.collect()
-        kept, _ = tracemalloc.get_traced_memory()
+        allocated, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert (open_files(), children(), len(asyncio.all_tasks())) == before
     assert objects_of_ours() == objects
-    assert kept < 1 << 20
+    assert allocated < 1 << 20
 
 
 def open_files() -> int:

@@ -229,16 +229,16 @@ async def test_expiry_that_meets_a_new_request_starts_a_new_runner() -> None:
         assert w.machine.loaded_names == ["a", "a"]
 
 
-# What is told of loaded models.
+# The status of loaded models.
 
 
 async def test_status_gives_measured_sizes_and_the_request_that_caused_the_load() -> None:
-    card = object()
+    model = object()
     async with world() as w:
-        await w.use(model_request("a", card=card))
-        await w.use(model_request("a", card=object()))
+        await w.use(model_request("a", model=model))
+        await w.use(model_request("a", model=object()))
         (status,) = w.scheduler.status()
-        assert status.request.card is card
+        assert status.request.model is model
         assert (status.size, status.size_vram) == (1230, 0)
 
 

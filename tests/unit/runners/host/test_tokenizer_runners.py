@@ -12,7 +12,7 @@ import pytest
 from runners.host.errors import LoadFailed, ShuttingDown
 from runners.host.model_request import SchedulerConfig
 from runners.host.scheduler import Scheduler
-from runners.host.tokenizer_runners import MOST_IDLE, SECONDS_IDLE
+from runners.host.tokenizer_runners import IDLE_SECONDS, MAX_IDLE
 from tests.support.clock import FakeClock
 from tests.support.fake_machine import FakeMachine
 from tests.support.models import model_request
@@ -97,9 +97,9 @@ async def test_nothing_is_evicted_for_a_vocabulary() -> None:
 async def test_it_ends_after_a_while_without_use() -> None:
     async with world() as w:
         await w.use(A)
-        w.clock.advance(SECONDS_IDLE - 1)
+        w.clock.advance(IDLE_SECONDS - 1)
         await w.use(A)
-        w.clock.advance(SECONDS_IDLE - 1)
+        w.clock.advance(IDLE_SECONDS - 1)
         await settled()
         assert w.running == [str(A)]
 
@@ -110,7 +110,7 @@ async def test_it_ends_after_a_while_without_use() -> None:
 
 async def test_one_in_use_stays_whatever_the_time() -> None:
     async with world() as w, w.scheduler.tokenizer(A):
-        w.clock.advance(10 * SECONDS_IDLE)
+        w.clock.advance(10 * IDLE_SECONDS)
         await settled()
         assert w.running == [str(A)]
 
@@ -121,7 +121,7 @@ async def test_only_so_many_are_kept() -> None:
             await w.use(weights)
             w.clock.advance(1)
 
-        assert w.running == [str(B), str(C)][-MOST_IDLE:]
+        assert w.running == [str(B), str(C)][-MAX_IDLE:]
 
 
 async def test_a_failed_load_is_told_to_all_who_wait_and_may_be_tried_again() -> None:
@@ -150,14 +150,14 @@ async def test_one_that_died_is_replaced() -> None:
 async def test_a_client_that_leaves_during_the_load_harms_nobody() -> None:
     async with world() as w:
         w.machine.may_load.clear()
-        leaving, staying = asyncio.create_task(w.use(A)), asyncio.create_task(w.use(A))
+        unloading, staying = asyncio.create_task(w.use(A)), asyncio.create_task(w.use(A))
         await settled()
-        leaving.cancel()
+        unloading.cancel()
         await settled()
         w.machine.may_load.set()
         await staying
 
-        assert leaving.cancelled()
+        assert unloading.cancelled()
 
 
 async def test_closing_ends_them_all_loading_or_in_use() -> None:
