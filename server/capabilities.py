@@ -1,4 +1,4 @@
-"""What a model can do, told alike by every endpoint."""
+"""The capabilities of a model, as every endpoint lists them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,48 +6,52 @@ from typing import Final
 
 from model_store.errors import GGUFError
 from model_store.model import Model, header_of
-from server.errors import TemplateError
+from server.formats import GPT_OSS, Format, Source
 from server.parsing.families.table import OUTPUT_FORMATS
-from server.prompt.render import go_template_of, uses_go_template
-from server.prompt.template_features import of_go, of_jinja
 
 _ORDER: Final = ("tools", "insert", "thinking")
 
-# Its file tells of a part for sounds that is not used.
-_DEAF: Final = "nemotron_h_omni"
+# Its files name an audio part that llama.cpp does not use.
+_NO_AUDIO: Final = "nemotron_h_omni"
 
 
-def capabilities(model: Model, go_template: bool | None) -> tuple[str, ...]:
-    """Return the capabilities of `model` in the order in which clients are used to see them."""
-    found = dict.fromkeys(_found(model, go_template))
-    if model.header().architecture == _DEAF:
-        found.pop("audio", None)
-    return tuple(found)
+def capabilities(model: Model, format: Format) -> tuple[str, ...]:
+    """Return the capabilities of `model`, which has this format, in the order clients know.
+
+    Raises:
+        ModelNotFound: the weights are gone.
+        WeightsDamaged: their header cannot be read.
+    """
+    names = dict.fromkeys(_names(model, format))
+    if model.header().architecture == _NO_AUDIO:
+        names.pop("audio", None)
+    return tuple(names)
 
 
-def _found(model: Model, go_template: bool | None) -> Iterator[str]:
+def _names(model: Model, format: Format) -> Iterator[str]:
     yield from model.config.capabilities
-    header, go = model.header(), uses_go_template(model, go_template)
-    if not go:
-        yield from _ordered(of_jinja(header.chat_template))
+    features = [name for name in _ORDER if name in format.features]
+    if format.source is Source.JINJA:
+        yield from features
+    header = model.header()
     arch = header.architecture
     yield "embedding" if header.has(f"{arch}.pooling_type") else "completion"
     if model.projectors or header.has(f"{arch}.vision.block_count"):
         yield "vision"
-    if header.has(f"{arch}.audio.block_count") or any(map(_hears, model.projectors)):
+    if header.has(f"{arch}.audio.block_count") or any(map(_has_audio, model.projectors)):
         yield "audio"
-    if go and model.template is not None:
-        yield from _of_go(model)
+    if format.source is not Source.JINJA:
+        yield from features
     yield from _of_parser(model.config.parser)
-    if model.config.model_family in ("gptoss", "gpt-oss"):
+    if model.config.model_family in GPT_OSS:
         yield "thinking"
 
 
-def _hears(projector: Path) -> bool:
+def _has_audio(projector: Path) -> bool:
     try:
         header = header_of(projector)
     except (GGUFError, OSError):
-        return False  # a damaged one is told of when the model is loaded
+        return False  # loading the model reports a damaged file
     # llama.cpp has no use for the audio part of this family's projectors.
     if header.text("clip.vision.projector_type") == "gemma3nv":
         return False
@@ -60,15 +64,3 @@ def _of_parser(name: str) -> Iterator[str]:
         yield "tools"
     if family is not None and family.thinking:
         yield "thinking"
-
-
-def _of_go(model: Model) -> Iterator[str]:
-    try:
-        template = go_template_of(model)
-    except TemplateError:
-        return
-    yield from _ordered(of_go(template))
-
-
-def _ordered(found: frozenset[str]) -> Iterator[str]:
-    return (name for name in _ORDER if name in found)

@@ -9,6 +9,8 @@ from model_store.model import Model
 from model_store.store import Store
 from runners.host.scheduler import Lease, Scheduler
 from server.capabilities import capabilities
+from server.concurrency.threads import in_thread
+from server.formats import Format, choose, renderer_of
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require
 from server.inference.conversation import (
@@ -18,7 +20,6 @@ from server.inference.conversation import (
     Rendered,
     ToolChoice,
 )
-from server.inference.formats import Format, format_of
 from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
@@ -29,6 +30,7 @@ from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
 from server.prompt import image_placing
 from server.prompt.messages import Message, Think, Tool
+from server.prompt.renderer import Renderer
 from server.prompt.thinking_history import forgets_thoughts, without_old_thoughts
 from server.schemas.options import Options, merged_options
 
@@ -38,6 +40,7 @@ class _Prompt:
     """What fits of a conversation, as the runner will see it, and how to read what comes back."""
 
     text: str
+    renderer: Renderer
     format: Format
     messages: Sequence[Message]
     tools: Sequence[Tool]
@@ -45,7 +48,7 @@ class _Prompt:
 
     def parser(self) -> OutputParser:
         """Return a parser for one answer."""
-        return self.format.family.create_parser(
+        return self.format.output.create_parser(
             GenerationStart(
                 tools=self.tools, last=self.messages[-1], think=self.think, prompt=self.text
             )
@@ -66,14 +69,15 @@ class ChatService:
             self._scheduler.unload(model_key(model))
             yield LoadOutcome.UNLOADED
             return
-        think = self._check(asked, model)
+        format = await in_thread(choose, model, self._go_template)
+        think = _check(asked, model, format)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             timings = Timings(started, time.perf_counter_ns())
             if not asked.messages:
                 yield LoadOutcome.LOADED
                 return
-            prompt = await self._prompt(asked, model, lease, options, think)
+            prompt = await _prompt(asked, model, format, lease=lease, options=options, think=think)
             if asked.debug_render_only:
                 yield Rendered(prompt.text, image_placing.count(prompt.messages))
                 return
@@ -81,14 +85,14 @@ class ChatService:
             parsers = [prompt.parser() for _ in range(asked.n)]
             constraint, must_hold = constraint_on(asked, parsers[0])
             work = command(
-                for_tokenizer(prompt.text, prompt.format.renderer, lease.ready),
+                for_tokenizer(prompt.text, prompt.renderer, lease.ready),
                 options,
                 asked,
                 media=media,
                 n_ctx=context_of(options, lease.ready),
                 constraint=constraint,
                 must_hold=must_hold,
-                visible=prompt.format.family.visible_tokens,
+                visible=format.output.visible_tokens,
             )
             async with aclosing(answers(lease.runner, work, parsers, timings)) as events:
                 async for event in events:
@@ -97,42 +101,46 @@ class ChatService:
     async def count(self, asked: Conversation) -> int:
         """Return how many tokens the prompt of `asked` has, nothing of it cut."""
         model = find_model(self._store, asked.model, required=True)
-        think = self._check(asked, model)
+        format = await in_thread(choose, model, self._go_template)
+        think = _check(asked, model, format)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             whole = replace(asked, truncate=False)
-            prompt = await self._prompt(whole, model, lease, options, think)
-            text = for_tokenizer(prompt.text, prompt.format.renderer, lease.ready)
+            prompt = await _prompt(whole, model, format, lease=lease, options=options, think=think)
+            text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
             return n_tokens + image_placing.TOKENS * image_placing.count(prompt.messages)
 
-    def _check(self, asked: Conversation, model: Model) -> Think | None:
-        able = capabilities(model, self._go_template)
-        think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
-        require(able, model, asked.model, "chat", tools=bool(asked.tools))
-        return think
 
-    async def _prompt(
-        self,
-        asked: Conversation,
-        model: Model,
-        lease: Lease,
-        options: Options,
-        think: Think | None,
-    ) -> _Prompt:
-        messages, tools = _history(asked, model), _offered(asked)
-        text, used = await fitted_prompt(
-            lambda: format_of(model, self._go_template),
-            messages,
-            tools=tools,
-            think=think,
-            lease=lease,
-            n_ctx=context_of(options, lease.ready),
-            truncate=asked.truncate,
-        )
-        # What the other thread parsed is remembered.
-        format = format_of(model, self._go_template)
-        return _Prompt(text, format, used, tools, think)
+def _check(asked: Conversation, model: Model, format: Format) -> Think | None:
+    able = capabilities(model, format)
+    think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
+    require(able, model, asked.model, "chat", tools=bool(asked.tools))
+    return think
+
+
+async def _prompt(
+    asked: Conversation,
+    model: Model,
+    format: Format,
+    *,
+    lease: Lease,
+    options: Options,
+    think: Think | None,
+) -> _Prompt:
+    renderer = await in_thread(renderer_of, model, format)
+    messages, tools = _history(asked, model), _offered(asked)
+    text, used = await fitted_prompt(
+        renderer,
+        format.output,
+        messages,
+        tools=tools,
+        think=think,
+        lease=lease,
+        n_ctx=context_of(options, lease.ready),
+        truncate=asked.truncate,
+    )
+    return _Prompt(text, renderer, format, used, tools, think)
 
 
 def _history(asked: Conversation, model: Model) -> list[Message]:

@@ -1,7 +1,6 @@
 """Single prompts, continued: through a template, between two texts, or raw."""
 
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -11,10 +10,18 @@ from runners.host.scheduler import Lease, Scheduler
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest
+from server.formats import (
+    DEFAULT_TEMPLATE,
+    PLAIN,
+    Format,
+    choose,
+    go_template_of,
+    of_go_template,
+    renderer_of,
+)
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
-from server.inference.formats import PLAIN, Format, format_of, format_of_template
 from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
@@ -23,7 +30,8 @@ from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Think
-from server.prompt.render import go_template_of, parsed
+from server.prompt.renderer import Renderer
+from server.prompt.template import parse_go_template
 from server.schemas.options import merged_options
 
 
@@ -41,7 +49,8 @@ class GenerateService:
             self._scheduler.unload(model_key(model))
             yield LoadOutcome.UNLOADED
             return
-        think = self._check(asked, model)
+        format = await in_thread(choose, model, self._go_template)
+        think = _check(asked, model, format)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             timings = Timings(started, time.perf_counter_ns())
@@ -49,20 +58,19 @@ class GenerateService:
                 yield LoadOutcome.LOADED
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
-            find_format = self._format(asked, model)
-            prompt = await _prompt(asked, model, find_format, think, lease=lease, n_ctx=n_ctx)
+            format, renderer = await in_thread(_format_and_renderer, asked, model, format)
+            prompt = await _prompt(asked, model, format, renderer, think, lease=lease, n_ctx=n_ctx)
             if asked.debug_render_only:
                 text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)
                 yield Rendered(text, len(asked.images))
                 return
             shown = [Message("user", images=asked.images)]
             media = await media_of(shown, (), lease.ready, asked.n)
-            format = find_format()
             if isinstance(prompt, str):
-                prompt = for_tokenizer(prompt, format.renderer, lease.ready)
+                prompt = for_tokenizer(prompt, renderer, lease.ready)
             begun = prompt if isinstance(prompt, str) else ""
             # Between two texts stands neither a thought nor a call.
-            family = PASSTHROUGH if asked.suffix else format.family
+            family = PASSTHROUGH if asked.suffix else format.output
             beginning = GenerationStart(last=Message("user", begun), think=think, prompt=begun)
             parsers = [family.create_parser(beginning) for _ in range(asked.n)]
             work = command(
@@ -84,27 +92,32 @@ class GenerateService:
                     else:
                         yield event
 
-    def _check(self, asked: Completion, model: Model) -> Think | None:
-        if asked.raw and (asked.template or asked.system or asked.context):
-            raise BadRequest("raw mode does not support template, system, or context")
-        able = capabilities(model, self._go_template)
-        think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
-        require(able, model, asked.model, "generate", insert=bool(asked.suffix))
-        return think
 
-    def _format(self, asked: Completion, model: Model) -> Callable[[], Format]:
-        """Return what finds the format; finding it may take seconds the first time."""
-        if asked.raw or not isinstance(asked.prompt, str):
-            return lambda: PLAIN
-        if asked.template:
-            return lambda: format_of_template(asked.template)
-        return lambda: format_of(model, self._go_template)
+def _check(asked: Completion, model: Model, format: Format) -> Think | None:
+    if asked.raw and (asked.template or asked.system or asked.context):
+        raise BadRequest("raw mode does not support template, system, or context")
+    able = capabilities(model, format)
+    think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
+    require(able, model, asked.model, "generate", insert=bool(asked.suffix))
+    return think
+
+
+def _format_and_renderer(
+    asked: Completion, model: Model, format: Format
+) -> tuple[Format, Renderer]:
+    """Return the format that the request needs, which may replace the model's, and its renderer."""
+    if asked.raw or not isinstance(asked.prompt, str):
+        return PLAIN, parse_go_template(DEFAULT_TEMPLATE)
+    if asked.template:
+        return of_go_template(asked.template), parse_go_template(asked.template)
+    return format, renderer_of(model, format)
 
 
 async def _prompt(
     asked: Completion,
     model: Model,
-    find_format: Callable[[], Format],
+    format: Format,
+    renderer: Renderer,
     think: Think | None,
     *,
     lease: Lease,
@@ -115,7 +128,8 @@ async def _prompt(
     if asked.suffix:
         return await in_thread(_gap_prompt, asked, asked.prompt, model, think)
     rendered, _ = await fitted_prompt(
-        find_format,
+        renderer,
+        format.output,
         _messages(asked, asked.prompt, model),
         think=think,
         lease=lease,
@@ -126,11 +140,11 @@ async def _prompt(
         return rendered
     earlier = await lease.runner.detokenize(asked.context)
     # BOS stands before what was said earlier.
-    return earlier + rendered.removeprefix(find_format().renderer.bos)
+    return earlier + rendered.removeprefix(renderer.bos)
 
 
 def _gap_prompt(asked: Completion, prompt: str, model: Model, think: Think | None) -> str:
-    template = parsed(asked.template) if asked.template else go_template_of(model)
+    template = parse_go_template(asked.template) if asked.template else go_template_of(model)
     return template.render_gap(prompt, asked.suffix, think)
 
 

@@ -1,21 +1,22 @@
-"""Conversations that fit the context: what the server cuts before the runner sees the prompt."""
+"""Render the prompt of a conversation, without the oldest turns when it exceeds the context."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
 from server.concurrency.threads import in_thread
-from server.inference.formats import Format
+from server.parsing.output_format import OutputFormat
 from server.prompt import image_placing
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.render import Renderer, placing_of
+from server.prompt.renderer import Renderer, placing_of
 from server.prompt.roles import in_known_roles
 from server.prompt.truncate import Fitted, fit_history
 
 
 async def fitted_prompt(
-    find_format: Callable[[], Format],
+    renderer: Renderer,
+    output: OutputFormat,
     messages: Sequence[Message],
     *,
     tools: Sequence[Tool] = (),
@@ -28,14 +29,12 @@ async def fitted_prompt(
 
     The prompt has a tag for each image of the messages that are left.
 
-    Templates come from strangers and may take seconds, to parse and to render, so both happen in
-    another thread: `find_format` is asked there, each time.
+    Templates are untrusted and may take seconds, so they are rendered in a worker thread.
     """
 
     def rendered(kept: Sequence[Message]) -> str:
-        renderer, family = find_format()
         known = in_known_roles(kept, renderer)
-        return renderer.render(known, family.rename_tools(tools), family.thinking_level(think))
+        return renderer.render(known, output.rename_tools(tools), output.thinking_level(think))
 
     async def render(kept: Sequence[Message]) -> str:
         return await in_thread(rendered, kept)
@@ -50,7 +49,7 @@ async def fitted_prompt(
         fitted = Fitted(await render(messages), messages)
     if not image_placing.count(fitted.messages):
         return fitted
-    placing = await in_thread(lambda: placing_of(find_format().renderer))
+    placing = placing_of(renderer)
     if placing is None:
         return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
     return Fitted(await render(image_placing.tagged(fitted.messages, placing)), fitted.messages)

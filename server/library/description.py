@@ -1,4 +1,4 @@
-"""POST /api/show: all that is known of one model."""
+"""POST /api/show: the description of one model."""
 
 import msgspec
 
@@ -7,8 +7,8 @@ from model_store.model import Model
 from model_store.parameters import shown_parameters
 from model_store.show import modelfile_of
 from server.capabilities import capabilities
+from server.formats import DEFAULT_TEMPLATE, Format, Source, choose
 from server.library.details import Details, details_of, metadata_of
-from server.prompt.render import DEFAULT_TEMPLATE, uses_go_template
 from server.schemas.library import ShowRequest
 from server.text.timestamps import local_time
 
@@ -29,7 +29,10 @@ class ShownMessage(msgspec.Struct):
 
 
 class Description(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """The reply of /api/show. Clients fail without `model_info`, so it is always there."""
+    """The reply of /api/show; clients fail without `model_info`, so it is always there.
+
+    `renderer` and `parser` name the chat format in use, whether the config names one or not.
+    """
 
     license: str = ""
     modelfile: str
@@ -44,32 +47,37 @@ class Description(msgspec.Struct, omit_defaults=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
     modified_at: str
     requires: str = ""
+    renderer: str
+    parser: str
 
 
 def describe(model: Model, request: ShowRequest, *, go_template: bool | None) -> Description:
-    """Describe `model` as `request` wants it; raises ModelNotFound or GGUFError."""
+    """Return the description that `request` asks for; raises ModelNotFound or GGUFError."""
     header = model.header()
+    format = choose(model, go_template)
     return Description(
         license="\n".join(model.licenses),
         modelfile=modelfile_of(model, system=request.system, options=request.options or None),
         parameters=shown_parameters(model.parameters),
-        template=_template(model, header, go_template=go_template),
+        template=_template(model, header, format),
         system=request.system or model.system,
         details=details_of(model),
         messages=tuple(ShownMessage(m.role, m.content) for m in model.messages),
         model_info=_model_info(model, header, verbose=request.verbose),
         projector_info=_projector_info(model, verbose=request.verbose),
         tensors=tuple(TensorInfo(t.name, t.type, t.shape) for t in header.tensors),
-        capabilities=capabilities(model, go_template),
+        capabilities=capabilities(model, format),
         modified_at=local_time(model.modified_at),
         requires=model.config.requires,
+        renderer=format.renderer,
+        parser=format.output.name,
     )
 
 
-def _template(model: Model, header: GGUFHeader, *, go_template: bool | None) -> str:
-    if uses_go_template(model, go_template):
-        return model.template or DEFAULT_TEMPLATE
-    return header.chat_template
+def _template(model: Model, header: GGUFHeader, format: Format) -> str:
+    if format.source is Source.JINJA:
+        return header.chat_template
+    return model.template or DEFAULT_TEMPLATE
 
 
 def _model_info(model: Model, header: GGUFHeader, *, verbose: bool) -> dict[str, object]:

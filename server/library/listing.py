@@ -9,6 +9,7 @@ from model_store.errors import GGUFError, ModelNotFound
 from model_store.model import Model
 from runners.host.model_request import RunnerStatus
 from server.capabilities import capabilities
+from server.formats import choose
 from server.http.json_encoding import encode
 from server.library.details import Details, details_of
 from server.text.timestamps import local_time
@@ -103,7 +104,7 @@ class Listing:
             size=model.size,
             digest=model.digest,
             details=details,
-            capabilities=capabilities(model, self._go_template),
+            capabilities=capabilities(model, choose(model, self._go_template)),
         )
 
 

@@ -211,8 +211,11 @@ def _compose(
     delimiters = (
         (reasoning_tags.opening, reasoning_tags.closing) if reasoning_tags is not None else ()
     )
+    signs = ["bare JSON"] if bare_json else []
+    if calls is not None:
+        signs = [sign for sign in calls.substrings if sign != calls.tags.closing]
     return OutputFormat(
-        name="template",
+        name=" ".join((*delimiters[:1], *signs)) or "passthrough",
         create_parser=create_parser,
         tools=calls is not None or bare_json,
         thinking=reasoning_tags is not None,

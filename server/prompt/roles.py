@@ -11,7 +11,7 @@ from typing import Final
 
 from server.errors import TemplateError
 from server.prompt.messages import Message
-from server.prompt.render import Renderer
+from server.prompt.renderer import Renderer
 
 DEVELOPER: Final = "developer"
 _SYSTEM: Final = "system"

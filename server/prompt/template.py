@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Final
 
 from server.prompt import go_values
@@ -72,6 +73,12 @@ class GoTemplate:
             exchange[_SLOTS[message.role]] = message.content
         parts.append(execute(self._open, {**exchange, **thinking}, allowance))
         return "".join(parts)
+
+
+@lru_cache(maxsize=64)
+def parse_go_template(source: str) -> GoTemplate:
+    """Return the parsed template, kept for the next use; raises TemplateError."""
+    return GoTemplate(source)
 
 
 def _thinking(think: Think | None) -> Mapping[str, object]:

@@ -20,7 +20,7 @@ from server.library.exchange import Progress
 from server.model_names import model_name
 from server.parsing.format_detection import detect_format
 from server.prompt.builtin.recognition import recognise
-from server.prompt.render import parsed
+from server.prompt.template import parse_go_template
 from server.routes.dependencies import services_of
 from server.schemas.chat import ChatMessage
 from server.schemas.library import CreateRequest
@@ -130,7 +130,7 @@ def _stored(message: ChatMessage) -> dict[str, object]:
 
 def _check_template(source: str) -> None:
     try:
-        parsed(source)
+        parse_go_template(source)
     except TemplateError as e:
         raise CreateError(f"template error: {e}") from None
 

@@ -25,6 +25,8 @@ async def test_a_plain_model_is_described(shared: Server) -> None:
     assert set(told) == {
         "modelfile",
         "template",
+        "renderer",
+        "parser",
         "details",
         "model_info",
         "tensors",
@@ -130,6 +132,16 @@ async def test_the_files_own_chat_template_is_told_where_it_is_in_use(server: Se
 
     assert (jinja["template"], go["template"]) == (JINJA, TURNS)
     assert "tokenizer.chat_template" not in jinja["model_info"]
+
+
+async def test_the_renderer_and_the_parser_in_use_are_told(server: Server) -> None:
+    """Whether the config names them or not: a lost tool call begins to be looked for here."""
+    await server.create("named", "base", renderer="qwen3-coder", parser="qwen3-coder")
+
+    plain, named = await shown(server, "base"), await shown(server, "named")
+
+    assert (plain["renderer"], plain["parser"]) == ("go template", "generic")
+    assert (named["renderer"], named["parser"]) == ("qwen3-coder", "qwen3-coder")
 
 
 async def test_the_projector_of_a_model_that_sees_is_described_too(server: Server) -> None:

@@ -5,9 +5,16 @@ from pathlib import Path
 import pytest
 
 from model_store.config import ModelConfig
-from server.capabilities import capabilities
+from model_store.model import Model
+from server import capabilities as module
+from server.formats import choose
 from tests.support.gguf_bytes import BOOL, STRING, U32, gguf, key
 from tests.support.installed import installed
+
+
+def capabilities(model: Model, setting: bool | None) -> tuple[str, ...]:
+    return module.capabilities(model, choose(model, setting))
+
 
 POOLING = key("llama.pooling_type", U32, 1)
 VISION = key("llama.vision.block_count", U32, 1)

@@ -3,10 +3,10 @@
 import pytest
 
 from runners.protocol.messages import Ready
-from server.inference.formats import PLAIN
 from server.inference.prompting import for_tokenizer
-from server.prompt.render import Renderer
+from server.prompt.renderer import Renderer
 from server.prompt.renderers.table import FAMILIES
+from server.prompt.template import GoTemplate
 
 
 def ready(*, adds_bos: bool) -> Ready:
@@ -21,7 +21,7 @@ def ready(*, adds_bos: bool) -> Ready:
     [
         (FAMILIES["deepseek3.1"], "<｜begin▁of▁sentence｜>Hi"),
         (FAMILIES["gemma4-small"], "<bos>Hi"),
-        (PLAIN.renderer, "<bos>Hi"),
+        (GoTemplate("{{ .Prompt }}"), "<bos>Hi"),
     ],
 )
 def test_the_beginning_of_a_text_is_marked_once(renderer: Renderer, prompt: str) -> None:

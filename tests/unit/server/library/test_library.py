@@ -47,6 +47,7 @@ def test_a_bare_model_is_described_by_what_is_never_left_out(installed: Installe
 
     assert list(shown) == [
         "modelfile", "template", "details", "model_info", "tensors", "capabilities", "modified_at",
+        "renderer", "parser",
     ]  # fmt: skip
     assert f"FROM {model.weights}" in shown["modelfile"]
     assert shown["template"] == "{{ .Prompt }}"

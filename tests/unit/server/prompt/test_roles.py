@@ -4,7 +4,7 @@ import pytest
 
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message
-from server.prompt.render import Renderer
+from server.prompt.renderer import Renderer
 from server.prompt.renderers.table import FAMILIES
 from server.prompt.roles import in_known_roles
 from server.prompt.template import GoTemplate

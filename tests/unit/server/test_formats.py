@@ -5,19 +5,20 @@ from pathlib import Path
 import pytest
 
 from model_store.config import ModelConfig
+from model_store.model import Model
 from server.errors import TemplateError
+from server.formats import Source, choose, go_template_of, renderer_of
 from server.prompt.image_placing import Placing
 from server.prompt.messages import Message
-from server.prompt.render import (
-    go_template_of,
-    is_harmony,
-    placing_of,
-    renderer_for,
-    uses_go_template,
-)
+from server.prompt.renderer import Renderer, placing_of
 from server.prompt.renderers.table import FAMILIES
 from tests.support.gguf_bytes import STRING, U32, array, key
 from tests.support.installed import installed
+
+
+def renderer_for(model: Model, setting: bool | None) -> Renderer:
+    return renderer_of(model, choose(model, setting))
+
 
 GO, JINJA = "go:{{ .Prompt }}", "jinja:{{ messages[0].content }}"
 
@@ -43,7 +44,7 @@ def test_a_template_layer_wins_unless_the_setting_says_otherwise(
     model = installed(tmp_path, template=template, chat_template=chat_template)
 
     assert renderer_for(model, setting).render([Message("user", "hi")], [], None) == prompt
-    assert uses_go_template(model, setting) is not prompt.startswith("jinja")
+    assert (choose(model, setting).source is Source.JINJA) is prompt.startswith("jinja")
 
 
 @pytest.mark.parametrize(("setting", "placing"), [(True, Placing.BEFORE), (False, Placing.BEHIND)])
@@ -78,8 +79,10 @@ def test_a_template_that_can_do_more_wins_where_nothing_says_otherwise(
     """A built-in parser, and the format of gpt-oss, need the Go template whatever the setting."""
     model = installed(tmp_path, template=HARMONY, chat_template=TOOLS, config=config)
 
-    assert uses_go_template(model, setting) is go
-    assert is_harmony(model) is (config.model_family in ("gptoss", "gpt-oss"))
+    format = choose(model, setting)
+
+    assert (format.source is not Source.JINJA) is go
+    assert (format.output.name == "harmony") is (config.model_family in ("gptoss", "gpt-oss"))
 
 
 def test_a_parser_alone_leaves_a_file_its_own_template(tmp_path: Path) -> None:
@@ -91,14 +94,14 @@ def test_a_parser_alone_leaves_a_file_its_own_template(tmp_path: Path) -> None:
 def test_gpt_oss_is_known_by_its_template_too(tmp_path: Path) -> None:
     config = ModelConfig(model_family="gptoss")
 
-    assert not is_harmony(installed(tmp_path, template=GO, config=config))
-    assert not is_harmony(installed(tmp_path, config=config))
+    assert choose(installed(tmp_path, template=GO, config=config), None).output.name != "harmony"
+    assert choose(installed(tmp_path, config=config), None).output.name != "harmony"
 
 
 def test_a_broken_template_is_not_hidden_by_one_that_can_do_more(tmp_path: Path) -> None:
     model = installed(tmp_path, template="{{ .a", chat_template=TOOLS)
 
-    assert uses_go_template(model, None)
+    assert choose(model, None).source is Source.GO
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
@@ -160,3 +163,50 @@ def test_tokens_that_are_not_known_print_nothing(tmp_path: Path) -> None:
 def test_a_broken_template_is_an_error_of_its_own(tmp_path: Path, template: dict[str, str]) -> None:
     with pytest.raises(TemplateError, match=r"unclosed action|cannot be parsed"):
         renderer_for(installed(tmp_path, **template), None)
+
+
+QWEN = "{{ tools }}<think></think><tool_call>{{ message.tool_calls }}</tool_call>"
+
+
+@pytest.mark.parametrize(
+    ("template", "chat_template", "config", "told"),
+    [
+        (None, "", ModelConfig(), ("go template", "generic", "no template")),
+        (GO, "", ModelConfig(), ("go template", "generic", "go template")),
+        (None, JINJA, ModelConfig(), ("jinja", "passthrough", "jinja passthrough")),
+        (None, QWEN, ModelConfig(), ("jinja", "<think> <tool_call>", "jinja <think> <tool_call>")),
+        (
+            GO,
+            QWEN,
+            ModelConfig(renderer="glm-4.7", parser="glm-4.7"),
+            ("glm-4.7", "glm-4.7", "config"),
+        ),
+        (
+            None,
+            QWEN,
+            ModelConfig(parser="qwen3"),
+            ("jinja", "qwen3", "jinja <think> <tool_call>, parser from config"),
+        ),
+        (
+            HARMONY,
+            "",
+            ModelConfig(model_family="gptoss"),
+            ("go template", "harmony", "go template, gpt-oss"),
+        ),
+        ("{{ .a", "", ModelConfig(), ("go template", "passthrough", "go template")),
+        (None, "", ModelConfig(renderer="nosuch"), ("nosuch", "passthrough", "config")),
+    ],
+)
+def test_a_format_says_what_was_chosen_and_why(
+    tmp_path: Path,
+    template: str | None,
+    chat_template: str,
+    config: ModelConfig,
+    told: tuple[str, str, str],
+) -> None:
+    """Whoever asks why a tool call is lost sees first which parser looked for it."""
+    format = choose(
+        installed(tmp_path, template=template, chat_template=chat_template, config=config), None
+    )
+
+    assert (format.renderer, format.output.name, format.reason) == told

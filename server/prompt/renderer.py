@@ -1,0 +1,36 @@
+"""The interface of prompt renderers, and where each kind of renderer places images."""
+
+from collections.abc import Hashable, Sequence
+from typing import Protocol
+
+from server.prompt.image_placing import Placing
+from server.prompt.jinja import JinjaTemplate
+from server.prompt.messages import Message, Think, Tool
+from server.prompt.renderers.family import Family
+
+
+class Renderer(Hashable, Protocol):
+    """Turns a conversation into a prompt.
+
+    `bos` is the text that prompts begin with where the tokenizer may add it as well: it is taken
+    off once then.
+    """
+
+    @property
+    def bos(self) -> str: ...
+
+    def render(
+        self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
+    ) -> str:
+        """Return the prompt; raises TemplateError."""
+        ...
+
+
+def placing_of(renderer: Renderer) -> Placing | None:
+    """Return where the prompts of `renderer` have the images that a message gives no place.
+
+    None means that images mean nothing to the models that it writes for.
+    """
+    if isinstance(renderer, Family):
+        return Placing.APART if renderer.images else None
+    return Placing.BEHIND if isinstance(renderer, JinjaTemplate) else Placing.BEFORE
