@@ -195,7 +195,7 @@ async def test_damaged_compression_is_refused_in_the_same_way(shared: Server) ->
     assert error_of(answer) == (
         400,
         "invalid_request_error",
-        "failed to decompress request body: it is not valid zstd",
+        "failed to decompress request body: the data are not valid zstd",
     )
 
 
