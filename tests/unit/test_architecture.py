@@ -62,11 +62,3 @@ def test_a_lock_file_pins_every_requirement_by_hash_and_names_no_host(path: Path
     assert pins
     assert all(pin.endswith("\\") for pin in pins)
     assert "://" not in text
-
-
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
-def test_a_document_links_only_to_files_that_exist(name: str) -> None:
-    document = ROOT / name
-    targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text())
-
-    assert [target for target in targets if not (document.parent / target).exists()] == []

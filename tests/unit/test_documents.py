@@ -4,20 +4,67 @@ import re
 from pathlib import Path
 
 import pytest
+import typer.main
 
-from server.config.settings import VARIABLES
+from server import cli
+from server.app import create_app
+from server.config.settings import VARIABLES, Settings
 from server.config.variables import Variable
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"])
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+OTHERS = {"OLLAMA_BASE_URL", "PADDOCK_SOURCE"}
+"""Variables in the documents that other programs read."""
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
-def test_a_setting_is_explained_in_the_readme_as_in_the_help(variable: Variable) -> None:
-    assert f"| `{variable.name}` | {variable.shown_default} | {variable.help} |" in README
+def test_a_setting_is_documented_as_in_the_help(variable: Variable) -> None:
+    row = f"| `{variable.name}` | {variable.shown_default} | {variable.help} |"
+
+    assert row in (ROOT / "docs" / "configuration.md").read_text()
 
 
-def test_the_readme_promises_no_setting_that_does_not_exist() -> None:
-    promised = set(re.findall(r"\b(?:OLLAMA|PADDOCK)_[A-Z_]+\b", README))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_document_names_no_setting_that_does_not_exist(document: Path) -> None:
+    promised = set(re.findall(r"\b(?:OLLAMA|PADDOCK)_[A-Z_]+\b", document.read_text()))
+    # The changelog may tell of names that are no longer used.
+    known = {variable.name for variable in VARIABLES} | OTHERS
+    assert document.name == "CHANGELOG.md" or promised <= known
 
-    assert promised <= {variable.name for variable in VARIABLES}
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_link_leads_to_a_file_and_a_heading_that_exist(document: Path) -> None:
+    for target, heading in LINK.findall(document.read_text()):
+        file = document.parent / target if target else document
+
+        assert file.exists(), target
+        assert not heading or heading in _anchors(file.read_text()), f"{target}#{heading}"
+
+
+def _anchors(text: str) -> set[str]:
+    """Return the anchors of the headings, as the usual renderers make them."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_route_is_documented() -> None:
+    paths = create_app(Settings(models=Path("unused"))).openapi()["paths"]
+    documented = API + README
+
+    assert [path for path in sorted(paths) if _last_words(path) not in documented] == []
+
+
+def _last_words(path: str) -> str:
+    """Return the part of a path that stands in a document whatever parameters are called there."""
+    return max(re.split(r"\{[^}]*\}", path), key=len).rstrip("/")
+
+
+def test_every_command_is_documented() -> None:
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+
+    assert [name for name in commands if not re.search(rf"paddock[^\n]*`?{name}\b", README)] == []
