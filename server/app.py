@@ -20,10 +20,10 @@ from server.routes import (
     anthropic,
     blobs,
     create,
-    exchange,
     inference,
     library,
     openai,
+    registry,
     responses,
     system,
     tokens,
@@ -32,7 +32,7 @@ from server.services import Services, open_services
 from server.versions import PADDOCK
 
 _ROUTERS = (
-    system, inference, library, blobs, create, exchange, tokens, openai, anthropic, responses,
+    system, inference, library, blobs, create, registry, tokens, openai, anthropic, responses,
 )  # fmt: skip
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 _ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}

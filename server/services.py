@@ -20,8 +20,8 @@ from server.inference.generate import GenerateService
 from server.inference.model_request import model_key
 from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
-from server.library.exchange import Exchange, Progress
 from server.library.library import Library
+from server.library.registry import Progress, RegistryService
 from server.media.remote_images import RemoteImages
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.stored import StoredResponses
@@ -37,7 +37,7 @@ class Services:
     store: Store
     scheduler: Scheduler
     library: Library
-    exchange: Exchange
+    registry: RegistryService
     generate: GenerateService
     chat: ChatService
     embedding: EmbedService
@@ -49,9 +49,9 @@ class Services:
     async def pull(
         self, name: ModelName, *, insecure: bool = False
     ) -> AsyncGenerator[Progress, None]:
-        """Pull a model, as `Exchange.pull`; what it replaces leaves the memory."""
+        """Pull a model, as `RegistryService.pull`; what it replaces leaves the memory."""
         try:
-            async with aclosing(self.exchange.pull(name, insecure=insecure)) as steps:
+            async with aclosing(self.registry.pull(name, insecure=insecure)) as steps:
                 async for step in steps:
                     yield step
         finally:
@@ -84,11 +84,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     if not settings.no_builtin:
         await asyncio.to_thread(_add_bundled, store)
     async with (
-        exchange_of(store, settings) as exchange,
+        registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
         Scheduler(settings.scheduler()) as scheduler,
     ):
-        yield make_services(store, scheduler, exchange, stored, settings)
+        yield make_services(store, scheduler, registry, stored, settings)
 
 
 def _add_bundled(store: Store) -> None:
@@ -100,14 +100,14 @@ def _add_bundled(store: Store) -> None:
 
 
 @asynccontextmanager
-async def exchange_of(store: Store, settings: Settings) -> AsyncIterator[Exchange]:
+async def registry_service(store: Store, settings: Settings) -> AsyncIterator[RegistryService]:
     """Open what pulls and pushes models, and close it in the end."""
-    exchange = Exchange(store, settings.registries(USER_AGENT))
-    await asyncio.to_thread(exchange.prepare)
+    registry = RegistryService(store, settings.registries(USER_AGENT))
+    await asyncio.to_thread(registry.prepare)
     try:
-        yield exchange
+        yield registry
     finally:
-        await exchange.close()
+        await registry.close()
 
 
 @asynccontextmanager
@@ -123,7 +123,7 @@ async def stored_responses(settings: Settings) -> AsyncIterator[StoredResponses]
 def make_services(
     store: Store,
     scheduler: Scheduler,
-    exchange: Exchange,
+    registry: RegistryService,
     stored: StoredResponses,
     settings: Settings,
 ) -> Services:
@@ -135,7 +135,7 @@ def make_services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
-        exchange=exchange,
+        registry=registry,
         generate=GenerateService(store, scheduler, go_template=go_template),
         chat=chat,
         embedding=EmbedService(store, scheduler),

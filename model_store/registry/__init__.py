@@ -1,4 +1,4 @@
-"""Models from other machines and to them: registries of Ollama's kind, OCI registries, hf.co.
+"""Pull and push models: registries of the reference's kind, OCI registries, hf.co.
 
-Importing this package costs nothing; the HTTP client comes with `client`.
+Importing this package is cheap; the HTTP client is imported with `client`.
 """

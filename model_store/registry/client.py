@@ -1,4 +1,4 @@
-"""Registries as the server uses them: one client for all, from its first use to the end."""
+"""The client of all registries: pulls and pushes models of one store."""
 
 from collections.abc import AsyncGenerator
 
@@ -7,23 +7,23 @@ from model_store.disk import free_space
 from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
-from model_store.registry.download.blob_downloads import BlobDownloads, FreeSpace
-from model_store.registry.download.download import Tuning
-from model_store.registry.http.connections import IsPublic, is_public
+from model_store.registry.download.blob_downloads import BlobDownloads, FreeSpace, PullEstimate
+from model_store.registry.download.download import DownloadConfig
+from model_store.registry.http.addresses import IsPublic, is_public
 from model_store.registry.http.registries import Registries
 from model_store.registry.http.transport import STALL_SECONDS
 from model_store.registry.parts import PartSizes
-from model_store.registry.progress import PullEstimate, TransferProgress
 from model_store.registry.pull import Puller
 from model_store.registry.push import Pusher
+from model_store.registry.transfers import TransferProgress
 from model_store.registry.upload import UPLOAD_SIZES
 
 
 class RegistryClient:
     """Pulls and pushes models of one store; to be used on one event loop, and closed there.
 
-    `prune` deletes blobs that only a replaced model needed. The rest is for tests: how blobs are
-    cut, how long is waited, what counts as a full disk and as a public address.
+    `prune` deletes blobs that only a replaced model needed. The other arguments are for tests:
+    part sizes, delays, free disk space and public addresses.
     """
 
     def __init__(
@@ -33,24 +33,24 @@ class RegistryClient:
         config: RegistryConfig,
         *,
         prune: bool,
-        tuning: Tuning | None = None,
+        download: DownloadConfig | None = None,
         upload_sizes: PartSizes = UPLOAD_SIZES,
         stall_seconds: float = STALL_SECONDS,
         free: FreeSpace = free_space,
         public: IsPublic = is_public,
     ) -> None:
-        tuning = tuning or Tuning()
+        download = download or DownloadConfig()
         self._registries = Registries(config, public=public, stall_seconds=stall_seconds)
         self._puller = Puller(
             layout,
             catalog,
             self._registries,
-            BlobDownloads(layout, self._registries.workers, tuning, free),
-            patience=tuning.patience,
+            BlobDownloads(layout, self._registries.threads, download, free),
+            retries=download.retries,
             prune=prune,
         )
         self._pusher = Pusher(
-            layout, catalog, self._registries, patience=tuning.patience, sizes=upload_sizes
+            layout, catalog, self._registries, retries=download.retries, sizes=upload_sizes
         )
 
     def pull(
@@ -66,7 +66,7 @@ class RegistryClient:
         return self._pusher.push(name, insecure=insecure)
 
     async def estimate(self, name: ModelName, *, insecure: bool = False) -> PullEstimate:
-        """Return what a pull would load; see `Puller.estimate`."""
+        """Return what a pull would download; see `Puller.estimate`."""
         return await self._puller.estimate(name, insecure=insecure)
 
     async def close(self) -> None:

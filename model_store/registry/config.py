@@ -1,4 +1,4 @@
-"""How registries are reached: what the settings of the server say about them."""
+"""Configuration of the registry client: endpoints, mirrors, proxies and credentials."""
 
 import re
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _HUBS = ("hf.co", "huggingface.co")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a registry answers; `host` may have a port."""
+    """The address of a registry; `host` may have a port."""
 
     scheme: str
     host: str
@@ -26,7 +26,7 @@ class Endpoint:
         scheme, mark, host = text.rpartition("://")
         host = host.removesuffix("/")
         if (mark and scheme.lower() not in ("http", "https")) or not _HOST.match(host):
-            raise ValueError(f"no registry: {text}")
+            raise ValueError(f"invalid registry address: {text}")
         return cls(scheme.lower() or "https", host)
 
     @property
@@ -41,7 +41,7 @@ HUB = Endpoint("https", "huggingface.co")
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """`endpoint` has what the registry `host` has, and is asked first."""
+    """`endpoint` mirrors the registry `host`, and is tried first."""
 
     host: str
     endpoint: Endpoint
@@ -51,13 +51,13 @@ class Mirror:
         """Read `host=[http[s]://]host[:port]`; raises ValueError."""
         host, _, endpoint = text.partition("=")
         if not _HOST.match(host):
-            raise ValueError(f"no registry: {text}")
+            raise ValueError(f"invalid registry address: {text}")
         return cls(host.lower(), Endpoint.parse(endpoint))
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """URLs of proxies by the scheme of what is wanted; `exempt` lists hosts reached directly."""
+    """URLs of proxies by the scheme of the request; `exempt` lists hosts reached directly."""
 
     http: str = ""
     https: str = ""
@@ -66,12 +66,12 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryConfig:
-    """What is known about registries before the first request.
+    """How registries are reached.
 
     `keys` is the directory of our key pair, `docker_config` that of a `config.json` with
-    credentials. `ca_file` has certificates that are trusted besides the system's. `hub_token`
-    empty means the one that `hf auth login` saved. `unusable` maps settings that have a value which
-    cannot be used to a sentence about each; with any, no registry is contacted.
+    credentials. `ca_file` has certificates to trust besides the system's. An empty `hub_token`
+    means the one that `hf auth login` saved. `unusable` maps settings with an invalid value to a
+    sentence about each; with any, no registry is contacted.
     """
 
     user_agent: str = "paddock"
@@ -91,12 +91,12 @@ class RegistryConfig:
         return Endpoint("http", own.host) if insecure else own
 
     def sources(self, name: ModelName, *, insecure: bool) -> tuple[Endpoint, ...]:
-        """Return where `name` may be pulled from, in the order to ask."""
+        """Return where to pull `name` from, in the order to try."""
         host = name.host.lower()
         mirrors = tuple(mirror.endpoint for mirror in self.mirrors if mirror.host == host)
         return (*mirrors, self.origin(name, insecure=insecure))
 
 
 def is_on_hub(name: ModelName) -> bool:
-    """Tell whether `name` is a repository of Hugging Face."""
+    """Return whether `name` is a repository of Hugging Face."""
     return name.host.lower() in _HUBS

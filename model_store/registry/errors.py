@@ -1,54 +1,85 @@
-"""What can go wrong between here and a registry; like all errors of the store, fit for a client.
+"""Errors of pulls and pushes; like all errors of the store, their texts may be shown to a client.
 
 RegistryError
-├── RegistryUnreachable    no connection, or it broke; worth another try
+├── RegistryUnreachable    no connection, or it broke
+├── AddressRefused         the address policy forbids a connection
 ├── RegistryRefused        the registry answered with an error status
-│   ├── RegistryBusy       … and asks to come back later
-│   ├── NotInRegistry      … because it has no such thing
-│   └── AccessDenied       … because it does not know us, or knows us too well
-├── RealmRefused           a registry names a stranger to give our credentials to
-├── AnswerInvalid          an answer that makes no sense
-│   └── RangesRefused      a whole file where a part was asked for
-├── TransferFailed         a blob could not be moved, after many tries
-├── ContentMismatch        a blob that is not what its digest says
-├── ManifestUnavailable    any of these, met while the manifest was fetched
-├── ModelUnsupported       a model that cannot be used here
+│   ├── RegistryBusy       … and asks to retry later
+│   ├── NotInRegistry      … 404
+│   └── AccessDenied       … 401, with or without credentials
+├── RealmRefused           the token realm is on a host that must not see our credentials
+├── InvalidResponse        a response that breaks the protocol
+│   └── RangesUnsupported  a whole file in response to a range request
+├── TransferFailed         a blob could not be transferred, after several tries
+├── ContentMismatch        a blob has another digest than its name
+├── ManifestUnavailable    any of these, while the manifest was fetched
+├── ModelUnsupported       a model that this server cannot run
 └── NotEnoughSpace         the disk cannot hold the model
 """
 
+from http import HTTPStatus
+
 from model_store.errors import StoreError
 
-_LONGEST_TEXT = 500
+_TRANSIENT = frozenset({408, 416, 425, 429})
+"""Client errors that may pass: timeout, part out of order, too early, too many requests."""
+
+_EXPLANATIONS = {
+    412: "Precondition Failed: the registry requires a newer client version for this model"
+}
 
 
 class RegistryError(StoreError):
     """Base of all errors of this package."""
 
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return False
+
 
 class RegistryUnreachable(RegistryError):
-    """No answer came from `host`, or not all of it; `reason` says why in a few words."""
+    """`host` sent no response, or only a part of it; `reason` says why in a few words."""
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(f"cannot reach {host}: {reason}")
         self.host = host
         self.reason = reason
 
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return True
+
 
 class RegistryRefused(RegistryError):
-    """A registry answered with the error `status`; `body` is its own explanation."""
+    """A registry answered with the error `status`.
 
-    def __init__(self, status: int, body: str = "") -> None:
-        shown = "".join(c for c in body if c.isprintable())[:_LONGEST_TEXT]
-        super().__init__(f"{status}: {shown}" if shown else str(status))
+    `message` is the registry's own, from the `errors` of an OCI error response; any other body
+    could be that of some inner server and is not shown.
+    """
+
+    def __init__(self, status: int, message: str = "") -> None:
+        super().__init__(f"{status}: {message or _phrase(status)}")
         self.status = status
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status >= 500 or self.status in _TRANSIENT
 
 
 class RegistryBusy(RegistryRefused):
-    """A registry asks to come back later, in `wait` seconds if it says when."""
+    """A registry asks to retry later: after `retry_after` seconds, if it says when."""
 
-    def __init__(self, status: int, body: str, wait: float | None) -> None:
-        super().__init__(status, body)
-        self.wait = wait
+    def __init__(self, status: int, message: str, retry_after: float | None) -> None:
+        super().__init__(status, message)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        if self.retry_after is None:
+            return super().__str__()
+        return f"{super().__str__()} (the registry asks to retry after {self.retry_after:.0f} s)"
 
 
 class NotInRegistry(RegistryRefused):
@@ -62,7 +93,7 @@ class NotInRegistry(RegistryRefused):
 
 
 class AccessDenied(RegistryRefused):
-    """The registry does not let us; clients look for these words."""
+    """The registry denies access; clients look for these words."""
 
     def __init__(self) -> None:
         super().__init__(401)
@@ -72,41 +103,42 @@ class AccessDenied(RegistryRefused):
 
 
 class RealmRefused(RegistryError):
-    """A registry wants our credentials sent to `realm`, which is not the registry's own host."""
+    """The token realm of a registry is on `realm`, which is not the registry's own host."""
 
     def __init__(self, realm: str, host: str) -> None:
         super().__init__(f'realm host "{realm}" does not match original host "{host}"')
 
 
-class AnswerInvalid(RegistryError):
-    """An answer of a registry makes no sense; the text says in what way."""
+class InvalidResponse(RegistryError):
+    """A response of a registry breaks the protocol; the text says in what way."""
 
 
-class RangesRefused(AnswerInvalid):
-    """A server sends whole files where parts were asked for."""
+class RangesUnsupported(InvalidResponse):
+    """A server sends whole files in response to range requests."""
 
     def __init__(self) -> None:
-        super().__init__("the server cannot send a part of a file")
+        super().__init__("the server does not support range requests")
 
 
 class TransferFailed(RegistryError):
-    """A blob could not be moved; `reason` is what happened last."""
+    """A blob could not be transferred, after several tries; `last_error` says why."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"max retries exceeded: {reason}")
+    def __init__(self, last_error: RegistryError) -> None:
+        super().__init__(f"max retries exceeded: {last_error}")
+        self.last_error = last_error
 
 
 class ContentMismatch(RegistryError):
-    """A blob came whole, and is not what its digest says."""
+    """A blob was downloaded whole and has the digest `actual` instead of `expected`."""
 
-    def __init__(self, wanted: str, found: str) -> None:
+    def __init__(self, expected: str, actual: str) -> None:
         super().__init__(
-            f"digest mismatch, file must be downloaded again: want {wanted}, got {found}"
+            f"digest mismatch, file must be downloaded again: want {expected}, got {actual}"
         )
 
 
 class ManifestUnavailable(RegistryError):
-    """A model's manifest could not be had; `cause` is why."""
+    """A model's manifest cannot be fetched or used; `cause` says why."""
 
     def __init__(self, cause: StoreError) -> None:
         super().__init__(f"pull model manifest: {cause}")
@@ -114,16 +146,25 @@ class ManifestUnavailable(RegistryError):
 
 
 class ModelUnsupported(RegistryError):
-    """A registry has something that cannot be used here; the text says why."""
+    """A registry has a model that cannot be used here; the text says why."""
 
 
 class NotEnoughSpace(RegistryError):
-    """The disk has `free` bytes left where `needed` are."""
+    """The disk has `free` bytes left where `required` are needed."""
 
-    def __init__(self, needed: int, free: int) -> None:
+    def __init__(self, required: int, free: int) -> None:
         super().__init__(
-            f"not enough disk space: the model needs {needed} more bytes, but the disk that holds "
-            f"the models has {free} left"
+            f"not enough disk space: the model needs {required} more bytes, but the disk that "
+            f"holds the models has {free} left"
         )
-        self.needed = needed
+        self.required = required
         self.free = free
+
+
+def _phrase(status: int) -> str:
+    if status in _EXPLANATIONS:
+        return _EXPLANATIONS[status]
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "the registry returned an error"

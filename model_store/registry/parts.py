@@ -1,4 +1,4 @@
-"""How a blob is cut into parts: pure arithmetic of spans, no disk and no network."""
+"""Byte ranges: parts of a blob, and plans that cover it; no disk and no network."""
 
 import itertools
 from collections.abc import Iterable
@@ -14,27 +14,31 @@ class Span(NamedTuple):
 
     @property
     def size(self) -> int:
-        """How many bytes that are."""
+        """Number of bytes."""
         return self.stop - self.start
 
 
 @dataclass(slots=True, eq=False)
 class Part:
-    """A stretch of a blob; its first `completed` bytes are on the disk. All in bytes."""
+    """A stretch of a blob, in bytes; its first `completed` bytes are on the disk.
+
+    `failures` counts the requests in a row that brought nothing of it.
+    """
 
     number: int
     start: int
     size: int
     completed: int = 0
+    failures: int = 0
 
     @property
     def stop(self) -> int:
-        """The first byte after it."""
+        """The first byte after the part."""
         return self.start + self.size
 
     @property
     def position(self) -> int:
-        """The first byte of it that is not on the disk."""
+        """Its first byte that is not on the disk."""
         return self.start + self.completed
 
     @property
@@ -45,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PartSizes:
-    """How large parts are: a share of the whole, within bounds. In bytes."""
+    """Part size in bytes: the `share`-th part of the whole, within bounds."""
 
     smallest: int = 1 << 20
     largest: int = 64 << 20
@@ -64,13 +68,13 @@ def cut(span: Span, size: int) -> list[Span]:
 
 def merged(spans: Iterable[Span]) -> list[Span]:
     """Return the same bytes as few spans in order, none touching another."""
-    found: list[Span] = []
+    result: list[Span] = []
     for span in sorted(span for span in spans if span.size > 0):
-        if found and span.start <= found[-1].stop:
-            found[-1] = Span(found[-1].start, max(found[-1].stop, span.stop))
+        if result and span.start <= result[-1].stop:
+            result[-1] = Span(result[-1].start, max(result[-1].stop, span.stop))
         else:
-            found.append(span)
-    return found
+            result.append(span)
+    return result
 
 
 def planned(total: int, size: int, done: Iterable[Span] = ()) -> list[Part]:
@@ -97,7 +101,7 @@ def planned(total: int, size: int, done: Iterable[Span] = ()) -> list[Part]:
 
 
 def covers(parts: Iterable[Part], total: int) -> bool:
-    """Tell whether parts follow each other without a gap from 0 to `total`."""
+    """Return whether parts follow each other without a gap from 0 to `total`."""
     reached = 0
     for part in sorted(parts, key=lambda part: (part.start, part.stop)):
         if part.start != reached or not 0 <= part.completed <= part.size:

@@ -1,4 +1,4 @@
-"""Pushing a model: every blob that the registry lacks, then the manifest, step by step."""
+"""Push a model: the blobs that the registry lacks, then the manifest."""
 
 from collections.abc import AsyncGenerator
 
@@ -9,14 +9,14 @@ from model_store.layout import Layout
 from model_store.manifests import MANIFEST_TYPE, Layer, Manifest
 from model_store.names import ModelName
 from model_store.registry.http.registries import Registries
-from model_store.registry.http.repository import Patience, Repository
+from model_store.registry.http.repository import Repository
 from model_store.registry.parts import PartSizes
-from model_store.registry.progress import TransferProgress
-from model_store.registry.shared_transfers import Transfers
-from model_store.registry.upload import UPLOAD_SIZES, Sessions, Upload
+from model_store.registry.retries import RetryPolicy
+from model_store.registry.transfers import SharedTransfers, TransferProgress
+from model_store.registry.upload import UPLOAD_SIZES, Upload, UploadSessions
 
-_TOLD_EVERY_SECONDS = 0.1
-_PREFIX = 12
+_PROGRESS_SECONDS = 0.1
+_SHOWN_DIGITS = 12
 
 
 class Pusher:
@@ -28,29 +28,29 @@ class Pusher:
         catalog: Catalog,
         registries: Registries,
         *,
-        patience: Patience,
+        retries: RetryPolicy,
         sizes: PartSizes = UPLOAD_SIZES,
     ) -> None:
         self._layout, self._catalog, self._registries = layout, catalog, registries
-        self._patience, self._sizes = patience, sizes
-        self._transfers: Transfers[Upload] = Transfers()
-        self._sessions = Sessions()
+        self._retries, self._sizes = retries, sizes
+        self._transfers: SharedTransfers[Upload] = SharedTransfers()
+        self._sessions = UploadSessions()
 
     async def push(
         self, name: ModelName, *, insecure: bool
     ) -> AsyncGenerator[TransferProgress, None]:
-        """Push `name` to the registry that it names, telling each step.
+        """Push `name` to its registry, yielding each step; closing the iterator stops it.
 
         Raises:
-            ModelNotFound, ManifestInvalid, BlobNotFound: the model is not here, or not whole.
-            RegistryError: the registry does not take it.
+            ModelNotFound, ManifestInvalid, BlobNotFound: the model is not here, or incomplete.
+            RegistryError: the registry does not accept it.
             StorageFailed: a blob cannot be read.
         """
         yield TransferProgress("retrieving manifest")
-        workers = self._registries.workers
+        threads = self._registries.threads
         try:
-            name = await workers.run(self._catalog.installed_name, name)
-            manifest = await workers.run(self._catalog.manifest, name)
+            name = await threads.run(self._catalog.installed_name, name)
+            manifest = await threads.run(self._catalog.manifest, name)
         except StoreError:
             yield TransferProgress("couldn't retrieve manifest")
             raise
@@ -59,39 +59,39 @@ class Pusher:
         )
         layers = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
         for layer in dict.fromkeys(layers):
-            async for progress in self._send(repository, name, layer):
+            async for progress in self._upload(repository, name, layer):
                 yield progress
         yield TransferProgress("pushing manifest")
         await _put_manifest(repository, name.tag, manifest)
         yield TransferProgress("success")
 
-    async def _send(
+    async def _upload(
         self, repository: Repository, name: ModelName, layer: Layer
     ) -> AsyncGenerator[TransferProgress, None]:
-        path = await self._registries.workers.run(blob_path, self._layout, layer.digest)
+        path = await self._registries.threads.run(blob_path, self._layout, layer.digest)
 
         def start() -> Upload:
             return Upload(
                 self._registries.transport,
-                self._registries.workers,
+                self._registries.threads,
                 repository,
                 layer,
                 path,
                 mount_from=_mount_from(name, layer),
                 sizes=self._sizes,
-                patience=self._patience,
+                retries=self._retries,
                 sessions=self._sessions,
             )
 
-        def told(completed: int) -> TransferProgress:
-            status = f"pushing {layer.digest.hex[:_PREFIX]}"
+        def progress(completed: int) -> TransferProgress:
+            status = f"pushing {layer.digest.hex[:_SHOWN_DIGITS]}"
             return TransferProgress(status, str(layer.digest), layer.size, completed)
 
         key = (repository.endpoint, repository.path, layer.digest)
         async with self._transfers.join(key, start) as transfer:
-            while not await transfer.wait(_TOLD_EVERY_SECONDS):
-                yield told(transfer.job.completed)
-        yield told(layer.size)
+            while not await transfer.wait(_PROGRESS_SECONDS):
+                yield progress(transfer.job.completed)
+        yield progress(layer.size)
 
 
 def _path(name: ModelName) -> str:
@@ -99,7 +99,7 @@ def _path(name: ModelName) -> str:
 
 
 def _mount_from(name: ModelName, layer: Layer) -> str:
-    """Return the repository of the same registry that the layer was taken from, or nothing."""
+    """Return the repository that the layer was taken from, if it is in the same registry."""
     try:
         parent = ModelName.parse(layer.parent)
     except InvalidName:
@@ -115,5 +115,5 @@ async def _put_manifest(repository: Repository, tag: str, manifest: Manifest) ->
         headers={"Content-Type": MANIFEST_TYPE},
         content=manifest.encode().removesuffix(b"\n"),
         follow=False,
-    ) as answer:
-        await answer.check()
+    ) as response:
+        await response.raise_for_status()

@@ -14,7 +14,7 @@ from server.commands.opened import open_store, read_settings
 from server.commands.progress import shown_bytes
 from server.commands.refusal import fail, told_errors
 from server.config.settings import Settings
-from server.library.exchange import Exchange
+from server.library.registry import RegistryService
 from server.model_names import stored_name
 from server.versions import USER_AGENT
 
@@ -43,13 +43,13 @@ def verify(
 
 async def _repaired(hurt: Sequence[HurtModel], store: Store, settings: Settings) -> bool:
     """Pull damaged models again; tell of each, and whether all of them are whole."""
-    exchange = Exchange(store, settings.registries(USER_AGENT))
+    registry = RegistryService(store, settings.registries(USER_AGENT))
     whole = True
     try:
         for model in hurt:
             try:
                 store.remove_damaged(model)
-                async with aclosing(exchange.pull(model.name)) as steps:
+                async with aclosing(registry.pull(model.name)) as steps:
                     async for _ in steps:
                         pass
             except StoreError as e:
@@ -58,5 +58,5 @@ async def _repaired(hurt: Sequence[HurtModel], store: Store, settings: Settings)
             else:
                 typer.echo(f"{model.name.short}: repaired")
     finally:
-        await exchange.close()
+        await registry.close()
     return whole

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import httpx2
 
-from model_store.registry.http.connections import is_public, parsed_address
+from model_store.registry.http.addresses import is_public, parsed_address
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest
 from server.http.own_addresses import own_addresses

@@ -16,7 +16,7 @@ from server.errors import BadRequest, Forbidden, TemplateError
 from server.http.body import read_body
 from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
-from server.library.exchange import Progress
+from server.library.registry import Progress
 from server.model_names import model_name
 from server.parsing.format_detection import detect_format
 from server.prompt.builtin.recognition import recognise
@@ -52,7 +52,7 @@ async def create(request: Request) -> Response:
 async def _made(services: Services, spec: CreateSpec) -> Events[Progress]:
     """Pull the parent if it is not here, then make the model."""
     if spec.parent is not None:
-        async with aclosing(services.exchange.pull_if_missing(spec.parent)) as pulled:
+        async with aclosing(services.registry.pull_if_missing(spec.parent)) as pulled:
             async for step in pulled:
                 if step.status != "success":
                     yield step

@@ -145,7 +145,7 @@ async def test_a_registry_that_is_not_there(server: Server) -> None:
     )
 
     assert answer.json() == {
-        "error": "pull model manifest: cannot reach 127.0.0.1: nothing listens there"
+        "error": "pull model manifest: cannot reach 127.0.0.1: the connection was refused"
     }
 
 
@@ -252,7 +252,7 @@ async def test_a_pull_with_an_unusable_proxy_fails_and_the_log_says_why(
     problem = 'HTTPS_PROXY is "socks5://proxy", but must be [http://]host[:port]'
 
     async with serving(tmp_path, unusable={"HTTPS_PROXY": problem}) as server:
-        server.exchange.prepare()
+        server.registry.prepare()
         answer = await server.post(
             "/api/pull", model=f"{host}/library/teller", insecure=True, stream=False
         )

@@ -75,8 +75,8 @@ def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture
 async def puller(tmp_path: Path) -> AsyncIterator[Puller]:
-    async with pulling(tmp_path / "one", upload_sizes=PartSizes(40_000, 40_000, 1)) as made:
-        yield made
+    async with pulling(tmp_path / "one", upload_sizes=PartSizes(40_000, 40_000, 1)) as puller:
+        yield puller
 
 
 def _create(store: Puller, name: str, weights: bytes, **fields: object) -> None:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from model_store.digests import Digest
 from model_store.layout import Layout
-from model_store.registry.download.ledger import Ledger
+from model_store.registry.download.resume_state import ResumeState
 from tests.support.live_server import eventually, live_server
 from tests.support.published import PublishedModel
 from tests.support.registry import FakeRegistry, listening
@@ -76,7 +76,7 @@ def test_what_had_arrived_is_not_loaded_again(
     partial = Layout(tmp_path / "models").partial(digest)
 
     def arrived() -> int:
-        return Ledger(partial).completed(len(WEIGHTS))
+        return ResumeState(partial).completed(len(WEIGHTS))
 
     with live_server(tmp_path) as server:
         caller = threading.Thread(target=_swallow, args=(server.url, host))

@@ -13,14 +13,14 @@ from model_store.names import ModelName
 from model_store.registry.config import Endpoint, Mirror
 from model_store.registry.errors import (
     AccessDenied,
-    AnswerInvalid,
+    InvalidResponse,
     ManifestUnavailable,
     RealmRefused,
 )
 from tests.support import gguf_bytes
 from tests.support.published import PublishedModel
 from tests.support.pulling import pulling
-from tests.support.registry import TOKEN, Asked, FakeRegistry, Reply, listening
+from tests.support.registry import TOKEN, FakeRegistry, Reply, Request, listening
 
 pytestmark = pytest.mark.anyio
 
@@ -31,23 +31,23 @@ SIGNED_WAY = 'Bearer realm="http://{host}/token",service="{host}",scope="reposit
 
 @pytest.fixture
 def registry() -> FakeRegistry:
-    made = FakeRegistry(wants=f"Bearer {TOKEN}")
-    made.publish("me/x", "latest", MODEL)
-    return made
+    registry = FakeRegistry(authorization=f"Bearer {TOKEN}")
+    registry.publish("me/x", "latest", MODEL)
+    return registry
 
 
 @pytest.fixture
 def other() -> FakeRegistry:
     """A server that has nothing to do with the registry."""
-    made = FakeRegistry()
-    made.publish("me/x", "latest", MODEL)
-    return made
+    registry = FakeRegistry()
+    registry.publish("me/x", "latest", MODEL)
+    return registry
 
 
 @pytest.fixture
 def hosts(registry: FakeRegistry, other: FakeRegistry) -> Iterator[tuple[str, str]]:
     with ExitStack() as stack:
-        host, stranger = (stack.enter_context(listening(made)) for made in (registry, other))
+        host, stranger = (stack.enter_context(listening(fake)) for fake in (registry, other))
         registry.challenge = SIGNED_WAY.format(host=host)
         yield host, stranger
 
@@ -61,7 +61,7 @@ def _docker_config(folder: Path, host: str, **entry: str) -> Path:
 
 
 def _is_clean(registry: FakeRegistry) -> bool:
-    return not any("authorization" in asked.headers for asked in registry.asked)
+    return not any("authorization" in request.headers for request in registry.requests)
 
 
 async def test_a_token_is_asked_for_with_our_signature(
@@ -70,12 +70,12 @@ async def test_a_token_is_asked_for_with_our_signature(
     async with pulling(tmp_path) as puller:
         await puller.pull(f"{hosts[0]}/me/x")
 
-    [asked] = [asked for asked in registry.asked if asked.path == "/token"]
-    key, signature = asked.headers["authorization"].split(":")
+    [request] = [request for request in registry.requests if request.path == "/token"]
+    key, signature = request.headers["authorization"].split(":")
     assert base64.b64decode(key).startswith(b"\0\0\0\x0bssh-ed25519")
     assert len(base64.b64decode(signature)) == 64
-    assert asked.query["scope"] == ["repository:me/x:pull"]
-    assert set(asked.query) == {"nonce", "scope", "service", "ts"}
+    assert request.query["scope"] == ["repository:me/x:pull"]
+    assert set(request.query) == {"nonce", "scope", "service", "ts"}
 
 
 async def test_a_token_that_expires_on_the_way_is_renewed(
@@ -83,25 +83,25 @@ async def test_a_token_that_expires_on_the_way_is_renewed(
 ) -> None:
     n_data = 0
 
-    def misbehave(asked: Asked, reply: Reply) -> Reply:
+    def intercept(request: Request, reply: Reply) -> Reply:
         nonlocal n_data
-        n_data += asked.is_for_data
-        if n_data == 3 and asked.is_for_data:
+        n_data += request.is_for_data
+        if n_data == 3 and request.is_for_data:
             return Reply(401, headers={"www-authenticate": registry.challenge})
         return reply
 
-    registry.misbehave = misbehave
+    registry.intercept = intercept
     async with pulling(tmp_path) as puller:
         told = await puller.pull(f"{hosts[0]}/me/x")
 
     assert told[-1].status == "success"
-    assert sum(asked.path == "/token" for asked in registry.asked) == 2
+    assert sum(request.path == "/token" for request in registry.requests) == 2
 
 
 async def test_a_registry_that_stays_unwilling_is_left_alone(
     registry: FakeRegistry, hosts: tuple[str, str], tmp_path: Path
 ) -> None:
-    registry.wants = "Bearer something else"
+    registry.authorization = "Bearer something else"
 
     async with pulling(tmp_path) as puller:
         with pytest.raises(ManifestUnavailable) as caught:
@@ -134,7 +134,7 @@ async def test_no_stranger_is_asked_for_a_token(  # noqa: PLR0917
         f'pull model manifest: realm host "{shown.format(other=stranger)}" does not match '
         f'original host "{host}"'
     )
-    assert other.asked == []
+    assert other.requests == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -145,17 +145,17 @@ async def test_a_redirect_to_another_host_takes_no_credential_along(
     tmp_path: Path,
     status: int,
 ) -> None:
-    def misbehave(asked: Asked, reply: Reply) -> Reply:
-        if reply.status != 401 and asked.path.startswith("/v2/"):
-            return Reply(status, headers={"location": f"http://{hosts[1]}{asked.path}"})
+    def intercept(request: Request, reply: Reply) -> Reply:
+        if reply.status != 401 and request.path.startswith("/v2/"):
+            return Reply(status, headers={"location": f"http://{hosts[1]}{request.path}"})
         return reply
 
-    registry.misbehave = misbehave
+    registry.intercept = intercept
     async with pulling(tmp_path) as puller:
         told = await puller.pull(f"{hosts[0]}/me/x")
 
     assert told[-1].status == "success"
-    assert len(other.asked) > 2
+    assert len(other.requests) > 2
     assert _is_clean(other)
 
 
@@ -168,11 +168,11 @@ async def test_data_that_lies_elsewhere_is_read_there_without_a_credential(
         await puller.pull(f"{hosts[0]}/me/x")
         assert set(puller.blobs().values()) == set(MODEL.blobs.values())
 
-    assert all(asked.path.startswith("/storage/") for asked in other.asked)
+    assert all(request.path.startswith("/storage/") for request in other.requests)
     assert _is_clean(other)
-    # The address is asked for once or a few times, not for every part.
-    n_located = sum("/blobs/" in asked.path for asked in registry.asked)
-    assert n_located < len(other.asked)
+    # The URL is requested once or a few times, not for every part.
+    n_located = sum("/blobs/" in request.path for request in registry.requests)
+    assert n_located < len(other.requests)
 
 
 async def test_an_address_that_has_expired_is_asked_for_again(
@@ -181,12 +181,12 @@ async def test_an_address_that_has_expired_is_asked_for_again(
     registry.storage = f"http://localhost:{hosts[1].rpartition(':')[2]}"
     n_data = 0
 
-    def expire(asked: Asked, reply: Reply) -> Reply:
+    def expire(request: Request, reply: Reply) -> Reply:
         nonlocal n_data
         n_data += 1
         return Reply(403, b"expired") if n_data == 4 else reply
 
-    other.misbehave = expire
+    other.intercept = expire
     async with pulling(tmp_path) as puller:
         told = await puller.pull(f"{hosts[0]}/me/x")
 
@@ -209,8 +209,8 @@ async def test_user_and_password_are_sent_to_the_registry_that_they_are_kept_for
     registry: FakeRegistry, other: FakeRegistry, hosts: tuple[str, str], tmp_path: Path
 ) -> None:
     packed = base64.b64encode(b"ada:secret").decode()
-    registry.wants, registry.challenge = f"Basic {packed}", 'Basic realm="Registry"'
-    other.wants, other.challenge = registry.wants, registry.challenge
+    registry.authorization, registry.challenge = f"Basic {packed}", 'Basic realm="Registry"'
+    other.authorization, other.challenge = registry.authorization, registry.challenge
     folder = _docker_config(tmp_path / "docker", hosts[0], auth=packed)
 
     async with pulling(tmp_path / "one", docker_config=folder) as puller:
@@ -230,8 +230,8 @@ async def test_user_and_password_buy_a_token(
     async with pulling(tmp_path / "one", docker_config=folder) as puller:
         await puller.pull(f"{hosts[0]}/me/x")
 
-    [asked] = [asked for asked in registry.asked if asked.path == "/token"]
-    assert asked.headers["authorization"] == "Basic " + base64.b64encode(b"ada:secret").decode()
+    [request] = [request for request in registry.requests if request.path == "/token"]
+    assert request.headers["authorization"] == "Basic " + base64.b64encode(b"ada:secret").decode()
 
 
 async def test_an_identity_token_is_exchanged(
@@ -242,9 +242,9 @@ async def test_an_identity_token_is_exchanged(
     async with pulling(tmp_path / "one", docker_config=folder) as puller:
         await puller.pull(f"{hosts[0]}/me/x")
 
-    [asked] = [asked for asked in registry.asked if asked.path == "/token"]
-    assert (asked.method, "authorization" in asked.headers) == ("POST", False)
-    assert b"refresh_token=long" in asked.body
+    [request] = [request for request in registry.requests if request.path == "/token"]
+    assert (request.method, "authorization" in request.headers) == ("POST", False)
+    assert b"refresh_token=long" in request.body
 
 
 @pytest.mark.parametrize(
@@ -253,21 +253,21 @@ async def test_an_identity_token_is_exchanged(
 async def test_a_token_that_is_none_is_refused(
     registry: FakeRegistry, hosts: tuple[str, str], tmp_path: Path, body: bytes
 ) -> None:
-    registry.misbehave = lambda asked, reply: (
-        replace(reply, body=body) if asked.path == "/token" else reply
+    registry.intercept = lambda request, reply: (
+        replace(reply, body=body) if request.path == "/token" else reply
     )
 
     async with pulling(tmp_path) as puller:
         with pytest.raises(ManifestUnavailable) as caught:
             await puller.pull(f"{hosts[0]}/me/x")
 
-    assert isinstance(caught.value.cause, AnswerInvalid)
+    assert isinstance(caught.value.cause, InvalidResponse)
 
 
 async def test_a_mirror_is_asked_first_and_the_registry_when_it_has_nothing(
     registry: FakeRegistry, other: FakeRegistry, hosts: tuple[str, str], tmp_path: Path
 ) -> None:
-    registry.wants = ""
+    registry.authorization = ""
     mirrors = (Mirror("registry.ollama.ai", Endpoint("http", hosts[1])),)
     default = Endpoint("http", hosts[0])
 
@@ -275,9 +275,9 @@ async def test_a_mirror_is_asked_first_and_the_registry_when_it_has_nothing(
         name = ModelName.parse("me/x")
         async for _ in puller.client.pull(name):
             pass
-        assert registry.asked == []
+        assert registry.requests == []
         registry.publish("me/only-here", "latest", MODEL)
         told = [step async for step in puller.client.pull(ModelName.parse("me/only-here"))]
 
     assert told[-1].status == "success"
-    assert registry.asked != []
+    assert registry.requests != []

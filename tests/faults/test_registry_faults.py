@@ -1,6 +1,6 @@
 """A registry that misbehaves: the store stays whole, and a second pull ends with the right model.
 
-A second pull loads only what had not arrived: next to nothing is loaded twice.
+A second pull downloads only what had not arrived: next to nothing is downloaded twice.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from model_store.registry.errors import (
 )
 from tests.support import gguf_bytes
 from tests.support.published import PublishedModel, digest_of
-from tests.support.pulling import PART, Puller, pulling, tuning
-from tests.support.registry import Asked, FakeRegistry, Reply, listening
+from tests.support.pulling import PART, Puller, download_config, pulling
+from tests.support.registry import FakeRegistry, Reply, Request, listening
 
 pytestmark = pytest.mark.anyio
 
 WEIGHTS = gguf_bytes.model("llama") + random.Random(0).randbytes(60_000)
 MODEL = PublishedModel((("model", WEIGHTS), ("license", b"MIT"), ("template", b"{{ .Prompt }}")))
 TOTAL = sum(map(len, MODEL.blobs.values()))
-LARGEST_SHARE_LOADED_TWICE = 0.02
+LARGEST_SHARE_DOWNLOADED_TWICE = 0.02
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Pull:
     async def again(self) -> None:
         """Pull without faults after a restart, and check that everything is as it should be."""
         arrived = self.puller.arrived(MODEL)
-        self.registry.misbehave = lambda _, reply: reply
+        self.registry.intercept = lambda _, reply: reply
         async with pulling(self.directory, user_agent="again") as puller:
             await puller.pull(self.name)
         self.check()
-        loaded = arrived + self.registry.data_sent.pop("again", 0)
-        assert loaded / TOTAL - 1 < LARGEST_SHARE_LOADED_TWICE
+        downloaded = arrived + self.registry.data_bytes.pop("again", 0)
+        assert downloaded / TOTAL - 1 < LARGEST_SHARE_DOWNLOADED_TWICE
 
     def check(self) -> None:
         assert self.puller.manifest(self.name).read_bytes() == MODEL.manifest
@@ -68,22 +68,22 @@ class Pull:
         assert found == {"blobs", "manifests"}
 
     @property
-    def loaded_twice(self) -> float:
+    def downloaded_twice(self) -> float:
         """The share of the model that the registry sent more than once."""
-        return sum(self.registry.data_sent.values()) / TOTAL - 1
+        return sum(self.registry.data_bytes.values()) / TOTAL - 1
 
 
 @pytest.fixture
 def registry() -> FakeRegistry:
-    made = FakeRegistry()
-    made.publish("library/teller", "latest", MODEL)
-    return made
+    registry = FakeRegistry()
+    registry.publish("library/teller", "latest", MODEL)
+    return registry
 
 
 @pytest.fixture
 def host(registry: FakeRegistry) -> Iterator[str]:
-    with listening(registry) as found:
-        yield found
+    with listening(registry) as host:
+        yield host
 
 
 @pytest.fixture
@@ -93,17 +93,17 @@ async def pull(registry: FakeRegistry, host: str, tmp_path: Path) -> AsyncIterat
         yield Pull(registry, puller, f"{host}/library/teller", directory)
 
 
-def for_data(fault: Callable[[Asked, Reply], Reply], times: int = 10**9) -> object:
+def for_data(fault: Callable[[Request, Reply], Reply], times: int = 10**9) -> object:
     """Return a habit that does `fault` to the first few requests for data of large blobs."""
     left = [times]
 
-    def misbehave(asked: Asked, reply: Reply) -> Reply:
-        if asked.is_for_data and len(reply.body) > 1000 and left[0] > 0:
+    def intercept(request: Request, reply: Reply) -> Reply:
+        if request.is_for_data and len(reply.body) > 1000 and left[0] > 0:
             left[0] -= 1
-            return fault(asked, reply)
+            return fault(request, reply)
         return reply
 
-    return misbehave
+    return intercept
 
 
 @dataclass
@@ -113,8 +113,8 @@ class _Cuts:
     chance: random.Random
     n_good: int
 
-    def __call__(self, asked: Asked, reply: Reply) -> Reply:
-        if not asked.is_for_data:
+    def __call__(self, request: Request, reply: Reply) -> Reply:
+        if not request.is_for_data:
             return reply
         self.n_good -= 1
         if self.n_good < 0:
@@ -130,7 +130,7 @@ async def test_connections_that_break_at_random_points(
     """The server restarts between the pull that fails and the one that goes on."""
     for seed in seeds:
         chance, directory = random.Random(seed), tmp_path / f"{seed}"
-        registry.misbehave = _Cuts(chance, chance.randrange(20))
+        registry.intercept = _Cuts(chance, chance.randrange(20))
         async with pulling(directory) as puller:
             case = Pull(registry, puller, f"{host}/library/teller", directory)
             with contextlib.suppress(TransferFailed):
@@ -139,14 +139,14 @@ async def test_connections_that_break_at_random_points(
 
 
 async def test_a_connection_on_which_nothing_comes_is_given_up(pull: Pull) -> None:
-    pull.registry.misbehave = for_data(
+    pull.registry.intercept = for_data(
         lambda _, reply: replace(reply, cut=len(reply.body) // 2, stalls=True), times=2
     )
 
     await pull.puller.pull(pull.name)
 
     pull.check()
-    halves = {asked.start for asked in pull.registry.asked if asked.is_for_data}
+    halves = {request.start for request in pull.registry.requests if request.is_for_data}
     assert PART // 2 in halves
 
 
@@ -154,11 +154,11 @@ async def test_somebody_idle_takes_over_what_a_slow_connection_does_not_bring(
     registry: FakeRegistry, host: str, tmp_path: Path
 ) -> None:
     """The stall itself would be noticed only after an hour."""
-    registry.misbehave = for_data(
+    registry.intercept = for_data(
         lambda _, reply: replace(reply, cut=len(reply.body) // 2, stalls=True), times=1
     )
-    eager = tuning(slow_seconds=0.3, smallest_split=1)
-    async with pulling(tmp_path / "one", tuning=eager, stall_seconds=3600.0) as puller:
+    eager = download_config(slow_seconds=0.3, smallest_split=1)
+    async with pulling(tmp_path / "one", download=eager, stall_seconds=3600.0) as puller:
         case = Pull(registry, puller, f"{host}/library/teller", tmp_path / "one")
         await puller.pull(case.name)
         case.check()
@@ -172,13 +172,13 @@ async def test_wrong_bytes_in_one_part_cost_that_part_alone(tmp_path: Path) -> N
     registry.publish("library/large", "latest", model)
     seen: list[int] = []
 
-    def misbehave(asked: Asked, reply: Reply) -> Reply:
-        if asked.is_for_data and asked.start == 3 * PART and not seen:
-            seen.append(asked.start)
+    def intercept(request: Request, reply: Reply) -> Reply:
+        if request.is_for_data and request.start == 3 * PART and not seen:
+            seen.append(request.start)
             return replace(reply, body=bytes(len(reply.body)))
         return reply
 
-    registry.misbehave = misbehave
+    registry.intercept = intercept
     with listening(registry) as host:
         async with pulling(tmp_path) as puller:
             told = await puller.pull(f"{host}/library/large")
@@ -186,14 +186,14 @@ async def test_wrong_bytes_in_one_part_cost_that_part_alone(tmp_path: Path) -> N
 
     assert told[-1].status == "success"
     total = sum(map(len, model.blobs.values()))
-    assert sum(registry.data_sent.values()) / total - 1 < LARGEST_SHARE_LOADED_TWICE
+    assert sum(registry.data_bytes.values()) / total - 1 < LARGEST_SHARE_DOWNLOADED_TWICE
 
 
 async def test_a_single_wrong_byte_is_found_as_well(pull: Pull) -> None:
-    def flip(asked: Asked, reply: Reply) -> Reply:
+    def flip(request: Request, reply: Reply) -> Reply:
         return replace(reply, body=bytes([reply.body[0] ^ 1]) + reply.body[1:])
 
-    pull.registry.misbehave = for_data(flip, times=1)
+    pull.registry.intercept = for_data(flip, times=1)
 
     await pull.puller.pull(pull.name)
 
@@ -201,7 +201,7 @@ async def test_a_single_wrong_byte_is_found_as_well(pull: Pull) -> None:
 
 
 async def test_a_blob_that_is_always_wrong_is_refused_and_not_kept(pull: Pull) -> None:
-    pull.registry.misbehave = for_data(lambda _, reply: replace(reply, body=bytes(len(reply.body))))
+    pull.registry.intercept = for_data(lambda _, reply: replace(reply, body=bytes(len(reply.body))))
 
     with pytest.raises(ContentMismatch) as caught:
         await pull.puller.pull(pull.name)
@@ -212,47 +212,47 @@ async def test_a_blob_that_is_always_wrong_is_refused_and_not_kept(pull: Pull) -
     await pull.again()
 
 
-def _page(asked: Asked, reply: Reply) -> Reply:
+def _page(request: Request, reply: Reply) -> Reply:
     return Reply(200, b"<html>please log in</html>" * 400, {"content-type": "text/html"})
 
 
-def _shifted(asked: Asked, reply: Reply) -> Reply:
+def _shifted(request: Request, reply: Reply) -> Reply:
     total = reply.headers["content-range"].rpartition("/")[2]
-    end = asked.start + len(reply.body)
-    return replace(reply, headers={"content-range": f"bytes {asked.start + 1}-{end}/{total}"})
+    end = request.start + len(reply.body)
+    return replace(reply, headers={"content-range": f"bytes {request.start + 1}-{end}/{total}"})
 
 
-def _other_size(asked: Asked, reply: Reply) -> Reply:
-    told = reply.headers["content-range"].rpartition("/")[0]
-    return replace(reply, headers={"content-range": f"{told}/{len(WEIGHTS) + 1}"})
+def _other_size(request: Request, reply: Reply) -> Reply:
+    span = reply.headers["content-range"].rpartition("/")[0]
+    return replace(reply, headers={"content-range": f"{span}/{len(WEIGHTS) + 1}"})
 
 
-def _packed(asked: Asked, reply: Reply) -> Reply:
+def _compressed(request: Request, reply: Reply) -> Reply:
     body = gzip.compress(reply.body)
     return replace(reply, body=body, headers={**reply.headers, "content-encoding": "gzip"})
 
 
-def _busy(asked: Asked, reply: Reply) -> Reply:
+def _busy(request: Request, reply: Reply) -> Reply:
     return Reply(429, b"slow down", {"retry-after": "7"})
 
 
 FAULTS = {
     "an error page instead of data": _page,
-    "another part than was asked for": _shifted,
+    "another range than requested": _shifted,
     "a length that is not the manifest's": _other_size,
-    "data packed unasked": _packed,
+    "data compressed without Accept-Encoding": _compressed,
     "too many requests": _busy,
-    "a server error": lambda asked, reply: Reply(500, b"oops"),
-    "unavailable": lambda asked, reply: Reply(503),
-    "no answer": lambda asked, reply: Reply(0),
+    "a server error": lambda request, reply: Reply(500, b"oops"),
+    "unavailable": lambda request, reply: Reply(503),
+    "no answer": lambda request, reply: Reply(0),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_a_fault_that_passes_is_got_over(
-    pull: Pull, fault: Callable[[Asked, Reply], Reply]
+    pull: Pull, fault: Callable[[Request, Reply], Reply]
 ) -> None:
-    pull.registry.misbehave = for_data(fault, times=5)
+    pull.registry.intercept = for_data(fault, times=5)
 
     await pull.puller.pull(pull.name)
 
@@ -261,9 +261,9 @@ async def test_a_fault_that_passes_is_got_over(
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 async def test_a_fault_that_stays_ends_the_pull_and_leaves_what_was_there(
-    pull: Pull, fault: Callable[[Asked, Reply], Reply]
+    pull: Pull, fault: Callable[[Request, Reply], Reply]
 ) -> None:
-    pull.registry.misbehave = for_data(fault)
+    pull.registry.intercept = for_data(fault)
 
     with pytest.raises(TransferFailed, match="max retries exceeded: "):
         await pull.puller.pull(pull.name)
@@ -281,20 +281,20 @@ async def test_a_registry_that_says_when_to_come_back_is_obeyed(
     async def note(delay: float) -> None:
         waits.append(delay)
 
-    registry.misbehave = for_data(_busy, times=1)
-    patience = replace(tuning().patience, sleep=note)
-    async with pulling(tmp_path, tuning=tuning(patience=patience)) as puller:
+    registry.intercept = for_data(_busy, times=1)
+    retries = replace(download_config().retries, sleep=note)
+    async with pulling(tmp_path, download=download_config(retries=retries)) as puller:
         await puller.pull(f"{host}/library/teller")
 
     assert waits == [7.0]
 
 
 async def test_a_server_that_sends_only_whole_files_will_do(pull: Pull) -> None:
-    def whole(asked: Asked, reply: Reply) -> Reply:
-        return Reply(200, MODEL.blobs[asked.path.rpartition("/")[2]])
+    def whole(request: Request, reply: Reply) -> Reply:
+        return Reply(200, MODEL.blobs[request.path.rpartition("/")[2]])
 
-    pull.registry.misbehave = lambda asked, reply: (
-        whole(asked, reply) if (asked.is_for_data) else reply
+    pull.registry.intercept = lambda request, reply: (
+        whole(request, reply) if (request.is_for_data) else reply
     )
 
     await pull.puller.pull(pull.name)
@@ -333,8 +333,8 @@ MANIFEST_FAULTS: dict[str, bytes] = {
 
 @pytest.mark.parametrize("body", MANIFEST_FAULTS.values(), ids=MANIFEST_FAULTS)
 async def test_a_hostile_manifest_changes_nothing(pull: Pull, body: bytes) -> None:
-    pull.registry.misbehave = lambda asked, reply: (
-        Reply(200, body) if "/manifests/" in asked.path else reply
+    pull.registry.intercept = lambda request, reply: (
+        Reply(200, body) if "/manifests/" in request.path else reply
     )
 
     with pytest.raises(ManifestUnavailable):
@@ -345,10 +345,12 @@ async def test_a_hostile_manifest_changes_nothing(pull: Pull, body: bytes) -> No
     await pull.again()
 
 
-async def test_a_packed_manifest_is_unpacked_only_to_the_size_of_a_manifest(pull: Pull) -> None:
+async def test_a_compressed_manifest_is_decompressed_only_to_the_size_of_a_manifest(
+    pull: Pull,
+) -> None:
     bomb = gzip.compress(bytes(64 << 20))
-    pull.registry.misbehave = lambda asked, reply: (
-        Reply(200, bomb, {"content-encoding": "gzip"}) if "/manifests/" in asked.path else reply
+    pull.registry.intercept = lambda request, reply: (
+        Reply(200, bomb, {"content-encoding": "gzip"}) if "/manifests/" in request.path else reply
     )
 
     with pytest.raises(ManifestUnavailable, match="larger than"):
@@ -358,11 +360,11 @@ async def test_a_packed_manifest_is_unpacked_only_to_the_size_of_a_manifest(pull
 
 
 async def test_a_manifest_that_is_not_what_its_digest_says(pull: Pull) -> None:
-    pull.registry.misbehave = lambda asked, reply: (
-        replace(reply, body=reply.body + b" ") if "/manifests/" in asked.path else reply
+    pull.registry.intercept = lambda request, reply: (
+        replace(reply, body=reply.body + b" ") if "/manifests/" in request.path else reply
     )
 
-    with pytest.raises(ManifestUnavailable, match="not what the registry says"):
+    with pytest.raises(ManifestUnavailable, match="does not match its Docker-Content-Digest"):
         await pull.puller.pull(pull.name)
 
     await pull.again()
@@ -372,12 +374,12 @@ async def test_a_manifest_that_changes_during_the_pull(pull: Pull) -> None:
     """What was begun is finished; the next pull brings the new model and drops the old one."""
     newer = PublishedModel((*MODEL.layers, ("system", b"Be brief.")))
 
-    def misbehave(asked: Asked, reply: Reply) -> Reply:
-        if asked.is_for_data:
+    def intercept(request: Request, reply: Reply) -> Reply:
+        if request.is_for_data:
             pull.registry.publish("library/teller", "latest", newer)
         return reply
 
-    pull.registry.misbehave = misbehave
+    pull.registry.intercept = intercept
     await pull.puller.pull(pull.name)
     pull.check()
 
@@ -398,21 +400,21 @@ async def test_a_blob_that_is_gone_is_told(pull: Pull) -> None:
     await pull.again()
 
 
-async def test_a_full_disk_is_told_before_anything_is_loaded(
+async def test_a_full_disk_is_reported_before_anything_is_downloaded(
     registry: FakeRegistry, host: str, tmp_path: Path
 ) -> None:
     async with pulling(tmp_path, free=lambda _: TOTAL - 1) as puller:
         with pytest.raises(NotEnoughSpace) as caught:
             await puller.pull(f"{host}/library/teller")
 
-    assert (caught.value.needed, caught.value.free) == (TOTAL, TOTAL - 1)
-    assert not registry.data_sent
+    assert (caught.value.required, caught.value.free) == (TOTAL, TOTAL - 1)
+    assert not registry.data_bytes
 
 
 async def test_a_disk_that_fills_up_ends_the_pull_and_keeps_what_came(
     pull: Pull, tmp_path: Path
 ) -> None:
-    """A file in the way of a part's ledger stands for any error of the disk."""
+    """A directory in the place of a part file stands for any error of the disk."""
     hexadecimal = digest_of(WEIGHTS).removeprefix("sha256:")
     in_the_way = pull.puller.root / "blobs" / f"sha256-{hexadecimal}-partial-5"
     in_the_way.mkdir()
@@ -428,15 +430,15 @@ async def test_the_client_that_leaves_last_stops_it_and_the_next_goes_on(pull: P
     reached = asyncio.Event()
     loop = asyncio.get_running_loop()
 
-    def misbehave(asked: Asked, reply: Reply) -> Reply:
-        if not asked.is_for_data or len(reply.body) < 1000:
+    def intercept(request: Request, reply: Reply) -> Reply:
+        if not request.is_for_data or len(reply.body) < 1000:
             return reply
-        if asked.start >= 5 * PART:
+        if request.start >= 5 * PART:
             loop.call_soon_threadsafe(reached.set)
             return replace(reply, cut=len(reply.body) // 2, stalls=True)
         return reply
 
-    pull.registry.misbehave = misbehave
+    pull.registry.intercept = intercept
     name = ModelName.parse(pull.name)
     clients = [asyncio.ensure_future(_watch(pull.puller, name)) for _ in range(3)]
     await reached.wait()
@@ -444,13 +446,13 @@ async def test_the_client_that_leaves_last_stops_it_and_the_next_goes_on(pull: P
 
     clients[0].cancel()
     await asyncio.gather(clients[0], return_exceptions=True)
-    n_asked = sum(asked.is_for_data for asked in pull.registry.asked)
+    n_requests = sum(request.is_for_data for request in pull.registry.requests)
     assert not clients[1].done()
     for client in clients[1:]:
         client.cancel()
     await asyncio.gather(*clients, return_exceptions=True)
 
-    assert n_asked < 2 * (len(WEIGHTS) // PART)
+    assert n_requests < 2 * (len(WEIGHTS) // PART)
     assert any("partial" in name for name in pull.puller.blobs())
     await pull.again()
 
@@ -465,4 +467,4 @@ async def test_two_clients_share_one_transfer(pull: Pull) -> None:
 
     assert first[-1].status == second[-1].status == "success"
     pull.check()
-    assert pull.loaded_twice < LARGEST_SHARE_LOADED_TWICE
+    assert pull.downloaded_twice < LARGEST_SHARE_DOWNLOADED_TWICE

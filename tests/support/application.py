@@ -26,7 +26,7 @@ from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from server.app import create_app
 from server.config.settings import Settings
-from server.library.exchange import Exchange
+from server.library.registry import RegistryService
 from server.services import make_services, stored_responses
 from tests.support.clock import FakeClock
 from tests.support.runners import start_fake_runner
@@ -64,7 +64,7 @@ class Server:
     store: Path
     clock: FakeClock
     runners: list[RunnerProcess]
-    exchange: Exchange
+    registry: RegistryService
 
     async def post(self, path: str, /, **body: Any) -> httpx.Response:
         return await self.http.post(path, json=body)
@@ -136,15 +136,15 @@ async def serving(
         stored_responses(given) as stored,
         Scheduler(config, machine=machine, clock=clock) as scheduler,
     ):
-        exchange = Exchange(store, given.registries("paddock-test"))
-        services = make_services(store, scheduler, exchange, stored, given)
+        registry = RegistryService(store, given.registries("paddock-test"))
+        services = make_services(store, scheduler, registry, stored, given)
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)
         try:
             async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
-                yield Server(app, http, given.models, clock, started, exchange)
+                yield Server(app, http, given.models, clock, started, registry)
         finally:
-            await exchange.close()
+            await registry.close()
 
 
 def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:

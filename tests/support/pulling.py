@@ -12,11 +12,11 @@ from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.client import RegistryClient
 from model_store.registry.config import RegistryConfig
-from model_store.registry.download.download import Tuning
-from model_store.registry.download.ledger import Ledger
-from model_store.registry.http.repository import Patience
+from model_store.registry.download.download import DownloadConfig
+from model_store.registry.download.resume_state import ResumeState
 from model_store.registry.parts import PartSizes
-from model_store.registry.progress import TransferProgress
+from model_store.registry.retries import RetryPolicy
+from model_store.registry.transfers import TransferProgress
 from model_store.store import Store
 from tests.support.published import PublishedModel
 
@@ -24,21 +24,21 @@ PART = 8192
 
 
 async def _no_time(delay: float) -> None:
-    """Let no time pass."""
+    """Return at once."""
 
 
-HASTY = Patience(sleep=_no_time)
+NO_DELAY = RetryPolicy(sleep=_no_time)
 
 
-def tuning(**changes: Any) -> Tuning:
-    """Return how the blobs of tests are loaded: 100 kB are a dozen parts."""
-    return Tuning(**{
+def download_config(**changes: Any) -> DownloadConfig:
+    """Return a configuration with small parts: 100 kB are a dozen of them."""
+    return DownloadConfig(**{
         "connections": 4,
-        "sizes": PartSizes(smallest=PART, largest=PART, share=1),
-        "writes": PartSizes(smallest=PART // 4, largest=PART // 4, share=1),
+        "part_sizes": PartSizes(smallest=PART, largest=PART, share=1),
+        "write_sizes": PartSizes(smallest=PART // 4, largest=PART // 4, share=1),
         "write_seconds": 1e9,
         "slow_seconds": 1e9,
-        "patience": HASTY,
+        "retries": NO_DELAY,
     } | changes)  # fmt: skip
 
 
@@ -72,7 +72,7 @@ class Puller:
         return sum(
             len(content)
             if layout.blob(digest).exists()
-            else Ledger(layout.partial(digest)).completed(len(content))
+            else ResumeState(layout.partial(digest)).completed(len(content))
             for content in model.blobs.values()
             if (digest := Digest.of(content))
         )
@@ -90,7 +90,7 @@ async def pulling(directory: Path, **options: Any) -> AsyncIterator[Puller]:
     store = Store(root)
     store.prepare()
     config = RegistryConfig(keys=directory / "keys", **fields)
-    options.setdefault("tuning", tuning())
+    options.setdefault("download", download_config())
     layout = Layout(root)
     client = RegistryClient(layout, Catalog(layout), config, prune=True, **options)
     try:

@@ -1,6 +1,6 @@
 """A registry in the test's own process: the Docker protocol and Ollama's, on loopback.
 
-It passes the same contract suite as the real one. `misbehave` may turn any answer into another
+It passes the same contract suite as the real one. `intercept` may turn any answer into another
 one: cut, stalled, wrong, or somebody else's.
 """
 
@@ -27,8 +27,8 @@ TOKEN = "a-token"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request as it came; header names are in lower case."""
+class Request:
+    """A request as received; header names are in lower case."""
 
     method: str
     path: str
@@ -38,13 +38,13 @@ class Asked:
 
     @property
     def is_for_data(self) -> bool:
-        """Whether it asks for bytes of a blob."""
+        """Whether it requests bytes of a blob."""
         places = ("/blobs/sha256:", "/storage/", "/resolve/")
         return self.method == "GET" and any(place in self.path for place in places)
 
     @property
     def start(self) -> int:
-        """The first byte that is asked for."""
+        """The first requested byte."""
         match = _RANGE.fullmatch(self.headers.get("range", ""))
         return int(match[1]) if match else 0
 
@@ -63,28 +63,28 @@ class Reply:
     stalls: bool = False
 
 
-Misbehave = Callable[[Asked, Reply], Reply]
+Interceptor = Callable[[Request, Reply], Reply]
 
 
 @dataclass
 class FakeRegistry:
-    """State and habits of one registry.
+    """State and behaviour of one registry.
 
-    `wants` is what has to stand in an Authorization header, `challenge` what a 401 says.
-    `storage` is the URL that blobs are read from, if it is another server. `data_sent` counts the
-    bytes of blobs by who asked for them.
+    `authorization` is the Authorization header that it requires, `challenge` the WWW-Authenticate
+    header of its 401. `storage` is the URL of the server that has the blobs, if it is another.
+    `data_bytes` counts the bytes of blobs by the User-Agent of the request.
     """
 
     manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
     blobs: dict[str, dict[str, bytes]] = field(default_factory=dict)
     uploads: dict[str, bytearray] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-    misbehave: Misbehave = lambda _, reply: reply
-    wants: str = ""
+    requests: list[Request] = field(default_factory=list)
+    intercept: Interceptor = lambda _, reply: reply
+    authorization: str = ""
     challenge: str = ""
     storage: str = ""
-    takes_elsewhere: bool = False
-    data_sent: Counter[str] = field(default_factory=Counter)
+    redirects_uploads: bool = False
+    data_bytes: Counter[str] = field(default_factory=Counter)
 
     def publish(self, repository: str, tag: str, model: PublishedModel) -> None:
         """Put a model there, as if somebody had pushed it."""
@@ -93,9 +93,9 @@ class FakeRegistry:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        asked = await _read(scope, receive)
-        self.asked.append(asked)
-        reply = self.misbehave(asked, self._answer(asked))
+        request = await _read(scope, receive)
+        self.requests.append(request)
+        reply = self.intercept(request, self._answer(request))
         if reply.status == 0:
             raise ConnectionAbortedError
         headers = {"content-length": str(len(reply.body)), **reply.headers}
@@ -106,11 +106,11 @@ class FakeRegistry:
                 "headers": [(k.encode(), v.encode()) for k, v in headers.items()],
             }
         )
-        body = b"" if asked.method == "HEAD" else reply.body
+        body = b"" if request.method == "HEAD" else reply.body
         if reply.cut is not None:
             body = body[: reply.cut]
-        if asked.is_for_data and reply.status in (200, 206):
-            self.data_sent[asked.headers.get("user-agent", "")] += len(body)
+        if request.is_for_data and reply.status in (200, 206):
+            self.data_bytes[request.headers.get("user-agent", "")] += len(body)
         is_whole = reply.cut is None
         await send({"type": "http.response.body", "body": body, "more_body": not is_whole})
         if not is_whole:
@@ -119,76 +119,76 @@ class FakeRegistry:
                     continue
             raise ConnectionAbortedError
 
-    def _answer(self, asked: Asked) -> Reply:
-        if asked.path == "/token":
+    def _answer(self, request: Request) -> Reply:
+        if request.path == "/token":
             return Reply(body=json.dumps({"token": TOKEN}).encode())
-        if asked.path.startswith("/storage/"):
-            return self._storage(asked)
-        if self.wants and asked.headers.get("authorization") != self.wants:
+        if request.path.startswith("/storage/"):
+            return self._storage(request)
+        if self.authorization and request.headers.get("authorization") != self.authorization:
             return Reply(401, headers={"www-authenticate": self.challenge})
-        match = _PATH.fullmatch(asked.path)
+        match = _PATH.fullmatch(request.path)
         if match is None:
             return Reply(404)
         repository, rest = match["repository"], match["rest"]
         if match["kind"] == "manifests":
-            return self._manifest(asked, repository, rest)
+            return self._manifest(request, repository, rest)
         if rest.startswith("uploads/"):
-            return self._upload(asked, repository, rest.removeprefix("uploads/"))
-        return self._blob(asked, repository, rest)
+            return self._upload(request, repository, rest.removeprefix("uploads/"))
+        return self._blob(request, repository, rest)
 
-    def _manifest(self, asked: Asked, repository: str, tag: str) -> Reply:
-        if asked.method == "PUT":
-            self.manifests[repository, tag] = asked.body
-            return Reply(201, headers={"docker-content-digest": digest_of(asked.body)})
+    def _manifest(self, request: Request, repository: str, tag: str) -> Reply:
+        if request.method == "PUT":
+            self.manifests[repository, tag] = request.body
+            return Reply(201, headers={"docker-content-digest": digest_of(request.body)})
         found = self.manifests.get((repository, tag))
         if found is None:
             return Reply(404, b'{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')
         return Reply(body=found, headers={"docker-content-digest": digest_of(found)})
 
-    def _blob(self, asked: Asked, repository: str, digest: str) -> Reply:
+    def _blob(self, request: Request, repository: str, digest: str) -> Reply:
         found = self.blobs.get(repository, {}).get(digest)
         if found is None:
             return Reply(404)
-        if self.storage and asked.method == "GET":
+        if self.storage and request.method == "GET":
             return Reply(307, headers={"location": f"{self.storage}/storage/{digest}?signed=1"})
-        return _stretch(asked, found)
+        return _stretch(request, found)
 
-    def _storage(self, asked: Asked) -> Reply:
-        name = asked.path.removeprefix("/storage/")
-        if asked.method == "PUT":
-            self.uploads[name.partition("@")[0]][int(name.partition("@")[2]) :] = asked.body
+    def _storage(self, request: Request) -> Reply:
+        name = request.path.removeprefix("/storage/")
+        if request.method == "PUT":
+            self.uploads[name.partition("@")[0]][int(name.partition("@")[2]) :] = request.body
             return Reply(200)
         for blobs in self.blobs.values():
             if name in blobs:
-                return _stretch(asked, blobs[name])
+                return _stretch(request, blobs[name])
         return Reply(404)
 
-    def _upload(self, asked: Asked, repository: str, name: str) -> Reply:
-        if asked.method == "POST":
-            return self._begin(asked, repository)
+    def _upload(self, request: Request, repository: str, name: str) -> Reply:
+        if request.method == "POST":
+            return self._begin(request, repository)
         if name not in self.uploads:
             return Reply(404)
         location = {"location": f"/v2/{repository}/blobs/uploads/{name}"}
         taken = self.uploads[name]
-        if asked.method == "PATCH" and self.takes_elsewhere:
-            start = int(asked.headers["content-range"].partition("-")[0])
+        if request.method == "PATCH" and self.redirects_uploads:
+            start = int(request.headers["content-range"].partition("-")[0])
             storage = f"{self.storage}/storage/{name}@{start}"
             return Reply(307, headers={"docker-upload-location": location["location"],
                                        "location": storage})  # fmt: skip
-        if asked.method == "PATCH":
-            taken += asked.body
+        if request.method == "PATCH":
+            taken += request.body
             return Reply(202, headers={**location, "range": f"0-{max(0, len(taken) - 1)}"})
-        if asked.method == "GET":
+        if request.method == "GET":
             return Reply(204, headers={**location, "range": f"0-{max(0, len(taken) - 1)}"})
-        taken += asked.body
-        [digest] = asked.query["digest"]
+        taken += request.body
+        [digest] = request.query["digest"]
         if digest_of(bytes(taken)) != digest:
             return Reply(400, b'{"errors":[{"code":"DIGEST_INVALID"}]}')
         self.blobs.setdefault(repository, {})[digest] = bytes(self.uploads.pop(name))
         return Reply(201)
 
-    def _begin(self, asked: Asked, repository: str) -> Reply:
-        source, mount = (asked.query.get(key, [""])[0] for key in ("from", "mount"))
+    def _begin(self, request: Request, repository: str) -> Reply:
+        source, mount = (request.query.get(key, [""])[0] for key in ("from", "mount"))
         found = self.blobs.get(source, {}).get(mount)
         if found is not None:
             self.blobs.setdefault(repository, {})[mount] = found
@@ -198,9 +198,9 @@ class FakeRegistry:
         return Reply(202, headers={"location": f"/v2/{repository}/blobs/uploads/{name}"})
 
 
-def _stretch(asked: Asked, content: bytes) -> Reply:
-    match = _RANGE.fullmatch(asked.headers.get("range", ""))
-    if match is None or asked.method == "HEAD":
+def _stretch(request: Request, content: bytes) -> Reply:
+    match = _RANGE.fullmatch(request.headers.get("range", ""))
+    if match is None or request.method == "HEAD":
         return Reply(body=content)
     start, stop = int(match[1]), min(int(match[2]) + 1, len(content))
     return Reply(
@@ -217,15 +217,15 @@ class FakeHub(FakeRegistry):
     repository: str = "me/repo"
     files: dict[str, bytes] = field(default_factory=dict)
 
-    def _answer(self, asked: Asked) -> Reply:
-        if self.wants and asked.headers.get("authorization") != self.wants:
+    def _answer(self, request: Request) -> Reply:
+        if self.authorization and request.headers.get("authorization") != self.authorization:
             return Reply(401, headers={"x-error-code": "RepoNotFound"})
-        if asked.path == f"/api/models/{self.repository}":
+        if request.path == f"/api/models/{self.repository}":
             return Reply(body=json.dumps(self._facts()).encode())
         base = f"/{self.repository}/resolve/abc123/"
-        content = self.files.get(asked.path.removeprefix(base))
-        if asked.path.startswith(base) and content is not None:
-            return _stretch(asked, content)
+        content = self.files.get(request.path.removeprefix(base))
+        if request.path.startswith(base) and content is not None:
+            return _stretch(request, content)
         return Reply(404, headers={"x-error-code": "RepoNotFound"})
 
     def _facts(self) -> dict[str, object]:
@@ -239,14 +239,14 @@ class FakeHub(FakeRegistry):
         return {"id": self.repository, "sha": "abc123", "siblings": siblings}
 
 
-async def _read(scope: Scope, receive: Receive) -> Asked:
+async def _read(scope: Scope, receive: Receive) -> Request:
     body = bytearray()
     while True:
         message = await receive()
         body += message.get("body", b"")
         if not message.get("more_body"):
             break
-    return Asked(
+    return Request(
         scope["method"],
         scope["path"],
         parse_qs(scope["query_string"].decode()),

@@ -1,87 +1,91 @@
-"""Fetching one stretch of a blob, for as long as it takes: retries, waits, and when to give up."""
+"""Fetch one stretch of a blob: requests are repeated until all of it has arrived."""
 
 from typing import Protocol
 
 from model_store.registry.errors import (
-    AccessDenied,
-    AnswerInvalid,
-    NotInRegistry,
-    RangesRefused,
-    RegistryBusy,
+    InvalidResponse,
+    RangesUnsupported,
     RegistryError,
-    RegistryRefused,
     RegistryUnreachable,
-    TransferFailed,
 )
 from model_store.registry.http.blob_source import BlobSource
-from model_store.registry.http.repository import Patience
 from model_store.registry.parts import Span
-
-_WORTH_ANOTHER_TRY = (RegistryUnreachable, RegistryRefused, AnswerInvalid)
-_FINAL = (NotInRegistry, AccessDenied, RangesRefused)
+from model_store.registry.retries import Retries, Turn
 
 _LEAST_PROGRESS = 1024
-"""Bytes; a server that sends fewer each time would keep us busy for ever."""
+"""Bytes; a try that brings fewer is a failure, lest a registry keep us busy for ever."""
 
 
 class Target(Protocol):
-    """Takes the bytes of one stretch in order; it may become shorter while they come."""
+    """Takes the bytes of one stretch in order; it may become shorter meanwhile."""
+
+    failures: int
+    """Tries in a row that brought nothing."""
 
     @property
     def missing(self) -> Span:
         """What has not been stored yet."""
 
+    def connect(self) -> None:
+        """Note that a request is sent now."""
+
+    def wait(self) -> None:
+        """Note that there is no connection until the next `connect`."""
+
     def take(self, chunk: bytes) -> bool:
-        """Take what comes next; tell whether it is time to store."""
+        """Take what comes next; return whether it is time to store."""
 
     async def store(self) -> None:
         """Store what was taken; raises StorageFailed."""
 
 
-async def fetch(source: BlobSource, target: Target, patience: Patience) -> None:
-    """Bring all that `target` misses from `source`.
+async def fetch(source: BlobSource, target: Target, retries: Retries) -> None:
+    """Fetch all that `target` misses from `source`.
 
-    What came before a connection broke is kept. A try that brought a
-    kilobyte is no failure.
+    What arrived before a connection broke is kept, and the next request follows at once.
 
     Raises:
-        TransferFailed: nothing came, many times in a row.
-        NotInRegistry, AccessDenied: the registry does not give it.
-        RangesRefused: it gives it only as a whole; see BlobSource.
+        TransferFailed: nothing arrives, also after several tries.
+        RegistryRefused: the registry does not give it.
+        RangesUnsupported: it sends whole files only; see BlobSource.
         StorageFailed: the disk is full or broken.
     """
-    failures = 0
     while target.missing.size > 0:
-        before = target.missing
-        trouble = await _try(source, target)
-        if target.missing.size == 0:
-            return
-        if before.size - target.missing.size >= _LEAST_PROGRESS:
-            failures = 0
-            continue
-        failures += 1
-        if failures >= patience.tries:
-            raise TransferFailed(str(trouble))
-        asked = trouble.wait if isinstance(trouble, RegistryBusy) else None
-        await patience.sleep(patience.wait(failures, asked))
+        async with retries.turn() as turn:
+            target.connect()
+            error = await _try(source, target, retries, turn)
+            if target.missing.size == 0:
+                retries.progress(turn)
+                return
+            target.wait()
+            if turn.has_progress:
+                target.failures = 0
+            else:
+                target.failures += 1
+                await retries.failed(turn, error, failures=target.failures)
 
 
-async def _try(source: BlobSource, target: Target) -> RegistryError:
-    """Bring what comes; return why that was not all of it."""
-    asked = target.missing
+async def _try(source: BlobSource, target: Target, retries: Retries, turn: Turn) -> RegistryError:
+    """Fetch what arrives; return why that was not all of it."""
+    span, n_bytes = target.missing, 0
     try:
-        async with source.open(asked) as chunks:
+        async with source.open(span) as chunks:
             try:
                 async for chunk in chunks:
+                    n_bytes += len(chunk)
+                    if n_bytes >= _LEAST_PROGRESS:
+                        retries.progress(turn)
                     if target.take(chunk):
                         await target.store()
-                    if target.missing.size == 0 and target.missing.stop < asked.stop:
-                        # Somebody else fetches the rest.
+                    if target.missing.size == 0 and target.missing.stop < span.stop:
+                        # Another connection has taken over the rest.
                         break
             finally:
                 await target.store()
-    except _FINAL:
+    except RangesUnsupported:
         raise
-    except _WORTH_ANOTHER_TRY as e:
+    except RegistryError as e:
+        if not (e.is_transient or isinstance(e, InvalidResponse)):
+            raise
         return e
     return RegistryUnreachable(source.host, "the connection broke")

@@ -1,73 +1,88 @@
-"""A blob that came whole but is wrong: finding the part that is bad, and fetching it alone.
+"""Repair a blob whose digest is wrong: find the bad part, and download that alone again.
 
-Only the digest of the whole is known. So small samples of all parts are fetched again, and the
-parts whose sample is another one than before; then, if need be, part after part until the digest
-is right.
+After a power cut, parts that the resume state calls complete may be zeros; a cache on the way may
+have one bad piece. "digest mismatch, file must be downloaded again" would then cost all of a large
+model. Only the digest of the whole is known, so samples of all parts are downloaded and compared,
+then the parts whose samples differ, then the others until the digest is right.
 """
 
+import asyncio
 from collections.abc import Iterable
 
+from model_store.registry.disk_threads import DiskThreads
 from model_store.registry.download.fetch import fetch
 from model_store.registry.download.partial_file import PartialFile
 from model_store.registry.http.blob_source import BlobSource
-from model_store.registry.http.repository import Patience
 from model_store.registry.parts import Span, cut
-from model_store.registry.together import together
-from model_store.registry.workers import Workers
+from model_store.registry.retries import Retries, RetryPolicy
 
 _PARTS = 128
 _SMALLEST_PART, _SMALLEST_SAMPLE = 4096, 32
-_SHARE_OF_SAMPLE = 256
+_SAMPLE_SHARE = 256
 _STORE_SIZE = 1 << 20
-_AT_ONCE = 4
+_CONNECTIONS = 4
 
 
-class Mender:
-    """Compares a file with its source, and puts right what differs."""
+class PartRepair:
+    """Compares a file with its source, and replaces what differs.
+
+    `parts` are the stretches that were downloaded by one request each: most likely, one of those
+    is bad as a whole.
+    """
 
     def __init__(
         self,
         file: PartialFile,
-        workers: Workers,
+        threads: DiskThreads,
         source: BlobSource,
         parts: Iterable[Span],
-        patience: Patience,
+        policy: RetryPolicy,
     ) -> None:
-        self._file, self._workers = file, workers
-        self._source, self._patience = source, patience
+        self._file, self._threads = file, threads
+        self._source, self._retries = source, Retries(policy)
         size = max(_SMALLEST_PART, -(-file.size // _PARTS))
-        # What is bad came, most likely, in answer to one request.
         self._parts = [piece for part in parts for piece in cut(part, size)]
 
-    async def mend(self) -> bool:
-        """Tell whether the file is right in the end; raises what `fetch` raises."""
+    async def run(self) -> bool:
+        """Return whether the file is right in the end; raises what `fetch` raises."""
         if not self._source.has_ranges:
             return False
-        suspects = [part for part in self._parts if await self._refetch([_sample(part)])]
-        if await self._refetch(suspects) and await self._is_right():
+        suspects = [part for part in self._parts if await self._replace([_sample(part)])]
+        if await self._replace(suspects) and await self._is_right():
             return True
         others = [part for part in self._parts if part not in suspects]
         others.sort(key=lambda part: min((abs(part.start - s.start) for s in suspects), default=0))
-        for first in range(0, len(others), _AT_ONCE):
-            found = await self._refetch(others[first : first + _AT_ONCE])
-            if found and await self._is_right():
+        for first in range(0, len(others), _CONNECTIONS):
+            differs = await self._replace(others[first : first + _CONNECTIONS])
+            if differs and await self._is_right():
                 return True
         return False
 
     async def _is_right(self) -> bool:
-        await self._workers.run(self._file.hash_again)
-        return self._file.found == self._file.digest
+        await self._threads.run(self._file.hash_again)
+        return self._file.content_digest == self._file.digest
 
-    async def _refetch(self, spans: Iterable[Span]) -> bool:
-        """Fetch spans again; tell whether anything was another thing than before."""
-        targets = [_Comparison(self._file, self._workers, span) for span in spans]
-        await together(fetch(self._source, target, self._patience) for target in targets)
+    async def _replace(self, spans: Iterable[Span]) -> bool:
+        """Download spans again; return whether any of them differed."""
+        targets = [_Comparison(self._file, self._threads, span) for span in spans]
+        limit = asyncio.Semaphore(_CONNECTIONS)
+
+        async def replace(target: _Comparison) -> None:
+            async with limit:
+                await fetch(self._source, target, self._retries)
+
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for target in targets:
+                    tasks.create_task(replace(target))
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
         return any(target.differs for target in targets)
 
 
 def _sample(part: Span) -> Span:
-    """Return a stretch in the middle of `part` that tells whether all of it is another file's."""
-    size = min(part.size, max(_SMALLEST_SAMPLE, part.size // _SHARE_OF_SAMPLE))
+    """Return a stretch in the middle of `part`."""
+    size = min(part.size, max(_SMALLEST_SAMPLE, part.size // _SAMPLE_SHARE))
     start = part.start + (part.size - size) // 2
     return Span(start, start + size)
 
@@ -75,15 +90,22 @@ def _sample(part: Span) -> Span:
 class _Comparison:
     """Takes the bytes of a span that is on the disk already; what differs is replaced."""
 
-    def __init__(self, file: PartialFile, workers: Workers, span: Span) -> None:
-        self._file, self._workers = file, workers
+    def __init__(self, file: PartialFile, threads: DiskThreads, span: Span) -> None:
+        self._file, self._threads = file, threads
         self._stored, self._received, self._stop = span.start, span.start, span.stop
         self._chunks: list[bytes] = []
+        self.failures = 0
         self.differs = False
 
     @property
     def missing(self) -> Span:
         return Span(self._received, self._stop)
+
+    def connect(self) -> None:
+        pass
+
+    def wait(self) -> None:
+        pass
 
     def take(self, chunk: bytes) -> bool:
         self._chunks.append(chunk)
@@ -94,10 +116,10 @@ class _Comparison:
         data = b"".join(self._chunks)
         position, self._stored = self._stored, self._received
         self._chunks = []
-        if len(data) > 0 and await self._workers.run(self._replace, position, data):
-            self.differs = True
+        if data:
+            self.differs |= await self._threads.run(self._overwrite, position, data)
 
-    def _replace(self, position: int, data: bytes) -> bool:
+    def _overwrite(self, position: int, data: bytes) -> bool:
         if self._file.read(position, len(data)) == data:
             return False
         self._file.overwrite(position, [data])

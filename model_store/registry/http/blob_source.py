@@ -1,4 +1,4 @@
-"""Where the bytes of one blob come from: any part of it, from wherever the registry sends us."""
+"""Ranged GET requests for one blob, directly or from the storage that a registry redirects to."""
 
 import contextlib
 import re
@@ -7,119 +7,126 @@ from collections.abc import AsyncGenerator, AsyncIterator
 import httpx2
 
 from model_store.registry.errors import (
-    AnswerInvalid,
-    RangesRefused,
+    InvalidResponse,
+    RangesUnsupported,
     RegistryRefused,
     RegistryUnreachable,
 )
-from model_store.registry.http.repository import Access
-from model_store.registry.http.transport import Answer, Transport
+from model_store.registry.http.repository import HTTPClient
+from model_store.registry.http.response import Response
+from model_store.registry.http.transport import Transport
 from model_store.registry.parts import Span
 
-_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)\Z")
 
 
 class BlobSource:
-    """A blob of `size` bytes at `url`, asked for with the credentials of `access`.
+    """A blob of `size` bytes at `url`, requested with the credentials of `client`.
 
-    A registry may send us on to where its files lie. That address is used for all further parts,
-    without credentials, until it expires.
+    A registry may redirect to a signed URL of a storage server. That is used for all further
+    parts, without credentials, until it expires.
     """
 
-    def __init__(self, transport: Transport, access: Access, url: httpx2.URL, size: int) -> None:
-        self._transport, self._access = transport, access
+    def __init__(
+        self, transport: Transport, client: HTTPClient, url: httpx2.URL, size: int
+    ) -> None:
+        self._transport, self._client = transport, client
         self._url, self.size = url, size
-        self._elsewhere: httpx2.URL | None = None
-        self._is_sent_on = False
+        self._storage_url: httpx2.URL | None = None
+        self._public_only = False
         self.has_ranges = True
-        """False once the server was seen to send whole files only."""
+        """False after the server has sent a whole file in response to a range request."""
 
     @property
     def host(self) -> str:
-        """Where the blob comes from."""
+        """The host that the blob comes from."""
         return self._url.host
 
     @contextlib.asynccontextmanager
     async def open(self, span: Span) -> AsyncIterator[AsyncIterator[bytes]]:
-        """Ask for a part; yields its bytes, perhaps fewer than asked for and never more.
+        """Request a part; yields its bytes, perhaps fewer than requested and never more.
 
         Raises:
-            RegistryUnreachable: no answer, or the connection broke; also while reading.
+            RegistryUnreachable: there is no response, or the connection broke; also while
+                reading.
             RegistryRefused: an error status.
-            RangesRefused: the server sends whole files only; the next call takes what it needs
-                from one.
-            AnswerInvalid: the answer is not the part that was asked for.
+            RangesUnsupported: the server sends whole files only; the next call takes what it
+                needs from one.
+            InvalidResponse: the response is not the requested part.
         """
         headers = {"Range": f"bytes={span.start}-{span.stop - 1}"} if self.has_ranges else {}
-        async with self._answer(headers) as answer:
-            await self._check(answer)
-            skip = self._skipped(answer, span)
-            async with contextlib.aclosing(_within(answer, skip, span.size)) as chunks:
+        async with self._request(headers) as response:
+            await self._check_status(response)
+            offset = self._offset(response, span)
+            async with contextlib.aclosing(_slice(response, offset, span.size)) as chunks:
                 yield chunks
 
     @contextlib.asynccontextmanager
-    async def _answer(self, headers: dict[str, str]) -> AsyncIterator[Answer]:
-        if self._elsewhere is not None:
+    async def _request(self, headers: dict[str, str]) -> AsyncIterator[Response]:
+        if self._storage_url is not None:
             async with self._transport.stream(
-                "GET", self._elsewhere, headers=headers, is_sent_on=self._is_sent_on
-            ) as answer:
-                yield answer
+                "GET", self._storage_url, headers=headers, public_only=self._public_only
+            ) as response:
+                yield response
             return
-        async with self._access.request("GET", self._url, headers=headers) as answer:
-            if answer.url.host != self._url.host and answer.status < 400:
-                self._elsewhere, self._is_sent_on = answer.url, answer.sends_outside
-            yield answer
+        async with self._client.request("GET", self._url, headers=headers) as response:
+            if response.url.host != self._url.host and response.status < 400:
+                self._storage_url, self._public_only = response.url, response.public_only
+            yield response
 
-    async def _check(self, answer: Answer) -> None:
+    async def _check_status(self, response: Response) -> None:
         try:
-            await answer.check()
+            await response.raise_for_status()
         except RegistryRefused as e:
-            if self._elsewhere is None or e.status >= 500:
+            if self._storage_url is None or e.status >= 500:
                 raise
-            # Such addresses are good for some minutes only; the registry gives a new one.
-            self._elsewhere = None
-            raise RegistryUnreachable(answer.url.host, f"it answers {e.status}") from None
+            # Signed URLs are valid for some minutes only; the registry gives a new one.
+            self._storage_url = None
+            reason = f"the storage server answered with status {e.status}"
+            raise RegistryUnreachable(response.url.host, reason) from None
 
-    def _skipped(self, answer: Answer, span: Span) -> int:
-        """Return how many bytes come before those that are wanted."""
-        if answer.headers.get("content-encoding", "identity").lower() != "identity":
-            raise AnswerInvalid("the server packs what it was asked to send as it is")
-        if answer.status == 206 and self.has_ranges:
-            self._check_range(answer, span)
+    def _offset(self, response: Response, span: Span) -> int:
+        """Return how many bytes of the body come before those of `span`."""
+        if response.headers.get("content-encoding", "identity").lower() != "identity":
+            raise InvalidResponse("the server compressed a blob that was requested uncompressed")
+        if response.status == 206 and self.has_ranges:
+            self._check_range(response, span)
             return 0
-        if answer.status != 200:
-            raise AnswerInvalid(f"the server answers a request for data with {answer.status}")
-        length = answer.headers.get("content-length")
+        if response.status != 200:
+            raise InvalidResponse(
+                f"the server answered a request for a blob with status {response.status}"
+            )
+        length = response.headers.get("content-length")
         if length is not None and length != str(self.size):
             raise self._wrong_size(length)
         if self.has_ranges and span != (0, self.size):
             self.has_ranges = False
-            raise RangesRefused
+            raise RangesUnsupported
         return span.start
 
-    def _check_range(self, answer: Answer, span: Span) -> None:
-        match = _RANGE.match(answer.headers.get("content-range", ""))
+    def _check_range(self, response: Response, span: Span) -> None:
+        match = _CONTENT_RANGE.match(response.headers.get("content-range", ""))
         if match is None or int(match[1]) != span.start or int(match[2]) >= span.stop:
-            raise AnswerInvalid("the server sends another part than it was asked for")
+            raise InvalidResponse("the server sent another range than the requested one")
         if match[3] not in ("*", str(self.size)):
             raise self._wrong_size(match[3])
 
-    def _wrong_size(self, found: str) -> AnswerInvalid:
-        shown = found if found.isdigit() else "another number of"
-        return AnswerInvalid(f"a file has {shown} bytes, but its manifest says {self.size}")
+    def _wrong_size(self, size: str) -> InvalidResponse:
+        shown = size if size.isdigit() else "another number of"
+        return InvalidResponse(f"a blob has {shown} bytes, but its manifest says {self.size}")
 
 
-async def _within(answer: Answer, skip: int, size: int) -> AsyncGenerator[bytes, None]:
-    """Yield `size` bytes of the body after the first `skip`.
+async def _slice(response: Response, offset: int, size: int) -> AsyncGenerator[bytes, None]:
+    """Yield `size` bytes of the body after the first `offset`.
 
     A body that ends there is read to its end, so that the connection can be used again.
     """
-    async with contextlib.aclosing(answer.chunks()) as chunks:
+    async with contextlib.aclosing(response.chunks()) as chunks:
         async for received in chunks:
             if not size:
                 return
-            chunk = received[skip : skip + size] if skip or len(received) > size else received
-            skip = max(0, skip - len(received))
+            chunk = received[offset : offset + size] if offset or len(received) > size else received
+            offset = max(0, offset - len(received))
             size -= len(chunk)
             if chunk:
                 yield chunk

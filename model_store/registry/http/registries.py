@@ -1,15 +1,15 @@
-"""All that requests to registries share, whichever registry it is."""
+"""What requests to all registries share: transport, threads and authentication."""
 
 from model_store.registry.config import Endpoint, RegistryConfig
-from model_store.registry.http.auth import Authorizer
-from model_store.registry.http.connections import IsPublic, is_public
+from model_store.registry.disk_threads import DiskThreads
+from model_store.registry.http.addresses import IsPublic, is_public
+from model_store.registry.http.auth.authenticator import Authenticator
 from model_store.registry.http.repository import Repository
 from model_store.registry.http.transport import STALL_SECONDS, Transport
-from model_store.registry.workers import Workers
 
 
 class Registries:
-    """One transport, one set of threads and one way to get credentials."""
+    """One transport, one thread pool and one authenticator."""
 
     def __init__(
         self,
@@ -19,15 +19,15 @@ class Registries:
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
         self.config = config
-        self.workers = Workers()
+        self.threads = DiskThreads()
         self.transport = Transport(config, public=public, stall_seconds=stall_seconds)
-        self._authorizer = Authorizer(self.transport, self.workers, config)
+        self._authenticator = Authenticator(self.transport, self.threads, config)
 
     def repository(self, endpoint: Endpoint, path: str) -> Repository:
-        """Return the repository `path` of a registry."""
-        return Repository(self.transport, self._authorizer, endpoint, path)
+        """Return the repository `path` (`namespace/model`) of a registry."""
+        return Repository(self.transport, self._authenticator, endpoint, path)
 
     async def close(self) -> None:
-        """Close all connections and let the threads end."""
+        """Close all connections and end the threads."""
         await self.transport.close()
-        self.workers.close()
+        self.threads.close()

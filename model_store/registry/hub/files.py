@@ -1,4 +1,4 @@
-"""Which files of a Hugging Face repository make the model that a tag means."""
+"""Choice of GGUF files in a Hugging Face repository: what a tag such as `Q4_K_M` means."""
 
 import re
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ _LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
-class HubModel:
+class HubFiles:
     """Paths of the files of one model: the shards of its weights in order, and its projector."""
 
     weights: tuple[str, ...]
@@ -36,29 +36,27 @@ class _Candidate:
 
     @property
     def quantization(self) -> str:
-        """The type that the name tells, empty if it tells none."""
+        """The quantization in the name, empty if it has none."""
         for text in (self.stem, str(PurePosixPath(self.stem).parent)):
             if match := _QUANTIZATION.search(text.upper()):
                 return match[1]
         return ""
 
-    def is_called(self, tag: str) -> bool:
-        """Tell whether `tag` is the name of the (first) file or of its type."""
-        wanted = tag.lower()
+    def matches(self, tag: str) -> bool:
+        """Return whether `tag` is the name of the (first) file or its quantization."""
+        tag = tag.lower()
         names = {PurePosixPath(self.files[0]).name.lower(), PurePosixPath(self.stem).name.lower()}
-        if wanted in names or f"{wanted}{_GGUF}" in names:
+        if tag in names or f"{tag}{_GGUF}" in names:
             return True
         stem, folder = self.stem.lower(), PurePosixPath(self.stem.lower()).parent.name
-        return (
-            folder == wanted or re.search(rf"(?:^|[-._/]){re.escape(wanted)}\Z", stem) is not None
-        )
+        return folder == tag or re.search(rf"(?:^|[-._/]){re.escape(tag)}\Z", stem) is not None
 
 
-def choose(paths: Iterable[str], tag: str) -> HubModel:
-    """Return the model that `tag` means among the files of a repository.
+def choose(paths: Iterable[str], tag: str) -> HubFiles:
+    """Return the files that `tag` means among those of a repository.
 
-    The tag is the name of a type (`Q4_K_M`) or of a file, in any case; `latest` is the type that
-    most people want of those that are there.
+    The tag is a quantization (`Q4_K_M`) or a file name, in any case; `latest` is the most usual
+    quantization of those in the repository.
 
     Raises:
         ModelUnsupported: there is none; the text says which there are.
@@ -68,34 +66,34 @@ def choose(paths: Iterable[str], tag: str) -> HubModel:
     candidates = _candidates(path for path in ggufs if path not in projectors)
     if not candidates:
         raise ModelUnsupported("the repository has no GGUF files")
-    found = _preferred(candidates) if tag == DEFAULT_TAG else _called(candidates, tag)
-    if found is None:
-        there = sorted({c.quantization or PurePosixPath(c.files[0]).name for c in candidates})
+    chosen = _preferred(candidates) if tag == DEFAULT_TAG else _matching(candidates, tag)
+    if chosen is None:
+        names = sorted({c.quantization or PurePosixPath(c.files[0]).name for c in candidates})
         raise ModelUnsupported(
-            f'the repository has nothing called "{tag}"; it has {", ".join(there[:_LISTED])}'
+            f'the repository has no "{tag}"; it has {", ".join(names[:_LISTED])}'
         )
-    return HubModel(found.files, _projector(projectors, found))
+    return HubFiles(chosen.files, _projector(projectors, chosen))
 
 
 def _candidates(paths: Iterable[str]) -> list[_Candidate]:
-    found: dict[str, list[str]] = {}
+    files: dict[str, list[str]] = {}
     for path in paths:
         stem = path[: -len(_GGUF)]
         match = _SPLIT.match(stem)
-        found.setdefault(match[1] if match else stem, []).append(path)
-    return [_Candidate(stem, tuple(files)) for stem, files in sorted(found.items())]
+        files.setdefault(match[1] if match else stem, []).append(path)
+    return [_Candidate(stem, tuple(paths)) for stem, paths in sorted(files.items())]
 
 
-def _called(candidates: list[_Candidate], tag: str) -> _Candidate | None:
-    called = [candidate for candidate in candidates if candidate.is_called(tag)]
+def _matching(candidates: list[_Candidate], tag: str) -> _Candidate | None:
+    matching = [candidate for candidate in candidates if candidate.matches(tag)]
     # `model-Q4_K_M` is meant rather than `model-imat-Q4_K_M`.
-    return min(called, key=lambda candidate: (len(candidate.stem), candidate.stem), default=None)
+    return min(matching, key=lambda candidate: (len(candidate.stem), candidate.stem), default=None)
 
 
 def _preferred(candidates: list[_Candidate]) -> _Candidate:
     for quantization in _PREFERRED:
-        if found := _called(candidates, quantization):
-            return found
+        if candidate := _matching(candidates, quantization):
+            return candidate
     return candidates[0]
 
 

@@ -13,7 +13,7 @@ from model_store.registry.config import Endpoint
 from model_store.store import Store
 from server.cli import app
 from server.config.settings import Settings
-from server.library.exchange import Exchange
+from server.library.registry import RegistryService
 from tests.support import gguf_bytes
 from tests.support.published import PublishedModel
 from tests.support.registry import FakeRegistry, listening
@@ -115,10 +115,10 @@ def test_what_is_damaged_is_pulled_again(tmp_path: Path) -> None:
 async def pull(settings: Settings) -> None:
     store = Store(settings.models)
     store.prepare()
-    exchange = Exchange(store, settings.registries("test"))
-    async for _ in exchange.pull(ModelName.parse("tale")):
+    registry = RegistryService(store, settings.registries("test"))
+    async for _ in registry.pull(ModelName.parse("tale")):
         pass
-    await exchange.close()
+    await registry.close()
 
 
 def test_what_cannot_be_pulled_is_told(root: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_store.registry.download.ledger import Ledger
+from model_store.registry.download.resume_state import ResumeState
 from model_store.registry.download.schedule import Schedule
 from model_store.registry.parts import Part, PartSizes, Span, covers, cut, merged, planned
 
@@ -65,10 +65,10 @@ def test_a_schedule_hands_out_every_byte_once_also_when_parts_are_taken_over(
     schedule, running, fetched = Schedule(planned(total, size)), [], set()
     chance = random.Random(seed)
     while not schedule.is_done:
-        choice = chance.choice(["begin", "receive", "split"])
-        if choice == "begin" and (fetch := schedule.begin(now=0.0)):
+        choice = chance.choice(["start", "receive", "split"])
+        if choice == "start" and (fetch := schedule.start(now=0.0)):
             running.append(fetch)
-        elif choice == "split" and (slow := schedule.slowest(9.0, patience=1.0, smallest=2)):
+        elif choice == "split" and (slow := schedule.slowest(9.0, slow_seconds=1.0, smallest=2)):
             schedule.split(slow, is_silent=chance.random() < 0.5)
         for fetch in list(running):
             n_bytes = chance.randrange(60) if choice == "receive" else 0
@@ -79,7 +79,7 @@ def test_a_schedule_hands_out_every_byte_once_also_when_parts_are_taken_over(
             fetch.part.completed += n_bytes
             if not fetch.missing:
                 running.remove(fetch)
-                schedule.end(fetch)
+                schedule.finish(fetch)
 
     assert fetched == set(range(total))
     assert covers(schedule.parts, total)
@@ -88,27 +88,27 @@ def test_a_schedule_hands_out_every_byte_once_also_when_parts_are_taken_over(
 
 def test_a_part_that_goes_well_is_left_alone_and_a_slow_one_is_halved() -> None:
     schedule = Schedule([Part(0, 0, 1000), Part(1, 1000, 1000)])
-    slow, fast = schedule.begin(0.0), schedule.begin(0.0)
+    slow, fast = schedule.start(0.0), schedule.start(0.0)
     assert slow is not None
     assert fast is not None
     slow.receive(100, now=9.0)
     fast.receive(900, now=9.0)
 
-    found = schedule.slowest(10.0, patience=5.0, smallest=100)
+    found = schedule.slowest(10.0, slow_seconds=5.0, smallest=100)
     assert found is slow
     new = schedule.split(slow, is_silent=False)
 
     assert (slow.part.stop, new.start, new.stop) == (550, 550, 1000)
-    assert schedule.slowest(4.0, patience=5.0, smallest=100) is None
+    assert schedule.slowest(4.0, slow_seconds=5.0, smallest=100) is None
 
 
 def test_of_a_part_on_which_nothing_comes_all_is_taken_over() -> None:
     schedule = Schedule([Part(0, 0, 1000, completed=300)])
-    stuck = schedule.begin(0.0)
+    stuck = schedule.start(0.0)
     assert stuck is not None
 
-    assert schedule.slowest(4.0, patience=5.0, smallest=100) is None
-    assert schedule.slowest(6.0, patience=5.0, smallest=10_000) is stuck
+    assert schedule.slowest(4.0, slow_seconds=5.0, smallest=100) is None
+    assert schedule.slowest(6.0, slow_seconds=5.0, smallest=10_000) is stuck
     new = schedule.split(stuck, is_silent=True)
 
     assert (stuck.part.size, stuck.missing, new.start, new.size) == (300, 0, 300, 700)
@@ -132,12 +132,12 @@ def _completed(parts: list[Part]) -> set[int]:
 
 
 def test_a_ledger_is_read_as_it_was_left(data: Path) -> None:
-    ledger = Ledger(data)
-    first = ledger.open(1000, 400)
+    state = ResumeState(data)
+    first = state.open(1000, 400)
     first[1].completed = 123
-    ledger.record(first[1])
+    state.record(first[1])
 
-    found = Ledger(data).open(1000, 400)
+    found = ResumeState(data).open(1000, 400)
 
     assert sorted((p.start, p.size, p.completed) for p in found) == [
         (0, 400, 0), (400, 400, 123), (800, 200, 0)
@@ -151,14 +151,14 @@ def test_what_the_reference_left_is_gone_on_with(data: Path) -> None:
         n1='{"N":1,"Offset":600,"Size":400,"Completed":400}\n',
     )
 
-    found = Ledger(data).open(1000, 100)
+    found = ResumeState(data).open(1000, 100)
 
     assert _completed(found) == set(range(450)) | set(range(600, 1000))
     assert covers(found, 1000)
 
 
 def test_what_is_written_can_be_read_by_the_reference(data: Path) -> None:
-    Ledger(data).record(Part(2, 100, 50, 7))
+    ResumeState(data).record(Part(2, 100, 50, 7))
 
     line = data.with_name(f"{data.name}-2").read_text()
 
@@ -175,7 +175,7 @@ def test_what_is_written_can_be_read_by_the_reference(data: Path) -> None:
 def test_a_part_that_cannot_be_read_costs_that_part_alone(data: Path, damage: str) -> None:
     _written(data, n0='{"N":0,"Offset":0,"Size":400,"Completed":300}\n', n1=damage)
 
-    found = Ledger(data).open(1000, 100)
+    found = ResumeState(data).open(1000, 100)
 
     assert _completed(found) == set(range(300))
     assert covers(found, 1000)
@@ -189,7 +189,7 @@ def test_parts_that_overlap_after_a_crash_keep_what_both_tell(data: Path) -> Non
         n1='{"N":1,"Offset":600,"Size":400,"Completed":50}\n',
     )
 
-    found = Ledger(data).open(1000, 1000)
+    found = ResumeState(data).open(1000, 1000)
 
     assert _completed(found) == set(range(200)) | set(range(600, 650))
     assert covers(found, 1000)
@@ -199,10 +199,10 @@ def test_a_ledger_without_its_data_tells_of_nothing(data: Path) -> None:
     _written(data, n0='{"N":0,"Offset":0,"Size":1000,"Completed":1000}\n')
     data.unlink()
 
-    assert _completed(Ledger(data).open(1000, 100)) == set()
+    assert _completed(ResumeState(data).open(1000, 100)) == set()
 
 
 def test_bytes_beyond_the_end_of_the_file_were_never_there(data: Path) -> None:
     _written(data, n0='{"N":0,"Offset":0,"Size":2000,"Completed":1500}\n')
 
-    assert _completed(Ledger(data).open(2000, 1000)) == set(range(1000))
+    assert _completed(ResumeState(data).open(2000, 1000)) == set(range(1000))

@@ -12,15 +12,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from model_store.names import ModelName
 from model_store.registry.config import Endpoint, Mirror, Proxies, RegistryConfig
-from model_store.registry.http.challenge import (
-    Challenge,
-    parse_challenge,
-    text_to_sign,
-    token_url,
-)
-from model_store.registry.http.connections import is_public, parsed_address
-from model_store.registry.http.docker_credentials import Credentials, credentials_for
-from model_store.registry.http.key_pair import ensure_key, signature
+from model_store.registry.http.addresses import is_public, parsed_address
+from model_store.registry.http.auth.authenticator import SCHEMES
+from model_store.registry.http.auth.bearer import token_url
+from model_store.registry.http.auth.challenge import Challenge, parse_challenge
+from model_store.registry.http.auth.docker_config import Credentials, credentials_for
+from model_store.registry.http.auth.key_pair import ensure_key, signature
+from model_store.registry.http.auth.signed_key import signed_text
 from model_store.registry.http.proxies import proxy_for
 
 SIGNED = (
@@ -52,8 +50,8 @@ def test_a_request_for_a_token_is_signed_as_the_reference_signs_it(tmp_path: Pat
         nonce="AAECAwQFBgcICQoLDA0ODw",
     )
 
-    assert text_to_sign(url).decode() == SIGNED
-    assert signature(tmp_path, text_to_sign(url)) == AUTHORIZATION
+    assert signed_text(str(url)).decode() == SIGNED
+    assert signature(tmp_path, signed_text(str(url))) == AUTHORIZATION
 
 
 def test_a_key_pair_is_made_once_and_only_we_can_read_it(tmp_path: Path) -> None:
@@ -72,7 +70,7 @@ def test_a_key_pair_is_made_once_and_only_we_can_read_it(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
-        ([], Challenge()),
+        ([], Challenge("bearer")),
         (
             ['Bearer realm="https://a/t",service="s",scope="repository:x/y:pull,push other"'],
             Challenge("bearer", "https://a/t", "s", "repository:x/y:pull,push other"),
@@ -80,11 +78,16 @@ def test_a_key_pair_is_made_once_and_only_we_can_read_it(tmp_path: Path) -> None
         (['realm="https://a/t"'], Challenge("bearer", "https://a/t")),
         (['Basic realm="R"', 'Bearer realm="https://a"'], Challenge("bearer", "https://a")),
         (['Basic realm="R"'], Challenge("basic", "R")),
+        (
+            ['Basic realm="R", Bearer realm="https://a",scope="x, y"'],
+            Challenge("bearer", "https://a", scope="x, y"),
+        ),
+        (["Negotiate"], Challenge("negotiate")),
         ([r'Bearer realm="a\"b"'], Challenge("bearer", 'a"b')),
     ],
 )
-def test_a_challenge_is_understood(headers: list[str], expected: Challenge) -> None:
-    assert parse_challenge(headers) == expected
+def test_a_challenge_is_parsed(headers: list[str], expected: Challenge) -> None:
+    assert parse_challenge(headers, SCHEMES) == expected
 
 
 PROXIES = Proxies("http://plain:3128", "http://secure:3128")
@@ -147,7 +150,7 @@ def test_names_lead_to_their_registries(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "ftp://a", "a/b", "a b", "http://", "https://u@h", "a:b"])
 def test_an_endpoint_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no registry"):
+    with pytest.raises(ValueError, match="invalid registry address"):
         Endpoint.parse(text)
 
 

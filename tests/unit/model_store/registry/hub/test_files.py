@@ -3,7 +3,7 @@
 import pytest
 
 from model_store.registry.errors import ModelUnsupported
-from model_store.registry.hub.files import HubModel, choose
+from model_store.registry.hub.files import HubFiles, choose
 
 PLAIN = ["README.md", "m-Q4_K_M.gguf", "m-Q8_0.gguf", "m-F16.gguf", "config.json"]
 SPLIT = [
@@ -40,11 +40,11 @@ def test_a_tag_is_a_type_or_a_file_in_any_case(
 
 
 def test_the_projector_beside_the_weights_comes_along() -> None:
-    assert choose(VISION, "latest") == HubModel(("v-Q4_K_M.gguf",), "mmproj-v-f16.gguf")
+    assert choose(VISION, "latest") == HubFiles(("v-Q4_K_M.gguf",), "mmproj-v-f16.gguf")
 
 
 def test_a_tag_that_is_not_there_is_answered_with_those_that_are() -> None:
-    with pytest.raises(ModelUnsupported, match='nothing called "Q2_K"; it has F16, Q4_K_M, Q8_0'):
+    with pytest.raises(ModelUnsupported, match='no "Q2_K"; it has F16, Q4_K_M, Q8_0'):
         choose(PLAIN, "Q2_K")
 
 

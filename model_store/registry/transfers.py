@@ -1,4 +1,4 @@
-"""Work that several clients wait for: done once, and given up when the last of them leaves."""
+"""Transfers of blobs: their progress, and one shared transfer for all clients that wait for it."""
 
 import asyncio
 import contextlib
@@ -7,19 +7,29 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 
+@dataclass(frozen=True, slots=True)
+class TransferProgress:
+    """A step, or the state of one layer: `completed` of `total` bytes of the blob `digest`."""
+
+    status: str
+    digest: str = ""
+    total: int = 0
+    completed: int = 0
+
+
 class Job(Protocol):
-    """A piece of work that can be told how far it is."""
+    """A transfer of one blob; sizes in bytes."""
 
     @property
     def total(self) -> int:
-        """All of it, in bytes."""
+        """Size of the blob."""
 
     @property
     def completed(self) -> int:
-        """What is done of it."""
+        """How much of it is transferred."""
 
     def run(self) -> Coroutine[Any, Any, None]:
-        """Do it."""
+        """Transfer it."""
 
 
 _JobT = TypeVar("_JobT", bound=Job)
@@ -35,25 +45,25 @@ class _Shared(Generic[_JobT]):
 
 @dataclass(frozen=True, slots=True)
 class Transfer(Generic[_JobT]):
-    """A job as one of its clients sees it; `is_own` unless it was under way already."""
+    """A job as one of its clients sees it; `is_own` unless another client had started it."""
 
     job: _JobT
     task: "asyncio.Task[None]"
     is_own: bool
 
     async def wait(self, seconds: float) -> bool:
-        """Wait for the end, at most so long; tell whether it has come. Raises what the job did."""
+        """Wait at most so long; return whether the job has ended. Raises what the job raised."""
         done, _ = await asyncio.wait([self.task], timeout=seconds)
         if not done:
             return False
         if self.task.cancelled():
-            raise RuntimeError("a transfer was cancelled while somebody waited for it")
+            raise RuntimeError("a transfer was cancelled while a client waited for it")
         self.task.result()
         return True
 
 
-class Transfers(Generic[_JobT]):
-    """The jobs that are under way, by what they are about."""
+class SharedTransfers(Generic[_JobT]):
+    """The running jobs by key."""
 
     def __init__(self) -> None:
         self._shared: dict[Hashable, _Shared[_JobT]] = {}
@@ -64,12 +74,12 @@ class Transfers(Generic[_JobT]):
     ) -> AsyncIterator[Transfer[_JobT]]:
         """Take part in the job for `key`; `start` makes it if there is none.
 
-        When the block is left by the last client, a job that has not ended is cancelled, and has
-        saved what it did by then.
+        When the last client leaves the block, a job that has not ended is cancelled, and has
+        saved its state by then.
         """
         while (shared := self._shared.get(key)) is not None and shared.is_ending:
             await asyncio.wait([shared.task])
-            # Whoever cancelled it takes it off the list in the next moment.
+            # Whoever cancelled it removes it in the next iteration of the event loop.
             await asyncio.sleep(0)
         is_own = shared is None or shared.task.done()
         if shared is None or is_own:
@@ -97,4 +107,4 @@ class Transfers(Generic[_JobT]):
             if self._shared.get(key) is shared:
                 del self._shared[key]
             if not shared.task.cancelled():
-                shared.task.exception()  # it was told to those who waited, or nobody did
+                shared.task.exception()  # its clients have seen it, or there were none

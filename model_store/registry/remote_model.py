@@ -1,4 +1,4 @@
-"""A model as a registry offers it: which blobs it has, where they are, how it is installed."""
+"""A model in a registry: its blobs, where to download them, and how it is installed."""
 
 from typing import NamedTuple, Protocol
 
@@ -12,33 +12,33 @@ from model_store.registry.http.repository import Repository
 from model_store.registry.http.transport import Transport
 
 
-class OfferedBlob(NamedTuple):
+class BlobDescriptor(NamedTuple):
     """A blob that a model needs; `size` in bytes, as the registry states it."""
 
     digest: Digest
     size: int
 
 
-class Offer(Protocol):
-    """What can be had for one name."""
+class RemoteModel(Protocol):
+    """What a registry has under one name."""
 
     @property
-    def blobs(self) -> tuple[OfferedBlob, ...]:
-        """What has to be there, in the order in which it is loaded."""
+    def blobs(self) -> tuple[BlobDescriptor, ...]:
+        """All blobs that the model needs, in the order in which they are downloaded."""
 
-    def source(self, blob: OfferedBlob) -> BlobSource:
-        """Return where a blob comes from."""
+    def source(self, blob: BlobDescriptor) -> BlobSource:
+        """Return where a blob is downloaded from."""
 
     def install(self, catalog: Catalog, name: ModelName) -> None:
         """Install the model as `name`; blocks on the disk.
 
         Raises:
-            BlobNotFound: a blob has gone in the meantime.
+            BlobNotFound: a blob has been deleted in the meantime.
             StoreError: the model cannot be used or written.
         """
 
 
-class RegistryOffer:
+class RegistryModel:
     """A model of a registry: a manifest, which is installed byte for byte."""
 
     def __init__(
@@ -49,28 +49,28 @@ class RegistryOffer:
         _check(self._manifest)
 
     @property
-    def blobs(self) -> tuple[OfferedBlob, ...]:
+    def blobs(self) -> tuple[BlobDescriptor, ...]:
         """The layers in their order, then the config."""
         manifest = self._manifest
-        parts = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
-        return tuple(dict.fromkeys(OfferedBlob(part.digest, part.size) for part in parts))
+        layers = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
+        return tuple(dict.fromkeys(BlobDescriptor(layer.digest, layer.size) for layer in layers))
 
-    def source(self, blob: OfferedBlob) -> BlobSource:
+    def source(self, blob: BlobDescriptor) -> BlobSource:
         """Return the blob in the repository."""
         url = self._repository.blob_url(blob.digest)
         return BlobSource(self._transport, self._repository, url, blob.size)
 
     def install(self, catalog: Catalog, name: ModelName) -> None:
-        """Write the manifest as it came."""
+        """Write the manifest as received."""
         catalog.install(name, self._manifest, self._data)
 
 
 def _check(manifest: Manifest) -> None:
-    """Refuse what no server of this kind can run; raises ModelUnsupported."""
+    """Refuse models that this server cannot run; raises ModelUnsupported."""
     if any(layer.kind == "tensor" for layer in manifest.layers):
         raise ModelUnsupported(
             "this model requires MLX support, but the MLX runtime is not available"
         )
     types = [layer.media_type for layer in manifest.layers]
     if types and not any(kind.startswith(LAYER_PREFIX) for kind in types):
-        raise ModelUnsupported("what the registry has under this name is not a model")
+        raise ModelUnsupported("the registry has something under this name that is not a model")

@@ -1,7 +1,6 @@
-"""Credentials that `docker login` keeps: a `config.json`, read anew whenever one is needed.
+"""Credentials from the `config.json` of `docker login`, read anew for each challenge.
 
-Programs that a `config.json` names to fetch credentials from (`credsStore`, `credHelpers`) are
-never run.
+Credential helpers (`credsStore`, `credHelpers`) are never run.
 """
 
 import base64
@@ -22,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What is kept for one host: user and password, or a token of one of two kinds."""
+    """What is stored for one host: user and password, or one of two kinds of tokens."""
 
     user: str = ""
     password: str = ""
@@ -31,7 +30,7 @@ class Credentials:
 
     @property
     def basic(self) -> str:
-        """The value of a header for user and password, empty if there are none."""
+        """The Authorization header for user and password, empty if there are none."""
         if not self.user:
             return ""
         pair = f"{self.user}:{self.password}".encode()
@@ -39,11 +38,11 @@ class Credentials:
 
 
 def credentials_for(folder: Path | None, host: str) -> Credentials | None:
-    """Return what `config.json` in `folder` keeps for `host` (with its port, if it has one)."""
-    found = _entries(folder) if folder is not None else {}
-    wanted = _DOCKER_HUB if host.lower() in _DOCKER_HUB else {host.lower()}
-    for key, entry in found.items():
-        if _host_of(key) in wanted and isinstance(entry, Mapping):
+    """Return what `config.json` in `folder` has for `host` (with its port, if it has one)."""
+    entries = _entries(folder) if folder is not None else {}
+    aliases = _DOCKER_HUB if host.lower() in _DOCKER_HUB else {host.lower()}
+    for key, entry in entries.items():
+        if _host_of(key) in aliases and isinstance(entry, Mapping):
             return _credentials(entry)
     return None
 
@@ -57,8 +56,8 @@ def _entries(folder: Path) -> Mapping[str, object]:
     except (OSError, ValueError, RecursionError):
         _log.warning("the credentials in config.json cannot be read and are not used")
         return {}
-    found = config.get("auths") if isinstance(config, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    auths = config.get("auths") if isinstance(config, Mapping) else None
+    return auths if isinstance(auths, Mapping) else {}
 
 
 def _host_of(key: str) -> str:

@@ -62,18 +62,18 @@ async def test_a_private_repository_takes_a_token_that_nobody_else_sees(
 ) -> None:
     """The hub sends us to where its files lie."""
     elsewhere = FakeHub(files=hub.files)
-    hub.wants = f"Bearer {TOKEN}"
+    hub.authorization = f"Bearer {TOKEN}"
     with listening(elsewhere) as host:
         port = host.rpartition(":")[2]
-        hub.misbehave = lambda asked, reply: (
-            Reply(302, headers={"location": f"http://localhost:{port}{asked.path}"})
-            if reply.status != 401 and asked.path.endswith(".gguf")
+        hub.intercept = lambda request, reply: (
+            Reply(302, headers={"location": f"http://localhost:{port}{request.path}"})
+            if reply.status != 401 and request.path.endswith(".gguf")
             else reply
         )
         async with pulling(tmp_path / "a", hub=endpoint, hub_token=TOKEN) as puller:
             assert (await puller.pull_safely("hf.co/me/repo"))[-1].status == "success"
-        assert elsewhere.asked
-        assert not any("authorization" in asked.headers for asked in elsewhere.asked)
+        assert elsewhere.requests
+        assert not any("authorization" in request.headers for request in elsewhere.requests)
 
         async with pulling(tmp_path / "b", hub=endpoint, hub_token="hf_wrong") as puller:
             with pytest.raises(ManifestUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""Models from registries and to them, as the API tells of it."""
+"""Pull and push models, with progress in the words of the API."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ from model_store.errors import InvalidName, ModelNotFound, StoreError
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
 from model_store.registry.errors import RegistryError
-from model_store.registry.http.key_pair import ensure_key
-from model_store.registry.progress import TransferProgress
+from model_store.registry.http.auth.key_pair import ensure_key
+from model_store.registry.transfers import TransferProgress
 from model_store.store import Store
 from server.errors import BadRequest
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 class Progress(msgspec.Struct, omit_defaults=True):
-    """A step, or how far a layer is, in bytes."""
+    """A step, or the state of one layer, in bytes."""
 
     status: str
     digest: str = ""
@@ -33,9 +33,9 @@ class Progress(msgspec.Struct, omit_defaults=True):
 
 
 class Estimate(msgspec.Struct):
-    """The last object of a dry run: bytes of the model, those that are here, the disk's free ones.
+    """The last object of a dry run, in bytes; `completed` are here, `free` are left on the disk.
 
-    `fits` tells whether what is missing would find room.
+    `fits` is whether what is missing fits on the disk.
     """
 
     status: str
@@ -46,8 +46,8 @@ class Estimate(msgspec.Struct):
     fits: bool
 
 
-class Exchange:
-    """Pulls and pushes models. What that takes is loaded with the first one."""
+class RegistryService:
+    """Pulls and pushes models; the HTTP client is imported with the first one."""
 
     def __init__(self, store: Store, config: RegistryConfig) -> None:
         self._store, self._config = store, config
@@ -55,16 +55,16 @@ class Exchange:
         self._opening = asyncio.Lock()
 
     def prepare(self) -> None:
-        """Make the key pair that clients look for, and warn of settings that cannot be used."""
+        """Generate the key pair that clients look for, and warn of invalid settings."""
         for problem in self._config.unusable.values():
             _log.warning("models can neither be pulled nor pushed: %s", problem)
         try:
             ensure_key(self._config.keys)
         except StoreError:
-            _log.warning("no key pair can be written for registries that want a signature")
+            _log.warning("the key pair for registries cannot be written")
 
     async def close(self) -> None:
-        """End all transfers."""
+        """Close all connections."""
         if self._client is not None:
             await self._client.close()
 
@@ -82,22 +82,22 @@ class Exchange:
     async def pull(
         self, name: ModelName, *, insecure: bool = False
     ) -> AsyncGenerator[Progress, None]:
-        """Pull a model, telling each step; closing the iterator stops it and keeps what came.
+        """Pull a model, yielding each step; closing the iterator stops it and keeps what arrived.
 
         Raises:
-            RegistryError, StorageFailed: it cannot be had, or not be kept.
+            RegistryError, StorageFailed: it cannot be downloaded or stored.
         """
         client = await self._registries()
         async with contextlib.aclosing(client.pull(name, insecure=insecure)) as steps:
             async for step in steps:
-                yield _told(step)
+                yield _progress(step)
 
     async def push(self, name: str, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
-        """Push a model, telling each step; closing the iterator stops it.
+        """Push a model, yielding each step; closing the iterator stops it.
 
         Raises:
-            BadRequest: `name` is no name.
-            StoreError: the model is not here, or the registry does not take it.
+            BadRequest: `name` is not a model name.
+            StoreError: the model is not here, or the registry does not accept it.
         """
         try:
             parsed = ModelName.parse(name)
@@ -108,7 +108,7 @@ class Exchange:
         client = await self._registries()
         async with contextlib.aclosing(client.push(parsed, insecure=insecure)) as steps:
             async for step in steps:
-                yield _told(step)
+                yield _progress(step)
 
     async def pull_if_missing(self, name: ModelName) -> AsyncGenerator[Progress, None]:
         """Pull a model that is not installed; yields nothing for one that is. Raises as `pull`."""
@@ -122,19 +122,19 @@ class Exchange:
     async def estimate(
         self, name: ModelName, *, insecure: bool = False
     ) -> AsyncGenerator[Progress | Estimate, None]:
-        """Tell what a pull would load, and load nothing. Raises as `pull`."""
+        """Yield what a pull would download, and download nothing. Raises as `pull`."""
         yield Progress("pulling manifest")
         client = await self._registries()
-        found = await client.estimate(name, insecure=insecure)
+        estimate = await client.estimate(name, insecure=insecure)
         yield Estimate(
             status="success",
-            total=found.total,
-            completed=found.completed,
-            missing=found.missing,
-            free=found.free,
-            fits=found.missing <= found.free,
+            total=estimate.total,
+            completed=estimate.completed,
+            missing=estimate.missing,
+            free=estimate.free,
+            fits=estimate.missing <= estimate.free,
         )
 
 
-def _told(step: TransferProgress) -> Progress:
+def _progress(step: TransferProgress) -> Progress:
     return Progress(step.status, step.digest, step.total, step.completed)

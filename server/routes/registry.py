@@ -1,4 +1,4 @@
-"""pull and push: models from registries and to them, each step told."""
+"""POST /api/pull and /api/push, with progress."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -17,14 +17,14 @@ BODIES = (PullRequest, PushRequest)
 
 @router.post("/pull", openapi_extra=body_of(PullRequest))
 async def pull(request: Request) -> Response:
-    """Bring a model here; a client that leaves stops it, and what has come is kept."""
-    wanted = await read_body(request, PullRequest)
-    name = stored_name(wanted.wanted)
+    """Pull a model; a client that disconnects stops it, and what has arrived is kept."""
+    body = await read_body(request, PullRequest)
+    name = stored_name(body.wanted)
     services = services_of(request)
-    work = services.exchange.estimate if wanted.dry_run else services.pull
+    work = services.registry.estimate if body.dry_run else services.pull
     return EventReply(
-        work(name, insecure=wanted.insecure),
-        stream=wanted.stream,
+        work(name, insecure=body.insecure),
+        stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,
     )
@@ -32,13 +32,13 @@ async def pull(request: Request) -> Response:
 
 @router.post("/push", openapi_extra=body_of(PushRequest))
 async def push(request: Request) -> Response:
-    """Send a model to its registry; a client that leaves stops it."""
-    wanted = await read_body(request, PushRequest)
-    if not wanted.wanted:
+    """Push a model; a client that disconnects stops it."""
+    body = await read_body(request, PushRequest)
+    if not body.wanted:
         raise BadRequest("model is required")
     return EventReply(
-        services_of(request).exchange.push(wanted.wanted, insecure=wanted.insecure),
-        stream=wanted.stream,
+        services_of(request).registry.push(body.wanted, insecure=body.insecure),
+        stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,
     )

@@ -1,9 +1,9 @@
-"""What is on the disk of a blob that is being loaded: one small file per part, beside the data.
+"""Resume state of a download: one small JSON file per part, beside the partial data file.
 
-The names and the JSON are Ollama's, so that each side goes on where the other stopped. A file is
-rewritten in one `write`, after the data it tells of: whatever kills the server, it never tells of
-bytes that were not handed to the system. It is no proof: the digest of the whole is checked in
-the end.
+Names and JSON are those of the reference, so that each server resumes what the other began. A
+file is rewritten in one `write`, after the data that it describes was handed to the operating
+system: it survives a crash of the server. A power cut may lose data that it describes, so the
+digest of the whole is checked in the end.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _LARGEST = 1024
 _MODE = 0o644
 
 
-class Ledger:
+class ResumeState:
     """The part files of the data file `data`; every method blocks on the disk."""
 
     def __init__(self, data: Path) -> None:
@@ -28,22 +28,22 @@ class Ledger:
         self._names = re.compile(re.escape(data.name) + r"-([0-9]{1,6})\Z")
 
     def open(self, total: int, size: int) -> list[Part]:
-        """Return the parts of a blob of `total` bytes, as they were left, else in a new plan.
+        """Return the parts of a blob of `total` bytes as they were left, else a new plan.
 
-        New parts have `size` bytes. What some files tell of survives the loss of others.
+        New parts have `size` bytes. What readable files say is kept when others are lost.
         """
-        found = self._read(total)
-        if found and covers(found, total) and len({part.number for part in found}) == len(found):
-            return found
-        done = [Span(part.start, part.position) for part in found]
-        parts = planned(total, size, done)
-        for part in parts:
+        parts = self._read(total)
+        if parts and covers(parts, total) and len({part.number for part in parts}) == len(parts):
+            return parts
+        done = [Span(part.start, part.position) for part in parts]
+        plan = planned(total, size, done)
+        for part in plan:
             self.record(part)
-        self._remove(range(len(parts)))
-        return parts
+        self._remove(range(len(plan)))
+        return plan
 
     def record(self, part: Part) -> None:
-        """Write down how far `part` is; raises OSError."""
+        """Write the state of `part`; raises OSError."""
         fields = {
             "N": part.number, "Offset": part.start, "Size": part.size, "Completed": part.completed
         }  # fmt: skip
@@ -59,7 +59,7 @@ class Ledger:
             os.close(descriptor)
 
     def completed(self, total: int) -> int:
-        """Return how many bytes are there, as another program tells that loads the same blob."""
+        """Return how many bytes are on the disk, as last recorded by any process."""
         return sum(part.completed for part in self._read(total))
 
     def remove(self) -> None:
@@ -74,10 +74,10 @@ class Ledger:
             if match := self._names.match(path.name):
                 yield int(match[1]), path
 
-    def _remove(self, keep: Iterable[int]) -> None:
-        kept = frozenset(keep)
+    def _remove(self, except_for: Iterable[int]) -> None:
+        current = frozenset(except_for)
         for number, path in self._files():
-            if number not in kept:
+            if number not in current:
                 with contextlib.suppress(OSError):
                     path.unlink()
 
@@ -91,7 +91,7 @@ class Ledger:
 
 
 def _part(number: int, path: Path, n_bytes: int) -> Part | None:
-    """Read a part file; None if it makes no sense. No more than `n_bytes` can be there."""
+    """Read a part file; None if it is damaged. The data file has `n_bytes`."""
     try:
         with open_regular(path) as file:
             fields = json.loads(file.read(_LARGEST).split(b"\n", 1)[0])

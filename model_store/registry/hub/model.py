@@ -1,7 +1,7 @@
-"""Models of Hugging Face: found through its own library, loaded like any other blob.
+"""Models of Hugging Face: found through its library, downloaded like any other blob.
 
-The GGUF files of a repository are loaded by their SHA-256, which the hub tells, and a model is
-made from them here, with the template, system text and parameters that lie beside them.
+The GGUF files of a repository are downloaded by the SHA-256 that the hub states, and a model is
+created from them, with the files `template`, `system` and `params` of the repository.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
 from model_store.registry.errors import (
     AccessDenied,
-    AnswerInvalid,
+    InvalidResponse,
     ModelUnsupported,
     NotInRegistry,
     RegistryRefused,
@@ -31,15 +31,17 @@ from model_store.registry.errors import (
 )
 from model_store.registry.http.blob_source import BlobSource
 from model_store.registry.http.registries import Registries
-from model_store.registry.http.transport import Answer, Content, Transport, url_of
+from model_store.registry.http.response import Response
+from model_store.registry.http.transport import Content, Transport
+from model_store.registry.http.urls import parse_url
 from model_store.registry.hub.files import choose
-from model_store.registry.offer import OfferedBlob
+from model_store.registry.remote_model import BlobDescriptor
 
 _SECONDS = 30.0
 _TEXTS = ("template", "system", "params")
 
 
-class HubAccess:
+class HubClient:
     """Requests to the hub with a token, which no other host sees."""
 
     def __init__(self, transport: Transport, token: str) -> None:
@@ -55,8 +57,8 @@ class HubAccess:
         headers: Mapping[str, str] | None = None,
         content: Content | None = None,
         follow: bool = True,
-    ) -> AsyncIterator[Answer]:
-        """Send a request; raises AccessDenied when the hub does not let us."""
+    ) -> AsyncIterator[Response]:
+        """Send a request; raises AccessDenied for a 401 or 403."""
         async with self._transport.stream(
             method,
             url,
@@ -64,10 +66,10 @@ class HubAccess:
             authorization=self._authorization,
             content=content,
             follow=follow,
-        ) as answer:
-            if answer.status in (401, 403):
+        ) as response:
+            if response.status in (401, 403):
                 raise AccessDenied
-            yield answer
+            yield response
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,35 +78,35 @@ class _Repository:
 
     id: str
     revision: str
-    files: Mapping[str, OfferedBlob | None]
+    files: Mapping[str, BlobDescriptor | None]
     token: str
 
 
-class HubOffer:
-    """A model of the hub: files to load, and what to make of them."""
+class HubModel:
+    """A model of the hub: files to download, and what to create from them."""
 
     def __init__(
         self,
         layout: Layout,
         source: "_Source",
-        files: Mapping[str, OfferedBlob],
+        files: Mapping[str, BlobDescriptor],
         texts: Mapping[str, str],
     ) -> None:
         self._layout, self._source, self._files, self._texts = layout, source, files, texts
         self._parameters = _parameters(texts.get("params", ""))
 
     @property
-    def blobs(self) -> tuple[OfferedBlob, ...]:
-        """The weights, all shards of them, and the projector."""
+    def blobs(self) -> tuple[BlobDescriptor, ...]:
+        """All shards of the weights, and the projector."""
         return tuple(dict.fromkeys(self._files.values()))
 
-    def source(self, blob: OfferedBlob) -> BlobSource:
+    def source(self, blob: BlobDescriptor) -> BlobSource:
         """Return the file that has this content."""
-        path = next(path for path, found in self._files.items() if found == blob)
+        path = next(path for path, file in self._files.items() if file == blob)
         return self._source.blob(path, blob.size)
 
     def install(self, catalog: Catalog, name: ModelName) -> None:
-        """Make the model; what it does not need in the end, as shards that were joined, goes."""
+        """Create the model, then delete blobs that it does not use, such as shards now merged."""
         spec = CreateSpec(
             name=name,
             files={
@@ -127,48 +129,48 @@ class _Source:
         self, transport: Transport, config: RegistryConfig, repository: _Repository
     ) -> None:
         self._transport = transport
-        self._access = HubAccess(transport, repository.token)
+        self._client = HubClient(transport, repository.token)
         self._base = f"{config.hub.url}/{repository.id}/resolve/{repository.revision}/"
 
     def _url(self, path: str) -> httpx2.URL:
-        return url_of(self._base + quote(path))
+        return parse_url(self._base + quote(path))
 
     def blob(self, path: str, size: int) -> BlobSource:
-        return BlobSource(self._transport, self._access, self._url(path), size)
+        return BlobSource(self._transport, self._client, self._url(path), size)
 
     async def text(self, path: str) -> str:
-        async with self._access.request("GET", self._url(path)) as answer:
-            await answer.check()
-            return (await answer.read(LARGEST_TEXT)).decode("utf-8", "replace")
+        async with self._client.request("GET", self._url(path)) as response:
+            await response.raise_for_status()
+            return (await response.read(LARGEST_TEXT)).decode("utf-8", "replace")
 
 
-async def find_on_hub(layout: Layout, registries: Registries, name: ModelName) -> HubOffer:
+async def find_on_hub(layout: Layout, registries: Registries, name: ModelName) -> HubModel:
     """Return what the hub has for `name` (`hf.co/user/repository:quantisation`).
 
     Raises:
-        NotInRegistry, AccessDenied: there is no such repository for us.
+        NotInRegistry, AccessDenied: there is no such repository, or we may not read it.
         ModelUnsupported: it has no such GGUF file.
-        RegistryRefused, RegistryUnreachable, AnswerInvalid: the hub does not tell.
+        RegistryRefused, RegistryUnreachable, InvalidResponse: the hub gives no valid answer.
     """
     config, repo_id = registries.config, f"{name.namespace}/{name.model}"
-    repository = await registries.workers.run(_look_up, config, repo_id)
+    repository = await registries.threads.run(_look_up, config, repo_id)
     source = _Source(registries.transport, config, repository)
     chosen = choose(repository.files, name.tag)
     paths = (*chosen.weights, *((chosen.projector,) if chosen.projector else ()))
     files = {path: _blob(path, repository.files[path]) for path in paths}
     texts = {path: await source.text(path) for path in _TEXTS if path in repository.files}
-    return HubOffer(layout, source, files, texts)
+    return HubModel(layout, source, files, texts)
 
 
-def _blob(path: str, blob: OfferedBlob | None) -> OfferedBlob:
+def _blob(path: str, blob: BlobDescriptor | None) -> BlobDescriptor:
     if blob is None:
-        raise ModelUnsupported(f"the hub does not tell the digest of {PurePosixPath(path).name}")
+        raise ModelUnsupported(f"the hub states no digest for {PurePosixPath(path).name}")
     return blob
 
 
 def _look_up(config: RegistryConfig, repo_id: str) -> _Repository:
     """Ask the hub for the files of a repository; blocks on the network."""
-    # Nobody who does not use the hub pays for this import.
+    # A slow import, which only users of the hub need.
     from huggingface_hub import HfApi, get_token  # noqa: PLC0415
     from huggingface_hub import errors as hub  # noqa: PLC0415
 
@@ -185,26 +187,28 @@ def _look_up(config: RegistryConfig, repo_id: str) -> _Repository:
     except (httpx2.HTTPError, OSError):
         raise RegistryUnreachable(config.hub.host, "it does not answer") from None
     except ValueError:
-        raise AnswerInvalid("the hub's answer makes no sense") from None
+        raise InvalidResponse("the hub returned an invalid response") from None
     files = {
-        sibling.rfilename: _wanted(sibling.lfs.sha256, sibling.lfs.size) if sibling.lfs else None
+        sibling.rfilename: _descriptor(sibling.lfs.sha256, sibling.lfs.size)
+        if sibling.lfs
+        else None
         for sibling in info.siblings or ()
     }
     return _Repository(repo_id, info.sha or "main", files, token)
 
 
-def _wanted(sha256: str, size: int) -> OfferedBlob:
+def _descriptor(sha256: str, size: int) -> BlobDescriptor:
     try:
-        return OfferedBlob(Digest(sha256), size)
+        return BlobDescriptor(Digest(sha256), size)
     except InvalidDigest:
-        raise AnswerInvalid("the hub tells a digest that is none") from None
+        raise InvalidResponse("the hub returned an invalid digest") from None
 
 
 def _parameters(text: str) -> Mapping[str, object]:
     try:
-        found = json.loads(text) if text else {}
+        fields = json.loads(text) if text else {}
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise AnswerInvalid("the file params of the repository is not a JSON object")
-    return found
+        fields = None
+    if not isinstance(fields, dict):
+        raise InvalidResponse("the file params of the repository is not a JSON object")
+    return fields

@@ -1,4 +1,4 @@
-"""Our Ed25519 key pair, in the files and the form that Ollama's clients expect."""
+"""The Ed25519 key pair `id_ed25519`, in the files and the format of the reference."""
 
 import base64
 import contextlib
@@ -7,16 +7,13 @@ import tempfile
 from pathlib import Path
 
 from model_store.errors import StorageFailed
-from model_store.registry.errors import AnswerInvalid
+from model_store.registry.errors import InvalidResponse
 
 _PRIVATE, _PUBLIC = "id_ed25519", "id_ed25519.pub"
 
 
 def ensure_key(folder: Path) -> None:
-    """Make a key pair in `folder` if there is none; raises StorageFailed.
-
-    A public key that lies there alone is replaced.
-    """
+    """Generate a key pair in `folder` if it has no private key; raises StorageFailed."""
     private = folder / _PRIVATE
     if private.exists():
         return
@@ -34,7 +31,7 @@ def ensure_key(folder: Path) -> None:
         _write(folder / _PUBLIC, public + b"\n", 0o644)
         _write(private, secret, 0o600)
     except OSError as e:
-        raise StorageFailed((e.strerror or "it cannot be written").lower()) from e
+        raise StorageFailed((e.strerror or "the key pair cannot be written").lower()) from e
 
 
 def _write(path: Path, data: bytes, mode: int) -> None:
@@ -51,9 +48,9 @@ def _write(path: Path, data: bytes, mode: int) -> None:
 
 
 def signature(folder: Path, text: bytes) -> str:
-    """Return `<public key>:<signature of text>`, both in base64; raises AnswerInvalid.
+    """Return `<public key>:<signature of text>`, both in base64; raises InvalidResponse.
 
-    The key pair is made if there is none.
+    The key pair is generated if there is none.
     """
     from cryptography.hazmat.primitives import serialization as form  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
@@ -64,13 +61,14 @@ def signature(folder: Path, text: bytes) -> str:
     try:
         key = form.load_ssh_private_key((folder / _PRIVATE).read_bytes(), password=None)
     except (OSError, ValueError, TypeError) as e:
-        raise AnswerInvalid(
-            "the registry wants a signature, but the key id_ed25519 of this server cannot be read"
+        raise InvalidResponse(
+            "the registry asks for a signature, but the key id_ed25519 of this server cannot be "
+            "read"
         ) from e
     if not isinstance(key, Ed25519PrivateKey):
-        raise AnswerInvalid(
-            "the registry wants a signature, but the key id_ed25519 of this server is of another "
-            "kind than Ed25519"
+        raise InvalidResponse(
+            "the registry asks for a signature, but the key id_ed25519 of this server is not an "
+            "Ed25519 key"
         )
     public = key.public_key().public_bytes(form.Encoding.OpenSSH, form.PublicFormat.OpenSSH)
     signed = base64.b64encode(key.sign(text)).decode()

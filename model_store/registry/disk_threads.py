@@ -1,4 +1,4 @@
-"""Threads for what would hold up the event loop: the disk, and hashing."""
+"""A thread pool for disk access and hashing, which would block the event loop."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,14 +10,14 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Workers:
-    """A few threads of our own, so that a large transfer leaves the shared ones to requests."""
+class DiskThreads:
+    """A few threads of our own, so that a large transfer does not occupy those of requests."""
 
     def __init__(self, count: int = 4) -> None:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="registry")
 
     async def run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Return what `call` returns; a caller that is cancelled waits for its end all the same."""
+        """Return what `call` returns; a caller that is cancelled still waits for it to end."""
         loop = asyncio.get_running_loop()
         work = loop.run_in_executor(self._pool, partial(call, *args, **kwargs))
         try:
@@ -27,5 +27,5 @@ class Workers:
             raise
 
     def close(self) -> None:
-        """Let the threads end; what they are doing is done first."""
+        """Wait for running calls, then end the threads."""
         self._pool.shutdown()

@@ -1,0 +1,1 @@
+"""Authentication with registries: one module per scheme, listed in `authenticator.SCHEMES`."""
