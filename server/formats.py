@@ -19,8 +19,7 @@ from server.parsing.generic_format import generic_format
 from server.parsing.output_format import OutputFormat
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.renderer import Renderer
-from server.prompt.renderers.table import FAMILIES as RENDERERS
-from server.prompt.renderers.table import gemma4_size
+from server.prompt.renderers.table import RENDERERS, gemma4_size
 from server.prompt.template import GoTemplate, parse_go_template
 from server.prompt.template_features import of_go, of_jinja, prefers_jinja
 

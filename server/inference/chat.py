@@ -28,10 +28,10 @@ from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.tool_choice import constraint_on
 from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
-from server.prompt import image_placing
+from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer
-from server.prompt.thinking_history import forgets_thoughts, without_old_thoughts
+from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
 from server.schemas.options import Options, merged_options
 
 
@@ -79,7 +79,7 @@ class ChatService:
                 return
             prompt = await _prompt(asked, model, format, lease=lease, options=options, think=think)
             if asked.debug_render_only:
-                yield Rendered(prompt.text, image_placing.count(prompt.messages))
+                yield Rendered(prompt.text, image_tags.count(prompt.messages))
                 return
             media = await media_of(prompt.messages, asked.messages, lease.ready, asked.n)
             parsers = [prompt.parser() for _ in range(asked.n)]
@@ -109,7 +109,7 @@ class ChatService:
             prompt = await _prompt(whole, model, format, lease=lease, options=options, think=think)
             text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
-            return n_tokens + image_placing.TOKENS * image_placing.count(prompt.messages)
+            return n_tokens + image_tags.TOKENS_PER_IMAGE * image_tags.count(prompt.messages)
 
 
 def _check(asked: Conversation, model: Model, format: Format) -> Think | None:
@@ -151,8 +151,8 @@ def _history(asked: Conversation, model: Model) -> list[Message]:
         *(Message(m.role, m.content) for m in model.messages),
         *asked.messages,
     ]
-    if forgets_thoughts(model.config.model_family, model.name.model):
-        return without_old_thoughts(history)
+    if strips_old_thinking(model.config.model_family, model.name.model):
+        return strip_old_thinking(history)
     return history
 
 

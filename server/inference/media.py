@@ -9,7 +9,7 @@ from runners.protocol.messages import Ready
 from server.errors import BadRequest
 from server.media.audio_decoding import UnusableAudio, decode_audio, is_audio
 from server.media.image_decoding import UnusableImage, decode_image
-from server.prompt import image_placing
+from server.prompt import image_tags
 from server.prompt.messages import Message
 
 MOST_BYTES = 128 << 20
@@ -36,7 +36,7 @@ async def media_of(
     Raises:
         BadRequest: the model cannot see or hear, or one of the files cannot be used.
     """
-    is_only = image_placing.count(used) == 1
+    is_only = image_tags.count(used) == 1
     media: list[Medium] = []
     n_bytes = 0
     loop = asyncio.get_running_loop()

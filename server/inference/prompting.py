@@ -7,7 +7,7 @@ from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
 from server.concurrency.threads import in_thread
 from server.parsing.output_format import OutputFormat
-from server.prompt import image_placing
+from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer, placing_of
 from server.prompt.roles import in_known_roles
@@ -43,16 +43,16 @@ async def fitted_prompt(
         return len(await lease.runner.tokenize(text))
 
     if truncate:
-        image_tokens = image_placing.TOKENS if lease.ready.perceives else 0
+        image_tokens = image_tags.TOKENS_PER_IMAGE if lease.ready.perceives else 0
         fitted = await fit_history(messages, render, count, n_ctx, image_tokens=image_tokens)
     else:
         fitted = Fitted(await render(messages), messages)
-    if not image_placing.count(fitted.messages):
+    if not image_tags.count(fitted.messages):
         return fitted
     placing = placing_of(renderer)
     if placing is None:
         return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
-    return Fitted(await render(image_placing.tagged(fitted.messages, placing)), fitted.messages)
+    return Fitted(await render(image_tags.with_tags(fitted.messages, placing)), fitted.messages)
 
 
 def for_tokenizer(prompt: str, renderer: Renderer, ready: Ready) -> str:

@@ -1,1 +1,1 @@
-"""From the text that a model writes to content, thinking and tool calls."""
+"""Parse model output into content, thinking and tool calls."""

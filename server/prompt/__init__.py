@@ -1,1 +1,1 @@
-"""From messages to the prompt that a model reads."""
+"""Render conversations to prompts: chat templates, renderers, truncation."""

@@ -1,4 +1,4 @@
-"""Messages and tools as Go templates know them: named fields that print in known ways."""
+"""Convert messages and tools to the Go structs that Go templates access and print."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -19,7 +19,7 @@ _TYPESCRIPT: Final = {
 
 
 def message(given: Message) -> Struct:
-    """Return a message; its JSON leaves empty fields out."""
+    """Return a message; its JSON omits empty fields."""
     calls = [_call(call) for call in given.tool_calls]
     fields = {
         "Role": given.role,
@@ -37,8 +37,8 @@ def message(given: Message) -> Struct:
         "tool_name": given.tool_name,
         "tool_call_id": given.tool_call_id,
     }
-    kept = {name: value for name, value in optional.items() if value}
-    return Struct("Message", fields, {"role": given.role, "content": given.content, **kept})
+    present = {name: value for name, value in optional.items() if value}
+    return Struct("Message", fields, {"role": given.role, "content": given.content, **present})
 
 
 def _call(given: ToolCall) -> Struct:
@@ -57,8 +57,8 @@ def tools(given: Sequence[Tool]) -> JSONList:
 
 
 def _tool(given: Tool) -> Struct:
-    shown = tool_json(given)
-    described = shown["function"]
+    json_object = tool_json(given)
+    described = json_object["function"]
     assert isinstance(described, Mapping)
     parameters = _parameters(described["parameters"])
     function = Struct(
@@ -67,24 +67,24 @@ def _tool(given: Tool) -> Struct:
         {**described, "parameters": parameters},
     )
     fields = {"Type": given.type, "Items": from_json(given.items), "Function": function}
-    return Struct("Tool", fields, {**shown, "function": function}, prints_json=True)
+    return Struct("Tool", fields, {**json_object, "function": function}, prints_json=True)
 
 
 def _parameters(schema: Mapping[str, object]) -> Struct:
-    listed = _properties(schema["properties"])
+    properties = _properties(schema["properties"])
     fields = {
         "Type": schema["type"],
         "Defs": from_json(schema.get("$defs")),
         "Items": from_json(schema.get("items")),
         "Required": schema.get("required", []),
-        "Properties": listed,
+        "Properties": properties,
     }
-    return Struct("ToolFunctionParameters", fields, {**schema, "properties": listed})
+    return Struct("ToolFunctionParameters", fields, {**schema, "properties": properties})
 
 
-def _properties(listed: object) -> JSONMap:
-    assert isinstance(listed, Mapping)
-    return JSONMap({name: _property(schema) for name, schema in listed.items()})
+def _properties(properties: object) -> JSONMap:
+    assert isinstance(properties, Mapping)
+    return JSONMap({name: _property(schema) for name, schema in properties.items()})
 
 
 def _property(schema: Mapping[str, object]) -> Struct:

@@ -3,10 +3,10 @@
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
-from server.prompt.image_placing import Placing
+from server.prompt.image_tags import ImagePlacement
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.renderers.family import Family
+from server.prompt.renderers.family_renderer import FamilyRenderer
 
 
 class Renderer(Hashable, Protocol):
@@ -26,11 +26,11 @@ class Renderer(Hashable, Protocol):
         ...
 
 
-def placing_of(renderer: Renderer) -> Placing | None:
+def placing_of(renderer: Renderer) -> ImagePlacement | None:
     """Return where the prompts of `renderer` have the images that a message gives no place.
 
     None means that images mean nothing to the models that it writes for.
     """
-    if isinstance(renderer, Family):
-        return Placing.APART if renderer.images else None
-    return Placing.BEHIND if isinstance(renderer, JinjaTemplate) else Placing.BEFORE
+    if isinstance(renderer, FamilyRenderer):
+        return ImagePlacement.APART if renderer.images else None
+    return ImagePlacement.BEHIND if isinstance(renderer, JinjaTemplate) else ImagePlacement.BEFORE

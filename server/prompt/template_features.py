@@ -1,4 +1,4 @@
-"""What a template tells of a model without being rendered, and which of two tells more."""
+"""Detect tool, thinking and insert support from the text of chat templates."""
 
 import re
 from collections.abc import Iterator
@@ -7,29 +7,29 @@ from typing import Final
 from server.prompt.template import GoTemplate
 
 _TOOL_ROLE: Final = re.compile(r"""role['"]\] == ['"]tool['"]|message\.role == ['"]tool['"]""")
-_CUT_THOUGHT: Final = re.compile(r"""content\.split\((['"])</think>\1\)""")
+_SPLIT_THINKING: Final = re.compile(r"""content\.split\((['"])</think>\1\)""")
 
 
 def of_jinja(source: str) -> frozenset[str]:
-    """Return what a chat template in Jinja has words for."""
-    return frozenset(_found_in_jinja(source))
+    """Return the features that a Jinja template supports."""
+    return frozenset(_jinja_features(source))
 
 
-def _found_in_jinja(source: str) -> Iterator[str]:
+def _jinja_features(source: str) -> Iterator[str]:
     if "tools" in source or "tool_call" in source:
         yield "tools"
     tagged = "<think>" in source and "</think>" in source
     handled_elsewhere = "reasoning_content" in source or "<SPECIAL_12>" in source
-    if tagged or (_CUT_THOUGHT.search(source) and not handled_elsewhere):
+    if tagged or (_SPLIT_THINKING.search(source) and not handled_elsewhere):
         yield "thinking"
 
 
 def of_go(template: GoTemplate) -> frozenset[str]:
-    """Return what a Go template prints when it is given."""
-    return frozenset(_found_in_go(template))
+    """Return the features that a Go template supports."""
+    return frozenset(_go_features(template))
 
 
-def _found_in_go(template: GoTemplate) -> Iterator[str]:
+def _go_features(template: GoTemplate) -> Iterator[str]:
     if "tools" in template.variables:
         yield "tools"
     if "suffix" in template.variables:
@@ -39,10 +39,10 @@ def _found_in_go(template: GoTemplate) -> Iterator[str]:
 
 
 def prefers_jinja(go: GoTemplate, go_source: str, jinja: str) -> bool:
-    """Tell whether a model's Jinja template is to be used although it has a Go template too.
+    """Tell whether a model's Jinja template is better than its Go template.
 
-    The one that can do more wins; but none that only declares tools wins over one that shows the
-    model calls and their results.
+    The one with more features wins, but a template that only declares tools does not win over one
+    that shows tool calls and their results to the model.
     """
     can_jinja, can_go = of_jinja(jinja), of_go(go)
     jinja_returns = _jinja_shows_results(jinja)
@@ -54,8 +54,8 @@ def prefers_jinja(go: GoTemplate, go_source: str, jinja: str) -> bool:
 
 def _go_shows_results(template: GoTemplate, source: str) -> bool:
     words = ('eq .Role "tool"', "tool_response", "TOOL_RESULTS")
-    known = {"tools", "toolcalls"} <= template.variables
-    return known and any(word in source for word in words)
+    has_tools = {"tools", "toolcalls"} <= template.variables
+    return has_tools and any(word in source for word in words)
 
 
 def _jinja_shows_results(source: str) -> bool:

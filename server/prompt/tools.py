@@ -1,15 +1,15 @@
-"""Tool schemas reduced to what templates know, so that every template sees the same."""
+"""Reduce tool schemas to the JSON Schema keywords that templates know."""
 
 from collections.abc import Mapping
 from typing import Final
 
 from server.prompt.messages import Tool
 
-_MOST_NESTED: Final = 32
+_MAX_DEPTH: Final = 32
 
 
 def tool_json(tool: Tool) -> dict[str, object]:
-    """Return a tool as JSON for templates; properties stay in the client's order."""
+    """Return a tool as JSON for templates, with properties in the client's order."""
     items = {"items": tool.items} if tool.items is not None else {}
     function = {
         "name": tool.name,
@@ -20,21 +20,21 @@ def tool_json(tool: Tool) -> dict[str, object]:
 
 
 def parameters(schema: Mapping[str, object]) -> dict[str, object]:
-    """Return the keywords of a tool's parameters that templates know, in a fixed order."""
-    kept: dict[str, object] = {"type": _text(schema.get("type"))}
+    """Return the keywords of a parameters schema that templates know, in a fixed order."""
+    result: dict[str, object] = {"type": _text(schema.get("type"))}
     for key in ("$defs", "items"):
         if schema.get(key) is not None:
-            kept[key] = schema[key]
+            result[key] = schema[key]
     if required := _texts(schema.get("required")):
-        kept["required"] = required
-    kept["properties"] = properties(schema)
-    return kept
+        result["required"] = required
+    result["properties"] = properties(schema)
+    return result
 
 
 def properties(schema: Mapping[str, object], depth: int = 0) -> dict[str, dict[str, object]]:
-    """Return the properties that `schema` lists, each with the keywords that templates know."""
+    """Return the properties of `schema`, each with the keywords that templates know."""
     found = schema.get("properties")
-    if not isinstance(found, Mapping) or depth > _MOST_NESTED:
+    if not isinstance(found, Mapping) or depth > _MAX_DEPTH:
         return {}
     return {str(name): _property(value, depth) for name, value in found.items()}
 
@@ -43,9 +43,9 @@ def _property(schema: object, depth: int) -> dict[str, object]:
     if not isinstance(schema, Mapping):
         return {}
     any_of = schema.get("anyOf")
-    alternatives = any_of if isinstance(any_of, list | tuple) and depth < _MOST_NESTED else ()
+    alternatives = any_of if isinstance(any_of, list | tuple) and depth < _MAX_DEPTH else ()
     types = type_names(schema)
-    kept: dict[str, object] = {
+    result: dict[str, object] = {
         "anyOf": [_property(item, depth + 1) for item in alternatives],
         "type": types[0] if len(types) == 1 else types,
         "items": schema.get("items"),
@@ -54,7 +54,7 @@ def _property(schema: object, depth: int) -> dict[str, object]:
         "properties": properties(schema, depth + 1),
         "required": _texts(schema.get("required")),
     }
-    return {key: value for key, value in kept.items() if value not in (None, "", [], {})}
+    return {key: value for key, value in result.items() if value not in (None, "", [], {})}
 
 
 def type_names(schema: Mapping[str, object]) -> list[str]:

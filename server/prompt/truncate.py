@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from server.prompt import image_placing
+from server.prompt import image_tags
 from server.prompt.messages import Message
 
 _INSTRUCTING = ("system", "developer")
@@ -32,7 +32,7 @@ async def fit_history(
     """
 
     async def fits(tried: Fitted) -> bool:
-        room = limit - image_tokens * image_placing.count(tried.messages)
+        room = limit - image_tokens * image_tags.count(tried.messages)
         return len(tried.prompt.encode()) <= room or await count(tried.prompt) <= room
 
     async def render_from(start: int) -> Fitted:

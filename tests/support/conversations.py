@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
-from server.prompt.renderers.table import FAMILIES
+from server.prompt.renderers.table import RENDERERS
 
 SYSTEM, USER = Message("system", "S"), Message("user", "Q")
 MORE = Message("user", "more")
@@ -31,7 +31,7 @@ BARE = Tool("function", "now", "Time")
 def prompt(
     family: str, *messages: Message, tools: Sequence[Tool] = (), think: Think | None = None
 ) -> str:
-    return FAMILIES[family].render(messages, tools, think)
+    return RENDERERS[family].render(messages, tools, think)
 
 
 def answer(content: str = "", *calls: ToolCall, thinking: str = "") -> Message:

@@ -1,1 +1,1 @@
-"""Go's text/template language, as far as chat templates use it."""
+"""Interpreter for Go's text/template language, as far as chat templates use it."""

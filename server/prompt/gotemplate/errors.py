@@ -1,5 +1,5 @@
-"""What goes wrong inside a template, before the place is known."""
+"""The error of a template value or function, before its source position is known."""
 
 
 class Fault(Exception):
-    """A value cannot be used as the template wants; the evaluator adds where."""
+    """A template uses a value wrongly; the evaluator adds the source position."""

@@ -1,4 +1,4 @@
-"""Executes a template's tree."""
+"""Evaluate the syntax tree of a Go template."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, Literal
@@ -30,18 +30,19 @@ from server.prompt.gotemplate.printing import printed, text
 from server.prompt.gotemplate.values import MISSING, Missing, Struct, is_integer, is_true, type_name
 from server.prompt.render_budget import Allowance
 
-_MOST_INCLUDES: Final = 16
+_MAX_INCLUDES: Final = 16
 _NOTHING: Final = object()
-"""Where Go has no previous value to hand on."""
+"""No value is piped into a command."""
 
 _Signal = Literal["break", "continue"] | None
 
 
 def execute(tree: Tree, data: Mapping[str, object], allowance: Allowance | None = None) -> str:
-    """Return what the template prints for `data`, within an allowance of its own if none is given.
+    """Return the output of the template for `data`, within `allowance` or one of its own.
 
     Raises:
-        TemplateError: it uses values wrongly, and the text says where; or it takes too much.
+        TemplateError: the template uses a value wrongly (the text has the position), or it exceeds
+            its time or memory.
     """
     run = _Run(tree, data, allowance or Allowance())
     try:
@@ -52,7 +53,7 @@ def execute(tree: Tree, data: Mapping[str, object], allowance: Allowance | None 
 
 
 class _Run:
-    """One execution: what is printed so far and the variables in reach, the latest last."""
+    """One execution: the output so far and the variables in scope, the innermost last."""
 
     def __init__(self, tree: Tree, data: Mapping[str, object], allowance: Allowance) -> None:
         self.output: list[str] = []
@@ -62,7 +63,7 @@ class _Run:
         self._includes = 0
 
     def body(self, body: Body, dot: object) -> _Signal:
-        """Execute nodes; return how a loop around them goes on when they end early."""
+        """Execute nodes; return "break" or "continue" when one of them was reached."""
         for node in body:
             self._allowance.step()
             if isinstance(node, Text):
@@ -94,9 +95,9 @@ class _Run:
     def _action(self, node: Action, dot: object) -> None:
         value = self._pipeline(node.pipeline, dot)
         if not node.pipeline.variables:
-            shown = printed(value)
-            self._allowance.step(len(shown))
-            self._write(shown)
+            output = printed(value)
+            self._allowance.step(len(output))
+            self._write(output)
 
     def _branch(self, node: Branch, dot: object) -> _Signal:
         for pipeline, body in node.clauses:
@@ -145,7 +146,7 @@ class _Run:
         if body is None:
             raise _failure(place, f'template "{node.name}" not defined')
         self._includes += 1
-        if self._includes > _MOST_INCLUDES:
+        if self._includes > _MAX_INCLUDES:
             raise _failure(place, "exceeded maximum template depth")
         value = self._pipeline(node.pipeline, dot)
         outside, self._variables = self._variables, [("$", value)]
@@ -187,7 +188,7 @@ class _Run:
         return self._operand(first, dot, place)
 
     def _operand(self, operand: Operand, dot: object, place: Place) -> object:
-        """Return the value of an operand; a function among the arguments is called on nothing."""
+        """Return the value of an operand; a function as an argument is called without arguments."""
         if isinstance(operand, Field):
             return _field(dot, operand.names, place)
         if isinstance(operand, Variable):
@@ -203,8 +204,8 @@ class _Run:
         return self._call(operand.name, Command((operand,), place), dot, _NOTHING)
 
     def _variable(self, name: str, place: Place) -> object:
-        for known, value in reversed(self._variables):
-            if known == name:
+        for variable, value in reversed(self._variables):
+            if variable == name:
                 return value
         raise _failure(place, f"undefined variable: {name}")
 
@@ -215,14 +216,15 @@ class _Run:
         arguments = [self._operand(o, dot, place) for o in command.operands[1:]]
         if piped is not _NOTHING:
             arguments.append(piped)
-        if not function.fewest <= len(arguments) <= (function.most or len(arguments)):
-            wanted = f"{'' if function.most == function.fewest else 'at least '}{function.fewest}"
+        least, most = function.min_arguments, function.max_arguments
+        if not least <= len(arguments) <= (most or len(arguments)):
+            expected = f"{'' if most == least else 'at least '}{least}"
             raise _failure(
-                place, f"wrong number of args for {name}: want {wanted} got {len(arguments)}"
+                place, f"wrong number of args for {name}: want {expected} got {len(arguments)}"
             )
-        return self._charged(name, function.call, arguments, place)
+        return self._call_within_budget(name, function.call, arguments, place)
 
-    def _charged(
+    def _call_within_budget(
         self, name: str, call: Callable[..., object], arguments: list[object], place: Place
     ) -> object:
         self._allowance.step(sum(map(_length, arguments)))
@@ -251,7 +253,7 @@ def _length(value: object) -> int:
 
 
 def _field(value: object, names: tuple[str, ...], place: Place) -> object:
-    """Return the field of the field … of `value`; raises TemplateError where there is none."""
+    """Return a field of a field … of `value`; raises TemplateError where one does not exist."""
     for name in names:
         if isinstance(value, Mapping):
             value = value.get(name, MISSING)

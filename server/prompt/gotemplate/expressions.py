@@ -1,4 +1,4 @@
-"""Pipelines: from the tokens of an action to what it computes."""
+"""Parse the expressions (pipelines) of Go template actions."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -23,8 +23,8 @@ from server.prompt.gotemplate.nodes import (
     Variable,
 )
 
-_MOST_NESTED: Final = 64
-"""How deep blocks and parentheses may stand in each other."""
+_MAX_DEPTH: Final = 64
+"""How deeply blocks and parentheses may be nested."""
 
 _LITERALS: Final[dict[Kind, Callable[[str], object]]] = {
     Kind.STRING: literals.string,
@@ -33,11 +33,11 @@ _LITERALS: Final[dict[Kind, Callable[[str], object]]] = {
     Kind.NUMBER: literals.number,
     Kind.BOOL: lambda text: text == "true",
 }
-_LONGEST_SHOWN: Final = 10
+_MAX_TEXT_IN_ERROR: Final = 10
 
 
 class Expressions:
-    """Reads tokens and pipelines; keeps which variables are declared where it stands."""
+    """Reads tokens and pipelines; knows the variables that are declared at the position."""
 
     def __init__(self, source: str) -> None:
         self._source = source
@@ -53,11 +53,11 @@ class Expressions:
         return self._source.count("\n", 0, token.start) + 1
 
     def failure(self, text: str, token: Token | None = None) -> TemplateError:
-        """Return the error of `token`, or of where reading stands."""
+        """Return an error at `token`, by default at the current position."""
         return TemplateError(f"template: :{self.line(token or self.peek())}: {text}")
 
     def peek(self, *, past_space: bool = False) -> Token:
-        """Return the next token and leave it there; with `past_space` drop blanks before it."""
+        """Return the next token without consuming it; with `past_space` skip whitespace first."""
         while True:
             if self._at == len(self._tokens):
                 self._tokens.append(next(self._rest))
@@ -67,7 +67,7 @@ class Expressions:
             self._at += 1
 
     def next(self, *, past_space: bool = False) -> Token:
-        """Return the next token and go past it; raises TemplateError for a malformed one."""
+        """Consume and return the next token; raises TemplateError for a malformed one."""
         token = self.peek(past_space=past_space)
         if token.kind is Kind.ERROR:
             raise self._malformed(token)
@@ -85,24 +85,24 @@ class Expressions:
         return self.failure(token.text + started, token)
 
     def expect(self, kind: Kind, context: str) -> Token:
-        """Return the next token but blanks; raises TemplateError unless it is of `kind`."""
+        """Consume the next token after whitespace; raises TemplateError unless it is of `kind`."""
         token = self.next(past_space=True)
         if token.kind is not kind:
             raise self.unexpected(token, context)
         return token
 
     def unexpected(self, token: Token, context: str) -> TemplateError:
-        """Return the error that says that `token` makes no sense in `context`."""
+        """Return the error that `token` is unexpected in `context`."""
         if token.kind is Kind.ERROR:
             return self._malformed(token)
         if token.kind is Kind.END:
-            shown = "EOF"
+            description = "EOF"
         elif token.kind is Kind.KEYWORD or token.kind is Kind.DOT:
-            shown = f"<{token.text}>"
+            description = f"<{token.text}>"
         else:
-            more = "..." if len(token.text) > _LONGEST_SHOWN else ""
-            shown = quoted(token.text[:_LONGEST_SHOWN]) + more
-        return self.failure(f"unexpected {shown} in {context}", token)
+            more = "..." if len(token.text) > _MAX_TEXT_IN_ERROR else ""
+            description = quoted(token.text[:_MAX_TEXT_IN_ERROR]) + more
+        return self.failure(f"unexpected {description} in {context}", token)
 
     def place(self, start: int, end: int) -> Place:
         """Return the place of `source[start:end]`."""
@@ -110,9 +110,9 @@ class Expressions:
 
     @contextmanager
     def scope(self, variables: list[str] | None = None) -> Iterator[None]:
-        """Forget on leaving what is declared inside; start from `variables` if they are given.
+        """A scope for variables; starts with `variables` if they are given.
 
-        Raises TemplateError when scopes stand too deep in each other.
+        Raises TemplateError when scopes are nested too deeply.
         """
         outside, count = self._variables, len(self._variables)
         self._variables = outside if variables is None else variables
@@ -124,7 +124,7 @@ class Expressions:
     @contextmanager
     def _nested(self) -> Iterator[None]:
         self._depth += 1
-        if self._depth > _MOST_NESTED:
+        if self._depth > _MAX_DEPTH:
             raise self.failure("nested too deeply")
         yield
         self._depth -= 1
@@ -218,9 +218,9 @@ class Expressions:
             return Field((token.text[1:],))
         if token.kind in _LITERALS:
             return self._literal(token)
-        return self._named(token)
+        return self._name_operand(token)
 
-    def _named(self, token: Token) -> Operand:
+    def _name_operand(self, token: Token) -> Operand:
         if token.kind is Kind.DOT:
             return Dot()
         if token.kind is Kind.VARIABLE:

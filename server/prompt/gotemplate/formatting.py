@@ -1,4 +1,4 @@
-"""`print`, `println` and `printf` as Go's fmt package does them."""
+"""Format values as Go's fmt package does: `print`, `println` and `printf`."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,28 +9,28 @@ from server.prompt.gotemplate.errors import Fault
 from server.prompt.gotemplate.printing import has_printer, text
 from server.prompt.gotemplate.values import Missing, Struct, is_integer, type_name
 
-LONGEST: Final = 1 << 24
+MAX_LENGTH: Final = 1 << 24
 """The longest text, in characters, that a function may make."""
 
-_LONGEST_FORM: Final = 1 << 16
-_WIDEST: Final = 1_000_000
+_MAX_FORMAT: Final = 1 << 16
+_MAX_WIDTH: Final = 1_000_000
 _DIRECTIVE: Final = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\*|\d*))?(.?)", re.DOTALL)
 
 
 def joined(parts: Iterable[str], between: str = "") -> str:
-    """Join texts; raises Fault instead of making one longer than LONGEST."""
-    kept: list[str] = []
+    """Join texts; raises Fault instead of making one longer than MAX_LENGTH."""
+    result: list[str] = []
     size = 0
     for part in parts:
         size += len(part) + len(between)
-        if size > LONGEST:
+        if size > MAX_LENGTH:
             raise Fault("the text is too long")
-        kept.append(part)
-    return between.join(kept)
+        result.append(part)
+    return between.join(result)
 
 
 def sprint(*values: object) -> str:
-    """Join values with a blank between two that are no strings."""
+    """Join values, with a space between two that are both not strings."""
     return joined(_apart(values))
 
 
@@ -44,13 +44,13 @@ def _apart(values: Sequence[object]) -> Iterator[str]:
 
 
 def sprintln(*values: object) -> str:
-    """Join values with blanks and end the line."""
+    """Join values with spaces and end the line."""
     return joined(map(text, values), " ") + "\n"
 
 
 def sprintf(form: str, *values: object) -> str:
-    """Put values in the place of the directives of `form`; mistakes show in the text."""
-    if len(form) > _LONGEST_FORM:
+    """Format values by the directives of `form`; errors are part of the result, as in Go."""
+    if len(form) > _MAX_FORMAT:
         raise Fault("the format is too long")
     return joined(_pieces(form, _Arguments(values)))
 
@@ -68,7 +68,7 @@ def _pieces(form: str, arguments: "_Arguments") -> Iterator[str]:
 
 
 class _Arguments:
-    """The values that directives take one after the other."""
+    """The values that the directives consume in order."""
 
     def __init__(self, values: Sequence[object]) -> None:
         self._values = [None if isinstance(v, Missing) else v for v in values]
@@ -123,13 +123,13 @@ def _directive(match: re.Match[str], arguments: _Arguments) -> str:
 
 
 def _size(
-    given: str | None, flags: str, arguments: _Arguments, name: str
+    digits_text: str | None, flags: str, arguments: _Arguments, name: str
 ) -> tuple[int | None, str, str]:
-    """Return a width or precision, the flags with it, and what to print for a wrong one."""
-    if given is None:
+    """Return width or precision, the flags, and the text to print for an invalid one."""
+    if digits_text is None:
         return None, flags, ""
-    value = arguments.take() if given == "*" else int(given[:9] or 0)
-    if not is_integer(value) or not isinstance(value, int) or abs(value) > _WIDEST:
+    value = arguments.take() if digits_text == "*" else int(digits_text[:9] or 0)
+    if not is_integer(value) or not isinstance(value, int) or abs(value) > _MAX_WIDTH:
         return None, flags, f"%!(BAD{name})"
     if value < 0 and name == "PREC":
         return None, flags, f"%!(BAD{name})"
@@ -160,7 +160,7 @@ def _mismatch(verb: str, value: object) -> str:
 
 
 def _each(verb: str, value: object, form: _Format) -> str:
-    """Format the elements of a composite value one by one, unless it knows how to print itself."""
+    """Format the elements of a composite value, unless the value has its own printer."""
     if verb == "s" and has_printer(value):
         return form.padded(text(value))
 
@@ -218,20 +218,20 @@ def _float(kind: str) -> Callable[[float, _Format], str]:
     def shown(value: float, form: _Format) -> str:
         if kind in "gG" and form.precision is None:
             return form.padded(form.signed(text(value)), zeros=True)
-        digits = 6 if form.precision is None else min(form.precision, _MOST_DIGITS)
+        digits = 6 if form.precision is None else min(form.precision, _MAX_DIGITS)
         return form.padded(form.signed(format(value, f".{digits}{kind}")), zeros=True)
 
     return shown
 
 
-_MOST_DIGITS: Final = 1000
+_MAX_DIGITS: Final = 1000
 
 
 def _code_point(value: int) -> str:
     return chr(value) if 0 <= value <= 0x10FFFF and not 0xD800 <= value < 0xE000 else "\ufffd"
 
 
-# Each by the verbs that the type understands; bool comes before int, which it is one of.
+# The verbs of each type; bool comes before int, which is its base class.
 _VERBS: Final[dict[type, dict[str, Callable[..., str]]]] = {
     bool: {"t": lambda value, form: form.padded("true" if value else "false")},
     str: {

@@ -1,6 +1,6 @@
-"""The functions that templates can call.
+"""Built-in functions of Go templates.
 
-`and` and `or`, which need not evaluate all of their arguments, are the evaluator's own.
+`and` and `or` are part of the evaluator, because they do not evaluate all of their arguments.
 """
 
 import html
@@ -11,22 +11,22 @@ from datetime import date, timedelta
 from typing import Final
 
 from server.prompt.gotemplate.errors import Fault
-from server.prompt.gotemplate.formatting import LONGEST, joined, sprint, sprintf, sprintln
+from server.prompt.gotemplate.formatting import MAX_LENGTH, joined, sprint, sprintf, sprintln
 from server.prompt.gotemplate.printing import text, to_json
 from server.prompt.gotemplate.values import MISSING, Missing, Struct, is_integer, is_true, type_name
 
 
 @dataclass(frozen=True, slots=True)
 class Builtin:
-    """A function; it takes at least `fewest` arguments and at most `most`, None for any number."""
+    """A function with `min_arguments` to `max_arguments` arguments; None: no upper bound."""
 
     call: Callable[..., object]
-    fewest: int
-    most: int | None
+    min_arguments: int
+    max_arguments: int | None
 
 
 def _kind(value: object) -> str:
-    """Return the basic kind of a value; all that cannot be ordered is of kind "other"."""
+    """Return the basic kind of a value; "other" for values that cannot be compared."""
     kind = type_name(value)
     return kind if kind in ("bool", "int", "float64", "string") else "other"
 
@@ -123,7 +123,7 @@ def _escaped(escape: Callable[[str], str]) -> Callable[..., str]:
     def call(*values: object) -> str:
         whole = values[0] if len(values) == 1 else None
         plain = whole if isinstance(whole, str) else sprint(*values)
-        if len(plain) > LONGEST // 8:
+        if len(plain) > MAX_LENGTH // 8:
             raise Fault("the text is too long")
         return escape(plain)
 

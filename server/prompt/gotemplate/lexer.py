@@ -1,4 +1,4 @@
-"""A template cut into texts and the tokens of its actions."""
+"""Lexer of Go templates: text and the tokens of actions."""
 
 import re
 from collections.abc import Generator, Iterator
@@ -8,7 +8,7 @@ from typing import Final
 
 
 class Kind(Enum):
-    """Kinds of tokens. ERROR ends a template; its text says what is wrong."""
+    """Kinds of tokens. ERROR ends a template; its text is the error message."""
 
     TEXT = auto()
     LEFT = auto()
@@ -111,7 +111,7 @@ def _comment(source: str, start: int) -> Token:
 
 
 def _closing(source: str, at: int) -> Token | None:
-    """Return the end of an action if it is at `at`, with the white space that it trims."""
+    """Return the end of an action at `at`, if there is one, with the whitespace it trims."""
     if source.startswith("}}", at):
         return Token(Kind.RIGHT, "}}", at)
     if source[at : at + 1] in _MARKED and source.startswith("-}}", at + 1):
@@ -165,10 +165,10 @@ def _token(source: str, at: int) -> Token:
 
 
 def _without_trim_mark(source: str, at: int, blanks: str) -> str:
-    """Leave the last blank to the trim marker that follows it; it is not the first one here."""
+    """Leave the last space to the trim marker that follows, if there are more spaces."""
     return blanks[:-1] if len(blanks) > 1 and source.startswith("-}}", at + len(blanks)) else blanks
 
 
 def _code_point(character: str) -> str:
-    shown = f" '{character}'" if character.isprintable() else ""
-    return f"U+{ord(character):04X}{shown}"
+    character_text = f" '{character}'" if character.isprintable() else ""
+    return f"U+{ord(character):04X}{character_text}"

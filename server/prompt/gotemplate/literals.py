@@ -1,4 +1,4 @@
-"""The value of a literal in a template."""
+"""Values of the literals in Go templates."""
 
 import re
 from math import isinf
@@ -18,7 +18,7 @@ _LONGEST_NUMBER: Final = 400
 
 
 def string(text: str) -> str:
-    """Return what the quoted `text` stands for; raises Fault for a wrong escape."""
+    """Return the value of a quoted string; raises Fault for an invalid escape."""
     body, at, parts = text[1:-1], 0, bytearray()
     for match in re.finditer(r"\\", body):
         if match.start() < at:
@@ -48,11 +48,11 @@ def _escaped(match: re.Match[str]) -> bytes:
 
 
 def character(text: str) -> int:
-    """Return the code point of a character constant; raises Fault when it is not just one."""
-    found = string(text)
-    if len(found) != 1:
+    """Return the code point of a character constant; raises Fault for more than one character."""
+    characters = string(text)
+    if len(characters) != 1:
         raise Fault(f"malformed character constant: {text}")
-    return ord(found)
+    return ord(characters)
 
 
 def number(text: str) -> int | float:

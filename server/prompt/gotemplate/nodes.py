@@ -1,4 +1,4 @@
-"""The syntax tree of a template."""
+"""Syntax tree of a Go template."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal as OneOf
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in the source; the rest is only worked out for an error."""
+    """A range of the source; line and column are computed for errors only."""
 
     source: str
     start: int
@@ -15,24 +15,24 @@ class Place:
 
     @property
     def line(self) -> int:
-        """The line it begins on, from 1."""
+        """The line of its start, from 1."""
         return self.source.count("\n", 0, self.start) + 1
 
     @property
     def column(self) -> int:
-        """How many bytes of that line stand before it."""
+        """The bytes before it on that line."""
         line_start = self.source.rfind("\n", 0, self.start) + 1
         return len(self.source[line_start : self.start].encode("utf-8", "replace"))
 
     @property
     def text(self) -> str:
-        """What stands there."""
+        """The source text of the range."""
         return self.source[self.start : self.end].strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal value; `is_nil` for the word nil, which may only be an argument."""
+    """A literal value; `is_nil` for the keyword nil, which is only allowed as an argument."""
 
     value: object
     is_nil: bool = False
@@ -83,7 +83,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Commands that hand on their value, and the variables that receive the last one."""
+    """Piped commands, and the variables that receive the value of the last one."""
 
     commands: tuple[Command, ...]
     variables: tuple[str, ...]
@@ -96,21 +96,21 @@ Operand = Constant | Dot | Field | Variable | Chain | Function | Pipeline
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Printed as it stands."""
+    """Literal text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """`{{ pipeline }}`: printed, unless it sets a variable."""
+    """`{{ pipeline }}`: its value is printed, unless it sets a variable."""
 
     pipeline: Pipeline
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """`if` or `with`: the first body whose pipeline holds, else `otherwise`."""
+    """`if` or `with`: the body of the first true pipeline, else `otherwise`."""
 
     keyword: OneOf["if", "with"]
     clauses: "tuple[tuple[Pipeline, Body], ...]"
@@ -119,7 +119,7 @@ class Branch:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """`range`: `body` for each element, `otherwise` when there is none."""
+    """`range`: `body` for each element, `otherwise` for an empty value."""
 
     pipeline: Pipeline
     body: "Body"
@@ -135,7 +135,7 @@ class Jump:
 
 @dataclass(frozen=True, slots=True)
 class Include:
-    """`{{ template "name" pipeline }}`, which is also what `block` leaves behind."""
+    """`{{ template "name" pipeline }}`, also the result of `block`."""
 
     name: str
     pipeline: Pipeline
@@ -147,7 +147,7 @@ Body = tuple[Node, ...]
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A whole template with the templates that it defines."""
+    """A template with the templates that it defines."""
 
     root: Body
     defined: Mapping[str, Body]

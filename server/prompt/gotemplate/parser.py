@@ -1,4 +1,4 @@
-"""The statements of a template: from tokens to the syntax tree."""
+"""Parser of Go templates: from tokens to the syntax tree."""
 
 from typing import Final, Literal
 
@@ -20,19 +20,19 @@ from server.prompt.gotemplate.nodes import (
     Tree,
 )
 
-_LARGEST: Final = 1 << 16
-"""The longest template in characters; the largest in use have some ten thousand."""
+_MAX_LENGTH: Final = 1 << 16
+"""In characters; the longest templates in use have about ten thousand."""
 
 
 def parse(source: str) -> Tree:
-    """Return the tree of a template.
+    """Return the syntax tree of a template.
 
     Raises:
-        TemplateError: it is malformed or too large; the text is the reference server's, with
-            the line.
+        TemplateError: the template is malformed or too long; the text has the line and is that
+            of the reference server.
     """
-    if len(source) > _LARGEST:
-        raise TemplateError(f"template: longer than {_LARGEST} characters")
+    if len(source) > _MAX_LENGTH:
+        raise TemplateError(f"template: longer than {_MAX_LENGTH} characters")
     return _Parser(source).tree()
 
 
@@ -45,24 +45,24 @@ class _Parser:
     def tree(self) -> Tree:
         root: list[Node] = []
         while self._tokens.peek().kind is not Kind.END:
-            found = self._node(top=True)
-            if isinstance(found, str):
-                raise self._tokens.failure(f"unexpected {_shown(found)}")
-            root += found
+            nodes_or_keyword = self._node(top=True)
+            if isinstance(nodes_or_keyword, str):
+                raise self._tokens.failure(f"unexpected {_action_text(nodes_or_keyword)}")
+            root += nodes_or_keyword
         return Tree(tuple(root), self._defined)
 
     def _body(self) -> tuple[Body, str]:
-        """Read up to an `else` or `end`; return which of them ended it."""
+        """Parse up to an `else` or `end`; return the nodes and that keyword."""
         nodes: list[Node] = []
         while self._tokens.peek().kind is not Kind.END:
-            found = self._node()
-            if isinstance(found, str):
-                return tuple(nodes), found
-            nodes += found
+            nodes_or_keyword = self._node()
+            if isinstance(nodes_or_keyword, str):
+                return tuple(nodes), nodes_or_keyword
+            nodes += nodes_or_keyword
         raise self._tokens.failure("unexpected EOF")
 
     def _node(self, *, top: bool = False) -> tuple[Node, ...] | str:
-        """Return the next node, none for a definition, or the keyword that ends a body."""
+        """Parse the next node; return the nodes, none for a definition, or the end keyword."""
         token = self._tokens.next()
         if token.kind is Kind.TEXT:
             return (Text(token.text),)
@@ -105,29 +105,29 @@ class _Parser:
         with self._tokens.scope():
             while True:
                 pipeline = self._tokens.pipeline(keyword)
-                body, ended = self._body()
+                body, keyword_at_end = self._body()
                 clauses.append((pipeline, body))
-                if ended != f"else {keyword}":
-                    return Branch(keyword, tuple(clauses), self._otherwise(ended))
+                if keyword_at_end != f"else {keyword}":
+                    return Branch(keyword, tuple(clauses), self._otherwise(keyword_at_end))
                 self._tokens.next()
 
-    def _otherwise(self, ended: str) -> Body:
-        if ended == "end":
+    def _otherwise(self, keyword_at_end: str) -> Body:
+        if keyword_at_end == "end":
             return ()
-        if ended != "else":
+        if keyword_at_end != "else":
             raise self._tokens.unexpected(self._tokens.next(), "input")
-        body, ended = self._body()
-        if ended != "end":
-            raise self._tokens.failure(f"expected end; found {_shown(ended)}")
+        body, keyword_at_end = self._body()
+        if keyword_at_end != "end":
+            raise self._tokens.failure(f"expected end; found {_action_text(keyword_at_end)}")
         return body
 
     def _range(self) -> Range:
         with self._tokens.scope():
             pipeline = self._tokens.pipeline("range")
             self._loops += 1
-            body, ended = self._body()
+            body, keyword_at_end = self._body()
             self._loops -= 1
-            return Range(pipeline, body, self._otherwise(ended))
+            return Range(pipeline, body, self._otherwise(keyword_at_end))
 
     def _jump(self, keyword: Literal["break", "continue"]) -> Jump:
         self._tokens.expect(Kind.RIGHT, f"{{{{{keyword}}}}}")
@@ -136,11 +136,11 @@ class _Parser:
         return Jump(keyword)
 
     def _include(self, word: Token) -> Include:
-        """Read `template` with its value, or `block`, which defines what it includes."""
+        """Parse `template`, or `block`, which also defines the included template."""
         context = f"{word.text} clause"
         name = self._name(context)
         if self._tokens.peek(past_space=True).kind is Kind.RIGHT:
-            # Go would run it on nothing; the reference server refuses it.
+            # Valid in Go; the reference server rejects it.
             raise TemplateError("undefined template specified")
         pipeline = self._tokens.pipeline(context)
         if word.text == "block":
@@ -153,13 +153,15 @@ class _Parser:
         self._definition(name)
 
     def _definition(self, name: str) -> None:
-        """Read a template's body, in which no variable from outside is known."""
+        """Parse the body of a defined template, which has its own variables."""
         with self._tokens.scope(variables=["$"]):
             loops, self._loops = self._loops, 0
-            body, ended = self._body()
+            body, keyword_at_end = self._body()
             self._loops = loops
-        if ended != "end":
-            raise self._tokens.failure(f"unexpected {_shown(ended)} in define clause")
+        if keyword_at_end != "end":
+            raise self._tokens.failure(
+                f"unexpected {_action_text(keyword_at_end)} in define clause"
+            )
         if body or name not in self._defined:
             self._defined[name] = body
 
@@ -175,6 +177,6 @@ class _Parser:
             raise self._tokens.failure(str(e), token) from e
 
 
-def _shown(ended: str) -> str:
-    """Return the action that ended a body as an error shows it."""
-    return f"{{{{{ended.partition(' ')[0]}}}}}"
+def _action_text(keyword_at_end: str) -> str:
+    """Return the source of the action that ended a body, for an error."""
+    return f"{{{{{keyword_at_end.partition(' ')[0]}}}}}"

@@ -1,4 +1,4 @@
-"""How values print: Go's `%v`, and JSON as Go writes it."""
+"""Print values as Go does: `%v` and JSON."""
 
 import base64
 import json
@@ -22,12 +22,12 @@ _PLAIN_JSON_EXPONENTS: Final = range(-6, 21)
 
 
 def printed(value: object) -> str:
-    """Return what an action prints for `value`."""
+    """Return the output of an action for `value`."""
     return "<no value>" if value is None or isinstance(value, Missing) else text(value)
 
 
 def text(value: object) -> str:
-    """Return `value` as Go's `%v` does."""
+    """Return `value` as `%v` prints it."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, Missing):
@@ -40,7 +40,7 @@ def text(value: object) -> str:
 
 
 def has_printer(value: object) -> bool:
-    """Tell whether `value` decides itself how it prints, rather than as what it is made of."""
+    """Tell whether `value` has its own printer, like a Go type with a String method."""
     return isinstance(value, JSONList | JSONMap | NameList) or (
         isinstance(value, Struct) and value.prints_json
     )
@@ -60,14 +60,14 @@ def _composite(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number as `%v` does: the shortest digits, with an exponent for large floats."""
+    """Return a number as `%v` prints it: the shortest digits, large floats with an exponent."""
     if isinstance(value, int) and abs(value) < 2**63:
         return str(value)
     return decimal(float(value), _PLAIN_EXPONENTS)
 
 
 def decimal(value: float, plain: range) -> str:
-    """Return the shortest digits of a float; with an exponent unless that is within `plain`."""
+    """Return the shortest digits of a float, with an exponent unless it is in `plain`."""
     if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN
         return "NaN" if value != value else "+Inf" if value > 0 else "-Inf"  # noqa: PLR0124 - NaN
     sign, digits, exponent = _parts(value)
@@ -94,7 +94,7 @@ def _parts(value: float) -> tuple[str, str, int]:
 
 
 def to_json(value: object) -> str:
-    """Return compact JSON with sorted keys and the escapes that make it safe inside HTML."""
+    """Return compact JSON with sorted keys and HTML escapes, as Go's encoding/json."""
     if value is None or isinstance(value, Missing):
         return "null"
     if isinstance(value, bool):
@@ -126,6 +126,10 @@ def _json_object(value: Mapping[str, object], keys: list[str]) -> str:
 def _json_number(value: float) -> str:
     if is_integer(value):
         return str(value)
-    shown = decimal(value, _PLAIN_JSON_EXPONENTS)
-    mantissa, mark, exponent = shown.partition("e")
-    return f"{mantissa}{mark}{exponent[0]}{exponent[1:].lstrip('0')}" if mark else shown
+    digits = decimal(value, _PLAIN_JSON_EXPONENTS)
+    mantissa, exponent_sign, exponent = digits.partition("e")
+    return (
+        f"{mantissa}{exponent_sign}{exponent[0]}{exponent[1:].lstrip('0')}"
+        if exponent_sign
+        else digits
+    )

@@ -1,7 +1,7 @@
-"""Values as templates see them, beside Python's own text, numbers, lists and mappings.
+"""Go values for templates, besides Python's strings, numbers, lists and mappings.
 
-A mapping is a Go map, a list or tuple a Go slice, `None` a nil. What Go's reflection would tell of
-a value (its kind, its truth) is decided here; how it prints, in `printing`.
+A mapping is a Go map, a list or tuple a slice, `None` nil. This module decides the kind and truth
+of values; `printing` prints them.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ class Missing:
 
 
 MISSING: Final = Missing()
-"""What a look-up of an absent key finds. Unlike nil, it can be asked for fields in turn."""
+"""The value of a missing key. Unlike nil, it has (missing) fields itself."""
 
 
 class JSONMap(dict[str, object]):
@@ -28,14 +28,14 @@ class JSONList(list[object]):
 
 
 class NameList(list[object]):
-    """A list of names, of which a single one prints without brackets."""
+    """A list of names; a single name is printed without brackets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Struct:
-    """A value with named fields; asking for another one is an error.
+    """A struct; access to an unknown field is an error.
 
-    `json` holds what encodes it as JSON, in order. `methods` are called when named like a field.
+    `json` has the fields of its JSON in order. `methods` are called when accessed like a field.
     """
 
     type_name: str
@@ -46,7 +46,7 @@ class Struct:
 
 
 def is_true(value: object) -> bool:
-    """Tell whether a condition on `value` holds: not for what is empty, zero, nil or missing."""
+    """Return the truth of `value`: false when it is empty, zero, nil or missing."""
     if isinstance(value, Struct):
         return True
     return not isinstance(value, Missing) and bool(value)
@@ -79,9 +79,9 @@ _TYPE_NAMES: Final = (
 
 
 def from_json(value: object) -> object:
-    """Return decoded JSON as Go would hold it: every number is a float.
+    """Return decoded JSON as Go represents it: every number is a float.
 
-    Whole numbers that a float cannot hold stay whole, so that no digit of an identifier is lost.
+    Integers that a float cannot represent stay integers, so that no digit of an id is lost.
     """
     if is_integer(value):
         assert isinstance(value, int)

@@ -1,1 +1,1 @@
-"""Prompts as the families of models learnt to read them, one small file for each family."""
+"""Prompt renderers written in Python for model families, one file per family."""

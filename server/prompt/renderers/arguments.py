@@ -1,31 +1,31 @@
-"""Arguments of earlier calls, printed bare where a model expects no JSON around them."""
+"""Print arguments of earlier tool calls for models that expect plain values instead of JSON."""
 
 from collections.abc import Callable, Mapping
 
 from server.prompt.gotemplate.printing import text
 from server.prompt.gotemplate.values import from_json
 from server.prompt.messages import ToolCall
-from server.prompt.renderers.json_text import compact, raw
+from server.prompt.renderers.json_text import compact_json, unescaped_json
 
 
-def bare(value: object) -> str:
-    """Return text as it is, objects and lists as JSON, and numbers as Go prints them."""
+def go_text(value: object) -> str:
+    """Return strings unchanged, objects and lists as JSON, and numbers as Go prints them."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, Mapping | list | tuple):
-        return compact(value)
+        return compact_json(value)
     return text(from_json(value))
 
 
-def python(value: object) -> str:
-    """Return like `bare`, but with Python's names for true, false and null."""
+def python_text(value: object) -> str:
+    """Return the same as `go_text`, but true, false and null as Python prints them."""
     if value is None or isinstance(value, bool):
         return str(value)
-    return raw(value) if isinstance(value, Mapping | list | tuple) else bare(value)
+    return unescaped_json(value) if isinstance(value, Mapping | list | tuple) else go_text(value)
 
 
-def paired(call: ToolCall, as_json: Callable[[object], str]) -> str:
-    """Return a call with its arguments as pairs of marks; text in them stands as it is."""
+def argument_pairs(call: ToolCall, as_json: Callable[[object], str]) -> str:
+    """Return a call with `<arg_key>` and `<arg_value>` tags; strings are printed unchanged."""
     arguments = "".join(
         f"<arg_key>{key}</arg_key>"
         f"<arg_value>{value if isinstance(value, str) else as_json(value)}</arg_value>"

@@ -1,4 +1,4 @@
-"""Turns between `<|im_start|>` and `<|im_end|>`."""
+"""ChatML turns, between `<|im_start|>` and `<|im_end|>`."""
 
 
 def turn(role: str, content: str) -> str:
@@ -6,12 +6,12 @@ def turn(role: str, content: str) -> str:
 
 
 def opened(role: str, content: str = "") -> str:
-    """Return a turn that goes on."""
+    """Return a turn without its end."""
     return f"<|im_start|>{role}\n{content}"
 
 
 def result(before: str, content: str, after: str) -> str:
-    """Return the result of a tool; those next to each other share one turn of the user."""
+    """Return a tool result; consecutive results share one user turn."""
     opening = "<|im_start|>user" if before != "tool" else ""
     closing = "<|im_end|>\n" if after != "tool" else ""
     return f"{opening}\n<tool_response>\n{content}\n</tool_response>{closing}"

@@ -1,12 +1,12 @@
-"""DeepSeek V3.1."""
+"""Prompt renderer for DeepSeek V3.1."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
-from server.prompt.renderers.family import Family
-from server.prompt.renderers.json_text import compact
-from server.prompt.renderers.turns import last_of, neighbours
+from server.prompt.renderers.family_renderer import FamilyRenderer
+from server.prompt.renderers.json_text import compact_json
+from server.prompt.renderers.turns import last_index, with_neighbour_roles
 from server.prompt.tools import parameters
 
 BOS: Final = "<｜begin▁of▁sentence｜>"
@@ -25,8 +25,8 @@ Where:
 """
 
 
-class DeepSeek(Family):
-    """Thinks only when told to; after the result of a tool the model goes on by itself."""
+class DeepSeek(FamilyRenderer):
+    """Thinks only when thinking is on; after a tool result the model continues by itself."""
 
     bos = BOS
 
@@ -35,15 +35,15 @@ class DeepSeek(Family):
     ) -> str:
         system = "\n\n".join(m.content for m in messages if m.role == "system")
         turns = [m for m in messages if m.role in ("user", "assistant", "tool")]
-        asked = last_of("user", turns)
+        last_user = last_index("user", turns)
         parts = [BOS, system, _tools(tools)]
-        for i, (before, message, _) in enumerate(neighbours(turns)):
+        for i, (before, message, _) in enumerate(with_neighbour_roles(turns)):
             if message.role == "user":
                 parts.append(f"<｜User｜>{message.content}")
             elif message.role == "tool":
                 parts.append(f"<｜tool▁output▁begin｜>{message.content}<｜tool▁output▁end｜>")
             else:
-                now = think and i > asked and not message.tool_calls
+                now = think and i > last_user and not message.tool_calls
                 thought = message.thinking if now else ""
                 opening = _opening(thought) if before == "user" else ""
                 parts.append(opening + _answer(message, after_tool=before == "tool"))
@@ -53,12 +53,12 @@ class DeepSeek(Family):
 
 
 def _tools(tools: Sequence[Tool]) -> str:
-    listed = "".join(
+    tool_list = "".join(
         f"\n### {tool.name}\nDescription: {tool.description}\n\n"
-        f"Parameters: {compact(parameters(tool.parameters))}\n"
+        f"Parameters: {compact_json(parameters(tool.parameters))}\n"
         for tool in tools
     )
-    return _TOOLS + listed + _CALLS if tools else ""
+    return _TOOLS + tool_list + _CALLS if tools else ""
 
 
 def _opening(thought: str) -> str:
@@ -74,6 +74,6 @@ def _answer(message: Message, *, after_tool: bool) -> str:
     return (after if closing and not after_tool else content) + EOS
 
 
-def _call(given: ToolCall) -> str:
-    arguments = compact(given.arguments)
-    return f"<｜tool▁call▁begin｜>{given.name}<｜tool▁sep｜>{arguments}<｜tool▁call▁end｜>"
+def _call(call: ToolCall) -> str:
+    arguments = compact_json(call.arguments)
+    return f"<｜tool▁call▁begin｜>{call.name}<｜tool▁sep｜>{arguments}<｜tool▁call▁end｜>"

@@ -1,36 +1,36 @@
-"""FunctionGemma, a small model that only calls tools."""
+"""Prompt renderer for FunctionGemma, a small model for tool calls."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
-from server.prompt.renderers.family import Family
+from server.prompt.renderers.family_renderer import FamilyRenderer
 from server.prompt.renderers.gemma_values import names, pairs, quoted, value
-from server.prompt.renderers.turns import neighbours
+from server.prompt.renderers.turns import with_neighbour_roles
 from server.prompt.tools import parameters, type_names
 
 _QUOTE: Final = "<escape>"
 _TOOLS: Final = "You can do function calling with the following functions:"
 
 
-class FunctionGemma(Family):
-    """What follows the results of tools goes on in the model's turn, whoever says it."""
+class FunctionGemma(FamilyRenderer):
+    """The message after tool results continues the model's turn, whatever its role."""
 
     bos = "<bos>"
 
     def _prompt(
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
-        told = bool(messages) and messages[0].role in ("system", "developer")
-        turns = messages[1:] if told else messages
-        parts = [self.bos, _system(messages[0].content if told else "", tools)]
+        has_system = bool(messages) and messages[0].role in ("system", "developer")
+        turns = messages[1:] if has_system else messages
+        parts = [self.bos, _system(messages[0].content if has_system else "", tools)]
         calls: tuple[ToolCall, ...] = ()
         waiting: Iterator[ToolCall] = iter(())
-        for before, message, after in neighbours(turns):
+        for before, message, after in with_neighbour_roles(turns):
             if message.role == "tool":
-                called = next(waiting, None)
+                call = next(waiting, None)
                 opening = "" if before == "assistant" and calls else "<start_function_response>"
-                parts.append(opening + _result(called.name if called else "", message.content))
+                parts.append(opening + _result(call.name if call else "", message.content))
             else:
                 calls = message.tool_calls
                 waiting = iter(calls) if message.role == "assistant" and calls else waiting
@@ -69,10 +69,10 @@ def _result(name: str, content: str) -> str:
 
 def _declaration(tool: Tool) -> str:
     schema = parameters(tool.parameters)
-    told = [f"description:{quoted(tool.description, _QUOTE)}"]
+    fields = [f"description:{quoted(tool.description, _QUOTE)}"]
     if schema["properties"] or schema["type"]:
-        told.append("parameters:{" + ",".join(_parameters(schema)) + "}")
-    described = ",".join(told)
+        fields.append("parameters:{" + ",".join(_parameters(schema)) + "}")
+    described = ",".join(fields)
     return (
         f"<start_function_declaration>declaration:{tool.name}{{{described}}}"
         "<end_function_declaration>"
@@ -80,10 +80,10 @@ def _declaration(tool: Tool) -> str:
 
 
 def _parameters(schema: Mapping[str, object]) -> Iterator[str]:
-    listed = schema["properties"]
-    assert isinstance(listed, Mapping)
-    if listed:
-        described = (f"{name}:{{{_property(value)}}}" for name, value in sorted(listed.items()))
+    properties = schema["properties"]
+    assert isinstance(properties, Mapping)
+    if properties:
+        described = (f"{name}:{{{_property(value)}}}" for name, value in sorted(properties.items()))
         yield f"properties:{{{','.join(described)}}}"
     required = schema.get("required")
     if isinstance(required, list):
@@ -93,6 +93,6 @@ def _parameters(schema: Mapping[str, object]) -> Iterator[str]:
 
 
 def _property(schema: Mapping[str, object]) -> str:
-    told = [f"description:{quoted(str(schema.get('description', '')), _QUOTE)}"]
-    told += [f"type:{quoted(name.upper(), _QUOTE)}" for name in type_names(schema)[:1]]
-    return ",".join(told)
+    fields = [f"description:{quoted(str(schema.get('description', '')), _QUOTE)}"]
+    fields += [f"type:{quoted(name.upper(), _QUOTE)}" for name in type_names(schema)[:1]]
+    return ",".join(fields)

@@ -1,22 +1,22 @@
-"""Gemma 4."""
+"""Prompt renderer for Gemma 4."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
-from server.prompt.renderers.family import Family
+from server.prompt.renderers.family_renderer import FamilyRenderer
 from server.prompt.renderers.gemma_schema import QUOTE, declaration
 from server.prompt.renderers.gemma_values import pairs, value
-from server.prompt.renderers.turns import last_of
+from server.prompt.renderers.turns import last_index
 
 _INSTRUCTING = ("system", "developer")
 
 
-class Gemma4(Family):
-    """Thinks only when told to; the large models are then shown an empty thought instead.
+class Gemma4(FamilyRenderer):
+    """Thinks only when thinking is on; otherwise large models get an empty thought.
 
-    The results of tools are part of the model's own turn, which goes on after them.
+    Tool results are part of the model's turn, which continues after them.
     """
 
     bos = "<bos>"
@@ -28,9 +28,9 @@ class Gemma4(Family):
     def _prompt(
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
-        told = bool(messages) and messages[0].role in _INSTRUCTING
-        system = messages[0].content if told else None
-        turns = list(_grouped(messages[1:] if told else messages))
+        has_system = bool(messages) and messages[0].role in _INSTRUCTING
+        system = messages[0].content if has_system else None
+        turns = list(_grouped(messages[1:] if has_system else messages))
         parts = [self.bos, _system(system, tools, think=bool(think)), *map(_turn, turns)]
         last = turns[-1] if turns else None
         if last is None or not last.message.tool_calls:
@@ -43,7 +43,7 @@ class Gemma4(Family):
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A message with the results of its calls, and who speaks before and after it."""
+    """A message with the results of its tool calls and the roles before and after it."""
 
     message: Message
     results: Sequence[Message]
@@ -53,9 +53,9 @@ class _Turn:
 
 
 def _grouped(messages: Sequence[Message]) -> Iterator[_Turn]:
-    asked = last_of("user", messages)
-    spoken = [i for i, message in enumerate(messages) if message.role != "tool"]
-    for before, i, after in zip([None, *spoken], spoken, [*spoken[1:], None], strict=False):
+    last_user = last_index("user", messages)
+    indices = [i for i, message in enumerate(messages) if message.role != "tool"]
+    for before, i, after in zip([None, *indices], indices, [*indices[1:], None], strict=False):
         message = messages[i]
         following = takewhile(lambda m: m.role == "tool", messages[i + 1 :])
         yield _Turn(
@@ -63,7 +63,7 @@ def _grouped(messages: Sequence[Message]) -> Iterator[_Turn]:
             list(following) if message.tool_calls else [],
             "" if before is None else messages[before].role,
             "" if after is None else messages[after].role,
-            i > asked,
+            i > last_user,
         )
 
 
@@ -102,8 +102,8 @@ def _call(call: ToolCall) -> str:
 
 
 def _result(result: Message, calls: Sequence[ToolCall]) -> str:
-    named = (c.name for c in calls if result.tool_call_id and c.id == result.tool_call_id)
-    name = next(named, result.tool_name or "unknown")
+    names = (c.name for c in calls if result.tool_call_id and c.id == result.tool_call_id)
+    name = next(names, result.tool_name or "unknown")
     text = value(result.content, QUOTE)
     return f"<|tool_response>response:{name}{{value:{text}}}<tool_response|>"
 

@@ -1,4 +1,4 @@
-"""Declarations of tools as Gemma 4 reads them."""
+"""Tool declarations in the syntax of Gemma 4."""
 
 from collections.abc import Iterator, Mapping
 from typing import Final
@@ -14,10 +14,10 @@ _SCHEMA_WORDS: Final = ("description", "type", "properties", "required", "nullab
 def declaration(tool: Tool) -> str:
     """Return a tool's declaration."""
     schema = parameters(tool.parameters)
-    told = [f"description:{quoted(tool.description, QUOTE)}"]
+    fields = [f"description:{quoted(tool.description, QUOTE)}"]
     if schema["properties"] or schema["type"]:
-        told.append("parameters:{" + ",".join(_parameters(schema)) + "}")
-    return f"<|tool>declaration:{tool.name}{{{','.join(told)}}}<tool|>"
+        fields.append("parameters:{" + ",".join(_parameters(schema)) + "}")
+    return f"<|tool>declaration:{tool.name}{{{','.join(fields)}}}<tool|>"
 
 
 def _parameters(schema: Mapping[str, object]) -> Iterator[str]:
@@ -29,37 +29,37 @@ def _parameters(schema: Mapping[str, object]) -> Iterator[str]:
 
 
 def _properties(schemas: object) -> str:
-    """Return all that are schemas among `schemas`.
+    """Return the properties of a schema.
 
-    The family's own template leaves out parameters that are named like words of a schema, such as
-    "description"; then the model could not give them.
+    The family's own template omits properties whose names are JSON Schema keywords, such as
+    "description", so that the model could not set them; they are kept here.
     """
-    listed = sorted(schemas.items()) if isinstance(schemas, Mapping) else []
+    properties = sorted(schemas.items()) if isinstance(schemas, Mapping) else []
     described = (
         f"{name}:{{{','.join(_property(schema))}}}"
-        for name, schema in listed
+        for name, schema in properties
         if isinstance(schema, Mapping)
     )
     return f"properties:{{{','.join(described)}}}"
 
 
 def _property(schema: Mapping[str, object]) -> Iterator[str]:
-    kind = _kind(schema)
+    type_name = _type_name(schema)
     if description := schema.get("description"):
         yield f"description:{quoted(str(description), QUOTE)}"
-    if kind == "STRING" and schema.get("enum"):
+    if type_name == "STRING" and schema.get("enum"):
         yield f"enum:{value(schema['enum'], QUOTE)}"
     items = schema.get("items")
-    if kind == "ARRAY" and items and isinstance(items, Mapping):
+    if type_name == "ARRAY" and items and isinstance(items, Mapping):
         yield f"items:{{{','.join(_items(items))}}}"
     if schema.get("nullable") is True:
         yield "nullable:true"
-    if kind == "OBJECT":
+    if type_name == "OBJECT":
         inner = {key: item for key, item in schema.items() if key not in _SCHEMA_WORDS}
         yield _properties(schema.get("properties", inner))
         yield from _required(schema)
-    if kind:
-        yield f"type:{quoted(kind, QUOTE)}"
+    if type_name:
+        yield f"type:{quoted(type_name, QUOTE)}"
 
 
 def _items(schema: Mapping[str, object]) -> Iterator[str]:
@@ -81,18 +81,18 @@ def _required(schema: Mapping[str, object]) -> Iterator[str]:
         yield f"required:{names(required, QUOTE)}"
 
 
-def _kind(schema: Mapping[str, object]) -> str:
-    """Return the type in capitals; several print as the list they were in the family's template."""
+def _type_name(schema: Mapping[str, object]) -> str:
+    """Return the type in upper case; several print as a list, as in the family's template."""
     types = [name.upper() for name in type_names(schema) or _types_of_union(schema)]
     return types[0] if len(types) == 1 else str(types) if types else ""
 
 
 def _types_of_union(schema: Mapping[str, object]) -> list[str]:
-    """Return the types of an `anyOf` whose branches tell nothing else."""
+    """Return the types of an `anyOf` whose branches have nothing but types."""
     branches = schema.get("anyOf")
-    found: list[str] = []
+    types: list[str] = []
     for branch in branches if isinstance(branches, list) else ():
         if not isinstance(branch, Mapping) or set(branch) != {"type"}:
             return []
-        found += type_names(branch)
-    return list(dict.fromkeys(found))
+        types += type_names(branch)
+    return list(dict.fromkeys(types))

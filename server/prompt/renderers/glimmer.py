@@ -1,14 +1,14 @@
-"""Muse Glimmer."""
+"""Prompt renderer for Muse Glimmer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Final
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
-from server.prompt.renderers.arguments import bare
-from server.prompt.renderers.family import Family
-from server.prompt.renderers.json_text import raw
-from server.prompt.renderers.turns import neighbours
+from server.prompt.renderers.arguments import go_text
+from server.prompt.renderers.family_renderer import FamilyRenderer
+from server.prompt.renderers.json_text import unescaped_json
+from server.prompt.renderers.turns import with_neighbour_roles
 from server.prompt.tools import tool_json
 
 _IDENTITY: Final = "You are a helpful AI assistant."
@@ -55,10 +55,10 @@ that can span
 </atem:function_calls>"""
 
 
-class Glimmer(Family):
-    """Every message says who it is for: the user, a tool, or the model itself when it thinks.
+class Glimmer(FamilyRenderer):
+    """Every message names its recipient: the user, a tool, or the model itself for thinking.
 
-    The current date is part of the identity that a model gets when the client gives it none.
+    The default system message, for requests without one, contains the current date.
     """
 
     bos = "<|begin_of_text|>"
@@ -71,19 +71,19 @@ class Glimmer(Family):
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
         strength = f"\n\nReasoning strength: {_strength(think)}."
-        called = {call.id: call.name for m in messages for call in m.tool_calls if call.id}
+        call_names = {call.id: call.name for m in messages for call in m.tool_calls if call.id}
         parts = [self.bos]
         if not any(message.role == "system" for message in messages):
             about = f"\nKnowledge cutoff: {_CUTOFF}.\nCurrent date: {self._today().isoformat()}."
             parts.append(_system(_IDENTITY + about + strength, tools))
-        for _, message, after in neighbours(messages):
+        for _, message, after in with_neighbour_roles(messages):
             match message.role:
                 case "system":
                     parts.append(_system(_with_strength(message.content, strength), tools))
                 case "user":
-                    parts.append(_said("user", message.content))
+                    parts.append(_message("user", message.content))
                 case "tool":
-                    parts.append(_result(message, called))
+                    parts.append(_result(message, call_names))
                 case "assistant":
                     parts += _answer(message, end="<|eom|>" if after == "assistant" else "<|eot|>")
         return "".join(parts) + "<|start|>assistant"
@@ -96,37 +96,37 @@ def _strength(think: Think | None) -> str:
 
 
 def _with_strength(text: str, strength: str) -> str:
-    """Add the strength, unless the client tells it in words of its own."""
-    for effort, known in _STRENGTHS.items():
-        text = text.replace(effort, known)
+    """Append the reasoning strength, unless the text contains one already."""
+    for effort, replacement in _STRENGTHS.items():
+        text = text.replace(effort, replacement)
     return text if "reasoning strength" in text.lower() else text + strength
 
 
-def _said(header: str, content: str, end: str = "<|eot|>") -> str:
+def _message(header: str, content: str, end: str = "<|eot|>") -> str:
     return f"<|start|>{header}<|message|>{content}{end}"
 
 
 def _system(text: str, tools: Sequence[Tool]) -> str:
     spaces = list(dict.fromkeys(tool.name.partition(".")[0] for tool in tools))
     recipients = ", ".join(['"self"', *(f'"{space}.*"' for space in spaces), '"user"'])
-    listed = f"\n\n{_tools(tools, spaces)}" if tools else ""
-    return _said("system", f"{text}{listed}\n\n# Valid recipients: {recipients}.")
+    tool_section = f"\n\n{_tools(tools, spaces)}" if tools else ""
+    return _message("system", f"{text}{tool_section}\n\n# Valid recipients: {recipients}.")
 
 
 def _tools(tools: Sequence[Tool], spaces: Sequence[str]) -> str:
-    about = "".join(f'{{"name": {raw(space)}, "description": ""}}\n' for space in spaces)
-    schemas = "".join(f"\n{raw(tool_json(tool)['function'])}" for tool in tools)
+    about = "".join(f'{{"name": {unescaped_json(space)}, "description": ""}}\n' for space in spaces)
+    schemas = "".join(f"\n{unescaped_json(tool_json(tool)['function'])}" for tool in tools)
     return f"{_TOOLS}{about}// Function schemas{schemas}{_EXAMPLE}"
 
 
 def _answer(message: Message, *, end: str) -> Iterator[str]:
     if message.thinking:
-        yield _said("assistant to=self", message.thinking, "<|eom|>")
+        yield _message("assistant to=self", message.thinking, "<|eom|>")
     for i, call in enumerate(message.tool_calls, 1):
         last = i == len(message.tool_calls)
-        yield _said(f"assistant to={call.name}", _call(call), end if last else "<|eom|>")
+        yield _message(f"assistant to={call.name}", _call(call), end if last else "<|eom|>")
     if not message.tool_calls and (message.content or not message.thinking):
-        yield _said("assistant to=user", message.content)
+        yield _message("assistant to=user", message.content)
 
 
 def _call(call: ToolCall) -> str:
@@ -141,9 +141,11 @@ def _call(call: ToolCall) -> str:
 
 
 def _argument(value: object) -> str:
-    return raw(value) if isinstance(value, Mapping | list) else bare(value)
+    return unescaped_json(value) if isinstance(value, Mapping | list) else go_text(value)
 
 
-def _result(message: Message, called: Mapping[str, str]) -> str:
-    name = message.tool_name or called.get(message.tool_call_id, message.tool_call_id)
-    return _said(f"tool {name}", f'<tool_output name="{name}">\n{message.content}\n</tool_output>')
+def _result(message: Message, call_names: Mapping[str, str]) -> str:
+    name = message.tool_name or call_names.get(message.tool_call_id, message.tool_call_id)
+    return _message(
+        f"tool {name}", f'<tool_output name="{name}">\n{message.content}\n</tool_output>'
+    )

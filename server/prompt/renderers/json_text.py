@@ -1,7 +1,6 @@
-"""JSON inside prompts, always in the client's order.
+"""JSON text inside prompts, with keys in the client's order.
 
-Models saw it in their training in one of a few forms: with or without blanks, and with or without
-the escapes that make it safe inside HTML.
+Models were trained on one of a few forms: with or without whitespace, with or without HTML escapes.
 """
 
 import json
@@ -14,7 +13,7 @@ from server.prompt.gotemplate.printing import to_json
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """What stands between the parts, and what is escaped; `indent` puts each part on a line."""
+    """Separators and escapes; with `indent`, every item is on its own line."""
 
     comma: str
     colon: str
@@ -28,35 +27,35 @@ _RAW: Final = _Form(", ", ": ", html=False)
 _INDENTED: Final = _Form(",", ": ", html=True, indent=4)
 
 
-def compact(value: object) -> str:
-    """Return JSON without blanks and with HTML escaped."""
-    return _written(value, _COMPACT)
+def compact_json(value: object) -> str:
+    """Return JSON without whitespace and with HTML escaped."""
+    return _to_json(value, _COMPACT)
 
 
-def spaced(value: object) -> str:
-    """Return JSON with blanks after commas and colons and with HTML escaped."""
-    return _written(value, _SPACED)
+def spaced_json(value: object) -> str:
+    """Return JSON with spaces after commas and colons and with HTML escaped."""
+    return _to_json(value, _SPACED)
 
 
-def raw(value: object) -> str:
-    """Return JSON with blanks after commas and colons; only what JSON requires is escaped."""
-    return _written(value, _RAW)
+def unescaped_json(value: object) -> str:
+    """Return JSON with spaces after commas and colons and without HTML escapes."""
+    return _to_json(value, _RAW)
 
 
-def indented(value: object) -> str:
-    """Return JSON with each part on a line of its own and with HTML escaped."""
-    return _written(value, _INDENTED)
+def indented_json(value: object) -> str:
+    """Return JSON with every item on its own line and with HTML escaped."""
+    return _to_json(value, _INDENTED)
 
 
-def _written(value: object, form: _Form, level: int = 0) -> str:
+def _to_json(value: object, form: _Form, level: int = 0) -> str:
     if isinstance(value, Mapping):
         pairs = [
-            f"{_scalar(str(key), form)}{form.colon}{_written(item, form, level + 1)}"
+            f"{_scalar(str(key), form)}{form.colon}{_to_json(item, form, level + 1)}"
             for key, item in value.items()
         ]
         return _enclosed("{", "}", pairs, form, level)
     if isinstance(value, list | tuple):
-        return _enclosed("[", "]", [_written(item, form, level + 1) for item in value], form, level)
+        return _enclosed("[", "]", [_to_json(item, form, level + 1) for item in value], form, level)
     return _scalar(value, form)
 
 

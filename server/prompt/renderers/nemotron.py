@@ -1,4 +1,4 @@
-"""Nemotron 3 Nano and Nemotron 3.5 Nano."""
+"""Prompt renderers for NVIDIA Nemotron 3 Nano and 3.5 Nano."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,10 +6,10 @@ from typing import Final
 
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderers import chatml, xml_tools
-from server.prompt.renderers.arguments import python
-from server.prompt.renderers.family import Family
-from server.prompt.renderers.json_text import raw
-from server.prompt.renderers.turns import last_of, neighbours
+from server.prompt.renderers.arguments import python_text
+from server.prompt.renderers.family_renderer import FamilyRenderer
+from server.prompt.renderers.json_text import unescaped_json
+from server.prompt.renderers.turns import last_index, with_neighbour_roles
 from server.prompt.tools import parameters, type_names
 
 _NO_THOUGHT: Final = "<think></think>"
@@ -18,11 +18,11 @@ _ON: Final = re.compile("(?<!<)/think")
 _SWITCHES: Final = re.compile("(?<!<)/think|/no_think")
 
 
-class Nemotron(Family):
-    """ChatML with tools in XML; it thinks unless told not to, but old thoughts are taken out.
+class Nemotron(FamilyRenderer):
+    """ChatML with tools in XML; thinks unless thinking is off, earlier thinking is removed.
 
-    The older models are told by `/think` and `/no_think` in what the user or the system says, the
-    latest of which counts; the newer ones know how to think less.
+    In the older models `/think` and `/no_think` in user or system messages switch thinking, the
+    last one counts; the newer models have a lower reasoning effort instead.
     """
 
     images = True
@@ -36,30 +36,32 @@ class Nemotron(Family):
         thinks = think is None or bool(think)
         if self._switched_by_text:
             thinks = _switched(messages, thinks=thinks)
-        told = bool(messages) and messages[0].role == "system"
-        turns = messages[1:] if told else messages
-        system = self._said(messages[0].content) if told else ""
+        has_system = bool(messages) and messages[0].role == "system"
+        turns = messages[1:] if has_system else messages
+        system = self._without_switches(messages[0].content) if has_system else ""
         parts = [_system(system, tools)]
-        asked = last_of("user", turns)
-        for i, (before, message, after) in enumerate(neighbours(turns)):
+        last_user = last_index("user", turns)
+        for i, (before, message, after) in enumerate(with_neighbour_roles(turns)):
             if message.role == "tool":
                 parts.append(_result(before, message.content, after))
             elif message.role == "assistant":
-                parts.append(chatml.turn("assistant", self._answer(message, old=i < asked)))
+                parts.append(
+                    chatml.turn("assistant", self._answer(message, before_last_user=i < last_user))
+                )
             else:
-                effort = _EFFICIENT if i == asked and self._is_to_hurry(think) else ""
-                content = self._said(message.content)
+                effort = _EFFICIENT if i == last_user and self._has_low_effort(think) else ""
+                content = self._without_switches(message.content)
                 content = content.strip() if self._switched_by_text else content
                 parts.append(chatml.turn(message.role, content + effort))
         return "".join(parts) + chatml.opened("assistant", "<think>\n" if thinks else _NO_THOUGHT)
 
-    def _said(self, content: str) -> str:
+    def _without_switches(self, content: str) -> str:
         return _SWITCHES.sub("", content) if self._switched_by_text else content
 
-    def _is_to_hurry(self, think: Think | None) -> bool:
+    def _has_low_effort(self, think: Think | None) -> bool:
         return think == "medium" and not self._switched_by_text
 
-    def _answer(self, message: Message, *, old: bool) -> str:
+    def _answer(self, message: Message, *, before_last_user: bool) -> str:
         content = message.content
         if message.thinking.strip():
             closing = "\n</think>\n" if self._switched_by_text else "</think>"
@@ -67,12 +69,12 @@ class Nemotron(Family):
         elif "<think>" not in content and "</think>" not in content:
             content = _NO_THOUGHT + content
         if not message.tool_calls:
-            return _without_thought(content) if old else content.strip()
+            return _without_thought(content) if before_last_user else content.strip()
         text = content.strip()
-        if old:
-            kept = _after_thought(content)
-            text = _NO_THOUGHT + (kept.strip() if self._switched_by_text else kept)
-        calls = "".join(f"{xml_tools.call(call, python)}\n" for call in message.tool_calls)
+        if before_last_user:
+            rest = _after_thought(content)
+            text = _NO_THOUGHT + (rest.strip() if self._switched_by_text else rest)
+        calls = "".join(f"{xml_tools.call(call, python_text)}\n" for call in message.tool_calls)
         return f"{text}\n{calls}"
 
 
@@ -92,7 +94,7 @@ def _without_thought(content: str) -> str:
 
 
 def _after_thought(content: str) -> str:
-    """Return what follows the last thought, or comes before one that was never finished."""
+    """Return the text after the last thought, or before a thought without an end."""
     _, closing, after = content.rpartition("</think>")
     return after if closing else content.partition("<think>")[0]
 
@@ -116,19 +118,19 @@ def _function(tool: Tool) -> str:
     assert isinstance(properties, Mapping)
     lines = [_parameter(name, value) for name, value in properties.items()]
     lines += _extras(schema, "type")
-    lines += [f"<required>{raw(required)}</required>"] if required else []
+    lines += [f"<required>{unescaped_json(required)}</required>"] if required else []
     return xml_tools.function(tool.name, tool.description.strip(), lines)
 
 
 def _parameter(name: str, schema: Mapping[str, object]) -> str:
     types = type_names(schema)
     kind = types[0] if len(types) == 1 else str(types) if types else ""
-    extras = [f"<enum>{raw(schema['enum'])}</enum>"] if "enum" in schema else []
+    extras = [f"<enum>{unescaped_json(schema['enum'])}</enum>"] if "enum" in schema else []
     extras += _extras(schema, "type", "description", "enum")
     return xml_tools.parameter(name, kind, str(schema.get("description", "")).strip(), extras)
 
 
-def _extras(schema: Mapping[str, object], *told: str) -> Iterator[str]:
+def _extras(schema: Mapping[str, object], *excluded: str) -> Iterator[str]:
     for key, value in schema.items():
-        if key not in told:
-            yield f"<{key}>{python(value)}</{key}>"
+        if key not in excluded:
+            yield f"<{key}>{python_text(value)}</{key}>"

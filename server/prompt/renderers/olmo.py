@@ -1,12 +1,12 @@
-"""Olmo 3, the models that call functions and the ones that think."""
+"""Prompt renderers for OLMo 3 and OLMo 3 Think."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
 from server.prompt.renderers import chatml
-from server.prompt.renderers.family import Family
-from server.prompt.renderers.json_text import compact, spaced
+from server.prompt.renderers.family_renderer import FamilyRenderer
+from server.prompt.renderers.json_text import compact_json, spaced_json
 from server.prompt.tools import tool_json
 
 _HELPFUL: Final = "You are a helpful function-calling AI assistant. "
@@ -24,8 +24,8 @@ _WITH: Final = (
 )
 
 
-class Olmo(Family):
-    """ChatML with a list of functions in its system turn and calls as a line of Python each."""
+class Olmo(FamilyRenderer):
+    """ChatML with a list of functions in the system turn and tool calls in Python syntax."""
 
     def __init__(self, *, introduced: bool) -> None:
         self._introduction = f"{_OLMO} " if introduced else _HELPFUL
@@ -35,17 +35,17 @@ class Olmo(Family):
     ) -> str:
         turns = [m for m in messages if m.role != "system"]
         last = turns[-1] if turns else Message("user")
-        begun = last.role == "assistant" and bool(last.content) and not last.tool_calls
+        is_open = last.role == "assistant" and bool(last.content) and not last.tool_calls
         parts = [chatml.turn("system", self._system(messages, tools))]
-        parts += map(_turn, turns[:-1] if begun else turns)
-        return "".join(parts) + chatml.opened("assistant", last.content if begun else "")
+        parts += map(_turn, turns[:-1] if is_open else turns)
+        return "".join(parts) + chatml.opened("assistant", last.content if is_open else "")
 
     def _system(self, messages: Sequence[Message], tools: Sequence[Tool]) -> str:
-        given = _first_system(messages)
-        listed = f"<functions>{spaced([tool_json(tool) for tool in tools])}</functions>"
-        if given is not None:
-            return given + (listed if tools else "")
-        return self._introduction + (_WITH + listed if tools else _WITHOUT)
+        system = _first_system(messages)
+        tool_list = f"<functions>{spaced_json([tool_json(tool) for tool in tools])}</functions>"
+        if system is not None:
+            return system + (tool_list if tools else "")
+        return self._introduction + (_WITH + tool_list if tools else _WITHOUT)
 
 
 def _first_system(messages: Sequence[Message]) -> str | None:
@@ -55,17 +55,17 @@ def _first_system(messages: Sequence[Message]) -> str | None:
 def _turn(message: Message) -> str:
     role = "environment" if message.role == "tool" else message.role
     calls = "\n".join(map(_call, message.tool_calls))
-    called = f"<function_calls>{calls}</function_calls>" if calls else ""
-    return chatml.turn(role, message.content + called)
+    calls_block = f"<function_calls>{calls}</function_calls>" if calls else ""
+    return chatml.turn(role, message.content + calls_block)
 
 
-def _call(given: ToolCall) -> str:
-    arguments = (f"{key}={compact(value)}" for key, value in sorted(given.arguments.items()))
-    return f"{given.name}({', '.join(arguments)})"
+def _call(call: ToolCall) -> str:
+    arguments = (f"{key}={compact_json(value)}" for key, value in sorted(call.arguments.items()))
+    return f"{call.name}({', '.join(arguments)})"
 
 
-class OlmoThink(Family):
-    """ChatML without tools; the model always begins with a thought."""
+class OlmoThink(FamilyRenderer):
+    """ChatML without tools; the answer always starts with thinking."""
 
     def __init__(self, *, introduced: bool) -> None:
         self._introduction = _OLMO if introduced else _ASSISTANT
@@ -73,8 +73,8 @@ class OlmoThink(Family):
     def _prompt(
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
-        given = _first_system(messages)
-        system = self._introduction if given is None else f"{given} {_WITHOUT}"
-        spoken = [m for m in messages if m.role in ("user", "assistant")]
-        parts = [chatml.turn("system", system), *(chatml.turn(m.role, m.content) for m in spoken)]
+        system = _first_system(messages)
+        system = self._introduction if system is None else f"{system} {_WITHOUT}"
+        turns = [m for m in messages if m.role in ("user", "assistant")]
+        parts = [chatml.turn("system", system), *(chatml.turn(m.role, m.content) for m in turns)]
         return "".join(parts) + chatml.opened("assistant", "<think>")

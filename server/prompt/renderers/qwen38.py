@@ -1,4 +1,4 @@
-"""Qwen3.8."""
+"""Prompt renderer for Qwen3.8."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,8 +6,8 @@ from typing import Final
 from server.errors import TemplateError
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderers import qwen35
-from server.prompt.renderers.family import Family
-from server.prompt.renderers.turns import is_query, neighbours
+from server.prompt.renderers.family_renderer import FamilyRenderer
+from server.prompt.renderers.turns import is_query, with_neighbour_roles
 
 _THOROUGH: Final = (
     "Reasoning effort is set to xhigh. Please think carefully through the task, validate key "
@@ -24,8 +24,8 @@ _EFFORTS: Final[dict[Think | None, str]] = {
 _INSTRUCTING: Final = ("system", "developer")
 
 
-class Qwen38(Family):
-    """As Qwen3.5, with all instructions in one turn and a thought in every earlier answer."""
+class Qwen38(FamilyRenderer):
+    """Like Qwen3.5, with all instructions in one turn and a thought in every earlier answer."""
 
     images = True
 
@@ -36,7 +36,7 @@ class Qwen38(Family):
         turns = _with_one_instruction(messages)
         effort = _EFFORTS.get(think, "")
         parts = [qwen35.system_turn(turns, tools, effort)]
-        for before, message, after in neighbours(turns):
+        for before, message, after in with_neighbour_roles(turns):
             if message.role == "assistant":
                 thought, content = message.thinking.strip(), message.content.strip()
                 parts.append(qwen35.answer(message, thought, content, last=not after))
@@ -52,14 +52,14 @@ def _check(messages: Sequence[Message]) -> None:
     for message in messages:
         if message.role in _INSTRUCTING and message.images:
             raise TemplateError(f"{message.role} message cannot contain images")
-    # Of a long conversation only the end may be left, in which the model works on its own.
+    # A truncated conversation may begin after the last user message.
     works = any(message.role in ("assistant", "tool") for message in messages)
     if not works and not any(map(is_query, messages)):
         raise TemplateError("no user query found in messages")
 
 
 def _with_one_instruction(messages: Sequence[Message]) -> list[Message]:
-    told = [m.content.strip() for m in messages if m.role in _INSTRUCTING]
-    text = "\n\n".join(filter(None, told))
+    texts = [m.content.strip() for m in messages if m.role in _INSTRUCTING]
+    text = "\n\n".join(filter(None, texts))
     first = [Message("system", text)] if text else []
     return first + [message for message in messages if message.role not in _INSTRUCTING]

@@ -1,13 +1,13 @@
-"""Qwen3-VL, which answers at once or thinks first."""
+"""Prompt renderer for Qwen3-VL Instruct and Thinking."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
 from server.prompt.renderers import chatml
-from server.prompt.renderers.family import Family
-from server.prompt.renderers.json_text import spaced
-from server.prompt.renderers.turns import is_begun, last_query, neighbours
+from server.prompt.renderers.family_renderer import FamilyRenderer
+from server.prompt.renderers.json_text import spaced_json
+from server.prompt.renderers.turns import ends_with_assistant, last_query, with_neighbour_roles
 from server.prompt.tools import tool_json
 
 _TOOLS: Final = """# Tools
@@ -26,8 +26,8 @@ For each function call, return a json object with function name and arguments wi
 </tool_call>"""
 
 
-class QwenVL(Family):
-    """ChatML with tools and calls as lines of JSON; which model it is decides about thinking."""
+class QwenVL(FamilyRenderer):
+    """ChatML with tools and tool calls as lines of JSON; the Thinking model always thinks."""
 
     images = True
 
@@ -39,27 +39,27 @@ class QwenVL(Family):
     ) -> str:
         query = last_query(messages)
         parts = [_system(messages, tools)]
-        for i, (before, message, after) in enumerate(neighbours(messages)):
+        for i, (before, message, after) in enumerate(with_neighbour_roles(messages)):
             if message.role == "tool":
                 parts.append(chatml.result(before, message.content, after))
             elif message.role == "assistant":
                 thought = self._thinks and i > query and (bool(message.thinking) or not after)
-                written = chatml.turn if after else chatml.opened
-                parts.append(written("assistant", _answer(message, thought=thought)))
+                write_turn = chatml.turn if after else chatml.opened
+                parts.append(write_turn("assistant", _answer(message, thought=thought)))
             elif i or message.role != "system":
                 parts.append(chatml.turn(message.role, message.content))
-        if not is_begun(messages):
+        if not ends_with_assistant(messages):
             parts.append(chatml.opened("assistant", "<think>\n" if self._thinks else ""))
         return "".join(parts)
 
 
 def _system(messages: Sequence[Message], tools: Sequence[Tool]) -> str:
-    given = messages[0].content if messages and messages[0].role == "system" else None
+    system = messages[0].content if messages and messages[0].role == "system" else None
     if not tools:
-        return "" if given is None else chatml.turn("system", given)
-    listed = "".join(f"\n{spaced(tool_json(tool))}" for tool in tools)
-    intro = "" if given is None else f"{given}\n\n"
-    return chatml.turn("system", intro + _TOOLS + listed + _CALLS)
+        return "" if system is None else chatml.turn("system", system)
+    tool_list = "".join(f"\n{spaced_json(tool_json(tool))}" for tool in tools)
+    intro = "" if system is None else f"{system}\n\n"
+    return chatml.turn("system", intro + _TOOLS + tool_list + _CALLS)
 
 
 def _answer(message: Message, *, thought: bool) -> str:
@@ -76,6 +76,6 @@ def _answer(message: Message, *, thought: bool) -> str:
     )
 
 
-def _call(given: ToolCall) -> str:
-    arguments = spaced(given.arguments)
-    return f'<tool_call>\n{{"name": "{given.name}", "arguments": {arguments}}}\n</tool_call>'
+def _call(call: ToolCall) -> str:
+    arguments = spaced_json(call.arguments)
+    return f'<tool_call>\n{{"name": "{call.name}", "arguments": {arguments}}}\n</tool_call>'

@@ -1,4 +1,4 @@
-"""The families by the names that models' configs have for them."""
+"""Table of the prompt renderers by their names in model configs."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 from server.prompt.renderers.cogito import Cogito
 from server.prompt.renderers.cohere import Cohere
 from server.prompt.renderers.deepseek import DeepSeek
-from server.prompt.renderers.family import Family
+from server.prompt.renderers.family_renderer import FamilyRenderer
 from server.prompt.renderers.functiongemma import FunctionGemma
 from server.prompt.renderers.gemma4 import Gemma4
 from server.prompt.renderers.glimmer import Glimmer
@@ -20,7 +20,7 @@ from server.prompt.renderers.qwen38 import Qwen38
 from server.prompt.renderers.qwen_coder import QwenCoder
 from server.prompt.renderers.qwen_vl import QwenVL
 
-FAMILIES: Final[Mapping[str, Family]] = {
+RENDERERS: Final[Mapping[str, FamilyRenderer]] = {
     "cogito": Cogito(),
     "cohere": Cohere(),
     "deepseek3.1": DeepSeek(),
@@ -54,7 +54,7 @@ _SMALLEST_LARGE: Final = 12_000_000_000
 
 
 def gemma4_size(model_name: str, n_parameters: int) -> str:
-    """Return the name of the Gemma 4 family that a model belongs to, by its name or its size."""
+    """Return the renderer name of a Gemma 4 model, by its model name or its size."""
     name = model_name.lower()
     if any(size in name for size in _SMALL):
         return "gemma4-small"

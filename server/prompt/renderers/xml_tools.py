@@ -1,4 +1,4 @@
-"""Tools and calls as XML-like blocks, the way Qwen's and NVIDIA's models know them."""
+"""Tool definitions and tool calls in XML, as in prompts of Qwen and Nemotron."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -37,12 +37,12 @@ knowledge and do not tell the user about function calls
 
 
 def section(tools: Iterable[str]) -> str:
-    """Return the list of described tools with what the model is to do with them."""
+    """Return the tool definitions with the instructions for calls."""
     return "\n".join([HEADING, *tools, "</tools>"]) + INSTRUCTIONS
 
 
 def function(name: str, description: str, parameters: Iterable[str]) -> str:
-    """Describe a tool; `parameters` are the lines between its tags of that name."""
+    """Return a tool definition; `parameters` are the lines between its parameters tags."""
     described = [*_tagged("description", description), "<parameters>", *parameters]
     return "\n".join(
         ["<function>", f"<name>{name}</name>", *described, "</parameters>", "</function>"]
@@ -50,19 +50,19 @@ def function(name: str, description: str, parameters: Iterable[str]) -> str:
 
 
 def parameter(name: str, kind: str, description: str, extras: Iterable[str]) -> str:
-    """Describe a parameter of a tool; `extras` are further lines."""
-    told = [*_tagged("type", kind), *_tagged("description", description), *extras]
-    return "\n".join(["<parameter>", f"<name>{name}</name>", *told, "</parameter>"])
+    """Return the definition of a parameter; `extras` are further lines."""
+    lines = [*_tagged("type", kind), *_tagged("description", description), *extras]
+    return "\n".join(["<parameter>", f"<name>{name}</name>", *lines, "</parameter>"])
 
 
 def _tagged(tag: str, content: str) -> list[str]:
     return [f"<{tag}>{content}</{tag}>"] if content else []
 
 
-def call(given: ToolCall, printed: Callable[[object], str]) -> str:
-    """Return an earlier call; `printed` makes text of an argument."""
+def call(tool_call: ToolCall, to_text: Callable[[object], str]) -> str:
+    """Return a tool call of the history; `to_text` prints an argument."""
     arguments = "".join(
-        f"<parameter={name}>\n{printed(value)}\n</parameter>\n"
-        for name, value in given.arguments.items()
+        f"<parameter={name}>\n{to_text(value)}\n</parameter>\n"
+        for name, value in tool_call.arguments.items()
     )
-    return f"<tool_call>\n<function={given.name}>\n{arguments}</function>\n</tool_call>"
+    return f"<tool_call>\n<function={tool_call.name}>\n{arguments}</function>\n</tool_call>"

@@ -8,10 +8,10 @@ from model_store.config import ModelConfig
 from model_store.model import Model
 from server.errors import TemplateError
 from server.formats import Source, choose, go_template_of, renderer_of
-from server.prompt.image_placing import Placing
+from server.prompt.image_tags import ImagePlacement
 from server.prompt.messages import Message
 from server.prompt.renderer import Renderer, placing_of
-from server.prompt.renderers.table import FAMILIES
+from server.prompt.renderers.table import RENDERERS
 from tests.support.gguf_bytes import STRING, U32, array, key
 from tests.support.installed import installed
 
@@ -47,9 +47,11 @@ def test_a_template_layer_wins_unless_the_setting_says_otherwise(
     assert (choose(model, setting).source is Source.JINJA) is prompt.startswith("jinja")
 
 
-@pytest.mark.parametrize(("setting", "placing"), [(True, Placing.BEFORE), (False, Placing.BEHIND)])
+@pytest.mark.parametrize(
+    ("setting", "placing"), [(True, ImagePlacement.BEFORE), (False, ImagePlacement.BEHIND)]
+)
 def test_the_kind_of_template_tells_where_images_stand(
-    tmp_path: Path, setting: bool, placing: Placing
+    tmp_path: Path, setting: bool, placing: ImagePlacement
 ) -> None:
     model = installed(tmp_path, template=GO, chat_template=JINJA)
 
@@ -104,19 +106,19 @@ def test_a_broken_template_is_not_hidden_by_one_that_can_do_more(tmp_path: Path)
     assert choose(model, None).source is Source.GO
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", sorted(RENDERERS))
 def test_a_renderer_that_a_config_names_is_used_whatever_templates_there_are(
     tmp_path: Path, name: str
 ) -> None:
     model = installed(tmp_path, template=GO, chat_template=JINJA, config=ModelConfig(renderer=name))
 
-    assert renderer_for(model, None) is renderer_for(model, False) is FAMILIES[name]
+    assert renderer_for(model, None) is renderer_for(model, False) is RENDERERS[name]
 
 
 def test_gemma_4_is_resolved_by_the_model(tmp_path: Path) -> None:
     model = installed(tmp_path, config=ModelConfig(renderer="gemma4"))
 
-    assert renderer_for(model, None) is FAMILIES["gemma4-small"]
+    assert renderer_for(model, None) is RENDERERS["gemma4-small"]
 
 
 def test_a_template_is_parsed_once(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from runners.protocol.messages import Ready
 from server.inference.prompting import for_tokenizer
 from server.prompt.renderer import Renderer
-from server.prompt.renderers.table import FAMILIES
+from server.prompt.renderers.table import RENDERERS
 from server.prompt.template import GoTemplate
 
 
@@ -19,8 +19,8 @@ def ready(*, adds_bos: bool) -> Ready:
 @pytest.mark.parametrize(
     ("renderer", "prompt"),
     [
-        (FAMILIES["deepseek3.1"], "<｜begin▁of▁sentence｜>Hi"),
-        (FAMILIES["gemma4-small"], "<bos>Hi"),
+        (RENDERERS["deepseek3.1"], "<｜begin▁of▁sentence｜>Hi"),
+        (RENDERERS["gemma4-small"], "<bos>Hi"),
         (GoTemplate("{{ .Prompt }}"), "<bos>Hi"),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message
 from server.prompt.renderer import Renderer
-from server.prompt.renderers.table import FAMILIES
+from server.prompt.renderers.table import RENDERERS
 from server.prompt.roles import in_known_roles
 from server.prompt.template import GoTemplate
 
@@ -47,6 +47,6 @@ def test_neighbours_become_one_instruction() -> None:
     )
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", RENDERERS)
 def test_every_family_reads_what_a_developer_says(family: str) -> None:
-    assert "DEVELOPER" in rendered(FAMILIES[family], DEVELOPER, USER)
+    assert "DEVELOPER" in rendered(RENDERERS[family], DEVELOPER, USER)

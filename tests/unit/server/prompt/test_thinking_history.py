@@ -3,7 +3,7 @@
 import pytest
 
 from server.prompt.messages import Message
-from server.prompt.thinking_history import forgets_thoughts, without_old_thoughts
+from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
 from tests.support.conversations import MORE, RESULT, USER, answer
 
 
@@ -24,7 +24,7 @@ from tests.support.conversations import MORE, RESULT, USER, answer
 def test_only_the_answer_is_kept(content: str, kept: str) -> None:
     turns = [USER, answer(content, thinking="X"), MORE]
 
-    assert without_old_thoughts(turns) == [USER, answer(kept, thinking="X"), MORE]
+    assert strip_old_thinking(turns) == [USER, answer(kept, thinking="X"), MORE]
 
 
 def test_what_follows_the_last_question_stays() -> None:
@@ -32,14 +32,14 @@ def test_what_follows_the_last_question_stays() -> None:
     thought = answer("<think>T</think>A")
     turns = [USER, thought, MORE, thought, RESULT, thought]
 
-    assert without_old_thoughts(turns) == [USER, answer("A"), MORE, thought, RESULT, thought]
+    assert strip_old_thinking(turns) == [USER, answer("A"), MORE, thought, RESULT, thought]
 
 
 def test_what_the_user_says_stays() -> None:
     turns = [Message("user", "<think>T</think>A"), MORE]
 
-    assert without_old_thoughts(turns) == turns
-    assert without_old_thoughts([answer("<think>T</think>A")]) == [answer("<think>T</think>A")]
+    assert strip_old_thinking(turns) == turns
+    assert strip_old_thinking([answer("<think>T</think>A")]) == [answer("<think>T</think>A")]
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_what_the_user_says_stays() -> None:
     ],
 )
 def test_models_of_two_kinds_forget(family: str, name: str, forgets: bool) -> None:
-    assert forgets_thoughts(family, name) is forgets
+    assert strips_old_thinking(family, name) is forgets

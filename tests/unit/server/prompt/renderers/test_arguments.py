@@ -2,7 +2,7 @@
 
 import pytest
 
-from server.prompt.renderers.arguments import bare, python
+from server.prompt.renderers.arguments import go_text, python_text
 
 
 @pytest.mark.parametrize(
@@ -23,4 +23,4 @@ from server.prompt.renderers.arguments import bare, python
     ],
 )
 def test_a_value_is_printed_for_its_kind(value: object, shown: str, in_python: str) -> None:
-    assert (bare(value), python(value)) == (shown, in_python)
+    assert (go_text(value), python_text(value)) == (shown, in_python)

@@ -4,7 +4,7 @@ import pytest
 
 from server.errors import TemplateError
 from server.prompt.messages import Message
-from server.prompt.renderers.table import FAMILIES
+from server.prompt.renderers.table import RENDERERS
 from tests.support.conversations import CALL, RESULT, SYSTEM, USER, answer, prompt
 
 CHATML = "Q<|im_end|>\n<|im_start|>assistant\n"
@@ -87,7 +87,7 @@ CLOSED = {
 }
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", sorted(RENDERERS))
 def test_an_answer_that_was_begun_is_gone_on_with_or_closed(family: str) -> None:
     expected = (LEFT_OPEN | CLOSED)[family]
 
@@ -109,7 +109,7 @@ def test_a_call_without_its_result_is_the_model_s_last_word(family: str, ending:
     assert prompt(family, USER, answer("", CALL)).endswith(ending)
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"deepseek3.1", "qwen3.8"}))
+@pytest.mark.parametrize("family", sorted(set(RENDERERS) - {"deepseek3.1", "qwen3.8"}))
 def test_a_conversation_of_instructions_alone_lets_the_model_speak(family: str) -> None:
     """Clients that only set the scene get an answer, not the end of a turn."""
     asked, told = prompt(family, SYSTEM, USER), prompt(family, SYSTEM)
@@ -117,10 +117,10 @@ def test_a_conversation_of_instructions_alone_lets_the_model_speak(family: str) 
     assert told[-12:] == asked[-12:]
 
 
-@pytest.mark.parametrize("family", sorted(set(FAMILIES) - {"cohere"}))
+@pytest.mark.parametrize("family", sorted(set(RENDERERS) - {"cohere"}))
 def test_a_prompt_begins_with_what_the_tokenizer_may_add_as_well(family: str) -> None:
     """Where it does, the one is taken off that `bos` names; Cohere's is only ever the other."""
-    assert prompt(family, USER).startswith(FAMILIES[family].bos)
+    assert prompt(family, USER).startswith(RENDERERS[family].bos)
 
 
 def test_one_family_needs_a_question() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from server.prompt.messages import Think
-from server.prompt.renderers.table import FAMILIES
+from server.prompt.renderers.table import RENDERERS
 from tests.support.conversations import HISTORY, prompt
 
 CHATML = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n"
@@ -195,4 +195,4 @@ def test_a_call_and_its_result_are_shown_as_the_family_knows_them(
 
 
 def test_every_family_is_shown_the_history() -> None:
-    assert {family for family, _, _ in PROMPTS} == set(FAMILIES)
+    assert {family for family, _, _ in PROMPTS} == set(RENDERERS)

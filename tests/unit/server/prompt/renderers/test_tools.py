@@ -3,7 +3,7 @@
 import pytest
 
 from server.prompt.messages import Think, Tool
-from server.prompt.renderers.table import FAMILIES
+from server.prompt.renderers.table import RENDERERS
 from tests.support.conversations import BARE, SYSTEM, TOOL, USER, prompt
 
 LINE = (
@@ -319,7 +319,7 @@ def test_tools_are_listed_where_the_models_look_for_them(
 def test_models_without_tools_are_shown_none() -> None:
     without = {"olmo3-think", "olmo3-32b-think"}
 
-    assert {family for family, _, _ in LISTS} | without == set(FAMILIES)
+    assert {family for family, _, _ in LISTS} | without == set(RENDERERS)
     for family in without:
         assert prompt(family, USER, tools=[TOOL]) == prompt(family, USER)
 

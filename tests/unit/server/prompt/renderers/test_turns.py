@@ -6,7 +6,7 @@ import pytest
 
 from server.prompt.messages import Message, Think, ToolCall
 from server.prompt.renderers.glimmer import Glimmer
-from server.prompt.renderers.table import FAMILIES, gemma4_size
+from server.prompt.renderers.table import RENDERERS, gemma4_size
 from tests.support.conversations import CALL, MORE, SYSTEM, TOOL, USER, answer, prompt
 
 Q = "<|im_start|>user\nQ<|im_end|>\n"
@@ -190,7 +190,7 @@ def test_a_developer_instructs_like_the_system(family: str) -> None:
     assert prompt(family, Message("developer", "S"), USER) == prompt(family, SYSTEM, USER)
 
 
-@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("family", sorted(RENDERERS))
 def test_letters_and_marks_of_any_script_reach_the_model_unchanged(family: str) -> None:
     text = 'héllo <b>&amp;</b> "日本語" 🌍\u2028\''
 

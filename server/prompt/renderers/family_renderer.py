@@ -1,4 +1,4 @@
-"""What every family of models has in common."""
+"""Base class of the prompt renderers for model families."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from server.errors import TemplateError
 from server.prompt.messages import Message, Think, Tool
 
 
-class Family(ABC):
-    """Writes prompts the way that one family of models learnt to read them.
+class FamilyRenderer(ABC):
+    """Writes prompts in the format that one model family was trained on.
 
-    `bos` is the text a prompt begins with that the tokenizer may add as well, and `images` tells
-    whether tags of images within the contents mean anything to the models.
+    `bos` is the text at the start of a prompt that the tokenizer may add as well; `images` says
+    whether the models of the family accept images.
     """
 
     bos = ""
@@ -20,11 +20,11 @@ class Family(ABC):
     def render(
         self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
     ) -> str:
-        """Return the prompt; raises TemplateError for what the family cannot express."""
+        """Return the prompt; raises TemplateError for conversations the family cannot have."""
         try:
             return self._prompt(messages, tools, think)
         except RecursionError:
-            raise TemplateError("a tool or one of its calls is nested too deeply") from None
+            raise TemplateError("a tool or a tool call is nested too deeply") from None
 
     @abstractmethod
     def _prompt(

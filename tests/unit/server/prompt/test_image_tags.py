@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.prompt.image_placing import Placing, count, tagged
+from server.prompt.image_tags import ImagePlacement, count, with_tags
 from server.prompt.messages import Message
 
-BEFORE, APART, BEHIND = Placing
+BEFORE, APART, BEHIND = ImagePlacement
 
 
 def asked(content: str, n_images: int = 0) -> Message:
@@ -40,15 +40,15 @@ def asked(content: str, n_images: int = 0) -> Message:
     ],
 )
 def test_images_stand_where_the_message_has_a_place_for_them(
-    content: str, n_images: int, placing: Placing, expected: str
+    content: str, n_images: int, placing: ImagePlacement, expected: str
 ) -> None:
-    assert [m.content for m in tagged([asked(content, n_images)], placing)] == [expected]
+    assert [m.content for m in with_tags([asked(content, n_images)], placing)] == [expected]
 
 
 def test_images_are_numbered_through_all_messages() -> None:
     messages = [asked("a", 1), asked("b"), asked("[img-7]", 2), asked("c [img]", 1)]
 
-    assert [m.content for m in tagged(messages, APART)] == [
+    assert [m.content for m in with_tags(messages, APART)] == [
         "[img-0] a", "b", "[img-7]", "c [img-3]",
     ]  # fmt: skip
     assert count(messages) == 4
@@ -59,15 +59,15 @@ def test_images_are_numbered_through_all_messages() -> None:
     st.sampled_from([BEFORE, BEHIND]),
 )
 def test_every_image_has_its_tag_in_its_message(
-    given_messages: list[tuple[str, int]], placing: Placing
+    given_messages: list[tuple[str, int]], placing: ImagePlacement
 ) -> None:
     messages = [asked(content, n) for content, n in given_messages]
     number = 0
-    for message in tagged(messages, placing):
+    for message in with_tags(messages, placing):
         for _ in message.images:
             assert f"[img-{number}]" in message.content
             number += 1
     texts = [re.sub(r"\[img(-\d+)?\]", "", message.content) for message in messages]
     assert texts == [
-        re.sub(r"\[img(-\d+)?\]", "", message.content) for message in tagged(messages, placing)
+        re.sub(r"\[img(-\d+)?\]", "", message.content) for message in with_tags(messages, placing)
     ]
