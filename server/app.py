@@ -14,8 +14,10 @@ from server.http.middleware.draining import Drain, DrainMiddleware
 from server.http.middleware.failures import FailureMiddleware
 from server.http.middleware.host_header import HostMiddleware, HostPolicy
 from server.http.middleware.paths import PathMiddleware, slash_redirect
+from server.http.middleware.request_log import RequestLogMiddleware
 from server.http.openapi import describe
 from server.http.own_addresses import own_addresses
+from server.request_record import current
 from server.routes import (
     anthropic,
     blobs,
@@ -78,6 +80,7 @@ def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
     app.add_middleware(DrainMiddleware, drain=drain)
     app.add_middleware(HostMiddleware, policy=hosts)
     app.add_middleware(CORSMiddleware, policy=OriginPolicy(settings.origins))
+    app.add_middleware(RequestLogMiddleware, logs_bodies=settings.logs_bodies)
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:
@@ -94,6 +97,7 @@ async def _answer_router(request: Request, error: Exception) -> Response:
     if error.status_code == 405:
         headers["allow"] = ", ".join(_methods(request, path))
     text = _ROUTER_TEXTS.get(error.status_code, str(error.detail))
+    current().error = text
     return PlainTextResponse(text, error.status_code, headers)
 
 

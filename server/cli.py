@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import json
-import logging
 import os
 import socket
 from typing import Annotated
@@ -20,6 +19,7 @@ from server.config.values import Address
 from server.config.variables import SettingError, Variable
 from server.http.middleware.draining import Drain
 from server.http.serving import DrainingServer, fastest_loop, listen
+from server.logs import set_up_logging
 from server.services import open_services
 from server.versions import PADDOCK
 
@@ -76,7 +76,7 @@ def serve() -> None:
         settings = Settings.from_env(os.environ)
     except SettingError as e:
         fail(str(e))
-    _set_up_logging(debug=settings.debug)
+    set_up_logging(format=settings.log_format, debug=settings.debug)
     try:
         with (
             _listener(settings.address) as listener,
@@ -95,22 +95,12 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             drain,
             services.close,
             grace_period=settings.grace_period,
-            debug=settings.debug,
         )
         _greet(
             settings.address._replace(port=listener.getsockname()[1]),
             has_guide=services.store.has_model(GUIDE),
         )
         await server.serve(sockets=[listener])
-
-
-def _set_up_logging(*, debug: bool) -> None:
-    logging.basicConfig(
-        level=logging.DEBUG if debug else logging.INFO,
-        format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
-    )
-    # Uvicorn's lines about its start and end repeat the greeting.
-    logging.getLogger("uvicorn.error").setLevel(logging.DEBUG if debug else logging.WARNING)
 
 
 def _listener(address: Address) -> socket.socket:

@@ -14,6 +14,7 @@ from model_store import errors as store
 from model_store.registry import errors as registry
 from runners.host import errors as host
 from runners.protocol.messages import FailureCode
+from server.request_record import current
 
 _log = logging.getLogger(__name__)
 
@@ -185,6 +186,13 @@ def _explanation(error: BaseException) -> Explanation | None:
 
 def explain(error: BaseException) -> Explanation:
     """Return what a client is told of `error`; what nobody foresaw is logged with its trace."""
+    explanation = _logged_explanation(error)
+    record = current()
+    record.end, record.error = "error", explanation.text
+    return explanation
+
+
+def _logged_explanation(error: BaseException) -> Explanation:
     if explanation := _explanation(error):
         if explanation.status in _LOGGED:
             _log.warning("answered %d: %s", explanation.status, explanation.text)

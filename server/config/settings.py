@@ -18,6 +18,7 @@ from runners.protocol.messages import CacheType, FlashAttention
 from server.config import values as read
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
 from server.config.variables import SettingError, home_directory, setting, variables_of
+from server.logs import LogFormat
 
 _DURATION = "a duration such as 5m, or whole seconds"
 _FLAG = "1 or 0"
@@ -239,7 +240,21 @@ class Settings:
         "OLLAMA_DEBUG",
         read.debug_flag,
         _FLAG,
-        "Log more.",
+        "Log every request and every step of a load.",
+        default="0",
+    )
+    log_format: LogFormat = setting(
+        "PADDOCK_LOG",
+        read.one_of(LogFormat),
+        "one of " + " ".join(LogFormat),
+        "Format of the log; json has an object per line, and one for every request.",
+        default=LogFormat.TEXT.value,
+    )
+    logs_bodies: bool = setting(
+        "PADDOCK_LOG_BODIES",
+        read.flag,
+        _FLAG,
+        "Log every request with the beginning of its body and of its reply: prompts, answers.",
         default="0",
     )
     max_body: int = setting(

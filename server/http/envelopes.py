@@ -1,9 +1,9 @@
 """Error objects of the native, OpenAI and Anthropic APIs."""
 
-import secrets
 from collections.abc import Callable
 
 from server.errors import Explanation
+from server.request_record import current
 
 Envelope = Callable[[Explanation], dict[str, object]]
 """Turns an explanation into the error object of an API."""
@@ -38,7 +38,7 @@ def anthropic_envelope(explanation: Explanation) -> dict[str, object]:
     return {
         "type": "error",
         "error": {"type": kind, "message": explanation.text},
-        "request_id": f"req_{secrets.token_hex(12)}",
+        "request_id": current().id,
     }
 
 

@@ -32,14 +32,13 @@ class DrainingServer(uvicorn.Server):
         close: Callable[[], Awaitable[None]],
         *,
         grace_period: float,
-        debug: bool = False,
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 lifespan="off",
                 log_config=None,
-                access_log=debug,
+                access_log=False,
                 server_header=False,
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=_ABORT_SECONDS,

@@ -1,5 +1,6 @@
 """From what a runner sends to the events of an answer, several answers at once if asked for."""
 
+import logging
 import secrets
 import string
 import time
@@ -16,6 +17,9 @@ from server.concurrency.merge import merged
 from server.inference.conversation import CompletedCall, Delta, Ending, Events, Finish
 from server.inference.generation import Timings
 from server.parsing.parser import Call, OutputParser, ParsedOutput
+from server.request_record import current
+
+_log = logging.getLogger(__name__)
 
 RunnerEvents = AsyncGenerator[Chunk | Done, None]
 Answer = AsyncGenerator[Delta | Finish, None]
@@ -58,6 +62,16 @@ def _made(call: Call, index: int) -> CompletedCall:
 
 
 def _finish(done: Done, timings: Timings, written: str, *, called: bool) -> Finish:
+    if done.n_truncated:
+        _log.warning("the prompt was cut by %d tokens to fit the context", done.n_truncated)
+    current().add_answer(
+        n_prompt=done.n_prompt,
+        n_cached=done.n_reused,
+        n_generated=done.n_eval,
+        prompt_ns=done.prompt_ns,
+        decode_ns=done.eval_ns,
+        end=done.reason.value,
+    )
     return Finish(
         ending=Ending.LENGTH if done.reason is StopReason.LENGTH else Ending.STOP,
         stop=done.stop,

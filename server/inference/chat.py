@@ -32,6 +32,7 @@ from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
+from server.request_record import current
 from server.schemas.options import Options, merged_options
 
 
@@ -70,6 +71,7 @@ class ChatService:
             yield LoadOutcome.UNLOADED
             return
         format = await in_thread(choose, model, self._go_template)
+        current().set_format(format.renderer, format.output.name, format.reason)
         think = _check(asked, model, format)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
@@ -102,6 +104,7 @@ class ChatService:
         """Return how many tokens the prompt of `asked` has, nothing of it cut."""
         model = find_model(self._store, asked.model, required=True)
         format = await in_thread(choose, model, self._go_template)
+        current().set_format(format.renderer, format.output.name, format.reason)
         think = _check(asked, model, format)
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:

@@ -22,6 +22,7 @@ from server.inference.vectors import (
     is_normalised,
     vectors_of,
 )
+from server.request_record import current
 from server.schemas.embed import (
     EmbeddingsRequest,
     EmbeddingsResponse,
@@ -70,6 +71,7 @@ class EmbedService:
                 answer = await lease.runner.embed(inputs, truncate=truncate)
             except RequestFailed as e:
                 raise _reworded(e) from e
+        current().add_answer(n_prompt=answer.n_tokens)
         vectors = cut_to(at_unit_length(vectors_of(answer)), dimensions)
         return Embedding(vectors, answer.n_tokens, load_ns)
 
@@ -109,6 +111,7 @@ class EmbedService:
                 answer = await lease.runner.embed([request.prompt], truncate=False)
             except RequestFailed as e:
                 raise _reworded(e) from e
+        current().add_answer(n_prompt=answer.n_tokens)
         vectors = vectors_of(answer)
         if is_normalised(model.header()):
             vectors = at_unit_length(vectors)

@@ -32,6 +32,7 @@ from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Think
 from server.prompt.renderer import Renderer
 from server.prompt.template import parse_go_template
+from server.request_record import current
 from server.schemas.options import merged_options
 
 
@@ -59,6 +60,7 @@ class GenerateService:
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             format, renderer = await in_thread(_format_and_renderer, asked, model, format)
+            current().set_format(format.renderer, format.output.name, format.reason)
             prompt = await _prompt(asked, model, format, renderer, think, lease=lease, n_ctx=n_ctx)
             if asked.debug_render_only:
                 text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)

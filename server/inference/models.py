@@ -5,6 +5,7 @@ from model_store.model import Model
 from model_store.store import Store
 from server.errors import BadRequest, NotFound
 from server.model_names import model_name
+from server.request_record import current
 from server.text.quoting import quoted
 
 
@@ -17,6 +18,7 @@ def find_model(
         BadRequest: it is no name, or empty and `required`.
         NotFound: no such model is installed; with `pull_hint` the text says what to do.
     """
+    current().model = text
     if not text.strip():
         if required:
             raise BadRequest("model is required")

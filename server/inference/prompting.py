@@ -1,5 +1,6 @@
 """Render the prompt of a conversation, without the oldest turns when it exceeds the context."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +13,8 @@ from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer, placing_of
 from server.prompt.roles import in_known_roles
 from server.prompt.truncate import Fitted, fit_history
+
+_log = logging.getLogger(__name__)
 
 
 async def fitted_prompt(
@@ -47,6 +50,12 @@ async def fitted_prompt(
         fitted = await fit_history(messages, render, count, n_ctx, image_tokens=image_tokens)
     else:
         fitted = Fitted(await render(messages), messages)
+    if n_dropped := len(messages) - len(fitted.messages):
+        _log.warning(
+            "%d of %d messages were dropped, as the prompt did not fit the context",
+            n_dropped,
+            len(messages),
+        )
     if not image_tags.count(fitted.messages):
         return fitted
     placing = placing_of(renderer)

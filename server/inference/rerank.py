@@ -11,6 +11,7 @@ from runners.protocol.messages import Embedded
 from server.inference.model_request import model_request
 from server.inference.models import find_model
 from server.inference.vectors import at_unit_length, vectors_of
+from server.request_record import current
 from server.schemas.options import merged_options
 from server.schemas.rerank import (
     RankedDocument,
@@ -39,6 +40,7 @@ class RerankService:
             model_request(model, options, request.keep_alive)
         ) as lease:
             scores, n_tokens = await _scores(lease.runner, request, model)
+        current().add_answer(n_prompt=n_tokens)
         best = np.argsort(-scores, kind="stable")[: request.top_n or None]
         return RerankResponse(
             model=request.model,

@@ -10,6 +10,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.http.middleware.replies import Header, send_empty
+from server.request_record import current
+from server.text.quoting import quoted
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - compared with, not bound to
 _APPS = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
@@ -82,6 +84,7 @@ class CORSMiddleware:
         if origin is None:
             await self._app(scope, receive, send)
         elif not self._policy.allows(origin):
+            current().error = f"pages of {quoted(origin)} may not use the API; see OLLAMA_ORIGINS"
             await send_empty(send, 403)
         elif scope["method"] == "OPTIONS":
             await send_empty(send, 204, self._policy.preflight_headers(origin))

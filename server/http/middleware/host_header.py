@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server.http.middleware.replies import send_empty
+from server.request_record import current
 from server.text.quoting import quoted
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class HostMiddleware:
         else:
             allowed = self._policy.allows_name(host)
         if not allowed:
+            current().error = f"{quoted(host)} is not a name of this server"
             self._warn_once(host)
             await send_empty(send, 403)
         elif address is None and scope["method"] == "OPTIONS":

@@ -34,7 +34,7 @@ def refusal(body: str) -> str:
 )
 def test_a_number_that_no_computer_holds_is_refused(number: str) -> None:
     assert refusal(f'{{"keep_alive":{number}}}') == (
-        "the request body holds a number that is out of range"
+        "the request body has a number that is out of range"
     )
 
 

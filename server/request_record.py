@@ -1,0 +1,110 @@
+"""Request record: the facts of one request for its log line, gathered where they are known.
+
+The record of the running request is a context variable, so tasks and threads that work for the
+request see it. Setting a field is an attribute assignment; the line is written once, at the end.
+"""
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+
+_MAX_TEXT = 1000
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """The facts of one request; durations in nanoseconds, zero or empty where unknown.
+
+    `n_computed` and `n_cached` are the tokens of the prompt that were computed and taken from the
+    KV cache. `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
+    wait for a place, in memory and in the batch, `load_ns` that for the model to be loaded.
+    """
+
+    id: str = ""
+    method: str = ""
+    path: str = ""
+    client: str = ""
+    started_ns: int = field(default_factory=perf_counter_ns)
+    status: int = 0
+    model: str = ""
+    renderer: str = ""
+    parser: str = ""
+    format_reason: str = ""
+    n_computed: int = 0
+    n_cached: int = 0
+    n_generated: int = 0
+    end: str = ""
+    queue_ns: int = 0
+    load_ns: int = 0
+    prompt_ns: int = 0
+    decode_ns: int = 0
+    runner_pid: int = 0
+    error: str = ""
+
+    def set_format(self, renderer: str, parser: str, reason: str) -> None:
+        """Set the chat format of the request."""
+        self.renderer, self.parser, self.format_reason = renderer, parser, reason
+
+    def add_answer(
+        self,
+        *,
+        n_prompt: int,
+        n_cached: int = 0,
+        n_generated: int = 0,
+        prompt_ns: int = 0,
+        decode_ns: int = 0,
+        end: str = "",
+    ) -> None:
+        """Add the counters of one answer; a request may have several."""
+        self.n_computed += n_prompt - n_cached
+        self.n_cached += n_cached
+        self.n_generated += n_generated
+        self.prompt_ns += prompt_ns
+        self.decode_ns += decode_ns
+        self.end = end
+
+    def fields(self) -> dict[str, str | int | float]:
+        """Return what is known, for the log line; texts are cut to a bounded length."""
+        known: dict[str, str | int | float] = {
+            "request_id": self.id,
+            "route": f"{self.method} {self.path}",
+            "client": self.client,
+            "status": self.status,
+            "ms": _milliseconds(perf_counter_ns() - self.started_ns),
+            "model": self.model,
+            "renderer": self.renderer,
+            "parser": self.parser,
+            "format_reason": self.format_reason,
+            "prompt_tokens_computed": self.n_computed,
+            "prompt_tokens_cached": self.n_cached,
+            "generated_tokens": self.n_generated,
+            "end": self.end,
+            "queue_ms": _milliseconds(self.queue_ns),
+            "load_ms": _milliseconds(self.load_ns),
+            "prompt_ms": _milliseconds(self.prompt_ns),
+            "decode_ms": _milliseconds(self.decode_ns),
+            "runner_pid": self.runner_pid,
+            "error": self.error,
+        }
+        return {
+            name: value[:_MAX_TEXT] if isinstance(value, str) else value
+            for name, value in known.items()
+            if value
+        }
+
+
+_current: ContextVar[RequestRecord] = ContextVar("request_record")
+
+
+def current() -> RequestRecord:
+    """Return the record of the running request; outside of one, a record that nobody reads."""
+    return _current.get(None) or RequestRecord()
+
+
+def begin(record: RequestRecord) -> None:
+    """Make `record` that of the running request."""
+    _current.set(record)
+
+
+def _milliseconds(nanoseconds: int) -> float:
+    return round(nanoseconds / 1e6, 2)
