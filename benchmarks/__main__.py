@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     "decode", "load", "concurrency", "prefix", "embeddings", "busy_core", "constrained", "catalog",
-    "agents", "pull",
+    "agents", "pull", "templates",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ the same shape, and the end of the text is practically never drawn.
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,9 +39,9 @@ LARGE_VOCABULARY = Shape("500m", 24, 896, 14, 2, 4864, 151_936)
 EMBEDDING = Shape("embedding-22m", 6, 384, 12, 12, 1536, 30_522)
 
 
-def generative(shape: Shape = SMALL) -> Path:
+def generative(shape: Shape = SMALL, *, chat_template: str = "") -> Path:
     """Return the path of a Llama-architecture model in Q8_0, making it on first use."""
-    return _made(shape, _write_llama)
+    return _made(shape, partial(_write_llama, chat_template=chat_template))
 
 
 def embedding(shape: Shape = EMBEDDING) -> Path:
@@ -59,9 +60,9 @@ def _made(shape: Shape, write: Callable[[Shape, Path], None]) -> Path:
     if not path.exists():
         FOLDER.mkdir(exist_ok=True)
         print(f"making {path.name} ...", flush=True)
-        partial = path.with_suffix(".partial")
-        write(shape, partial)
-        partial.rename(path)
+        unfinished = path.with_suffix(".partial")
+        write(shape, unfinished)
+        unfinished.rename(path)
     return path
 
 
@@ -110,7 +111,7 @@ def _finish(writer: GGUFWriter, path: Path) -> None:
     writer.close()
 
 
-def _write_llama(shape: Shape, path: Path) -> None:
+def _write_llama(shape: Shape, path: Path, *, chat_template: str = "") -> None:
     head_dim = shape.n_embd // shape.n_heads
     n_kv = shape.n_kv_heads * head_dim
     writer = _writer("llama", shape, N_CTX_TRAIN)
@@ -118,6 +119,8 @@ def _write_llama(shape: Shape, path: Path) -> None:
     writer.add_rope_dimension_count(head_dim)
     writer.add_layer_norm_rms_eps(1e-5)
     _add_sentencepiece(writer, shape.n_vocab)
+    if chat_template:
+        writer.add_chat_template(chat_template)
     weights = _Weights(writer)
     weights.matrix("token_embd", shape.n_vocab, shape.n_embd)
     for layer in range(shape.n_layers):
