@@ -1,0 +1,1 @@
+"""Worker processes for untrusted input, limited in memory and CPU time."""
