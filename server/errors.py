@@ -99,7 +99,7 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
             )
         case FailureCode.CONTEXT_FULL:
             text = _TOO_LONG
-        case FailureCode.BAD_MEDIUM:
+        case FailureCode.INVALID_MEDIA:
             text = f"an image or a sound cannot be used: {error.message}"
         case FailureCode.BAD_CONSTRAINT:
             text = f"the format cannot be used: {error.message}"

@@ -1,1 +1,1 @@
-"""The messages that cross between the server and a runner process, and their framing."""
+"""Protocol of runner processes: messages between server and runner, and their framing."""

@@ -1,7 +1,7 @@
-"""What a generated text must look like: a small language that the engine makes grammars of.
+"""Constraints on generated text, which the engine compiles to grammars.
 
-The parts are those of which chat formats are made: fixed texts, JSON that satisfies a schema, text
-up to a mark. `Lark`, `GBNF` and `Regex` carry what a client wrote itself.
+The parts are those that chat formats consist of: fixed texts, JSON that satisfies a schema, text
+up to a mark. `Lark`, `GBNF` and `Regex` carry grammars that a client wrote.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Without(msgspec.Struct, frozen=True, tag="without"):
     mark: str
 
 
-class Concatenation(msgspec.Struct, frozen=True, tag="sequence"):
+class Concatenation(msgspec.Struct, frozen=True, tag="concatenation"):
     """One part after the other."""
 
     parts: tuple[Constraint, ...]
@@ -75,14 +75,14 @@ class Repeat(msgspec.Struct, frozen=True, tag="repeat"):
     most: int | None = None
 
 
-class Listed(msgspec.Struct, frozen=True, tag="listed"):
-    """The parts in their order with `separator` between them, without some of those not `needed`.
+class SeparatedList(msgspec.Struct, frozen=True, tag="separated_list"):
+    """The parts in order with `separator` between them; those not `required` may be left out.
 
     There are as many flags as parts.
     """
 
     parts: tuple[Constraint, ...]
-    needed: tuple[bool, ...]
+    required: tuple[bool, ...]
     separator: str
 
 
@@ -97,5 +97,5 @@ Constraint = (
     | Concatenation
     | Choice
     | Repeat
-    | Listed
+    | SeparatedList
 )

@@ -1,4 +1,4 @@
-"""Frames on the socket between server and runner: a four-byte length, then one msgpack message."""
+"""Framing of msgpack messages on a runner's socket: a four-byte length, then the message."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ _event_decoder: msgspec.msgpack.Decoder[Event] = msgspec.msgpack.Decoder(Event)
 
 
 class FrameError(Exception):
-    """The peer sent bytes that are no frame."""
+    """The peer sent bytes that are not a valid frame."""
 
 
 def encode(message: Command | Event) -> bytes:
@@ -53,7 +53,7 @@ class FrameBuffer:
 
 
 def decode_command(body: bytes) -> Command:
-    """Raises FrameError when `body` is no command."""
+    """Raises FrameError when `body` is not a valid command."""
     try:
         return _command_decoder.decode(body)
     except msgspec.MsgspecError as e:
@@ -61,7 +61,7 @@ def decode_command(body: bytes) -> Command:
 
 
 def decode_event(body: bytes) -> Event:
-    """Raises FrameError when `body` is no event."""
+    """Raises FrameError when `body` is not a valid event."""
     try:
         return _event_decoder.decode(body)
     except msgspec.MsgspecError as e:

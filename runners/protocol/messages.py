@@ -104,8 +104,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     stay; negative keeps all), and is refused otherwise. `shift` also lets a sequence that fills
     its context drop its older half and go on. `logprobs` None reports none; n reports each
     token with n alternatives. `visible` are the control tokens that are sent as text, which others
-    are not. Medium N takes the place of the first `[img-N]` in the prompt; a prompt with media
-    is neither cut nor shifted.
+    are not. Image or audio N takes the place of the first `[img-N]` in the prompt; a prompt with
+    media is neither cut nor shifted.
     """
 
     id: int
@@ -212,7 +212,7 @@ class Loading(msgspec.Struct, frozen=True, tag="loading"):
 
 
 class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
-    """Bytes that a loaded model holds on one device, as measured by llama.cpp."""
+    """Bytes that a loaded model occupies on one device, as llama.cpp reports them."""
 
     device: str
     is_gpu: bool
@@ -222,7 +222,7 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
-    """The model is loaded. `n_ctx` is what one sequence really gets."""
+    """The model is loaded. `n_ctx` is the context of one sequence."""
 
     n_ctx: int
     n_seq: int
@@ -232,25 +232,29 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     pooled: bool
     adds_bos: bool
     can_shift: bool
-    sees: bool = False
-    """Whether prompts may have pictures."""
+    has_vision: bool = False
+    """Whether prompts may contain images."""
     sample_rate: int = 0
-    """Samples per second of the sounds that prompts may have; 0: it cannot hear."""
+    """Samples per second of the audio that prompts may contain; 0: no audio is accepted."""
     n_layers: int
     n_gpu_layers: int
     memory: tuple[MemoryUse, ...]
 
     @property
-    def perceives(self) -> bool:
-        """Whether prompts may have media of some kind."""
-        return self.sees or self.sample_rate > 0
+    def has_audio(self) -> bool:
+        """Whether prompts may contain audio."""
+        return self.sample_rate > 0
+
+    @property
+    def has_media(self) -> bool:
+        """Whether prompts may contain images or audio."""
+        return self.has_vision or self.has_audio
 
 
 class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
     """The model could not be loaded; the process is of no further use.
 
-    `message` says what failed, for the client; `native` is what the library wrote of it, which
-    may hold paths.
+    `message` is for the client; `native` is llama.cpp's own error text, which may contain paths.
     """
 
     message: str
@@ -288,7 +292,7 @@ class StopReason(StrEnum):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
-    """A generation ended; `Chunk`s sent before hold all of its text.
+    """A generation ended; the `Chunk`s sent before contain all of its text.
 
     `n_prompt` counts the tokens of the prompt that were used, `n_reused` those of them that were
     taken from the cache, `n_truncated` those that were cut away. `n_eval` counts sampled tokens,
@@ -313,11 +317,11 @@ class FailureCode(StrEnum):
     PROMPT_TOO_LONG = "prompt_too_long"
     """The prompt does not fit the context and must not be cut; `n_tokens` and `n_ctx` are set."""
     CONTEXT_FULL = "context_full"
-    """There is no room for the next token and nothing can be given up."""
+    """The KV cache has no room for the next token and nothing in it can be evicted."""
     BAD_CONSTRAINT = "bad_constraint"
     """The schema cannot be turned into a grammar; `message` says why."""
-    BAD_MEDIUM = "bad_medium"
-    """A picture or a sound cannot be turned into tokens, or has no place; `message` says why."""
+    INVALID_MEDIA = "invalid_media"
+    """An image or audio cannot be tokenised, or the prompt has no tag for it; see `message`."""
     BAD_TOKEN = "bad_token"
     """A token id is outside the vocabulary."""
     NO_EMBEDDINGS = "no_embeddings"
@@ -327,7 +331,7 @@ class FailureCode(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     """The device ran out of memory while computing."""
     COMPUTE = "compute"
-    """llama.cpp failed to compute a batch; `message` is its own word."""
+    """llama.cpp failed to compute a batch; `message` is its own error text."""
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
@@ -388,7 +392,7 @@ class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report")
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
-    """All that one step of the batching loop has to say, in one frame."""
+    """The events of one step of the batching loop, in one frame."""
 
     events: tuple[Chunk | Done | Failed, ...]
 

@@ -1,4 +1,4 @@
-"""Where the parts of a model are computed."""
+"""Placement of a model's layers and of its projector on devices."""
 
 from enum import StrEnum
 
@@ -28,7 +28,7 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class Projector(msgspec.Struct, frozen=True):
-    """The file that turns media into rows of embeddings; `device` None means the CPU."""
+    """The projector file, which encodes images and audio; `device` None means the CPU."""
 
     path: str
     device: int | None = None

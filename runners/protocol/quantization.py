@@ -1,14 +1,14 @@
-"""Messages about the quantisation of a model file."""
+"""Quantisation messages: the command, its progress and its result."""
 
 import msgspec
 
 
 class Quantize(msgspec.Struct, frozen=True, kw_only=True, tag="quantize"):
-    """Write the model at `source` to `target` in another type of numbers.
+    """Write the model at `source` to `target` in another quantisation.
 
-    `file_type` is llama.cpp's number of the type. `tensor_types` overrides it for some tensors:
-    patterns of their names, and the ggml numbers of their types. For a runner without a
-    model, once; answered by `Quantized` or `QuantizeFailed`, with `Quantizing` on the way.
+    `file_type` is a value of `llama_ftype`. `tensor_types` are exceptions that need more precision:
+    patterns of tensor names, each with a value of `ggml_type`. For a runner without a model, once;
+    answered by `Quantized` or `QuantizeFailed`, with `Quantizing` on the way.
     """
 
     source: str

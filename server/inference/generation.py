@@ -94,5 +94,5 @@ def logprobs_wanted(logprobs: bool, top_logprobs: int) -> int | None:
 def context_of(options: Options, ready: Ready) -> int:
     """Return the tokens that a request may use: a runner may have been loaded with more."""
     wanted = ready.n_ctx if options.num_ctx is None else options.num_ctx
-    least = LEAST_CONTEXT_FOR_MEDIA if ready.perceives else LEAST_CONTEXT
+    least = LEAST_CONTEXT_FOR_MEDIA if ready.has_media else LEAST_CONTEXT
     return min(max(least, wanted), ready.n_ctx)

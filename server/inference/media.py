@@ -67,15 +67,15 @@ def _named(message: Message) -> Iterator[tuple[str, bytes]]:
 def _read(data: bytes, ready: Ready) -> Medium:
     if is_audio(data):
         if not ready.sample_rate:
-            raise BadRequest(_DEAF if ready.sees else _UNABLE)
+            raise BadRequest(_DEAF if ready.has_vision else _UNABLE)
         return decode_audio(data, ready.sample_rate)
-    if not ready.sees:
+    if not ready.has_vision:
         raise BadRequest(_BLIND if ready.sample_rate else _UNABLE)
     return decode_image(data)
 
 
 def _too_much(ready: Ready, n: int) -> str:
-    limits = [f"{MOST_BYTES // 3 >> 20} megapixels"] if ready.sees else []
+    limits = [f"{MOST_BYTES // 3 >> 20} megapixels"] if ready.has_vision else []
     if ready.sample_rate:
         limits.append(f"{MOST_BYTES // (2 * 60 * ready.sample_rate)} minutes of sound")
     most = f"the images and sounds of a request may have at most {' or '.join(limits)} in all"

@@ -46,7 +46,7 @@ async def fitted_prompt(
         return len(await lease.runner.tokenize(text))
 
     if truncate:
-        image_tokens = image_tags.TOKENS_PER_IMAGE if lease.ready.perceives else 0
+        image_tokens = image_tags.TOKENS_PER_IMAGE if lease.ready.has_media else 0
         fitted = await fit_history(messages, render, count, n_ctx, image_tokens=image_tokens)
     else:
         fitted = Fitted(await render(messages), messages)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from runners.protocol.media import FULL_SCALE, LEAST_SECONDS, DecodedAudio
+from runners.protocol.media import FULL_SCALE, MIN_AUDIO_SECONDS, DecodedAudio
 
 MOST_SECONDS: Final = 30 * 60
 """What models for long recordings take, and 55 MiB of samples; all others want far less."""
@@ -72,8 +72,8 @@ def decode_audio(data: bytes, sample_rate: int) -> DecodedAudio:
         raise
     except Exception as e:
         raise UnusableAudio(_NO_SOUND) from e
-    if len(samples) // 2 < LEAST_SECONDS * sample_rate:
-        raise UnusableAudio(f"is shorter than {LEAST_SECONDS} seconds")
+    if len(samples) // 2 < MIN_AUDIO_SECONDS * sample_rate:
+        raise UnusableAudio(f"is shorter than {MIN_AUDIO_SECONDS} seconds")
     return DecodedAudio(samples)
 
 

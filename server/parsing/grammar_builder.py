@@ -11,10 +11,10 @@ from runners.protocol.constraints import (
     Concatenation,
     Constraint,
     JSONSchema,
-    Listed,
     Literal,
     Regex,
     Repeat,
+    SeparatedList,
     Until,
     Without,
 )
@@ -236,4 +236,4 @@ def json_string(text: str) -> str:
 def ordered_list(parts: Sequence[tuple[Constraint, bool]], separator: str) -> Constraint:
     """Return the parts in order, separated; parts whose flag is False are optional."""
     items, needed = tuple(part for part, _ in parts), tuple(needed for _, needed in parts)
-    return Listed(items, needed, separator) if parts else NO_TEXT
+    return SeparatedList(items, needed, separator) if parts else NO_TEXT

@@ -24,7 +24,7 @@ class Pauses:
         engine.on_pause = self._on_pause
 
     def _on_pause(self) -> None:
-        self._loop._read_ns = 0  # whatever the last batch of text took
+        self._loop._text_step_ns = 0  # whatever the last batch of text took
         self._act(self.count)
         self.count += 1
 
@@ -86,7 +86,7 @@ def test_a_picture_whose_place_was_needed_is_computed_later(
 
     def preempt(pause: int) -> None:
         if engine.stats.n_media_encoded == n_encoded and not engine.stats.n_preempted:
-            engine.engine._loop._preempt()
+            engine.engine._loop._scheduler._preempt()
 
     Pauses(engine, preempt)
     looking = look(engine, *shown, prompt=prompt)

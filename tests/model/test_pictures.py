@@ -203,9 +203,9 @@ def test_a_full_context_ends_an_answer_about_a_picture(llava: SteppedEngine) -> 
 @pytest.mark.parametrize(
     ("prompt", "shown", "reason"),
     [
-        ("User", picture(), "does not say where it belongs: write [img-0] there"),
-        (ASKED, DecodedImage(2, 2, b"abc"), "its size is not that of its pixels"),
-        (ASKED, DecodedImage(0, 0, b""), "its size is not that of its pixels"),
+        ("User", picture(), "has no tag [img-0] for it: add [img-0] where it belongs"),
+        (ASKED, DecodedImage(2, 2, b"abc"), "its width and height do not match its data"),
+        (ASKED, DecodedImage(0, 0, b""), "its width and height do not match its data"),
     ],
 )
 def test_a_picture_that_cannot_be_used_is_refused(
@@ -213,7 +213,7 @@ def test_a_picture_that_cannot_be_used_is_refused(
 ) -> None:
     answer = llava.answer(prompt, media=(shown,))
 
-    assert answer.failed.code is FailureCode.BAD_MEDIUM
+    assert answer.failed.code is FailureCode.INVALID_MEDIA
     assert reason in answer.failed.message
 
 
@@ -224,7 +224,7 @@ def test_a_picture_that_needs_a_larger_batch_says_so(
 
     failed = engine.answer(ASKED, media=(picture(),)).failed
 
-    assert failed.message == "it is read in one batch: set num_batch to at least 4"
+    assert failed.message == "it needs 4 tokens in one batch: set num_batch to as many"
 
 
 def test_a_model_without_a_projector_refuses_pictures(
@@ -232,8 +232,8 @@ def test_a_model_without_a_projector_refuses_pictures(
 ) -> None:
     engine = start_engine(vision_files["llava"][0])
 
-    assert not engine.engine.ready.sees
-    assert engine.answer(ASKED, media=(picture(),)).failed.code is FailureCode.BAD_MEDIUM
+    assert not engine.engine.ready.has_vision
+    assert engine.answer(ASKED, media=(picture(),)).failed.code is FailureCode.INVALID_MEDIA
 
 
 def test_a_projector_of_another_model_is_refused(
@@ -253,5 +253,5 @@ def test_the_memory_of_a_projector_is_told(start_engine: StartEngine, vision_fil
     def total(engine: SteppedEngine) -> int:
         return sum(use.weights for use in engine.engine.ready.memory)
 
-    assert engine.engine.ready.sees
+    assert engine.engine.ready.has_vision
     assert total(engine) > total(blind) + projector.stat().st_size // 2

@@ -123,8 +123,8 @@ def test_samples_that_the_library_would_choke_on_are_refused(
 ) -> None:
     failed = listen(frames, DecodedAudio(samples)).failed
 
-    assert failed.code is FailureCode.BAD_MEDIUM
-    assert failed.message == "it is no sound of at least 0.1 seconds"
+    assert failed.code is FailureCode.INVALID_MEDIA
+    assert failed.message == "it is shorter than 0.1 seconds"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -150,7 +150,7 @@ def test_a_model_may_see_and_hear_in_one_prompt(
 
     answers = [perceive(1, 1), perceive(1, 2), perceive(2, 1)]
 
-    assert (engine.engine.ready.sees, engine.engine.ready.sample_rate) == (True, SAMPLE_RATE)
+    assert (engine.engine.ready.has_vision, engine.engine.ready.sample_rate) == (True, SAMPLE_RATE)
     assert len({answer.text for answer in answers}) == 3
     assert answers[1].done.n_reused > N_PATCHES > answers[2].done.n_reused
     assert engine.stats.n_media_encoded == 4
@@ -162,7 +162,10 @@ def test_who_hears_does_not_see_and_who_sees_does_not_hear(
 ) -> None:
     eye = seeing(start_engine, vision_files["llava"])
 
-    assert (frames.engine.ready.sees, frames.engine.ready.sample_rate) == (False, SAMPLE_RATE)
-    assert (eye.engine.ready.sees, eye.engine.ready.sample_rate) == (True, 0)
-    assert listen(eye, sound()).failed.message == "this model cannot hear"
-    assert frames.answer(ASKED, media=(picture(),)).failed.message == "this model cannot see"
+    assert (frames.engine.ready.has_vision, frames.engine.ready.sample_rate) == (False, SAMPLE_RATE)
+    assert (eye.engine.ready.has_vision, eye.engine.ready.sample_rate) == (True, 0)
+    assert listen(eye, sound()).failed.message == "this model does not accept audio"
+    assert (
+        frames.answer(ASKED, media=(picture(),)).failed.message
+        == "this model does not accept images"
+    )

@@ -12,10 +12,10 @@ from runners.protocol.constraints import (
     Concatenation,
     Constraint,
     JSONSchema,
-    Listed,
     Literal,
     Regex,
     Repeat,
+    SeparatedList,
     Until,
     Without,
 )
@@ -84,7 +84,7 @@ def text_of(  # noqa: PLR0911 - one case a kind
         case Repeat(part, least, most):
             upper = least + _MORE if most is None else min(most, least + _MORE)
             return "".join(text_of(part, random) for _ in range(random.randint(least, upper)))
-        case Listed(parts, needed, separator):
+        case SeparatedList(parts, needed, separator):
             kept = [
                 p
                 for p, wanted in zip(parts, needed, strict=True)

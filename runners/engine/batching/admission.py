@@ -1,7 +1,7 @@
-"""Which waiting request gets a slot next: first come, first served, but nobody computes twice.
+"""Admission queue: which waiting request gets a slot next, in order of arrival.
 
-A prompt that begins like one which is being computed waits until that beginning is there, then
-copies it. Requests behind it may overtake meanwhile.
+A prompt that shares a prefix with one that is being computed waits until the prefix is in the KV
+cache, then copies it. Requests behind it may overtake it meanwhile.
 """
 
 from collections import deque
@@ -13,12 +13,12 @@ from runners.engine.batching.prefix_index import common_length
 from runners.engine.batching.sequence import NO_SLOT, SequenceState
 from runners.engine.batching.slots import Slots
 
-_WORTH_WAITING = 32
-"""Tokens of a shared beginning that make it worth waiting for."""
-_STEP_CELLS = 64
-"""Cells kept free for each running sequence to grow into before another is admitted."""
+_MIN_SHARED = 32
+"""Shortest shared prefix that is worth waiting for."""
+_RESERVED_CELLS = 64
+"""Free cells per running sequence that are required before another one is admitted."""
 _LOOKAHEAD = 64
-"""Waiting requests that are looked at in one step."""
+"""Waiting requests that are considered in one step."""
 
 
 class Admission:
@@ -44,44 +44,44 @@ class Admission:
         self._waiting.append(sequence)
 
     def requeue(self, sequence: SequenceState) -> None:
-        """Put a request that lost its slot in front."""
+        """Queue a request that lost its slot in front."""
         self._waiting.appendleft(sequence)
 
-    def put_off(self, sequence: SequenceState) -> None:
-        """Put a request in front that gave up its slot for others, until they give up room."""
+    def requeue_preempted(self, sequence: SequenceState) -> None:
+        """Queue a preempted request in front, blocked until a slot is released."""
         self.requeue(sequence)
         self._blocked, self._blocked_at = sequence, self._slots.n_releases
 
     def withdraw(self, sequence: SequenceState) -> None:
-        """Take a request out of the queue."""
+        """Remove a request from the queue."""
         self._waiting.remove(sequence)
 
     def admit(self, running: list[SequenceState]) -> None:
-        """Move what can start now to `running`, which stays in order of arrival."""
-        held: list[SequenceState] = []
-        while self._waiting and self._slots.any_vacant and len(held) < _LOOKAHEAD:
+        """Move requests that can start now to `running`, which stays in order of arrival."""
+        skipped: list[SequenceState] = []
+        while self._waiting and self._slots.any_vacant and len(skipped) < _LOOKAHEAD:
             sequence = self._waiting.popleft()
             if self._is_blocked(sequence):
-                held.append(sequence)
+                skipped.append(sequence)
                 break
             if self._follows(sequence, running):
-                held.append(sequence)
+                skipped.append(sequence)
             elif self._fits(sequence, running):
                 self._slots.assign(sequence)
                 sequence.start(sequence.n_computed)
                 _insert(running, sequence)
             else:
                 self._blocked, self._blocked_at = sequence, self._slots.n_releases
-                held.append(sequence)
+                skipped.append(sequence)
                 break
-        self._waiting.extendleft(reversed(held))
+        self._waiting.extendleft(reversed(skipped))
 
     def _is_blocked(self, sequence: SequenceState) -> bool:
-        """Whether there was no room for it, and nobody has given up any since."""
+        """Whether it did not fit, and no slot was released since."""
         return sequence is self._blocked and self._slots.n_releases == self._blocked_at
 
     def _follows(self, sequence: SequenceState, running: Sequence[SequenceState]) -> bool:
-        """Whether another sequence is computing a long beginning of this one just now."""
+        """Whether another sequence is computing a long prefix of this one right now."""
         leader = sequence.leader
         if leader is None or leader.slot == NO_SLOT:
             leader = sequence.leader = self._find_leader(sequence, running)
@@ -99,17 +99,17 @@ class Admission:
         own = np.frombuffer(sequence.tokens, np.int32)[:-1]
         shared = [common_length(own, np.frombuffer(other.tokens, np.int32)) for other in busy]
         best = int(np.argmax(shared))
-        known = max(self._slots.longest_prefix(sequence)[1], busy[best].n_computed)
+        available = max(self._slots.longest_prefix(sequence)[1], busy[best].n_computed)
         sequence.n_shared = shared[best]
-        return busy[best] if shared[best] >= known + _WORTH_WAITING else None
+        return busy[best] if shared[best] >= available + _MIN_SHARED else None
 
     def _fits(self, sequence: SequenceState, running: Sequence[SequenceState]) -> bool:
-        """Whether the prompt has room, and those that run have some to grow into."""
+        """Whether the prompt fits, with free cells left for those that run."""
         if not running:
             return True
         source, length = self._slots.longest_prefix(sequence)
         needed = len(sequence.tokens) - (0 if self._slots.is_idle(source) else length)
-        reserved = _STEP_CELLS * (len(running) + 1)
+        reserved = _RESERVED_CELLS * (len(running) + 1)
         return self._slots.n_cells_running + needed + reserved <= self._n_cells
 
 

@@ -1,96 +1,94 @@
-"""How many KV cells are taken, when sequences may share those of a common beginning; pure.
+"""KV cell accounting of a unified cache whose sequences share the cells of a common prefix; pure.
 
-A sequence is a chain of stretches of cells. Sequences that share a beginning hold the same
-stretches; a stretch is cut in two where only a part of it is shared.
+A sequence is a chain of runs of cells. Sequences with a common prefix own the same runs; a run is
+split where only a part of it is shared.
 """
 
 from collections.abc import Iterable
 
 
-class _Stretch:
+class _Run:
     __slots__ = ("length", "owners")
 
     def __init__(self, length: int, owners: int) -> None:
         self.length, self.owners = length, owners
 
 
-class KVCellCount:
-    """Counts the cells of a unified KV cache exactly."""
+class KVCellUsage:
+    """Counts the used cells of a unified KV cache exactly."""
 
     def __init__(self, n_cells: int) -> None:
         self.n_free = n_cells
-        self._chains: dict[int, list[_Stretch]] = {}
+        self._chains: dict[int, list[_Run]] = {}
 
     def extend(self, seq: int, n_cells: int) -> None:
-        """Take new cells at the end of a sequence, which begins to exist with them."""
+        """Allocate cells at the end of a sequence, which is created if need be."""
         chain = self._chains.setdefault(seq, [])
         if chain and chain[-1].owners == 1:
             chain[-1].length += n_cells
         elif n_cells:
-            chain.append(_Stretch(n_cells, 1))
+            chain.append(_Run(n_cells, 1))
         self.n_free -= n_cells
 
     def share(self, source: int, target: int, length: int) -> None:
-        """Let `target`, which holds nothing, hold the first `length` cells of `source` too."""
+        """Let the empty sequence `target` share the first `length` cells of `source`."""
         shared = self._chains[source][: self._cut(source, length)]
-        for stretch in shared:
-            stretch.owners += 1
+        for run in shared:
+            run.owners += 1
         self._chains[target] = list(shared)
 
     def truncate(self, seq: int, length: int) -> None:
-        """Give up the cells of a sequence beyond its first `length`."""
+        """Release the cells of a sequence beyond its first `length`."""
         chain = self._chains[seq]
         start = self._cut(seq, length)
-        for stretch in chain[start:]:
-            self._drop(stretch)
+        for run in chain[start:]:
+            self._drop(run)
         del chain[start:]
 
     def excise(self, seq: int, start: int, end: int) -> None:
-        """Give up the cells in [start, end) of a sequence; those behind move up."""
+        """Release the cells in [start, end) of a sequence; those behind move up."""
         chain = self._chains[seq]
         first, last = self._cut(seq, start), self._cut(seq, end)
-        for stretch in chain[first:last]:
-            self._drop(stretch)
+        for run in chain[first:last]:
+            self._drop(run)
         del chain[first:last]
 
     def remove(self, seq: int) -> None:
-        """Give up all cells of a sequence."""
-        for stretch in self._chains.pop(seq, ()):
-            self._drop(stretch)
+        """Release all cells of a sequence."""
+        for run in self._chains.pop(seq, ()):
+            self._drop(run)
 
     def shared_length(self, seq: int) -> int:
-        """Return the length of the beginning that holds every cell shared with others."""
+        """Return the length of the shortest prefix with every cell that others share."""
         length = shared = 0
-        for stretch in self._chains[seq]:
-            length += stretch.length
-            if stretch.owners > 1:
+        for run in self._chains[seq]:
+            length += run.length
+            if run.owners > 1:
                 shared = length
         return shared
 
-    def held(self, seqs: Iterable[int]) -> int:
-        """Return how many cells these sequences hold together."""
-        stretches = {
-            id(stretch): stretch.length for seq in seqs for stretch in self._chains.get(seq, ())
-        }
-        return sum(stretches.values())
+    def used_by(self, seqs: Iterable[int]) -> int:
+        """Return how many cells these sequences use together."""
+        runs = {id(run): run.length for seq in seqs for run in self._chains.get(seq, ())}
+        return sum(runs.values())
 
-    def _drop(self, stretch: _Stretch) -> None:
-        stretch.owners -= 1
-        if not stretch.owners:
-            self.n_free += stretch.length
+    def _drop(self, run: _Run) -> None:
+        run.owners -= 1
+        if not run.owners:
+            self.n_free += run.length
 
     def _cut(self, seq: int, length: int) -> int:
-        """Make `length` a boundary between stretches; return how many stretches end there."""
+        """Make `length` a boundary between runs; return how many runs end there."""
         start = 0
-        for index, stretch in enumerate(self._chains[seq]):
+        for index, run in enumerate(self._chains[seq]):
             if start == length:
                 return index
-            if start + stretch.length > length:
-                rest = _Stretch(start + stretch.length - length, stretch.owners)
-                stretch.length -= rest.length
+            if start + run.length > length:
+                rest = _Run(start + run.length - length, run.owners)
+                run.length -= rest.length
                 for chain in self._chains.values():
-                    if stretch in chain:
-                        chain.insert(chain.index(stretch) + 1, rest)
+                    if run in chain:
+                        chain.insert(chain.index(run) + 1, rest)
                 return index + 1
-            start += stretch.length
+            start += run.length
         return len(self._chains[seq])

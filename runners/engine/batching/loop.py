@@ -1,39 +1,28 @@
-"""The batching loop: every step computes one token for each running request and part of a prompt.
+"""Batching loop: each step computes one token per generating sequence and a part of the prompts.
 
-Owns the running sequences and fills the batch; runs on one thread. Rows of generating sequences
-come first, so a long prompt never stalls a stream. When the KV memory is full, idle prefixes go
-first, then the youngest request, which is computed again later.
+Fills the batch, calls llama_decode, samples and emits; runs on one thread. The rows of generating
+sequences come first, so that a long prompt never stalls a stream.
 """
 
 import time
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 
-from runners.engine.batching.admission import Admission
-from runners.engine.batching.counters import Counters
+from runners.engine.batching.batch_scheduler import BatchScheduler, Emit
 from runners.engine.batching.media_encoder import MediaEncoder
 from runners.engine.batching.prefill_budget import PrefillBudget, split_rows
 from runners.engine.batching.sampling import logprob_of
-from runners.engine.batching.sequence import NO_SLOT, SequenceState
+from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
 from runners.engine.batching.thread_tuner import ThreadTuner
 from runners.engine.constraints.matcher import BadConstraint
 from runners.engine.media.projector import Projector
 from runners.engine.native.context import Context
-from runners.engine.native.llama import (
-    ABORTED,
-    ALLOCATION_FAILED,
-    NO_ROOM,
-    OK,
-    NativeError,
-    native_log,
-)
+from runners.engine.native.llama import ABORTED, ALLOCATION_FAILED, NO_ROOM, OK, native_log
 from runners.engine.native.model import Model
 from runners.protocol.messages import (
     Chunk,
-    Done,
-    Failed,
     FailureCode,
     StatsReport,
     StopReason,
@@ -43,15 +32,24 @@ from runners.protocol.messages import (
 _LAST_OUTPUT = slice(-1, None)
 _NO_OUTPUT = slice(0, 0)
 _LONG_STEP_ROWS = 64
-"""Prompt rows from which on it pays to break a step off for a cancelled request."""
-_UNSHIFTABLE = 4
-"""Tokens at the end of a context that `n_keep` cannot protect."""
+"""Prompt rows from which on a step is worth aborting for a cancelled request."""
 
-Emit = Callable[[tuple[Chunk | Done | Failed, ...]], None]
+
+@dataclass(slots=True)
+class _Counters:
+    """The counters of `StatsReport` that the loop keeps."""
+
+    steps: int = 0
+    step_ns: int = 0
+    decode_ns: int = 0
+    sample_ns: int = 0
+    n_prompt_computed: int = 0
+    n_prompt_reused: int = 0
+    n_generated: int = 0
 
 
 class Loop:
-    """Admits requests, fills batches, samples, and emits one group of events per step."""
+    """Admits requests, fills batches, samples, and emits the events of each step together."""
 
     def __init__(
         self,
@@ -65,80 +63,88 @@ class Loop:
         on_pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._vocab, self._context, self._slots = model.vocab, context, slots
-        self._perceiving = MediaEncoder(projector, context) if projector is not None else None
-        self._tuner, self._emit, self._on_pause = tuner, emit, on_pause
+        self._tuner, self._on_pause = tuner, on_pause
         self._can_abort = not model.is_recurrent
-        self._counters = Counters()
-        self._queue = Admission(slots, context.n_cells)
-        self._running: list[SequenceState] = []
-        self._pace = PrefillBudget(context.n_batch)
-        self._events: list[Chunk | Done | Failed] = []
-        self._read_at = self._read_ns = 0
+        self._scheduler = BatchScheduler(
+            slots,
+            emit,
+            n_cells=context.n_cells,
+            adds_bos=model.vocab.adds_bos,
+            can_shift=context.can_shift,
+        )
+        self._media = None
+        if projector is not None:
+            self._media = MediaEncoder(projector, context, self._scheduler)
+        self._counters = _Counters()
+        self._budget = PrefillBudget(context.n_batch)
+        self._text_step_end = self._text_step_ns = 0
         self.interruptible = -1
-        """Id of the request for which most of the present long step is done; else -1."""
+        """Id of the request to which most rows of the current long step belong; else -1."""
+        self.submit = self._scheduler.submit
+        self.cancel = self._scheduler.cancel
+        self.fail_running = self._scheduler.fail_running
+
+    def __repr__(self) -> str:
+        return f"<Loop step {self._counters.steps}, {self._scheduler}, {self._slots}>"
 
     @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
-        return bool(self._running or self._queue)
-
-    def submit(self, sequence: SequenceState) -> None:
-        """Queue a request."""
-        self._queue.submit(sequence)
-
-    def cancel(self, request_id: int) -> None:
-        """End a request whose client left; an unknown id is ignored."""
-        for sequence in (*self._running, *self._queue):
-            if sequence.id == request_id:
-                self._finish(sequence, StopReason.CANCELLED)
-        self._flush()
-
-    def fail_running(self, code: FailureCode, message: str) -> None:
-        """Fail every request with a slot and empty the memory, whose state is unknown."""
-        for sequence in list(self._running):
-            self._fail(sequence, code, message)
-        self._slots.clear()
-        self._flush()
+        return self._scheduler.busy
 
     def step(self) -> None:
         """Admit what fits, compute one batch, sample, emit; then a part of a medium, if any."""
         started = time.perf_counter_ns()
-        n_rows = self._read()
-        worked = self._perceive() or n_rows > 0
-        if not worked and self._running and not self._slots.borrowed:
-            self._give_up_something()
-        self._flush()
+        scheduler = self._scheduler
+        worked = self._text_step() > 0
+        if self._media is not None:
+            max_rows = self._max_prompt_rows(any(s.n_sampled for s in scheduler.running))
+            worked = self._media.step(max_rows, self._compute_medium, self._pause) or worked
+        if not worked and scheduler.running and not self._slots.borrowed:
+            scheduler.evict_one()
+        scheduler.flush()
         if worked:
             self._counters.steps += 1
             self._counters.step_ns += time.perf_counter_ns() - started
 
-    def _read(self) -> int:
+    def _text_step(self) -> int:
         """Admit what fits and compute one batch of text; return its rows."""
         started = time.perf_counter_ns()
-        self._queue.admit(self._running)
-        self._keep_within_contexts()
-        n_rows = self._fill()
+        self._scheduler.admit()
+        self._scheduler.enforce_context_limits()
+        prompts, n_rows = self._fill()
         if n_rows:
-            self._compute(n_rows, lambda: self._context.decode(n_rows))
-            # Who generates is told at once: what comes next may take long.
-            self._flush()
-        self._read_at = time.perf_counter_ns()
-        self._read_ns = self._read_at - started
+            self._compute(n_rows, lambda: self._context.decode(n_rows), prompts)
+            # Streams get their tokens now, because encoding a medium may take long.
+            self._scheduler.flush()
+        self._text_step_end = time.perf_counter_ns()
+        self._text_step_ns = self._text_step_end - started
         return n_rows
+
+    def _pause(self) -> None:
+        """Between two parts of an encoding, give others half of the time."""
+        self._on_pause()
+        if time.perf_counter_ns() - self._text_step_end >= self._text_step_ns:
+            self._text_step()
 
     # Filling the batch.
 
-    def _fill(self) -> int:
-        """Fill the batch: a row for each generating sequence, then rows of prompts."""
-        prompts = self._readable()
-        n_generating = sum(s.n_pending == s.n_text == 1 for s in self._running)
-        limit = self._pace.n_rows if n_generating else self._context.n_batch
-        budget = min(limit, self._context.n_batch - n_generating)
-        wanted = min(budget, sum(sequence.n_text for sequence in prompts))
-        n_free = self._make_room(n_generating + wanted, n_generating + bool(wanted))
-        prompts = self._readable()
+    def _fill(self) -> tuple[list[SequenceState], int]:
+        """Fill the batch: a row per generating sequence, then rows of prompts.
+
+        Returns the sequences with prompt rows, and the rows of the batch.
+        """
+        scheduler = self._scheduler
+        prompts = self._prefilling()
+        n_generating = sum(s.n_pending == s.n_text == 1 for s in scheduler.running)
+        budget = min(self._max_prompt_rows(n_generating > 0), self._context.n_batch - n_generating)
+        n_prompt_rows = min(budget, sum(sequence.n_text for sequence in prompts))
+        n_free = scheduler.make_room(
+            n_generating + n_prompt_rows, n_generating + bool(n_prompt_rows)
+        )
+        prompts = self._prefilling()
         row = 0
-        for sequence in self._running:
+        for sequence in scheduler.running:
             if sequence.n_pending == sequence.n_text == 1 and row < n_free:
                 row = self._add_next(sequence, row)
             else:
@@ -146,12 +152,14 @@ class Loop:
         shares = split_rows([s.n_text for s in prompts], max(min(budget, n_free - row), 0))
         for sequence, share in zip(prompts, shares, strict=True):
             row = self._add_prompt(sequence, row, share)
-        self._mark_long(prompts, row)
-        return row
+        return prompts, row
 
-    def _readable(self) -> list[SequenceState]:
-        """Return the sequences of whose prompts the next part is text."""
-        return [s for s in self._running if s.n_pending > 1 and s.n_text]
+    def _max_prompt_rows(self, others_generate: bool) -> int:  # noqa: FBT001 - a condition
+        return self._budget.n_rows if others_generate else self._context.n_batch
+
+    def _prefilling(self) -> list[SequenceState]:
+        """Return the sequences whose next pending tokens are prompt text."""
+        return [s for s in self._scheduler.running if s.n_pending > 1 and s.n_text]
 
     def _add_next(self, sequence: SequenceState, row: int) -> int:
         index = sequence.n_computed
@@ -169,97 +177,19 @@ class Loop:
             self._context.put(row, tokens, sequence.position(start), sequence.slot, outputs)
         return row + n_rows
 
-    def _mark_long(self, prompts: Iterable[SequenceState], n_rows: int) -> None:
-        self.interruptible = -1
-        if self._can_abort and n_rows >= _LONG_STEP_ROWS:
-            largest = max(prompts, key=lambda sequence: sequence.n_rows)
-            if largest.n_rows > n_rows // 2:
-                self.interruptible = largest.id
-
-    # Media.
-
-    def _perceive(self) -> bool:
-        """Encode the medium that the oldest sequence waits for, or compute rows of it.
-
-        Returns whether anything could be done.
-        """
-        perceiving = self._perceiving
-        sequence = perceiving.next(self._running) if perceiving is not None else None
-        if perceiving is None or sequence is None:
-            return False
-        try:
-            if perceiving.encode(sequence, lambda: self._pause(sequence)):
-                return True
-        except NativeError as e:
-            self._fail(sequence, FailureCode.COMPUTE, str(e))
-            return True
-        generating = any(s.n_sampled for s in self._running)
-        limit = self._pace.n_rows if generating else self._context.n_batch
-        wanted, least = perceiving.wanted(sequence, limit)
-        n_rows = min(wanted, self._make_room(wanted, least))
-        if sequence.slot == NO_SLOT:
-            return True  # it made room for older ones
-        if n_rows < least:
-            return False
-        for other in self._running:
-            other.n_rows = 0
-        sequence.n_rows, sequence.last_row = n_rows, n_rows - 1
-        self._mark_long([sequence], n_rows)
-        self._compute(n_rows, lambda: perceiving.decode(sequence, n_rows))
-        return True
-
-    def _pause(self, sequence: SequenceState) -> bool:
-        """Between two parts of an encoding, let others have half of the time.
-
-        Returns whether the sequence still waits for its medium.
-        """
-        self._on_pause()
-        if time.perf_counter_ns() - self._read_at >= self._read_ns:
-            self._read()
-        return not sequence.ended
-
-    # Room.
-
-    def _make_room(self, wanted: int, least: int) -> int:
-        """Free `wanted` cells by forgetting idle prefixes, `least` by preempting; count them."""
-        slots = self._slots
-        while slots.n_free_cells < wanted and slots.drop_idle():
-            pass
-        while slots.n_free_cells < least and len(self._running) > 1:
-            self._preempt()
-        return slots.n_free_cells
-
-    def _preempt(self) -> None:
-        youngest = self._running.pop()
-        self._slots.evict(youngest)
-        self._queue.put_off(youngest)
-        self._counters.n_preempted += 1
-
-    def _keep_within_contexts(self) -> None:
-        """End or shift the sequences that have filled what they may use."""
-        full = [s for s in self._running if s.n_computed + 1 >= s.n_ctx and s.n_pending == 1]
-        for sequence in full:
-            shifts = sequence.request.shift and sequence.media is None
-            if shifts and self._context.can_shift:
-                self._shift(sequence)
-            else:
-                self._finish(sequence, StopReason.LENGTH)
-
-    def _shift(self, sequence: SequenceState) -> None:
-        """Forget the older half of what need not be kept."""
-        keep = sequence.n_prompt if sequence.request.n_keep < 0 else sequence.request.n_keep
-        keep = min(keep + self._vocab.adds_bos, sequence.n_ctx - _UNSHIFTABLE)
-        end = keep + (sequence.n_computed - keep) // 2
-        if not self._slots.cut_out(sequence, keep, end):
-            self._running.remove(sequence)
-            self._slots.evict(sequence)
-            del sequence.tokens[keep:end]
-            self._queue.requeue(sequence)
-
     # Computing.
 
-    def _compute(self, n_rows: int, decode: Callable[[], int]) -> None:
+    def _compute_medium(
+        self, n_rows: int, decode: Callable[[], int], sequence: SequenceState
+    ) -> None:
+        self._compute(n_rows, decode, [sequence])
+
+    def _compute(
+        self, n_rows: int, decode: Callable[[], int], prompts: Sequence[SequenceState]
+    ) -> None:
+        """Compute a batch and handle its result; `prompts` are the sequences with prompt rows."""
         self._context.set_threads(self._tuner.choose(n_rows))
+        self.interruptible = self._largest_share(n_rows, prompts)
         started = time.perf_counter_ns()
         status = decode()
         elapsed = time.perf_counter_ns() - started
@@ -267,39 +197,36 @@ class Loop:
         self._counters.decode_ns += elapsed
         if status == OK:
             self._tuner.record(n_rows, elapsed)
-            self._pace.record(n_rows, elapsed)
+            self._budget.record(n_rows, elapsed)
             self._collect()
             self._counters.sample_ns += time.perf_counter_ns() - started - elapsed
         elif status == NO_ROOM:
-            self._give_up_something()
+            self._scheduler.evict_one()
         elif status == ABORTED:
-            self._repair()
+            self._recover()
         else:
             code = FailureCode.COMPUTE
             if status == ALLOCATION_FAILED:
                 code = FailureCode.OUT_OF_MEMORY
             self.fail_running(code, native_log.take_error())
 
-    def _give_up_something(self) -> None:
-        """Free cells although the count has some, as with layers that keep only a window."""
-        if self._slots.drop_idle():
-            return
-        if len(self._running) > 1:
-            self._preempt()
-        else:
-            self._fail(self._running[0], FailureCode.CONTEXT_FULL, "")
+    def _largest_share(self, n_rows: int, prompts: Sequence[SequenceState]) -> int:
+        """Return the id of the request with most rows of a long step, -1 when there is none."""
+        if self._can_abort and n_rows >= _LONG_STEP_ROWS and prompts:
+            largest = max(prompts, key=lambda sequence: sequence.n_rows)
+            if largest.n_rows > n_rows // 2:
+                return largest.id
+        return -1
 
-    def _repair(self) -> None:
-        """After a decode that was broken off, recompute whatever it damaged."""
-        for sequence in [s for s in self._running if s.n_rows]:
+    def _recover(self) -> None:
+        """After an aborted decode, queue the sequences again that it damaged."""
+        for sequence in [s for s in self._scheduler.running if s.n_rows]:
             if not self._slots.is_intact(sequence):
-                self._running.remove(sequence)
-                self._slots.evict(sequence)
-                self._queue.requeue(sequence)
+                self._scheduler.recompute(sequence)
 
     def _collect(self) -> None:
-        """Take over what was computed; sample where all of a sequence's tokens were."""
-        for sequence in [s for s in self._running if s.n_rows]:
+        """Record what was computed; sample where all tokens of a sequence are."""
+        for sequence in [s for s in self._scheduler.running if s.n_rows]:
             if not sequence.n_sampled:
                 self._counters.n_prompt_computed += sequence.n_rows
             self._slots.extend(sequence, sequence.n_rows)
@@ -310,32 +237,33 @@ class Loop:
 
     def _sample(self, sequence: SequenceState) -> None:
         try:
-            self._take(sequence)
+            self._next_token(sequence)
         except BadConstraint as e:
-            self._fail(sequence, FailureCode.BAD_CONSTRAINT, str(e))
+            self._scheduler.fail(sequence, FailureCode.BAD_CONSTRAINT, str(e))
         except Exception:
             traceback.print_exc()
-            self._fail(sequence, FailureCode.COMPUTE, "the next token could not be drawn")
+            self._scheduler.fail(sequence, FailureCode.COMPUTE, "sampling the next token failed")
 
-    def _take(self, sequence: SequenceState) -> None:
-        """Draw the next token, send its text, and end the request if it was the last."""
+    def _next_token(self, sequence: SequenceState) -> None:
+        """Draw the next token, emit its text, and end the request if it was the last."""
+        scheduler = self._scheduler
         if not sequence.n_sampled:
             self._counters.n_prompt_reused += sequence.n_reused
             sequence.sampler.start(sequence.tokens)
-        token, entries = self._draw(sequence)
+        token, logprobs = self._draw(sequence)
         sequence.count_token()
         self._counters.n_generated += 1
         if self._vocab.ends_generation(token):
-            self._finish(sequence, StopReason.STOP)
+            scheduler.finish(sequence, StopReason.STOP)
             return
         text = sequence.text
         new = text.push(self._vocab.piece(token, sequence.visible))
-        if new or entries:
-            self._events.append(Chunk(sequence.id, new, entries))
+        if new or logprobs:
+            scheduler.add(Chunk(sequence.id, new, logprobs))
         if text.stopped_by or (sequence.matcher is not None and sequence.matcher.finished):
-            self._finish(sequence, StopReason.STOP)
+            scheduler.finish(sequence, StopReason.STOP)
         elif sequence.n_sampled >= sequence.n_limit:
-            self._finish(sequence, StopReason.LENGTH)
+            scheduler.finish(sequence, StopReason.LENGTH)
         else:
             sequence.tokens.append(token)
 
@@ -347,48 +275,17 @@ class Loop:
         token = sequence.draw(context)
         return token, (logprob_of(self._vocab, raw, token, n_top),)
 
-    # Ending.
-
-    def _finish(self, sequence: SequenceState, reason: StopReason) -> None:
-        if rest := sequence.text.flush():
-            self._events.append(Chunk(sequence.id, rest))
-        self._events.append(sequence.done(reason))
-        self._forget(sequence)
-
-    def _fail(self, sequence: SequenceState, code: FailureCode, message: str) -> None:
-        self._events.append(
-            Failed(
-                id=sequence.id,
-                code=code,
-                message=message,
-                n_tokens=len(sequence.tokens),
-                n_ctx=sequence.n_ctx,
-            )
-        )
-        self._forget(sequence)
-
-    def _forget(self, sequence: SequenceState) -> None:
-        sequence.ended = True
-        if sequence in self._running:
-            self._running.remove(sequence)
-            self._slots.release(sequence)
-        else:
-            self._queue.withdraw(sequence)
-
-    def _flush(self) -> None:
-        if self._events:
-            self._emit(tuple(self._events))
-            self._events.clear()
-
     def stats(self, request_id: int) -> StatsReport:
-        """Return the counters, as the answer to request `request_id`."""
+        """Return the counters as the answer to request `request_id`."""
+        media = self._media
         return StatsReport(
             id=request_id,
             **asdict(self._counters),
+            n_preempted=self._scheduler.n_preempted,
             n_threads=self._tuner.n_threads,
-            n_running=len(self._running),
-            n_waiting=len(self._queue),
+            n_running=len(self._scheduler.running),
+            n_waiting=self._scheduler.n_waiting,
             n_cells_used=self._slots.n_cells_used,
-            n_media_encoded=self._perceiving.n_encoded if self._perceiving is not None else 0,
-            encode_ns=self._perceiving.encode_ns if self._perceiving is not None else 0,
+            n_media_encoded=media.n_encoded if media is not None else 0,
+            encode_ns=media.encode_ns if media is not None else 0,
         )

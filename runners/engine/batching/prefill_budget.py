@@ -1,19 +1,19 @@
-"""How the rows of a step are divided among prompts; pure."""
+"""Prefill budget: prompt rows per step while streams run, and their split among prompts; pure."""
 
 from collections.abc import Sequence
 
 _STREAM_PAUSE_NS = 150_000_000
-"""How long a step may take that makes running streams wait for others' prompts."""
-_LEAST_ROWS = 32
-"""A row alone costs nearly as much as this many together."""
+"""Longest step with prompt rows while streams wait for their next token."""
+_MIN_ROWS = 32
+"""One row costs nearly as much as this many together."""
 _SMOOTHING = 0.2
 
 
 def split_rows(pending: Sequence[int], budget: int) -> list[int]:
-    """Return how many rows each prompt gets, given what each still needs, oldest first.
+    """Return the rows of each prompt in this step, given what each still needs, oldest first.
 
-    The shortest are served first, because most first tokens come soonest that way, but half of
-    the rows are kept for the oldest prompt, which so ends whatever comes after it.
+    The shortest prompts come first, which minimises the mean time to the first token. Half of the
+    rows are reserved for the oldest prompt, so that it cannot starve.
     """
     rows = [0] * len(pending)
     if not pending:
@@ -28,7 +28,7 @@ def split_rows(pending: Sequence[int], budget: int) -> list[int]:
 
 
 class PrefillBudget:
-    """Learns how many prompt rows a step may have so that running streams do not halt."""
+    """Learns how many prompt rows a step may have without stalling running streams."""
 
     def __init__(self, n_batch: int) -> None:
         self._n_batch = n_batch
@@ -36,10 +36,10 @@ class PrefillBudget:
 
     @property
     def n_rows(self) -> int:
-        """Rows that a step may spend on prompts while others are generating."""
-        return int(min(max(_STREAM_PAUSE_NS / self._row_ns, _LEAST_ROWS), self._n_batch))
+        """Prompt rows that a step may have while other sequences generate."""
+        return int(min(max(_STREAM_PAUSE_NS / self._row_ns, _MIN_ROWS), self._n_batch))
 
     def record(self, n_rows: int, elapsed_ns: int) -> None:
-        """Tell what a step of `n_rows` took; steps of few rows say nothing about many."""
-        if n_rows >= _LEAST_ROWS:
+        """Record the time of a step; small steps are ignored, since they cost more per row."""
+        if n_rows >= _MIN_ROWS:
             self._row_ns += _SMOOTHING * (elapsed_ns / n_rows - self._row_ns)

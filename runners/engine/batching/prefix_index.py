@@ -1,7 +1,7 @@
-"""Which resident sequence begins like a new prompt.
+"""Prefix index: the cached sequence with the longest common prefix, and LRU order of sequences.
 
-Owns the token ids of every sequence that has cells in the KV cache, running or idle, and the order
-in which they were used. Knows nothing of the cache itself: the caller keeps the two in step.
+Owns the token ids of every sequence that has cells in the KV cache, running or idle. The caller
+keeps it in step with the cache itself.
 """
 
 from array import array
@@ -17,7 +17,7 @@ _BLOCK = 8192
 
 
 class PrefixIndex:
-    """Finds the longest common beginning among the resident sequences.
+    """Finds the longest common prefix among the cached sequences.
 
     A context has at most a few hundred sequences, so each keeps a plain array: growing it by a
     token costs nanoseconds, and a search compares whole blocks and skips every sequence that
@@ -30,7 +30,7 @@ class PrefixIndex:
         self._clock = 0
 
     def insert(self, seq_id: int, tokens: TokenIds) -> None:
-        """Make `tokens` all that `seq_id` holds, and count this as its latest use."""
+        """Set the tokens of `seq_id`, and count this as its latest use."""
         self._tokens[seq_id] = array("i", np.asarray(tokens, np.int32).tobytes())
         self.touch(seq_id)
 
@@ -43,24 +43,24 @@ class PrefixIndex:
         del self._tokens[seq_id][length:]
 
     def remove(self, seq_id: int) -> None:
-        """Forget `seq_id`, which need not be resident."""
+        """Remove `seq_id`, which may be unknown."""
         self._tokens.pop(seq_id, None)
         self._last_used.pop(seq_id, None)
 
     def longest(self, tokens: TokenIds) -> tuple[int, int]:
-        """Return the sequence that shares the longest beginning with `tokens`, and its length.
+        """Return the sequence with the longest common prefix with `tokens`, and its length.
 
-        (-1, 0) when no sequence shares the first token. Of equally long ones the sequence that
+        (-1, 0) when no sequence has the same first token. Of equally long ones the sequence that
         was inserted first is returned.
         """
-        wanted = np.asarray(tokens, np.int32)
+        prompt = np.asarray(tokens, np.int32)
         best, longest = -1, 0
-        for seq_id, resident in self._tokens.items():
-            if longest == len(wanted):
+        for seq_id, cached in self._tokens.items():
+            if longest == len(prompt):
                 break
-            if longest >= len(resident) or resident[longest] != wanted[longest]:
+            if longest >= len(cached) or cached[longest] != prompt[longest]:
                 continue
-            common = common_length(np.frombuffer(resident, np.int32), wanted)
+            common = common_length(np.frombuffer(cached, np.int32), prompt)
             if common > longest:
                 best, longest = seq_id, common
         return best, longest
@@ -71,12 +71,12 @@ class PrefixIndex:
         self._last_used[seq_id] = self._clock
 
     def least_recent(self, candidates: Iterable[int]) -> int:
-        """The candidate whose latest use is longest ago; all must be resident, and one at least."""
+        """Return the least recently used candidate; there is at least one, and all are known."""
         return min(candidates, key=self._last_used.__getitem__)
 
 
 def common_length(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> int:
-    """Return how many tokens two sequences share from their beginning on."""
+    """Return the length of the common prefix of two sequences."""
     shorter = min(len(a), len(b))
     for start in range(0, shorter, _BLOCK):
         end = min(start + _BLOCK, shorter)

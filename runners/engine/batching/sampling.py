@@ -1,4 +1,4 @@
-"""How the next token of a request is drawn, and how probable it was."""
+"""Token sampling: llama.cpp sampler chains, penalties, logit bias, and log probabilities."""
 
 import secrets
 import sys
@@ -30,7 +30,7 @@ class SamplerChain:
             lib.llama_sampler_free(self._chain)
 
     def accept(self, token: int) -> None:
-        """Tell the chain about a token that it did not draw."""
+        """Add a token that the chain did not draw to its history."""
         lib.llama_sampler_accept(self._chain, token)
 
     def draw(self, context: Context, row: int) -> int:
@@ -39,10 +39,10 @@ class SamplerChain:
 
 
 class TokenSampler:
-    """Draws the tokens of one request; fed with its prompt once, by `start`."""
+    """Draws the tokens of one request; `start` passes it the prompt once."""
 
     def __init__(self, sampling: Sampling, vocab: Vocab, *, n_ctx: int) -> None:
-        # The library takes memory for as many tokens as the window has.
+        # llama.cpp allocates memory for every token of the window.
         self._window = min(sampling.repeat_last_n, n_ctx) if sampling.repeat_last_n >= 0 else n_ctx
         self._penalises = self._window > 0 and (
             sampling.repeat_penalty != 1
@@ -51,9 +51,8 @@ class TokenSampler:
         )
         self._suppressed = list(vocab.suppressed)
         self._bias = {t: b for t, b in sampling.logit_bias.items() if 0 <= t < vocab.size}
-        # Without penalties the best token needs no chain: numpy finds it faster.
-        shapes = self._penalises or bool(self._bias)
-        self._is_argmax = sampling.temperature <= 0 and not shapes
+        # Without penalties and bias, greedy sampling needs no chain: numpy's argmax is faster.
+        self._is_argmax = sampling.temperature <= 0 and not self._penalises and not self._bias
         self._chain = None if self._is_argmax else SamplerChain(self._stages(sampling, vocab))
 
     def _stages(self, sampling: Sampling, vocab: Vocab) -> Iterator[Any]:
@@ -74,18 +73,18 @@ class TokenSampler:
             yield from _random_stages(sampling)
 
     def start(self, prompt: Sequence[int]) -> None:
-        """Show the penalties the end of the prompt: repeating it counts as repetition."""
+        """Add the end of the prompt to the penalties' history: repeating it is repetition too."""
         if self._penalises and self._chain is not None:
             for token in prompt[-self._window :]:
-                if token >= 0:  # else it is part of a medium
+                if token >= 0:  # a negative id is a placeholder of a medium
                     self._chain.accept(token)
 
     def draw(self, context: Context, row: int, matcher: Matcher | None) -> int:
         """Return the next token, drawn from the logits of `row` and allowed by `matcher`.
 
-        A constraint is asked about the drawn token first and masks the logits only when it
-        refuses. Penalties would remember the refused token, so with them the mask comes first.
-        Raises BadConstraint when no token is allowed.
+        The token is drawn first, and the logits are masked only when the constraint rejects it.
+        Penalties would count the rejected token, so with them the mask comes first. Raises
+        BadConstraint when no token is allowed.
         """
         if self._suppressed:
             context.logits(row)[self._suppressed] = -np.inf
@@ -108,7 +107,7 @@ class TokenSampler:
 
 
 def _random_stages(sampling: Sampling) -> Iterator[Any]:
-    """Yield the stages in the reference server's order, neutral ones left out."""
+    """Yield the stages in the reference server's order, without those that change nothing."""
     if sampling.top_k > 0:
         yield lib.llama_sampler_init_top_k(sampling.top_k)
     if sampling.typical_p < 1:
@@ -123,7 +122,7 @@ def _random_stages(sampling: Sampling) -> Iterator[Any]:
 
 
 def logprob_of(vocab: Vocab, logits: Floats, token: int, n_top: int) -> TokenLogprob:
-    """Return natural-log probabilities over the whole vocabulary, before any sampling stage."""
+    """Return natural-log probabilities by the raw logits, before any sampling stage."""
     peak = logits.max()
     log_sum = float(peak) + float(np.log(np.exp(logits - peak).sum(dtype=np.float64)))
 

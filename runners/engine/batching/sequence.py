@@ -1,4 +1,4 @@
-"""One generation under way: its tokens, how far they are computed, and what it has said."""
+"""State of one sequence: its tokens, how many of them are computed, its sampler and its output."""
 
 import time
 from array import array
@@ -16,12 +16,12 @@ NO_SLOT = -1
 _SHORTEST_NS = 1000
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class SequenceState:
-    """A request from admission to its last token.
+    """A generation request from admission to its last token.
 
     `tokens` are prompt and output; the first `n_computed` of them are in the KV memory of slot
-    `slot`. A sequence that lost its slot keeps everything else and is computed again later.
+    `slot`. A preempted sequence has no slot, keeps everything else and is computed again later.
     `n_ctx` bounds the tokens that it may have in memory, `n_limit` those that it may sample.
     """
 
@@ -37,7 +37,7 @@ class SequenceState:
     """Control tokens that are sent as text."""
     media: Layout | None = None
     encoded: tuple[Span, Floats] | None = None
-    """The medium that was encoded last, unless it was computed since, and its embeddings."""
+    """The medium that is encoded but not yet computed, and its embeddings."""
     id: int = field(init=False)
     n_prompt: int = field(init=False)
     arrival: int = 0
@@ -46,7 +46,7 @@ class SequenceState:
     n_reused: int = 0
     n_sampled: int = 0
     n_rows: int = 0
-    """Rows in the present batch, the last of which is `last_row`."""
+    """Rows in the current batch, the last of which is `last_row`."""
     last_row: int = 0
     leader: "SequenceState | None" = None
     """A sequence that is computing the first `n_shared` tokens of this one."""
@@ -60,6 +60,14 @@ class SequenceState:
         self.id = self.request.id
         self.n_prompt = len(self.tokens)
 
+    def __repr__(self) -> str:
+        place = "no slot" if self.slot == NO_SLOT else f"slot {self.slot}"
+        constraint = " constrained" if self.matcher is not None else ""
+        return (
+            f"<SequenceState {self.id} {place}: {self.n_computed}/{len(self.tokens)} tokens "
+            f"computed, {self.n_sampled}/{self.n_limit} sampled{constraint}>"
+        )
+
     @property
     def n_pending(self) -> int:
         """Tokens that must be computed before the next can be sampled."""
@@ -67,34 +75,34 @@ class SequenceState:
 
     @property
     def next_medium(self) -> Span | None:
-        """The medium that stands next, behind the text that is still to be computed, if any."""
+        """The first medium that is not computed yet, if any."""
         return self.media.next(self.n_computed) if self.media is not None else None
 
     @property
     def n_text(self) -> int:
-        """Tokens of `n_pending` that come before the next medium."""
+        """Pending tokens before the next medium."""
         if self.media is None or (medium := self.next_medium) is None:
             return self.n_pending
         return max(medium.start - self.n_computed, 0)
 
     def position(self, index: int) -> int:
-        """Return the position in memory of a token; media may take fewer than they have."""
+        """Return the position in memory of a token; media may use fewer positions than tokens."""
         return index if self.media is None else self.media.position(index)
 
     def floor(self, length: int) -> int:
-        """Return the largest length up to `length` that cuts no medium in two."""
+        """Return the largest length up to `length` that splits no medium."""
         return length if self.media is None else self.media.floor(length)
 
     def start(self, n_reused: int) -> None:
-        """Note that work begins; only the first start counts, not those after a preemption."""
+        """Record the start of the work; later starts, after a preemption, are ignored."""
         if not self.started_ns:
             self.started_ns = time.perf_counter_ns()
             self.n_reused = n_reused
 
     def draw(self, context: Context) -> int:
-        """Return the next token, from the logits of the last row.
+        """Return the next token, drawn from the logits of the last row.
 
-        A constraint that need not hold is dropped where it fails; else raises BadConstraint.
+        A constraint that need not hold is dropped when it fails; else raises BadConstraint.
         """
         try:
             return self.sampler.draw(context, self.last_row, self.matcher)
@@ -105,14 +113,14 @@ class SequenceState:
             return self.sampler.draw(context, self.last_row, None)
 
     def count_token(self) -> None:
-        """Note that a token was sampled now."""
+        """Record that a token was sampled now."""
         self.n_sampled += 1
         self.last_token_ns = time.perf_counter_ns()
         if self.n_sampled == 1:
             self.first_token_ns = self.last_token_ns
 
     def done(self, reason: StopReason) -> Done:
-        """Return the closing event."""
+        """Return the terminal event."""
         return Done(
             id=self.id,
             reason=reason,

@@ -1,7 +1,7 @@
-"""From the bytes of tokens to text that may be sent.
+"""Incremental detokenization: UTF-8 decoding of token bytes, and stop strings.
 
-Owns what is held back: bytes of a character that is not complete, and text that may turn out to be
-the beginning of a stop string. Knows nothing of tokens, models or requests.
+Holds back the bytes of an incomplete character, and text that may be the beginning of a stop
+string.
 """
 
 import codecs
@@ -11,9 +11,9 @@ from collections.abc import Iterable
 class TextAssembler:
     """Joins the pieces of one generation and ends it at the first stop string.
 
-    What `push` returned is never regretted. The stop string that is complete first ends the text;
-    of several that are complete at the same character the longest counts. The text does not depend
-    on how its bytes were cut into pieces, and a piece costs time in proportion to its length.
+    Text that `push` returned is final. The stop string that is complete first ends the text; of
+    several that are complete at the same character the longest counts. The text does not depend on
+    how its bytes were cut into pieces, and a piece takes time in proportion to its length.
     """
 
     __slots__ = ("_decode", "_held", "_node", "_stops", "stopped_by")
@@ -28,7 +28,7 @@ class TextAssembler:
         """The stop string that ended the text."""
 
     def push(self, piece: bytes) -> str:
-        """Take the next bytes; return the text that is safe to send now.
+        """Add the next bytes; return the text that can be sent now.
 
         Bytes that can never become UTF-8 turn into U+FFFD. After a stop string (`stopped_by`) all
         further bytes are ignored.
@@ -36,7 +36,7 @@ class TextAssembler:
         if self.stopped_by:
             return ""
         text = self._decode(piece)
-        if self._node == _ROOT and self._stops.begin_nowhere_in(text):
+        if self._node == _ROOT and self._stops.never_begin_in(text):
             return text
         return self._advance(text)
 
@@ -81,7 +81,7 @@ class _StopStrings:
             self._add(stop)
         self._link()
 
-    def begin_nowhere_in(self, text: str) -> bool:
+    def never_begin_in(self, text: str) -> bool:
         """Whether `text` has no character that a stop string starts with."""
         return self._children[_ROOT].keys().isdisjoint(text)
 

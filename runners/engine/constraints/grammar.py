@@ -1,8 +1,7 @@
-"""From a constraint to the grammar that llguidance reads.
+"""Translate constraints to llguidance grammars (Lark with JSON Schema); compiling is in `matcher`.
 
-Owns the writing of grammars: the parts of a constraint become rules, JSON Schemas are prepared and
-told how blanks may stand, and what a client wrote itself is translated and bounded. Compiling is
-not done here.
+The parts of a constraint become rules, JSON Schemas are prepared and get rules for whitespace, and
+grammars that a client wrote are translated and bounded.
 """
 
 import json
@@ -19,33 +18,33 @@ from runners.protocol.constraints import (
     Constraint,
     JSONSchema,
     Lark,
-    Listed,
     Literal,
     Regex,
     Repeat,
+    SeparatedList,
     Until,
     Without,
 )
 
 MAX_BYTES = 64 * 1024
-"""Of a grammar that a client wrote."""
+"""Largest grammar that a client may send."""
 
-# Freely allowed blanks let a weak model write nothing else for ever.
-_BLANKS = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
-# The text that a grammar forces may be written in any tokens, as the model likes: then a mask and
-# a test of one token always agree, and the library needs no tokenizer.
+# With unlimited whitespace a weak model can write nothing else until its limit.
+_WHITESPACE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
+# Without forced tokens the model may tokenise the text that a grammar forces as it likes: then a
+# mask and a test of one token always agree, and llguidance needs no tokenizer.
 _HEAD = '%llguidance {"no_forcing": true}\n'
 
 
 class BadGrammar(ValueError):
-    """The constraint cannot be written as a grammar; the message is a sentence for the client."""
+    """The constraint cannot be translated; the message is a sentence for the client."""
 
 
 def grammar_of(constraint: Constraint, usable: Callable[[str], bool] | None = None) -> str:
     """Return the Lark grammar of `constraint`. Raises BadGrammar.
 
-    With `usable`, which tells whether a grammar is, only the plainest keywords count of a lenient
-    schema that cannot be used otherwise.
+    With `usable`, which returns whether a grammar compiles, lenient schemas that do not compile are
+    reduced to their basic keywords.
     """
     match constraint:
         case Lark() | GBNF():
@@ -56,18 +55,18 @@ def grammar_of(constraint: Constraint, usable: Callable[[str], bool] | None = No
 
 
 class _Rules:
-    """The rules of one grammar, numbered as they come; equal parts share a rule."""
+    """The rules of one grammar, numbered in order; equal parts share a rule."""
 
     def __init__(self, usable: Callable[[str], bool] | None) -> None:
         self._usable = usable
         self._names: dict[str, str] = {}
 
     def text(self, start: str) -> str:
-        """Return the grammar whose texts `start` describes."""
+        """Return the whole grammar with `start` as its start rule."""
         return f"start: {start}\n" + "".join(f"{n}{body}\n" for body, n in self._names.items())
 
     def expression(self, part: Constraint) -> str:  # noqa: C901 - one case a kind
-        """Return what stands for `part` within a rule."""
+        """Return the expression of `part` within a rule."""
         match part:
             case Literal():
                 return json.dumps(part.text)
@@ -87,7 +86,7 @@ class _Rules:
             case Repeat():
                 most = "" if part.most is None else part.most
                 return f"({self.expression(part.part)}){{{part.least},{most}}}"
-            case Listed():
+            case SeparatedList():
                 return self._list(part)
             case Lark() | GBNF():
                 return self._rule(f": %lark {{\n{_lark(part)}\n}}")
@@ -96,21 +95,21 @@ class _Rules:
         if not part.lenient or self._usable is None:
             return _json(part)
         try:
-            found = _json(part)
-            if self._usable(f"{_HEAD}start: {found}\n"):
-                return found
+            expression = _json(part)
+            if self._usable(f"{_HEAD}start: {expression}\n"):
+                return expression
         except BadGrammar:
             pass
         return _json(JSONSchema(plain(part.schema), lenient=True))
 
-    def _list(self, part: Listed) -> str:
-        """Write two rules for each place in the list: as its beginning, and behind something.
+    def _list(self, part: SeparatedList) -> str:
+        """Write two rules per item: at the start of the list, and behind another item.
 
-        So the grammar grows with the list, not with the ways to leave out some of it.
+        So the grammar grows with the items, not with the combinations of those left out.
         """
         first = rest = '""'
         separator = json.dumps(part.separator)
-        for item, needed in zip(reversed(part.parts), reversed(part.needed), strict=True):
+        for item, needed in zip(reversed(part.parts), reversed(part.required), strict=True):
             one = self._rule(f": {self.expression(item)}")
             first = f"({one} {rest})" if needed else f"({one} {rest} | {first})"
             rest = f"({separator} {one}){'' if needed else '?'} {rest}"
@@ -130,8 +129,8 @@ def _json(part: JSONSchema) -> str:
         schema = prepare(part.schema)
     except BadSchema as e:
         raise BadGrammar(str(e)) from e
-    how = {**_BLANKS, "coerce_one_of": True, "lenient": part.lenient}
-    return f"%json {json.dumps({**schema, 'x-guidance': how})}"
+    options = {**_WHITESPACE, "coerce_one_of": True, "lenient": part.lenient}
+    return f"%json {json.dumps({**schema, 'x-guidance': options})}"
 
 
 def _lark(constraint: Lark | GBNF) -> str:
@@ -147,7 +146,7 @@ def _bounded(text: str) -> str:
 
 def _from_gbnf(grammar: str) -> str:
     try:
-        # Settings of the library would stand in the way of ours.
+        # The head that llguidance writes would conflict with `_HEAD`.
         return gbnf_to_lark(grammar).replace("%llguidance {}\n", "", 1)
     except RecursionError:
         reason = "it is nested too deeply"
@@ -166,7 +165,7 @@ def _reason(message: str) -> str:
 
 
 def _slashed(pattern: str) -> str:
-    """Escape the slashes that are not: one ends the expression in a grammar."""
+    """Escape unescaped slashes, which would end the expression in a grammar."""
     return re.sub(r"\\.|/", lambda m: r"\/" if m[0] == "/" else m[0], pattern, flags=re.DOTALL)
 
 

@@ -1,8 +1,7 @@
-"""A client's JSON Schema, read the way clients of Ollama mean it.
+"""JSON Schema preparation: checks and limits on a client's schema, before it becomes a grammar.
 
-Owns the limits on what a client may send and the two readings that differ from the standard: an
-object that lists its properties has no others, and an integer has at most sixteen digits. Turns
-text into text; compiling is not done here.
+Two interpretations differ from the standard, as clients of the reference server expect: an object
+that lists its properties has no others, and an integer has at most sixteen digits.
 """
 
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ MAX_DEPTH = 100
 MAX_MULTIPLE = 10_000
 """An automaton that checks multiples of n has n states."""
 LARGEST_INTEGER = 10**16 - 1
-"""As with the reference server; a weak model would write digits for ever."""
+"""As in the reference server: without a bound a weak model writes digits until its limit."""
 
 _FORMATS = frozenset(
     "date date-time duration email hostname ipv4 ipv6 time unknown uri uuid".split()
@@ -58,29 +57,29 @@ def prepare(text: str) -> _JSON:
 
 
 def plain(text: str) -> str:
-    """Return the schema in `text` with what can always be enforced: types, fields, fixed values."""
+    """Return the schema in `text` reduced to what always compiles: types, fields, fixed values."""
     return msgspec.json.encode(_plain(msgspec.json.decode(text), MAX_DEPTH)).decode()
 
 
 def _plain(schema: Any, depth: int) -> _JSON:
     if not isinstance(schema, dict) or not depth:
         return {}
-    kept: _JSON = {}
+    result: _JSON = {}
     if schema.get("type") in _TYPES:
-        kept["type"] = schema["type"]
+        result["type"] = schema["type"]
     if isinstance(values := schema.get("enum"), list) and values:
-        kept["enum"] = values
+        result["enum"] = values
     if "const" in schema:
-        kept["const"] = schema["const"]
+        result["const"] = schema["const"]
     if isinstance(fields := schema.get("properties"), dict):
-        kept["properties"] = {name: _plain(field, depth - 1) for name, field in fields.items()}
+        result["properties"] = {name: _plain(field, depth - 1) for name, field in fields.items()}
         required = schema.get("required")
-        kept["required"] = (
+        result["required"] = (
             [n for n in required if n in fields] if isinstance(required, list) else []
         )
     if isinstance(schema.get("items"), dict):
-        kept["items"] = _plain(schema["items"], depth - 1)
-    return kept
+        result["items"] = _plain(schema["items"], depth - 1)
+    return result
 
 
 def _check(root: _JSON) -> None:
@@ -107,14 +106,14 @@ def _check_multiple(multiple: Any) -> None:
         return
     digits = Decimal(str(multiple)).normalize().as_tuple().digits
     if int("".join(map(str, digits))) > MAX_MULTIPLE or abs(multiple) > MAX_MULTIPLE:
-        raise BadSchema(f'"multipleOf" may have no value over {MAX_MULTIPLE} or as many digits')
+        raise BadSchema(f'"multipleOf" must be at most {MAX_MULTIPLE}, without its decimal point')
 
 
 def _tighten(root: _JSON) -> None:
-    """Bound integers, and give objects that list their properties no additional ones.
+    """Bound integers, and set `additionalProperties` to false where properties are listed.
 
     Where several schemas describe one object together (`allOf`, or a reference beside properties)
-    each must allow what the others list, so those stay open.
+    each must allow the properties of the others, so those stay open.
     """
     schemas: dict[int, _JSON] = {}
     open_ids: set[int] = set()
@@ -138,10 +137,10 @@ def _tighten(root: _JSON) -> None:
 
 
 def _drop_annotations(schema: _JSON) -> None:
-    """Leave out what says nothing about a single value that could be held to it.
+    """Drop keywords that cannot be enforced but are harmless: unknown formats and `uniqueItems`.
 
-    An unknown format is an annotation, and `uniqueItems` stands in every schema that a program
-    made of a set: what it makes of the answer is the same with repeated items.
+    An unknown format is an annotation. Programs generate `uniqueItems` for sets, which they build
+    equally well from an answer with repeated items.
     """
     if schema.get("format") not in _FORMATS:
         schema.pop("format", None)
@@ -149,7 +148,7 @@ def _drop_annotations(schema: _JSON) -> None:
 
 
 def _is_integer(schema: _JSON) -> bool:
-    """Whether the values are integers, and which ones is not told by listing them."""
+    """Whether the values are integers that are not enumerated."""
     types = schema.get("type")
     allowed = types if isinstance(types, list) else [types]
     return "integer" in allowed and "number" not in allowed and not {"enum", "const"} & set(schema)
@@ -185,7 +184,7 @@ def _lists_all(schema: _JSON) -> bool:
 
 
 def _parts(root: _JSON, schema: _JSON) -> Iterator[_JSON]:
-    """Schemas that describe the same value as `schema`."""
+    """Yield the schemas that describe the same value as `schema`."""
     for key in _IN_PLACE:
         yield from _objects(schema.get(key))
     target = _resolve(root, schema.get("$ref"))
@@ -194,7 +193,7 @@ def _parts(root: _JSON, schema: _JSON) -> Iterator[_JSON]:
 
 
 def _inner(schema: _JSON) -> Iterator[_JSON]:
-    """Schemas of the values inside, and definitions."""
+    """Yield the schemas of the values inside, and definitions."""
     for key in _MAPS:
         if isinstance(members := schema.get(key), dict):
             yield from _objects(list(members.values()))
@@ -210,7 +209,7 @@ def _objects(values: Any) -> Iterator[_JSON]:
 
 
 def _resolve(root: _JSON, reference: Any) -> _JSON | None:
-    """What a reference within the document points to, if it is a schema."""
+    """Return the schema that a reference within the document points to, if it is one."""
     if not isinstance(reference, str) or not reference.startswith("#"):
         return None
     target: Any = root

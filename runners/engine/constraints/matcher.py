@@ -1,14 +1,14 @@
-"""Constrained output: which tokens may come next so that the text satisfies a constraint.
+"""Constrained decoding with llguidance: token masks for text that satisfies a constraint.
 
-Owns everything about llguidance. A `ConstraintFactory` belongs to one vocabulary, a `Matcher` to
-one generation. Knows nothing of llama.cpp: tokens are their bytes.
+A `ConstraintFactory` belongs to one vocabulary, a `Matcher` to one generation. Tokens are their
+bytes; llama.cpp is not used here.
 
 Both ways to use a matcher give valid text. Masking before every draw samples from the model's
-distribution restricted to what is allowed. Drawing first and masking only when the token is
-refused costs far less, and gives the same distribution as long as nothing but the temperature
-shapes it: what was refused is drawn again in proportion. With a cut-off such as top-k the two
-differ slightly, because the first draw considers the best tokens of all and the second the best
-of those allowed; at temperature 0 they agree.
+distribution restricted to the allowed tokens. Drawing first and masking only when the token is
+rejected costs far less, and gives the same distribution as long as only the temperature shapes it:
+a rejected token is drawn again in proportion. With a cut-off such as top-k the two differ slightly,
+because the first draw considers the best tokens of all and the second the best of those allowed;
+at temperature 0 they agree.
 """
 
 import re
@@ -34,18 +34,18 @@ _LIMITS = LLParserLimits(
 _REASONS = (
     (r'keys: \["([\w$]{1,40})', r'"\1" in the schema cannot be enforced; leave it out'),
     (r"Invalid type: ([\w ]{1,40})", r'the schema has an unknown "type": "\1"'),
-    (r"regex", 'a regular expression ("pattern") cannot be used'),
+    (r"regex", "a regular expression is invalid, or uses look-around or back-references"),
     (r"not disjoint", 'two "patternProperties" of the schema match the same name'),
-    (r"Resource|Pointer", 'a "$ref" in the schema leads nowhere'),
+    (r"Resource|Pointer", 'a "$ref" in the schema cannot be resolved'),
     (r"Unsatisfiable|NoExtension", "no JSON value satisfies the schema"),
     (r"too (large|big|complex|many)", "the schema is too complex"),
-    (r": ([\w$]{1,40}) must be", r'"\1" in the schema has a value of the wrong kind'),
+    (r": ([\w$]{1,40}) must be", r'"\1" in the schema has a value of the wrong type'),
 )
 
-# One for answers in plain text and one for each set of control tokens that some format shows.
-_MOST_TOKENIZERS = 4
-# An agent sends the same tools with every turn, and an application asks for the same schema.
-_MOST_COMPILED = 8
+# One for plain text and one for each set of control tokens that a chat format makes visible.
+_MAX_TOKENIZERS = 4
+# An agent sends the same tools with every turn, and an application the same schema.
+_MAX_COMPILED = 8
 
 
 class BadConstraint(Exception):
@@ -53,25 +53,25 @@ class BadConstraint(Exception):
 
 
 class Vocabulary(Protocol):
-    """What has to be known of a model's tokens; ids run from 0 to `size` - 1."""
+    """The part of a model's vocabulary that matchers need; ids run from 0 to `size` - 1."""
 
     size: int
 
     def piece(self, token: int) -> bytes:
-        """The bytes of a token as it is sent to the client, empty when it renders no text."""
+        """Return the bytes of a token as they are sent to the client, which may be empty."""
 
     def full_piece(self, token: int) -> bytes:
-        """The bytes of a token, control tokens spelled out."""
+        """Return the bytes of a token, those of control tokens included."""
 
     def ends_generation(self, token: int) -> bool:
-        """Whether the model ends its output with this token."""
+        """Return whether this is an end-of-generation token."""
 
 
 class ConstraintFactory:
-    """Makes matchers for one vocabulary. Safe to use from several threads."""
+    """Compiles constraints to matchers for one vocabulary; thread-safe."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        """Nothing is computed yet: most models are never asked for constrained output."""
+        """Compute nothing yet: most models never get a constrained request."""
         self._vocabulary = vocabulary
         self._lock = threading.Lock()
         self._tokenizers: OrderedDict[frozenset[int], LLTokenizer] = OrderedDict()
@@ -83,20 +83,20 @@ class ConstraintFactory:
         `visible` are the control tokens that count as their text.
 
         The first call of a factory takes about a second for 150,000 tokens, others milliseconds
-        for a usual schema and a fifth of a second for those of many tools; what was compiled
-        lately is copied. Call it where nothing waits for it.
+        for a usual schema and a fifth of a second for those of many tools; recent results are
+        cached. Call it outside the loop's thread.
         """
         key = constraint, frozenset(visible)
         with self._lock:
-            known = self._compiled.get(key)
-        if known is None:
-            known = self._compile(*key)
+            matcher = self._compiled.get(key)
+        if matcher is None:
+            matcher = self._compile(*key)
         with self._lock:
-            self._compiled[key] = known
+            self._compiled[key] = matcher
             self._compiled.move_to_end(key)
-            if len(self._compiled) > _MOST_COMPILED:
+            if len(self._compiled) > _MAX_COMPILED:
                 self._compiled.popitem(last=False)
-        return known.copy()
+        return matcher.copy()
 
     def _compile(self, constraint: Constraint, visible: frozenset[int]) -> "Matcher":
         grammar = ""
@@ -104,7 +104,7 @@ class ConstraintFactory:
             grammar = grammar_of(constraint)
             return self._matcher(grammar, visible)
         except (BadGrammar, BadConstraint) as e:
-            # One tool with an odd schema is no reason to go without a form for all the others.
+            # One tool with an unusable schema must not disable the constraint for all others.
             try:
                 other = grammar_of(constraint, _is_usable)
             except BadGrammar:
@@ -114,8 +114,8 @@ class ConstraintFactory:
         return self._matcher(other, visible)
 
     def _matcher(self, grammar: str, visible: frozenset[int]) -> "Matcher":
-        tokenizer, read = self._ready_tokenizer(visible), LLMatcher.grammar_from_lark(grammar)
-        native = LLMatcher(tokenizer, read, log_level=0, limits=_LIMITS)
+        tokenizer, lark = self._ready_tokenizer(visible), LLMatcher.grammar_from_lark(grammar)
+        native = LLMatcher(tokenizer, lark, log_level=0, limits=_LIMITS)
         matcher = Matcher(native, tokenizer.vocab_size)
         matcher.check()
         return matcher
@@ -125,7 +125,7 @@ class ConstraintFactory:
             if visible not in self._tokenizers:
                 self._tokenizers[visible] = _tokenizer(self._vocabulary, visible)
             self._tokenizers.move_to_end(visible)
-            if len(self._tokenizers) > _MOST_TOKENIZERS:
+            if len(self._tokenizers) > _MAX_TOKENIZERS:
                 self._tokenizers.popitem(last=False)
             return self._tokenizers[visible]
 
@@ -135,10 +135,10 @@ def _is_usable(grammar: str) -> bool:
 
 
 def _tokenizer(vocabulary: Vocabulary, visible: frozenset[int]) -> LLTokenizer:
-    """Build the library's tree of all tokens.
+    """Build llguidance's tree of all tokens.
 
-    A token without text must never be allowed, and one that ends the generation only where the
-    text may end; empty bytes give both.
+    A token without text must never be allowed, and an end-of-generation token only where the text
+    may end; empty bytes give both.
     """
     ids = range(vocabulary.size)
     ends = [token for token in ids if vocabulary.ends_generation(token)]
@@ -147,14 +147,14 @@ def _tokenizer(vocabulary: Vocabulary, visible: frozenset[int]) -> LLTokenizer:
         tokens[token] = vocabulary.full_piece(token)
     for token in ends:
         tokens[token] = b""
-    if not ends:  # the library wants an end even where the model has none
+    if not ends:  # llguidance needs an end token even where the model has none
         ends.append(len(tokens))
         tokens.append(b"")
     return LLTokenizer(TokenizerWrapper(_Tokens(tokens, ends[0])), eos_token=ends)
 
 
 class _Tokens:
-    """A vocabulary under the names that llguidance reads."""
+    """A vocabulary with the attributes that llguidance's TokenizerWrapper reads."""
 
     bos_token_id = None
 
@@ -163,11 +163,11 @@ class _Tokens:
         self.eos_token_id = eos_token_id
 
     def __call__(self, text: bytes) -> list[int]:
-        raise NotImplementedError  # nothing is tokenised, because nothing is forced
+        raise NotImplementedError  # never called, because no tokens are forced
 
 
 class Matcher:
-    """Follows one generation through its grammar. Not safe to use from several threads."""
+    """The grammar state of one generation; for one thread."""
 
     __slots__ = ("_allowed", "_n_tokens", "_native", "finished")
 
@@ -175,16 +175,16 @@ class Matcher:
         self._native, self._n_tokens = native, n_tokens
         self._allowed = np.zeros((n_tokens + 31) // 32, np.uint32)
         self.finished = False
-        """Whether the value is complete and nothing but the end can follow."""
+        """Whether the text is complete and only its end can follow."""
 
     def copy(self) -> "Matcher":
-        """Return a matcher at the beginning; this one is there, too, and nobody uses it."""
+        """Return a matcher in the same state; compiled ones stay at the beginning."""
         return Matcher(self._native.deep_copy(), self._n_tokens)
 
     def mask(self, logits: npt.NDArray[np.float32]) -> None:
-        """Set the logits (one per token) that may not be drawn now to minus infinity, in place.
+        """Set the logits (one per token) of forbidden tokens to minus infinity, in place.
 
-        Raises BadConstraint when no token can follow.
+        Raises BadConstraint when no token is allowed.
         """
         self.check()
         n = min(len(logits), 32 * len(self._allowed))
@@ -193,26 +193,26 @@ class Matcher:
         logits[n:] = -np.inf
 
     def check(self) -> None:
-        """Compute what may follow. Raises BadConstraint when nothing can."""
+        """Compute the allowed tokens. Raises BadConstraint when there are none."""
         self._native.unsafe_compute_mask_ptr(self._allowed.ctypes.data, self._allowed.nbytes)
         if self._native.is_error():
             raise BadConstraint(_explain(self._native.get_error()))
 
     def allows(self, token: int) -> bool:
-        """Whether `token` may be drawn now; costs microseconds, whatever the vocabulary."""
+        """Whether `token` is allowed next; takes microseconds with any vocabulary."""
         return bool(self._native.validate_tokens([token]) == 1)
 
     def accept(self, token: int) -> None:
-        """Go on after `token`, which must be allowed. Raises BadConstraint when it is not."""
+        """Advance by `token`. Raises BadConstraint when it is not allowed."""
         if not self._native.consume_token(token):
             raise BadConstraint(_explain(self._native.get_error()))
         self.finished = self._native.is_stopped()
 
 
 def _explain(error: str) -> str:
-    """Put the library's message in our own words, none of its text included but short names."""
+    """Translate llguidance's message to ours, which contains at most short names of it."""
     headline = error.partition("\n")[0]
     for pattern, sentence in _REASONS:
         if match := re.search(pattern, headline):
             return match.expand(sentence)
-    return "it cannot be turned into a grammar"
+    return "it cannot be compiled to a grammar"

@@ -1,7 +1,7 @@
-"""Vectors of texts: many texts in one batch, whoever asked for them.
+"""Embeddings: the texts of all requests batched together.
 
 Embedding models pool each text themselves. For a generative model the vector is the mean of the
-last layer over the text's tokens, computed in borrowed slots, so that prefixes in memory stay.
+last layer over the text's tokens, computed in borrowed slots, so that cached prefixes stay.
 """
 
 from collections import deque
@@ -19,24 +19,24 @@ from runners.engine.native.llama import ABORTED, ALLOCATION_FAILED, NO_ROOM, OK,
 from runners.protocol.messages import Embedded, Failed, FailureCode
 
 _ENCODER_ROWS = 512
-"""Rows of a batch of several texts: every row attends to every other one, masked or not."""
+"""Rows of a batch of several texts: attention costs the square of them, masked or not."""
 _ALL = slice(None)
 Tokens = npt.NDArray[np.int32]
 
 
 @dataclass(slots=True, eq=False)
 class EmbedTask:
-    """A request whose texts are tokenised and known to fit."""
+    """A request whose texts are tokenised and fit."""
 
     id: int
     texts: Sequence[Tokens]
-    n_begun: int = 0
+    n_started: int = 0
     vectors: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class _Text:
-    """A text on its way through the model: its place in the task, and how far it is computed."""
+    """A text that is being computed: its index in the task, and its progress."""
 
     task: EmbedTask
     index: int
@@ -50,7 +50,7 @@ class _Text:
 
 
 class Embedder:
-    """Computes tasks on the loop's thread, one batch at each step."""
+    """Computes tasks on the loop's thread, one batch per step."""
 
     def __init__(self, context: Context, slots: Slots, tuner: ThreadTuner, *, pools: bool) -> None:
         self._context, self._slots, self._tuner, self._pools = context, slots, tuner, pools
@@ -59,7 +59,7 @@ class Embedder:
         rows = min(context.n_batch, context.n_outputs)
         self._n_rows = rows if context.has_memory else min(rows, _ENCODER_ROWS)
         self._blocked_at = -1
-        """What `n_releases` was when there was no room; until it grows there is none."""
+        """`Slots.n_releases` when there was no room; there is none until it grows."""
 
     @property
     def busy(self) -> bool:
@@ -67,20 +67,20 @@ class Embedder:
         return bool(self._tasks)
 
     def submit(self, task: EmbedTask) -> None:
-        """Queue a request; one without texts is no work."""
+        """Queue a request, which has at least one text."""
         self._tasks.append(task)
 
     def cancel(self, request_id: int) -> list[Failed]:
-        """Drop a request whose client left; return its end, unless the id is unknown."""
+        """Drop a request that was cancelled; return its terminal event, unless it is unknown."""
         tasks = [task for task in self._tasks if task.id == request_id]
         return [self._fail(task, FailureCode.COMPUTE, "cancelled") for task in tasks]
 
     def fail_all(self, message: str) -> list[Failed]:
-        """End every request, after an error that leaves their state unknown."""
+        """Fail every request, after an error that leaves the state unknown."""
         return [self._fail(task, FailureCode.COMPUTE, message) for task in list(self._tasks)]
 
     def step(self) -> list[Embedded | Failed]:
-        """Compute one batch; return the answers that are complete now."""
+        """Compute one batch; return the answers that it completed."""
         if not self._pools and self._group and not self._is_intact():
             self._restart()
         if not self._group:
@@ -99,27 +99,27 @@ class Embedder:
     # Groups.
 
     def _form_group(self) -> None:
-        """Take texts of all tasks in turn, as many as fit a batch; a longer one goes alone."""
+        """Take texts of all tasks in turn, as many as fit a batch; a longer text goes alone."""
         if self._blocked_at == self._slots.n_releases:
             return
         n_rows = 0
         while len(self._group) < self._context.n_seq and (task := self._next_task()):
-            size = len(task.texts[task.n_begun])
+            size = len(task.texts[task.n_started])
             if self._group and n_rows + size > self._n_rows:
                 break
             slot = len(self._group) if self._pools else self._slots.borrow(size)
             if slot == NO_SLOT:
                 break
-            self._group.append(_Text(task, task.n_begun, slot))
-            task.n_begun += 1
+            self._group.append(_Text(task, task.n_started, slot))
+            task.n_started += 1
             n_rows += size
 
     def _next_task(self) -> EmbedTask | None:
-        """Return the task whose turn it is, among those that have texts left."""
+        """Return the next task, round robin, that has texts left."""
         for _ in range(len(self._tasks)):
             self._tasks.rotate(-1)
             task = self._tasks[-1]
-            if task.n_begun < len(task.texts):
+            if task.n_started < len(task.texts):
                 return task
         return None
 
@@ -127,17 +127,17 @@ class Embedder:
         return self._slots.borrowed.issuperset(text.slot for text in self._group)
 
     def _restart(self) -> None:
-        """Begin the group anew, later: its slots were cleared, or others need them."""
+        """Put the group back in the queue: its slots were cleared, or others need them."""
         for text in reversed(self._group):
-            text.task.n_begun = min(text.task.n_begun, text.index)
+            text.task.n_started = min(text.task.n_started, text.index)
             self._release(text)
         self._group.clear()
 
     def _may_find_room(self) -> bool:
-        """Make room that the count says is there, as with layers that keep only a window.
+        """Free cells that the count says are free, as with sliding-window layers.
 
-        Idle prefixes go first, then the group waits for a running sequence to end. False when
-        there are neither.
+        Idle prefixes are dropped first, then the group waits for a running sequence to end. False
+        when there are neither.
         """
         if self._slots.drop_idle():
             return True
@@ -160,14 +160,14 @@ class Embedder:
         if self._pools:
             context.clear()
             return context.decode(row)
-        context.set_embeddings(wanted=True)
+        context.set_embeddings(enabled=True)
         try:
             return context.decode(row)
         finally:
-            context.set_embeddings(wanted=False)
+            context.set_embeddings(enabled=False)
 
     def _part(self, text: _Text) -> Tokens:
-        """Return the tokens to compute now: all of them where the model pools, as it must see."""
+        """Return the tokens of the next batch: all of them where the model pools."""
         if self._pools:
             return text.tokens
         return text.tokens[text.n_computed : text.n_computed + self._n_rows]

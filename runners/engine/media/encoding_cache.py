@@ -1,4 +1,4 @@
-"""Encoded media, kept for the next turn of a conversation that has the same one again."""
+"""LRU cache of encoded images and audio, for the next turn of a conversation that sends them."""
 
 from collections import OrderedDict
 
@@ -6,15 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 Rows = npt.NDArray[np.float32]
-MOST_BYTES = 256 << 20
-"""About thirty pictures of 576 tokens for a model of 4,096 dimensions, or ten minutes of speech."""
+MAX_BYTES = 256 << 20
+"""About thirty images of 576 tokens for a model of 4,096 dimensions, or ten minutes of speech."""
 
 
-class Encodings:
-    """Rows of embeddings by key; those used longest ago go first. For one thread."""
+class EncodingCache:
+    """Rows of embeddings by key; the least recently used are dropped first. For one thread."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._rows: OrderedDict[bytes, Rows] = OrderedDict()
         self._n_bytes = 0
 
@@ -26,11 +26,11 @@ class Encodings:
         return rows
 
     def put(self, key: bytes, rows: Rows) -> None:
-        """Keep `rows`, unless they alone are more than fits."""
-        if rows.nbytes > self._most_bytes or key in self._rows:
+        """Keep `rows`, unless they alone exceed the limit."""
+        if rows.nbytes > self._max_bytes or key in self._rows:
             return
         self._rows[key] = rows
         self._n_bytes += rows.nbytes
-        while self._n_bytes > self._most_bytes:
+        while self._n_bytes > self._max_bytes:
             _, dropped = self._rows.popitem(last=False)
             self._n_bytes -= dropped.nbytes

@@ -1,8 +1,8 @@
-"""Where the media of a prompt, pictures and sounds, stand among its tokens; pure.
+"""Layout of images and audio among the tokens of a prompt; pure.
 
-A medium takes a stretch of tokens whose ids are made of its digest: negative, so no text has
-them, and the same wherever the same medium is used. All that compares prompts therefore knows
-media without knowing of them.
+A medium occupies a span of placeholder tokens whose ids derive from its digest: negative, so that
+no text has them, and equal wherever the same medium is used. Prefix comparison therefore needs no
+case for media.
 """
 
 import hashlib
@@ -18,17 +18,17 @@ TokenIds = npt.NDArray[np.int32]
 
 
 class InvalidMedia(Exception):
-    """A picture or a sound cannot be used; the text says why."""
+    """An image or audio cannot be used; the message is a sentence for the client."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Span:
     """A medium, or a part of one: tokens [start, end) of a prompt.
 
-    `positions` has the shape (sections, end - start); the first section is what the memory orders
-    cells by. The next token has the position `following`. `key` names what the stretch shows, and
-    `chunk` is the library's handle of it. A `whole` one is computed in one batch, because each of
-    its tokens attends to all of them.
+    `positions` has the shape (sections, end - start); the KV cache orders cells by the first
+    section. The next token has the position `following`. `key` identifies the content, and `chunk`
+    is mtmd's handle of it. A `whole` span is computed in one batch, because its tokens attend to
+    each other (non-causal attention).
     """
 
     start: int
@@ -41,19 +41,19 @@ class Span:
 
     @property
     def n_tokens(self) -> int:
-        """Tokens, and rows of embeddings, of the stretch."""
+        """Number of tokens, which is that of rows of embeddings."""
         return self.end - self.start
 
 
 class Layout:
-    """The media of one prompt, in order; `owner` keeps alive what their handles point to."""
+    """The media of one prompt, in order; `owner` keeps the native chunks alive."""
 
     def __init__(self, spans: Sequence[Span], owner: object) -> None:
         self.spans = tuple(spans)
         self._owner = owner
 
     def position(self, index: int) -> int:
-        """Return the position of a token; that behind the last one, for the length."""
+        """Return the position of a token; of the token after the last one, for the length."""
         offset = 0
         for span in self.spans:
             if index <= span.start:
@@ -68,7 +68,7 @@ class Layout:
         return next((span for span in self.spans if span.end > index), None)
 
     def floor(self, length: int) -> int:
-        """Return the largest length up to `length` that cuts no medium in two."""
+        """Return the largest length up to `length` that splits no medium."""
         span = self.next(length)
         return length if span is None else min(length, span.start)
 
@@ -77,14 +77,14 @@ def split(prompt: str, media: Sequence[Medium]) -> list[str | Medium]:
     """Return the prompt with medium N in place of the first `[img-N]`.
 
     Raises:
-        InvalidMedia: one of them has no place in the prompt.
+        InvalidMedia: the prompt has no tag for one of them.
     """
     places = []
     for number, medium in enumerate(media):
         tag = f"[img-{number}]"
         at = prompt.find(tag)
         if at < 0:
-            raise InvalidMedia(f"the prompt does not say where it belongs: write {tag} there")
+            raise InvalidMedia(f"the prompt has no tag {tag} for it: add {tag} where it belongs")
         places.append((at, at + len(tag), medium))
     parts: list[str | Medium] = []
     end = 0
@@ -95,17 +95,17 @@ def split(prompt: str, media: Sequence[Medium]) -> list[str | Medium]:
 
 
 def digest_of(medium: Medium) -> bytes:
-    """Return what two media share only when they show or sound the same."""
+    """Return the SHA-256 of the decoded content and its shape."""
     if isinstance(medium, DecodedImage):
         shape, data = f"{medium.width}x{medium.height}", medium.rgb
     else:
-        shape, data = "sound", medium.samples
+        shape, data = "audio", medium.samples
     digest = hashlib.sha256(f"{shape}:".encode())
     digest.update(data)
     return digest.digest()
 
 
 def ids_of(key: bytes, n_tokens: int) -> TokenIds:
-    """Return the ids that stand for the tokens of the stretch with this key."""
-    drawn = np.frombuffer(hashlib.shake_128(key).digest(4 * n_tokens), "<u4")
-    return (drawn | np.uint32(1 << 31)).view(np.int32)
+    """Return the placeholder ids of the tokens of the span with this key."""
+    ids = np.frombuffer(hashlib.shake_128(key).digest(4 * n_tokens), "<u4")
+    return (ids | np.uint32(1 << 31)).view(np.int32)

@@ -1,4 +1,4 @@
-"""The projector of a model: pictures and sounds to tokens, and those to rows of embeddings."""
+"""Multimodal projector (mtmd): tokenises images and audio and encodes them to embeddings."""
 
 import ctypes
 import sys
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runners.engine.media.encoding_cache import Encodings
+from runners.engine.media.encoding_cache import EncodingCache
 from runners.engine.media.layout import InvalidMedia, Layout, Span, digest_of, ids_of
 from runners.engine.native.llama import (
     Floats,
@@ -22,13 +22,13 @@ from runners.engine.native.llama import (
     mtmd,
 )
 from runners.engine.native.model import Model
-from runners.protocol.media import FULL_SCALE, LEAST_SECONDS, DecodedAudio, DecodedImage, Medium
+from runners.protocol.media import FULL_SCALE, MIN_AUDIO_SECONDS, DecodedAudio, DecodedImage, Medium
 from runners.protocol.messages import LoadSpec, MemoryUse
 
-_LEAST_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
-"""Families that find things in a picture only when it is large enough."""
-_OPERATIONS = 8
-"""After so many there is a pause: a third of a layer, some hundredths of a whole picture."""
+_MIN_IMAGE_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
+"""Architectures that locate objects (grounding) only in images of enough tokens."""
+_PAUSE_OPERATIONS = 8
+"""Operations between two pauses: a third of a layer, some hundredths of a whole image."""
 _TEXT, _IMAGE = mtmd.MTMD_INPUT_CHUNK_TYPE_TEXT, mtmd.MTMD_INPUT_CHUNK_TYPE_IMAGE
 _CPU = "CPU"
 
@@ -50,34 +50,34 @@ class Projector:
         self._pause: Callable[[], bool] = lambda: True
         self._stopped = False
         self._error: Exception | None = None
-        params.image_min_tokens = _LEAST_TOKENS.get(model.architecture, -1)
+        params.image_min_tokens = _MIN_IMAGE_TOKENS.get(model.architecture, -1)
         path = spec.projector.path
         self._pointer = mtmd.mtmd_init_from_file(path.encode(), model.pointer, params)
         if not self._pointer:
             raise LoadError("the projector cannot be loaded", media_log)
-        self.sees = bool(mtmd.mtmd_support_vision(self._pointer))
+        self.has_vision = bool(mtmd.mtmd_support_vision(self._pointer))
         self.sample_rate = max(0, int(mtmd.mtmd_get_audio_sample_rate(self._pointer)))
         self._n_sections = 4 if mtmd.mtmd_decode_use_mrope(self._pointer) else 1
         self._n_embd = model.n_embd_input
-        self._encodings = Encodings()
+        self._cache = EncodingCache()
         self._size = Path(path).stat().st_size
 
     def memory(self) -> tuple[MemoryUse, ...]:
-        """Return the bytes that it holds on each device."""
+        """Return the bytes that it occupies on each device."""
         used = media_log.memory()
         main = next((use for use in used if use.is_gpu), MemoryUse(device=_CPU, is_gpu=False))
         weights = MemoryUse(device=main.device, is_gpu=main.is_gpu, weights=self._size)
         return (*used, weights)
 
     def read(self, parts: Sequence[str | Medium]) -> tuple[TokenIds, Layout]:
-        """Return the tokens of a prompt with media, and where those are. Raises InvalidMedia."""
+        """Return the tokens of a prompt and the layout of its media. Raises InvalidMedia."""
         chunks = _Chunks()
         media = [part for part in parts if not isinstance(part, str)]
         bitmaps = [self._bitmap(medium, number) for number, medium in enumerate(media)]
         status = chunks.fill(self._pointer, parts, bitmaps)
         if status != 0:
             media_log.take_error()
-            raise InvalidMedia("the model's projector does not accept it")
+            raise InvalidMedia("the model's projector cannot tokenise it")
         tokens: list[TokenIds] = []
         spans: list[Span] = []
         n_parts: Counter[bytes] = Counter()
@@ -100,12 +100,12 @@ class Projector:
     def _bitmap(self, medium: Medium, number: int) -> "_Bitmap":
         name = b"%d %s" % (number, digest_of(medium).hex().encode())
         if isinstance(medium, DecodedImage):
-            if not self.sees:
-                raise InvalidMedia("this model cannot see")
-            return _Bitmap(_picture(medium), name)
+            if not self.has_vision:
+                raise InvalidMedia("this model does not accept images")
+            return _Bitmap(_image_bitmap(medium), name)
         if not self.sample_rate:
-            raise InvalidMedia("this model cannot hear")
-        return _Bitmap(_sound(medium, self.sample_rate), name)
+            raise InvalidMedia("this model does not accept audio")
+        return _Bitmap(_audio_bitmap(medium, self.sample_rate), name)
 
     def _span(self, chunk: Any, start: int, position: int, *, name: bytes, part: int) -> Span:
         n_tokens = int(mtmd.mtmd_input_chunk_get_n_tokens(chunk))
@@ -125,20 +125,20 @@ class Projector:
             line = np.arange(position, position + n_tokens, dtype=np.int32)
             return np.repeat(line[None], self._n_sections, axis=0)
         image = mtmd.mtmd_input_chunk_get_tokens_image(chunk)
-        found = (mtmd.mtmd_decoder_pos * n_tokens)()
-        mtmd.mtmd_helper_image_get_decoder_pos(image, position, found)
-        columns = np.frombuffer(found, np.uint32).reshape(n_tokens, 4)
-        # The library tells (time, x, y, z) of each token, and wants all times, then all y, …
+        positions = (mtmd.mtmd_decoder_pos * n_tokens)()
+        mtmd.mtmd_helper_image_get_decoder_pos(image, position, positions)
+        columns = np.frombuffer(positions, np.uint32).reshape(n_tokens, 4)
+        # mtmd returns (time, x, y, z) of each token; llama_batch takes all times, then all y, …
         return np.ascontiguousarray(columns[:, [0, 2, 1, 3]].T.astype(np.int32))
 
-    def known(self, span: Span) -> Floats | None:
-        """Return the rows of a medium that was encoded not long ago."""
-        return self._encodings.get(span.key)
+    def cached(self, span: Span) -> Floats | None:
+        """Return the embeddings of a medium that was encoded recently, or None."""
+        return self._cache.get(span.key)
 
     def encode(self, span: Span, pause: Callable[[], bool]) -> Floats | None:
         """Compute the embeddings of a medium, shape (n_tokens, n_embd). Raises NativeError.
 
-        `pause` is called every now and then; None when it said that nobody waits any more.
+        `pause` is called at regular intervals; it returns False to stop, and then so is None here.
         """
         self._pause, self._stopped, self._error = pause, False, None
         status = mtmd.mtmd_encode_chunk(self._pointer, span.chunk)
@@ -148,16 +148,19 @@ class Projector:
             return None
         if status != 0:
             raise NativeError(media_log.take_error())
-        found = mtmd.mtmd_get_output_embd(self._pointer)
-        rows = np.ctypeslib.as_array(found, (span.n_tokens, self._n_embd)).copy()
-        self._encodings.put(span.key, rows)
+        output = mtmd.mtmd_get_output_embd(self._pointer)
+        rows = np.ctypeslib.as_array(output, (span.n_tokens, self._n_embd)).copy()
+        self._cache.put(span.key, rows)
         return rows
 
-    def _on_operation(self, _tensor: object, asks: bool, _data: object) -> bool:  # noqa: FBT001
-        """Tell before an operation whether to stop after it, and then whether to go on."""
-        if asks:
+    def _on_operation(self, _tensor: object, ask: bool, _data: object) -> bool:  # noqa: FBT001
+        """`ggml_backend_sched_eval_callback`: with `ask`, whether to be called after the operation.
+
+        The call after it returns whether to continue.
+        """
+        if ask:
             self._n_operations += 1
-            return self._n_operations % _OPERATIONS == 0
+            return self._n_operations % _PAUSE_OPERATIONS == 0
         try:
             self._stopped = self._stopped or not self._pause()
         except Exception as e:
@@ -166,10 +169,10 @@ class Projector:
 
 
 class _Bitmap:
-    """A medium in the library's memory; freed with the object.
+    """An image or audio in mtmd's memory; freed with the object.
 
-    Its `name` goes to all parts that the library cuts it into: its number in the prompt, a blank
-    and its digest.
+    Every chunk that mtmd splits it into inherits `name`: its number in the prompt, a blank and its
+    digest.
     """
 
     def __init__(self, pointer: Any, name: bytes) -> None:
@@ -181,24 +184,24 @@ class _Bitmap:
             mtmd.mtmd_bitmap_free(self.pointer)
 
 
-def _picture(picture: DecodedImage) -> Any:
-    if not picture.width or len(picture.rgb) != 3 * picture.width * picture.height:
-        raise InvalidMedia("its size is not that of its pixels")
-    pixels = ctypes.cast(ctypes.c_char_p(picture.rgb), ctypes.POINTER(ctypes.c_uint8))
-    return mtmd.mtmd_bitmap_init(picture.width, picture.height, pixels)
+def _image_bitmap(image: DecodedImage) -> Any:
+    if not image.width or len(image.rgb) != 3 * image.width * image.height:
+        raise InvalidMedia("its width and height do not match its data")
+    data = ctypes.cast(ctypes.c_char_p(image.rgb), ctypes.POINTER(ctypes.c_uint8))
+    return mtmd.mtmd_bitmap_init(image.width, image.height, data)
 
 
-def _sound(sound: DecodedAudio, sample_rate: int) -> Any:
-    # The library ends the process over some sounds of a few samples.
-    if len(sound.samples) % 2 or len(sound.samples) // 2 < LEAST_SECONDS * sample_rate:
-        raise InvalidMedia(f"it is no sound of at least {LEAST_SECONDS} seconds")
-    samples = np.frombuffer(sound.samples, "<i2").astype(np.float32) / FULL_SCALE
+def _audio_bitmap(audio: DecodedAudio, sample_rate: int) -> Any:
+    # mtmd aborts the process on some audio of only a few samples.
+    if len(audio.samples) % 2 or len(audio.samples) // 2 < MIN_AUDIO_SECONDS * sample_rate:
+        raise InvalidMedia(f"it is shorter than {MIN_AUDIO_SECONDS} seconds")
+    samples = np.frombuffer(audio.samples, "<i2").astype(np.float32) / FULL_SCALE
     pointer = samples.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
     return mtmd.mtmd_bitmap_init_from_audio(len(samples), pointer)
 
 
 class _Chunks:
-    """The stretches of one prompt, text and media; freed with the object."""
+    """The chunks of one prompt, text and media; freed with the object."""
 
     def __init__(self) -> None:
         self._pointer = mtmd.mtmd_input_chunks_init()
@@ -212,20 +215,20 @@ class _Chunks:
             yield mtmd.mtmd_input_chunks_get(self._pointer, index)
 
     def fill(self, context: Any, parts: Sequence[str | Medium], bitmaps: Sequence[_Bitmap]) -> int:
-        """Tokenise `parts`, whose media are `bitmaps`; return 0 unless that failed."""
+        """Tokenise `parts`, whose media are `bitmaps`; return mtmd's status, 0 for success."""
         rest = iter(bitmaps)
-        made = [_part(part if isinstance(part, str) else next(rest).pointer) for part in parts]
-        pointers = [ctypes.pointer(part) for part in made]
-        array = (ctypes.POINTER(mtmd.mtmd_input_part) * len(made))(*pointers)
+        inputs = [_part(part if isinstance(part, str) else next(rest).pointer) for part in parts]
+        pointers = [ctypes.pointer(part) for part in inputs]
+        array = (ctypes.POINTER(mtmd.mtmd_input_part) * len(inputs))(*pointers)
         add_special = True
         status = mtmd.mtmd_tokenize_from_parts(
-            context, self._pointer, array, len(made), add_special
+            context, self._pointer, array, len(inputs), add_special
         )
         return int(status)
 
 
 def _part(content: Any) -> Any:
-    """Return a part of a prompt: a text with special texts parsed, or a bitmap."""
+    """Return a part of a prompt: text with special tokens parsed, or a bitmap."""
     if not isinstance(content, str):
         return mtmd.mtmd_input_part(None, content)
     data = content.encode("utf-8", "replace")
@@ -236,5 +239,5 @@ def _part(content: Any) -> Any:
 
 def _text_tokens(chunk: Any) -> TokenIds:
     count = ctypes.c_size_t()
-    found = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
-    return np.ctypeslib.as_array(found, (count.value,)).astype(np.int32)
+    ids = mtmd.mtmd_input_chunk_get_tokens_text(chunk, ctypes.byref(count))
+    return np.ctypeslib.as_array(ids, (count.value,)).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The context of a model: its KV memory and the batch that feeds it."""
+"""llama_context of a model: its KV cache, its batch and the calls of llama_decode."""
 
 import ctypes
 from collections.abc import Sequence
@@ -30,19 +30,19 @@ _CACHE_TYPES = {
     CacheType.IQ4_NL: 20,
     CacheType.BF16: 30,
 }
-# With other types llama.cpp ends the process when it has to rotate keys: always for BF16, and for
-# heads whose size is no multiple of 64 when the cache is quantised.
-_MOVABLE = (CacheType.F32, CacheType.F16)
+# With other types llama.cpp aborts when a K-shift rotates keys: always for BF16, and for head
+# sizes that are no multiple of 64 when the cache is quantised.
+_SHIFTABLE = (CacheType.F32, CacheType.F16)
 _FLASH = {FlashAttention.AUTO: -1, FlashAttention.OFF: 0, FlashAttention.ON: 1}
 _POOLING_RANK = 4
 _TEXT_OUTPUTS = 32
-"""Rows of a generative model that may be outputs at once, when a text is embedded with it."""
+"""Output rows per batch of a generative model that embeds a text."""
 _MAX_VIEWS = 1024
 _KEEP_BUFFERS = False
 
 
 class Context:
-    """One llama_context with its memory and its batch; for one thread, `abort` apart.
+    """One llama_context with its KV cache and its batch; for one thread, except `abort`.
 
     Fill rows 0 to n - 1 of the batch with `put`, then call `decode(n)`. Logits and vectors are
     views that the next decode overwrites. Raises LoadError.
@@ -54,7 +54,7 @@ class Context:
         params = self._params(model, spec, n_threads)
         self.pointer = lib.llama_init_from_model(model.pointer, params)
         if not self.pointer:
-            raise LoadError("the context of the model cannot be made")
+            raise LoadError("the context of the model cannot be created")
         model.apply_adapters(self.pointer)
         self._memory = lib.llama_get_memory(self.pointer)
         self.has_memory = bool(self._memory)
@@ -63,7 +63,7 @@ class Context:
         self.n_seq = spec.n_seq
         self._n_threads = n_threads
         self.can_shift = bool(self._memory and lib.llama_memory_can_shift(self._memory))
-        self.can_move = spec.cache_type in _MOVABLE
+        self.can_rotate_keys = spec.cache_type in _SHIFTABLE
         """Whether `shift` may be called."""
         ranks = lib.llama_pooling_type(self.pointer) == _POOLING_RANK
         self.n_embd: int = lib.llama_model_n_cls_out(model.pointer) if ranks else model.n_embd
@@ -76,16 +76,16 @@ class Context:
         params.n_ctx = spec.n_cells
         params.n_batch = params.n_ubatch = max(spec.n_batch, spec.n_seq)
         params.n_seq_max = spec.n_seq
-        # Room for the results of every row would cost n_batch times the vocabulary; generating
-        # needs one row for each sequence.
+        # Output buffers for every row would cost n_batch times the vocabulary; generation needs
+        # one output per sequence.
         params.n_outputs_max = max(self.n_outputs, spec.n_seq)
         params.n_threads = params.n_threads_batch = n_threads
         params.type_k = params.type_v = _CACHE_TYPES[spec.cache_type]
         params.flash_attn_type = _FLASH[spec.flash_attention]
         params.kv_unified = True
-        # Layers with a sliding window keep only the window: a full-size cache would make long
-        # contexts several times larger. The price is that such models cannot shift, and reuse a
-        # prefix only while its window is still there.
+        # Sliding-window layers keep only their window: a full-size cache would make long contexts
+        # several times larger. The price is that such models cannot shift, and reuse a prefix only
+        # while its window has not been overwritten.
         params.swa_full = False
         params.embeddings = model.pools
         params.abort_callback = is_set
@@ -99,7 +99,7 @@ class Context:
         self._positions = as_array(self._batch.pos, (rows,))
         self._outputs = as_array(self._batch.logits, (rows,))
         as_array(self._batch.n_seq_id, (rows,))[:] = 1
-        # Each row points at its list of sequence ids; all rows of a sequence share one of length 1.
+        # Each row points to a list of sequence ids; the rows of a sequence share one of length 1.
         self._ids = (ctypes.c_int32 * self.n_seq)(*range(self.n_seq))
         first = ctypes.addressof(self._ids)
         self._id_addresses = [first + 4 * seq for seq in range(self.n_seq)]
@@ -108,7 +108,7 @@ class Context:
         self._range = np.arange(max(rows, self.n_cells) + rows, dtype=np.int32)
 
     def put_one(self, row: int, token: int, position: int, seq: int) -> None:
-        """Make `row` the next token of a sequence, its logits wanted."""
+        """Set `row` to the next token of a sequence, with logits."""
         self._tokens[row] = token
         self._positions[row] = position
         self._sequences[row] = self._id_addresses[seq]
@@ -117,7 +117,7 @@ class Context:
     def put(
         self, row: int, tokens: Sequence[int] | TokenIds, position: int, seq: int, outputs: slice
     ) -> None:
-        """Fill rows from `row` on with tokens of a sequence; those in `outputs` have results."""
+        """Fill rows from `row` on with tokens of a sequence; those in `outputs` have logits."""
         end = row + len(tokens)
         self._tokens[row:end] = tokens
         self._positions[row:end] = self._range[position : position + len(tokens)]
@@ -126,23 +126,23 @@ class Context:
         self._outputs[row:end][outputs] = 1
 
     def decode(self, n_rows: int) -> int:
-        """Compute the first rows of the batch; returns llama_decode's status."""
+        """Compute the first `n_rows` rows of the batch; return llama_decode's status."""
         self._batch.n_tokens = n_rows
         status = int(lib.llama_decode(self.pointer, self._batch))
         lib.llama_synchronize(self.pointer)
         return status
 
     def decode_embeddings(
-        self, rows: Floats, positions: TokenIds, seq: int, *, wants_last: bool, causal: bool
+        self, rows: Floats, positions: TokenIds, seq: int, *, last_logits: bool, causal: bool
     ) -> int:
-        """Compute rows that are no tokens; returns llama_decode's status.
+        """Compute rows of input embeddings instead of tokens; return llama_decode's status.
 
         `rows` has the shape (n, n_embd_input) and `positions` (sections, n), both contiguous.
-        With `wants_last` the last row has logits. Without `causal` each row attends to all others.
+        With `last_logits` the last row has logits. Without `causal` each row attends to all others.
         """
         n_rows = len(rows)
         outputs = np.zeros(n_rows, np.int8)
-        outputs[-1] = wants_last
+        outputs[-1] = last_logits
         counts = np.ones(n_rows, np.int32)
         sequences = np.full(n_rows, self._id_addresses[seq], np.uint64)
         batch = lib.llama_batch(
@@ -187,27 +187,27 @@ class Context:
             raise NativeError(native_log.take_error())
         return np.ctypeslib.as_array(pointer, (self.n_embd,))
 
-    def set_embeddings(self, *, wanted: bool) -> None:
-        """Have vectors besides logits from the next decode on; every row must be an output then."""
-        lib.llama_set_embeddings(self.pointer, wanted)
+    def set_embeddings(self, *, enabled: bool) -> None:
+        """Return embeddings besides logits from the next decode on, when all rows are outputs."""
+        lib.llama_set_embeddings(self.pointer, enabled)
 
     def set_threads(self, n_threads: int) -> None:
         """Use `n_threads` from the next decode on."""
         if n_threads != self._n_threads:
-            # The library writes a line to its log each time.
+            # llama.cpp logs a line on each call.
             lib.llama_set_n_threads(self.pointer, n_threads, n_threads)
             self._n_threads = n_threads
 
     def abort(self) -> None:
-        """Make the running or the next decode return `ABORTED` (CPU only); for any thread."""
+        """Make the running or next decode return `ABORTED` (CPU only); for any thread."""
         self._flag[0] = b"\1"
 
     def clear_abort(self) -> None:
-        """Let decodes run again."""
+        """Undo `abort`."""
         self._flag[0] = b"\0"
 
     def remove(self, seq: int, start: int, end: int = -1) -> bool:
-        """Drop positions [start, end) of a sequence; False when the memory cannot do that."""
+        """Remove positions [start, end) of a sequence; False when this kind of memory cannot."""
         return bool(lib.llama_memory_seq_rm(self._memory, seq, start, end))
 
     def copy(self, source: int, target: int, end: int) -> None:
@@ -219,11 +219,11 @@ class Context:
         lib.llama_memory_seq_add(self._memory, seq, start, -1, delta)
 
     def last_position(self, seq: int) -> int:
-        """Return the highest position that a sequence has in memory; -1 when it is empty."""
+        """Return the highest position of a sequence in memory; -1 when it is empty."""
         return int(lib.llama_memory_seq_pos_max(self._memory, seq))
 
     def first_position(self, seq: int) -> int:
-        """Return the lowest position that a sequence has in memory; -1 when it is empty."""
+        """Return the lowest position of a sequence in memory; -1 when it is empty."""
         return int(lib.llama_memory_seq_pos_min(self._memory, seq))
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""How many cores this process may compute on."""
+"""Number of CPU cores that this process may use: physical, by affinity and by cgroup quota."""
 
 import math
 import os
@@ -10,15 +10,15 @@ _QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def logical_cores() -> int:
-    """Return the threads that the machine can run at once; more of them only wait."""
+    """Return the hardware threads of the machine."""
     return psutil.cpu_count() or 1
 
 
 def usable_cores() -> int:
-    """Return the physical cores, as far as affinity and the container's quota leave them.
+    """Return the physical cores within the CPU affinity and the container's quota.
 
-    A second thread on one core adds nothing to arithmetic, and threads beyond a quota are halted
-    while the others wait for them.
+    A second thread on a core adds nothing to arithmetic, and threads beyond a quota are throttled
+    while the others wait for them at barriers.
     """
     logical = logical_cores()
     physical = psutil.cpu_count(logical=False) or logical

@@ -1,8 +1,8 @@
-"""The binding of llama.cpp: the one importer of `llama_cpp`, and what that package leaves out.
+"""llama.cpp bindings: the only importer of `llama_cpp`, with functions which that package lacks.
 
-`vocab`, `model`, `context` and `sampling` put typed objects over the C functions. The library
-answers a wrong call with an assertion that ends the process, so they check what it asserts, or
-exclude it by construction.
+`vocab`, `model`, `context` and `sampling` are typed objects over the C functions. llama.cpp aborts
+the process when one of its assertions fails, so they check what it asserts, or exclude it by
+construction.
 """
 
 import ctypes
@@ -22,10 +22,10 @@ TokenIds = npt.NDArray[np.int32]
 
 lib: Any = _bindings
 mtmd: Any = _media_bindings
-"""The part of the library that reads pictures and sounds."""
+"""The multimodal part of llama.cpp, for images and audio."""
 native_log = NativeLog()
 media_log = NativeLog()
-"""What `mtmd` prints: kept apart, because its buffers have the names of the model's."""
+"""The log of `mtmd`: separate, because its buffers have the same names as the model's."""
 
 
 @lib.llama_log_callback  # type: ignore[untyped-decorator]
@@ -42,8 +42,8 @@ lib.llama_log_set(_log, ctypes.c_void_p(0))
 mtmd.mtmd_helper_log_set(_log_media, ctypes.c_void_p(0))
 lib.llama_backend_init()
 
-# Calls of microseconds keep the interpreter lock: whoever releases it while another thread is
-# busy gets it back only after a whole switch interval, and a step makes several such calls.
+# Calls of microseconds keep the GIL: a thread that releases it while another one is busy waits a
+# whole switch interval to get it back, and a step makes several such calls.
 _short = ctypes.PyDLL(lib._lib._name)
 get_logits = _short.llama_get_logits_ith
 get_logits.argtypes, get_logits.restype = [ctypes.c_void_p, ctypes.c_int32], ctypes.c_void_p
@@ -51,9 +51,9 @@ sample = _short.llama_sampler_sample
 sample.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32]
 sample.restype = ctypes.c_int32
 
-# The library asks before every operation of a decode, from its own threads, whether to go on.
-# A Python function would need the interpreter lock for each answer; strlen of a buffer whose
-# first byte is the flag gives the same answer without it.
+# llama.cpp calls the abort callback before every operation of a decode, from its own threads.
+# A Python function would need the GIL each time; strlen of a buffer whose first byte is the flag
+# returns the same without it.
 is_set = ctypes.cast(ctypes.CDLL(None).strlen, lib.ggml_abort_callback)
 
 _DEVICE_KINDS = {
@@ -63,11 +63,11 @@ _DEVICE_KINDS = {
     3: DeviceKind.ACCELERATOR,
 }
 OK, NO_ROOM, ABORTED, ALLOCATION_FAILED = 0, 1, 2, -2
-"""What llama_decode returns; everything else is a failure too."""
+"""Status codes of llama_decode; every other value is a failure too."""
 
 
 class LoadError(Exception):
-    """llama.cpp could not load the model or make its context; `native` is its own word on it."""
+    """llama.cpp could not load the model or create its context; `native` is its own error text."""
 
     def __init__(self, what: str, log: NativeLog = native_log) -> None:
         super().__init__(what)
@@ -75,16 +75,16 @@ class LoadError(Exception):
 
 
 class NativeError(Exception):
-    """A result that should be there is not; the library wrote why to its log."""
+    """llama.cpp returned no result; the message is from its log."""
 
 
 def supports_gpu() -> bool:
-    """Tell whether this build of the library can use a GPU."""
+    """Return whether this build of llama.cpp can use a GPU."""
     return bool(lib.llama_supports_gpu_offload())
 
 
 def _ggml(name: str, result: Any, *arguments: Any) -> Any:
-    """Declare a ggml function that the bindings leave out; libllama resolves it."""
+    """Declare a ggml function that the bindings lack; libllama resolves it."""
     function = getattr(lib._lib, name)
     function.restype, function.argtypes = result, list(arguments)
     return function

@@ -1,4 +1,4 @@
-"""A model file in memory: where its layers are, its adapters, and facts about it."""
+"""llama_model: a loaded model file, the placement of its layers, and its LoRA adapters."""
 
 import ctypes
 from collections.abc import Callable
@@ -43,10 +43,10 @@ class Model:
 
     def _report(self, progress: float, _user_data: object) -> bool:
         self._on_progress(progress)
-        return True  # go on
+        return True  # continue
 
     def _place(self, params: Any, spec: LoadSpec) -> None:
-        """Set the devices; the list is given even when empty, which means the CPU alone."""
+        """Set the devices; an empty list means the CPU alone, NULL would mean every GPU."""
         chosen = [device_pointer(index) for index in spec.placement.devices]
         self._devices = (ctypes.c_void_p * (len(chosen) + 1))(*chosen, None)
         params.devices = ctypes.cast(self._devices, ctypes.c_void_p)
@@ -69,7 +69,7 @@ class Model:
         return adapter
 
     def apply_adapters(self, context: Any) -> None:
-        """Put every adapter of the model on `context`, at full strength."""
+        """Apply every adapter of the model to `context` with a scale of 1."""
         count = len(self._adapters)
         if not count:
             return

@@ -1,4 +1,4 @@
-"""What llama.cpp prints: whole lines to stderr, memory sizes and error texts kept apart."""
+"""llama.cpp's log: warnings to stderr, and buffer sizes, progress and errors parsed from it."""
 
 import re
 import sys
@@ -18,31 +18,31 @@ _FIELDS = {
     "compute": "compute",
     "output": "compute",
 }
-_MADE_ANEW = ("compute", "output")
+_REALLOCATED = ("compute", "output")
 _MIB = 2**20
 _OFFLOADED = re.compile(r"offloaded (\d+)/(\d+) layers to GPU")
 _QUANTIZED = re.compile(r"\[ *(\d+)/ *(\d+)\] ")
-_KEPT_LINES = 20
+_MAX_ERROR_LINES = 20
 _ERROR_LEVEL = 4
 _WARN_LEVEL = 3
 _CONTINUED_LEVEL = 5
 
 
 class NativeLog:
-    """Receives llama.cpp's log in pieces of lines; one per process."""
+    """Receives llama.cpp's log in pieces of lines; one per process and library."""
 
     def __init__(self) -> None:
         self.offloaded = (0, 0)
-        """Layers on GPUs, and layers in all, the output layer counted."""
+        """Layers on GPUs, and all layers, the output layer included."""
         self.on_quantized: Callable[[int, int], None] | None = None
-        """Is told how many tensors of how many a quantisation has come to."""
+        """Called with the finished and the total number of tensors of a quantisation."""
         self._line = ""
         self._level = 0
         self._sizes: dict[tuple[str, str], int] = defaultdict(int)
-        self._errors: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._errors: deque[str] = deque(maxlen=_MAX_ERROR_LINES)
 
     def feed(self, level: int, text: str) -> None:
-        """Take a piece of the log; a piece may be part of a line or several lines."""
+        """Add a piece of the log, which may be part of a line or several lines."""
         if level != _CONTINUED_LEVEL:
             self._level = level
         *whole, self._line = (self._line + text).split("\n")
@@ -54,26 +54,26 @@ class NativeLog:
             print(line, file=sys.stderr, flush=True)
             if self._level == _ERROR_LEVEL:
                 self._errors.append(line.strip())
-        elif found := _BUFFER.search(line):
-            self._note_size(found["backend"], found["kind"], int(float(found["size"]) * _MIB))
-        elif found := _OFFLOADED.search(line):
-            self.offloaded = (int(found[1]), int(found[2]))
-        elif self.on_quantized and (found := _QUANTIZED.match(line)):
-            self.on_quantized(int(found[1]), int(found[2]))
+        elif match := _BUFFER.search(line):
+            self._add_buffer(match["backend"], match["kind"], int(float(match["size"]) * _MIB))
+        elif match := _OFFLOADED.search(line):
+            self.offloaded = (int(match[1]), int(match[2]))
+        elif self.on_quantized and (match := _QUANTIZED.match(line)):
+            self.on_quantized(int(match[1]), int(match[2]))
 
-    def _note_size(self, backend: str, kind: str, size: int) -> None:
-        """Add up the parts of a model or cache; a compute buffer replaces the one before it."""
-        if kind in _MADE_ANEW:
+    def _add_buffer(self, backend: str, kind: str, size: int) -> None:
+        """Add a buffer to the model's or the cache's; a compute buffer replaces the previous."""
+        if kind in _REALLOCATED:
             self._sizes[backend, kind] = size
         else:
             self._sizes[backend, kind] += size
 
     def error(self) -> str:
-        """Return the last error lines as one text; empty when there were none."""
+        """Return the last error lines as one text, "" when there were none."""
         return "; ".join(self._errors)
 
     def take_error(self) -> str:
-        """Return `error()` and forget it, so that it does not explain what happens later."""
+        """Return `error()` and clear it, so that later failures are not attributed to it."""
         text = self.error()
         self._errors.clear()
         return text

@@ -1,4 +1,4 @@
-"""Texts as tokens and back, answered at once: all that a runner without weights can do."""
+"""Tokenize and detokenize requests, which need only a vocabulary and no weights."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ class Tokenizer:
 
     def tokens(self, request: Tokenize) -> Tokens:
         """Answer a `Tokenize`."""
-        found = self._vocab.tokenize(request.text, add_special=request.add_special)
-        return Tokens(request.id, tuple(found.tolist()))
+        tokens = self._vocab.tokenize(request.text, add_special=request.add_special)
+        return Tokens(request.id, tuple(tokens.tolist()))
 
     def text(self, request: Detokenize) -> Text | Failed:
         """Answer a `Detokenize`."""
@@ -29,7 +29,7 @@ class Tokenizer:
 
     @property
     def ready(self) -> Ready:
-        """What the runner says of itself when it has nothing but this."""
+        """The `Ready` event of a runner that loaded only the vocabulary."""
         return Ready(
             n_ctx=0,
             n_seq=0,
@@ -46,7 +46,7 @@ class Tokenizer:
 
 
 def load_tokenizer(weights: str) -> Tokenizer:
-    """Read the vocabulary of a model file, and none of its weights. Raises LoadError."""
+    """Load the vocabulary of a model file without its weights. Raises LoadError."""
     params = lib.llama_model_default_params()
     params.vocab_only = True
     pointer: Any = lib.llama_model_load_from_file(weights.encode(), params)

@@ -1,4 +1,4 @@
-"""The tokenizer of a model: text to tokens, tokens to bytes."""
+"""Vocabulary of a model (llama_vocab): text to tokens, tokens to bytes, special tokens."""
 
 import ctypes
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ _PARSE_SPECIAL = True
 
 
 class Vocab:
-    """The model's tokenizer; its methods may be called from any thread."""
+    """The model's tokenizer; thread-safe."""
 
     def __init__(self, model: Any) -> None:
         self._pointer = lib.llama_model_get_vocab(model)
@@ -20,11 +20,11 @@ class Vocab:
         self.adds_bos = bool(lib.llama_vocab_get_add_bos(self._pointer))
         self.bos: int = lib.llama_vocab_bos(self._pointer)
         self.placeholder = np.array([max(self.bos, 0)], np.int32)
-        """Stands for a text that has no tokens: something must be computed."""
+        """Used for a text that has no tokens, because at least one token must be computed."""
         self.ending, self.between = self._separators()
-        """What ends a text, and what stands between two that are one input."""
+        """The special tokens at the end of a text, and between the two texts of a rerank input."""
         self.closing = frozenset((*self.ending, *self.between))
-        """The special tokens that tokenising puts at the end of a text."""
+        """The special tokens that tokenising appends to a text."""
         self.suppressed = self._suppressed()
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
@@ -38,11 +38,11 @@ class Vocab:
     def _suppressed(self) -> tuple[int, ...]:
         """Return the tokens that the model file says must never be generated."""
         count = ctypes.c_int32()
-        found = lib.llama_vocab_get_suppress_tokens(self._pointer, ctypes.byref(count))
-        return tuple(found[: count.value]) if count.value else ()
+        ids = lib.llama_vocab_get_suppress_tokens(self._pointer, ctypes.byref(count))
+        return tuple(ids[: count.value]) if count.value else ()
 
     def tokenize(self, text: str, *, add_special: bool) -> TokenIds:
-        """Return the token ids of `text`, texts of special tokens parsed."""
+        """Return the token ids of `text`, with special tokens parsed."""
         data = text.encode("utf-8", "replace")
         tokens = np.empty(len(data) + 8, np.int32)
         count = self._tokenize(data, tokens, add_special=add_special)
@@ -54,32 +54,32 @@ class Vocab:
     def _tokenize(self, data: bytes, tokens: TokenIds, *, add_special: bool) -> int:
         target = tokens.ctypes.data_as(ctypes.POINTER(lib.llama_token))
         arguments = (self._pointer, data, len(data), target, len(tokens))
-        found: int = lib.llama_tokenize(*arguments, add_special, _PARSE_SPECIAL)
-        return found
+        count: int = lib.llama_tokenize(*arguments, add_special, _PARSE_SPECIAL)
+        return count
 
     def control_tokens(self, texts: Iterable[str]) -> frozenset[int]:
-        """Return the tokens that stand for one of `texts` as a whole."""
-        found = ((text, self.tokenize(text, add_special=False)) for text in texts)
+        """Return the single tokens whose text is one of `texts`."""
+        tokenized = ((text, self.tokenize(text, add_special=False)) for text in texts)
         return frozenset(
             int(tokens[0])
-            for text, tokens in found
+            for text, tokens in tokenized
             if len(tokens) == 1 and self.full_piece(int(tokens[0])) == text.encode()
         )
 
     def piece(self, token: int, visible: frozenset[int] = frozenset()) -> bytes:
-        """Return the bytes of a token as they are sent.
+        """Return the bytes of a token as they are sent to the client.
 
-        A control token renders as nothing, unless it is one of `visible`.
+        A control token is empty, unless it is one of `visible`.
         """
         if token in visible:
             return self.full_piece(token)
-        found = self._pieces.get(token)
-        if found is None:
-            found = self._pieces[token] = self._read_piece(token, special=False)
-        return found
+        piece = self._pieces.get(token)
+        if piece is None:
+            piece = self._pieces[token] = self._read_piece(token, special=False)
+        return piece
 
     def full_piece(self, token: int) -> bytes:
-        """Return the bytes of a token, control tokens spelled out."""
+        """Return the bytes of a token, those of control tokens included."""
         return self._read_piece(token, special=True)
 
     def _read_piece(self, token: int, *, special: bool) -> bytes:
@@ -92,8 +92,8 @@ class Vocab:
         return buffer.raw[:size]
 
     def ends_generation(self, token: int) -> bool:
-        """Tell whether the model ends its output with `token`."""
-        found = self._ends.get(token)
-        if found is None:
-            found = self._ends[token] = bool(lib.llama_vocab_is_eog(self._pointer, token))
-        return found
+        """Return whether `token` is an end-of-generation token."""
+        ends = self._ends.get(token)
+        if ends is None:
+            ends = self._ends[token] = bool(lib.llama_vocab_is_eog(self._pointer, token))
+        return ends

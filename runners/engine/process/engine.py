@@ -1,4 +1,4 @@
-"""A loaded model at work: generations and embeddings take turns on one context."""
+"""Engine of a loaded model: generation and embedding take turns on one llama.cpp context."""
 
 import gc
 import sys
@@ -26,15 +26,15 @@ from runners.protocol.messages import (
     Step,
 )
 
-_BROKEN = "the model could not compute a batch"
+_BATCH_FAILED = "llama.cpp failed to compute a batch"
 _SWITCH_INTERVAL = 0.0005
-"""Seconds that a decode which has ended waits at most for a thread that tokenises."""
+"""Seconds that the loop's thread waits at most for the GIL while an intake thread is busy."""
 
 Send = Callable[[Step | Embedded | Failed], None]
 
 
 class Engine:
-    """Computes what is submitted, one batch at each step; for one thread, `interrupt` apart."""
+    """Computes what is submitted, one batch per step; for one thread, except `interrupt`."""
 
     def __init__(
         self,
@@ -46,8 +46,8 @@ class Engine:
     ) -> None:
         """Load the model. Raises LoadError.
 
-        `on_pause` is called within steps that take long; it may submit and cancel requests. There
-        is no warm-up: the first prompt does the same work, and no sooner.
+        `on_pause` is called within long steps; it may submit and cancel requests. There is no
+        warm-up: the first prompt does the same work.
         """
         model = Model(spec, on_progress)
         if model.needs_encoder and not model.pools:
@@ -73,7 +73,7 @@ class Engine:
         self.intake = Intake(model, context, projector, n_ctx=spec.n_ctx)
         self.ready = _ready(spec, model, context, projector)
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        # What is loaded stays: collections need not look at it again.
+        # What is loaded stays in memory: the garbage collector need not visit it again.
         gc.collect()
         gc.freeze()
 
@@ -90,32 +90,32 @@ class Engine:
             self._embedder.submit(work)
 
     def cancel(self, request_id: int) -> None:
-        """End a request whose client left; an unknown id is ignored."""
+        """End a request that was cancelled; an unknown id is ignored."""
         self._context.clear_abort()
         self._loop.cancel(request_id)
         for answer in self._embedder.cancel(request_id):
             self._send(answer)
 
     def interrupt(self, request_id: int) -> None:
-        """Break off a long step that is done for this request; for any thread.
+        """Abort a long step that is mostly for this request; for any thread.
 
-        Others' part of the step is computed again, so it is not worth it for a small share.
+        The rows of other requests are computed again, so a step with few rows of this one goes on.
         """
         if self._loop.interruptible == request_id:
             self._context.abort()
 
     def stats(self, request_id: int) -> StatsReport:
-        """Return the counters, as the answer to request `request_id`."""
+        """Return the counters as the answer to request `request_id`."""
         return self._loop.stats(request_id)
 
     def step(self) -> None:
-        """Compute a batch of generations and one of texts, whichever there are."""
+        """Compute a batch of generations and a batch of embeddings, if there are any."""
         if self._loop.busy:
             try:
                 self._loop.step()
             except Exception:
                 traceback.print_exc()
-                self._loop.fail_running(FailureCode.COMPUTE, _BROKEN)
+                self._loop.fail_running(FailureCode.COMPUTE, _BATCH_FAILED)
         if self._embedder.busy:
             for answer in self._embed():
                 self._send(answer)
@@ -125,7 +125,7 @@ class Engine:
             return self._embedder.step()
         except Exception:
             traceback.print_exc()
-            return self._embedder.fail_all(_BROKEN)
+            return self._embedder.fail_all(_BATCH_FAILED)
 
 
 def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector | None) -> Ready:
@@ -139,7 +139,7 @@ def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector 
         pooled=model.pools,
         adds_bos=model.vocab.adds_bos,
         can_shift=context.can_shift,
-        sees=projector is not None and projector.sees,
+        has_vision=projector is not None and projector.has_vision,
         sample_rate=projector.sample_rate if projector is not None else 0,
         n_layers=n_layers or model.n_layer + 1,
         n_gpu_layers=n_offloaded,

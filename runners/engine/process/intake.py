@@ -1,4 +1,4 @@
-"""Commands on their way to the loop: tokenised, checked and made ready, off the loop's thread."""
+"""Request intake: tokenise, validate and truncate prompts, outside the loop's thread."""
 
 from array import array
 
@@ -17,7 +17,7 @@ from runners.engine.native.context import Context
 from runners.engine.native.llama import TokenIds
 from runners.engine.native.model import Model
 from runners.engine.native.tokenizer import NO_SUCH_TOKEN, Tokenizer
-from runners.engine.process.truncate import kept_prompt, kept_text
+from runners.engine.process.truncate import truncate_prompt, truncate_text
 from runners.protocol.messages import (
     Embed,
     Embedded,
@@ -27,12 +27,13 @@ from runners.protocol.messages import (
     Generate,
 )
 
-_LIMIT_IN_CONTEXTS = 10
+_DEFAULT_PREDICT_CONTEXTS = 10
+"""Contexts of tokens that a request without `n_predict` may sample."""
 _PADDING = 256
 
 
 class Intake:
-    """Turns commands into work; several threads may, because it only reads the model."""
+    """Turns requests into work for the loop; thread-safe, because it only reads the model."""
 
     def __init__(
         self, model: Model, context: Context, projector: Projector | None, *, n_ctx: int
@@ -40,16 +41,16 @@ class Intake:
         self._vocab, self._pools = model.vocab, model.pools
         self._projector, self._n_batch = projector, context.n_batch
         self.tokenizer = Tokenizer(model.vocab)
-        self._pairs = RerankInput(model.pointer, model.vocab)
+        self._rerank_input = RerankInput(model.pointer, model.vocab)
         self._constraints = ConstraintFactory(model.vocab)
         self._n_ctx, self._n_embd = n_ctx, context.n_embd
         self._room = min(_padded(n_ctx), context.n_cells, max(model.n_ctx_train, n_ctx))
         longest = min(n_ctx, model.n_ctx_train or n_ctx)
-        # A model that pools must see the whole text in one batch.
-        self._longest_text = min(longest, context.n_batch) if model.pools else longest
+        # A model that pools computes a whole text in one batch.
+        self._max_text = min(longest, context.n_batch) if model.pools else longest
 
     def sequence(self, request: Generate) -> SequenceState | Failed:
-        """Return the generation that `request` asks for, or why it is refused."""
+        """Return the sequence of `request`, or why it is refused."""
         if self._pools:
             return _refusal(request, FailureCode.COMPUTE, "this model only computes embeddings")
         n_ctx = min(request.n_ctx or self._n_ctx, self._n_ctx)
@@ -57,28 +58,28 @@ class Intake:
         try:
             tokens, media = self._read(request)
         except InvalidMedia as e:
-            return _refusal(request, FailureCode.BAD_MEDIUM, str(e))
+            return _refusal(request, FailureCode.INVALID_MEDIA, str(e))
         if tokens is None:
             return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
-        kept = self._kept(request, tokens, n_ctx, room)
-        if kept is None:
+        prompt = self._truncated(request, tokens, n_ctx, room)
+        if prompt is None:
             cuts = request.truncate and not request.media
             return _too_long(request, len(tokens), n_ctx if cuts else room)
-        visible, form = self._vocab.control_tokens(request.visible), request.constraint
+        visible, constraint = self._vocab.control_tokens(request.visible), request.constraint
         try:
-            matcher = None if form is None else self._constraints.compile(form, visible)
+            matcher = None if constraint is None else self._constraints.compile(constraint, visible)
         except BadConstraint as e:
             if request.must_hold:
                 return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
             matcher = None
-        limit = _LIMIT_IN_CONTEXTS * n_ctx
-        wanted = request.n_predict if request.n_predict and request.n_predict > 0 else limit
+        limit = _DEFAULT_PREDICT_CONTEXTS * n_ctx
+        n_predict = request.n_predict if request.n_predict and request.n_predict > 0 else limit
         return SequenceState(
-            # Pixels and samples are not needed any more, and may be many.
+            # The decoded media are large and no longer needed.
             request=msgspec.structs.replace(request, media=()) if media else request,
-            tokens=array("i", kept.tobytes()),
-            n_truncated=len(tokens) - len(kept),
-            n_limit=min(wanted, limit),
+            tokens=array("i", prompt.tobytes()),
+            n_truncated=len(tokens) - len(prompt),
+            n_limit=min(n_predict, limit),
             n_ctx=room,
             sampler=TokenSampler(request.sampling, self._vocab, n_ctx=n_ctx),
             matcher=matcher,
@@ -88,66 +89,70 @@ class Intake:
         )
 
     def _read(self, request: Generate) -> tuple[TokenIds | None, Layout | None]:
-        """Return the tokens of a prompt, and its media if it has any.
+        """Return the tokens of a prompt and the layout of its media, if any.
 
-        No tokens when it has ids that the model does not have. Raises InvalidMedia.
+        The tokens are None when an id is outside the vocabulary. Raises InvalidMedia.
         """
         prompt = request.prompt
         if not request.media:
             return self._prompt(prompt), None
         if self._projector is None:
-            raise InvalidMedia("this model can neither see nor hear")
+            raise InvalidMedia("this model does not accept images or audio")
         if not isinstance(prompt, str):
-            raise InvalidMedia("a prompt of token ids has no place for it")
+            raise InvalidMedia("a prompt of token ids cannot have media: send the prompt as text")
         tokens, layout = self._projector.read(split(prompt, request.media))
         longest = max((span.n_tokens for span in layout.spans if span.whole), default=0)
         if longest > self._n_batch:
-            raise InvalidMedia(f"it is read in one batch: set num_batch to at least {longest}")
+            raise InvalidMedia(f"it needs {longest} tokens in one batch: set num_batch to as many")
         return tokens, layout
 
-    def _prompt(self, given: str | tuple[int, ...]) -> TokenIds | None:
-        """Return the tokens of a prompt or a text, None for ids that the model does not have."""
-        if isinstance(given, str):
-            return self._tokens(given)
-        known = all(0 <= token < self._vocab.size for token in given)
-        return (np.array(given, np.int32) if given else self._vocab.placeholder) if known else None
+    def _prompt(self, prompt: str | tuple[int, ...]) -> TokenIds | None:
+        """Return the tokens of a prompt or a text; None when an id is outside the vocabulary."""
+        if isinstance(prompt, str):
+            return self._tokens(prompt)
+        if not all(0 <= token < self._vocab.size for token in prompt):
+            return None
+        return np.array(prompt, np.int32) if prompt else self._vocab.placeholder
 
     def _input(self, text: EmbedInput, query: str | None) -> TokenIds | None:
         if query is None or not isinstance(text, str):
             return self._prompt(text)
-        return self._pairs.tokens(query, text)
+        return self._rerank_input.tokens(query, text)
 
     def _tokens(self, text: str) -> TokenIds:
-        """Return the tokens of `text` with the model's own around them, one at least."""
+        """Return the tokens of `text` with special tokens added, at least one."""
         tokens = self._vocab.tokenize(text, add_special=True)
         return tokens if len(tokens) else self._vocab.placeholder
 
-    def _kept(self, request: Generate, tokens: TokenIds, n_ctx: int, room: int) -> TokenIds | None:
-        """Return what is used of a prompt; None when it is too long and must not be cut.
+    def _truncated(
+        self, request: Generate, tokens: TokenIds, n_ctx: int, room: int
+    ) -> TokenIds | None:
+        """Return the prompt as it is used; None when it is too long and must not be cut.
 
-        Where a client allows cutting, the context that it asked for counts, else the one that
-        llama.cpp rounds up to: that is what clients of the reference server see.
+        Where a client allows cutting, the context of the request is the limit, else the context
+        that llama.cpp rounds up to, as clients of the reference server expect.
         """
         if request.truncate and not request.media and len(tokens) >= n_ctx:
             if not request.shift:
                 return None
-            return kept_prompt(tokens, n_ctx, request.n_keep, adds_bos=self._vocab.adds_bos)
+            return truncate_prompt(tokens, n_ctx, request.n_keep, adds_bos=self._vocab.adds_bos)
         return tokens if len(tokens) < room else None
 
     def embed_task(self, request: Embed) -> EmbedTask | Embedded | Failed:
-        """Return the texts of `request` as tokens, or its answer when nothing is to be computed."""
+        """Return the tokens of the texts of `request`, or its answer when there is no work."""
         if not request.texts:
             return Embedded(id=request.id, dim=self._n_embd, vectors=b"", n_tokens=0)
-        found = [self._input(text, request.query) for text in request.texts]
-        texts = [tokens for tokens in found if tokens is not None]
-        if len(texts) < len(found):
+        inputs = [self._input(text, request.query) for text in request.texts]
+        texts = [tokens for tokens in inputs if tokens is not None]
+        if len(texts) < len(inputs):
             return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
         longest = max(map(len, texts))
-        if longest > self._longest_text and not request.truncate:
-            return _too_long(request, longest, self._longest_text)
+        if longest > self._max_text and not request.truncate:
+            return _too_long(request, longest, self._max_text)
         closing = self._vocab.closing
-        cut = [kept_text(tokens, self._longest_text, closing) for tokens in texts]
-        return EmbedTask(request.id, cut)
+        return EmbedTask(
+            request.id, [truncate_text(tokens, self._max_text, closing) for tokens in texts]
+        )
 
 
 def _padded(n_ctx: int) -> int:

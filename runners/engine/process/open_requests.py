@@ -1,34 +1,34 @@
-"""The requests that have not been answered yet, and which of them nobody waits for any more."""
+"""Set of requests that have no terminal event yet, and which of them are cancelled."""
 
 import threading
 
 
 class OpenRequests:
-    """Remembers ids from arrival to the terminal event; for any thread."""
+    """Ids from the arrival of a request to its terminal event; for any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._cancelled: dict[int, bool] = {}
 
     def add(self, request_id: int) -> None:
-        """Note that a request arrived."""
+        """Add a request that arrived."""
         with self._lock:
             self._cancelled[request_id] = False
 
     def cancel(self, request_id: int) -> bool:
-        """Note that nobody waits for the answer; False when it was sent or never asked for."""
+        """Mark a request as cancelled; return False when it is not open."""
         with self._lock:
-            known = request_id in self._cancelled
-            if known:
+            is_open = request_id in self._cancelled
+            if is_open:
                 self._cancelled[request_id] = True
-            return known
+            return is_open
 
     def is_cancelled(self, request_id: int) -> bool:
-        """Tell whether an open request was cancelled."""
+        """Return whether an open request was cancelled."""
         with self._lock:
             return self._cancelled.get(request_id, False)
 
     def close(self, request_id: int) -> None:
-        """Note that the terminal event is being sent."""
+        """Remove a request whose terminal event is being sent."""
         with self._lock:
             self._cancelled.pop(request_id, None)

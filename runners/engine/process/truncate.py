@@ -1,4 +1,4 @@
-"""Which tokens of an over-long prompt or text are kept; pure."""
+"""Truncation of prompts and embedding inputs that exceed the context; pure."""
 
 from collections.abc import Collection
 
@@ -7,11 +7,11 @@ import numpy as np
 from runners.engine.native.llama import TokenIds
 
 
-def kept_prompt(tokens: TokenIds, n_ctx: int, n_keep: int, *, adds_bos: bool) -> TokenIds:
-    """Cut the middle out of `tokens` so that half of what may be forgotten is free again.
+def truncate_prompt(tokens: TokenIds, n_ctx: int, n_keep: int, *, adds_bos: bool) -> TokenIds:
+    """Cut the middle out of `tokens`, so that half of the context behind `n_keep` is free.
 
     The first `n_keep` tokens stay (all that fit when negative, and BOS on top of them), then
-    the newest ones. The numbers are the reference server's: clients rely on them.
+    the newest ones. The numbers are the reference server's, and clients rely on them.
     """
     keep = (len(tokens) if n_keep < 0 else n_keep) + (1 if adds_bos else 0)
     keep = min(keep, n_ctx - 1)
@@ -21,7 +21,7 @@ def kept_prompt(tokens: TokenIds, n_ctx: int, n_keep: int, *, adds_bos: bool) ->
     return np.concatenate([tokens[:keep], tokens[len(tokens) - (limit - keep) :]])
 
 
-def kept_text(tokens: TokenIds, limit: int, closing: Collection[int]) -> TokenIds:
+def truncate_text(tokens: TokenIds, limit: int, closing: Collection[int]) -> TokenIds:
     """Cut `tokens` at the end to `limit`; a closing special token stays the last one."""
     if len(tokens) <= limit:
         return tokens

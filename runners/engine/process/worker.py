@@ -1,6 +1,7 @@
-"""The runner process: one socket, a thread that reads it, some that tokenise, and the engine.
+"""Runner process: the socket's reader thread, the intake threads and the engine's main thread.
 
-Ends at once when the socket closes, whatever it is doing: the server is gone or wants it gone.
+It exits as soon as the socket closes, whatever it is doing, because the server is gone then or no
+longer needs it.
 """
 
 import argparse
@@ -55,7 +56,7 @@ from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Q
 _READ_SIZE = 1 << 18
 _PROGRESS_INTERVAL = 0.2
 _N_INTAKE_THREADS = 2
-"""Two, so that one schema that takes long to compile does not hold up every prompt."""
+"""Two, so that a schema that takes long to compile does not delay every prompt."""
 
 Request = Generate | Embed | Tokenize | Detokenize
 Answer = Step | Failed | Embedded | Tokens | Text
@@ -95,7 +96,7 @@ class Worker:
             os._exit(0)
 
     def _answer(self, answer: Answer) -> None:
-        """Send what answers requests; what ends them closes them first."""
+        """Send answers; a terminal event closes its request first."""
         for event in answer.events if isinstance(answer, Step) else (answer,):
             if not isinstance(event, Chunk):
                 self._open.close(event.id)
@@ -144,7 +145,7 @@ class Worker:
                 elif isinstance(request, Detokenize):
                     self._answer(tokenizer.text(request))
                 elif intake is None:
-                    self._fail(request.id, "this runner has only the vocabulary of the model")
+                    self._fail(request.id, "this runner has loaded only the model's vocabulary")
                 else:
                     self._prepare(intake, request)
             except Exception:
@@ -152,15 +153,15 @@ class Worker:
                 self._fail(request.id, "the request could not be prepared")
 
     def _prepare(self, intake: Intake, request: Generate | Embed) -> None:
-        made: SequenceState | EmbedTask | Embedded | Failed
+        result: SequenceState | EmbedTask | Embedded | Failed
         if isinstance(request, Generate):
-            made = intake.sequence(request)
+            result = intake.sequence(request)
         else:
-            made = intake.embed_task(request)
-        if isinstance(made, SequenceState | EmbedTask):
-            self._work.put(made)
+            result = intake.embed_task(request)
+        if isinstance(result, SequenceState | EmbedTask):
+            self._work.put(result)
         else:
-            self._answer(made)
+            self._answer(result)
 
     def _fail(self, request_id: int, message: str) -> None:
         self._answer(Failed(id=request_id, code=FailureCode.COMPUTE, message=message))
@@ -168,7 +169,7 @@ class Worker:
     # The main thread.
 
     def _accept_work(self) -> None:
-        """Take all work that has arrived; wait for some when there is nothing to compute."""
+        """Accept all work that has arrived; block when there is nothing to compute."""
         wait = self._engine is None or not self._engine.busy
         if wait:
             self._accept(self._work.get())
@@ -186,7 +187,7 @@ class Worker:
         elif isinstance(work, Quantize):
             self._quantize(work)
         elif self._engine is None:
-            pass  # only what needs a model can be cancelled or counted
+            pass  # without a model there is nothing to cancel or to count
         elif isinstance(work, Cancel):
             self._engine.cancel(work.id)
         elif isinstance(work, Stats):
@@ -226,9 +227,9 @@ class Worker:
         for number in range(_N_INTAKE_THREADS):
             self._start_thread(partial(self._take_in, intake, tokenizer), f"intake {number}")
 
-    def _quantize(self, wanted: Quantize) -> None:
+    def _quantize(self, command: Quantize) -> None:
         try:
-            quantize(wanted, lambda done, total: self._send(Quantizing(done, total)))
+            quantize(command, lambda done, total: self._send(Quantizing(done, total)))
         except QuantizeError as e:
             self._send(QuantizeFailed(message=str(e), native=e.native))
             return
@@ -248,10 +249,10 @@ class Worker:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry of the child: `--fd N` names the inherited socket."""
+    """Entry point of the runner process: `--fd N` is the inherited socket."""
     parser = argparse.ArgumentParser(prog="runners", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the socket to the server")
     options = parser.parse_args(arguments)
-    # An interrupt typed at the terminal is for the server, which decides when runners end.
+    # Ctrl-C at the terminal is for the server, which decides when runners end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Worker(socket.socket(fileno=options.fd)).run()

@@ -14,10 +14,11 @@ pytestmark = pytest.mark.anyio
 SYSTEM = Message("system", "Be brief.")
 
 
-def ready(*, sees: bool = True, sample_rate: int = 16_000) -> Ready:
+def ready(*, has_vision: bool = True, sample_rate: int = 16_000) -> Ready:
     return Ready(
         n_ctx=64, n_seq=1, n_cells=64, n_vocab=10, n_embd=8, pooled=False, adds_bos=True,
-        can_shift=True, sees=sees, sample_rate=sample_rate, n_layers=1, n_gpu_layers=0, memory=(),
+        can_shift=True, has_vision=has_vision, sample_rate=sample_rate, n_layers=1,
+        n_gpu_layers=0, memory=(),
     )  # fmt: skip
 
 
@@ -43,7 +44,7 @@ async def test_sounds_stand_among_the_images_as_they_were_sent() -> None:
 
 
 async def test_without_images_nothing_is_asked_of_the_model() -> None:
-    assert await media_of([SYSTEM], [], ready(sees=False, sample_rate=0)) == ()
+    assert await media_of([SYSTEM], [], ready(has_vision=False, sample_rate=0)) == ()
 
 
 @pytest.mark.parametrize("file", [b"", recording()], ids=["image", "sound"])
@@ -51,14 +52,16 @@ async def test_a_model_that_perceives_nothing_says_so_in_words_that_clients_know
     file: bytes,
 ) -> None:
     with pytest.raises(BadRequest, match="but model does not support multimodal requests"):
-        await media_of([Message("user", images=(file,))], [], ready(sees=False, sample_rate=0))
+        await media_of(
+            [Message("user", images=(file,))], [], ready(has_vision=False, sample_rate=0)
+        )
 
 
 async def test_a_model_that_only_sees_or_only_hears_says_so() -> None:
     with pytest.raises(BadRequest, match="sees images but cannot hear sounds"):
         await media_of([Message("user", images=(recording(),))], [], ready(sample_rate=0))
     with pytest.raises(BadRequest, match="hears sounds but cannot see images"):
-        await media_of([Message("user", images=(plain(),))], [], ready(sees=False))
+        await media_of([Message("user", images=(plain(),))], [], ready(has_vision=False))
 
 
 async def test_the_image_that_is_wrong_is_named_as_the_client_counts() -> None:

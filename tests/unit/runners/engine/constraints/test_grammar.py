@@ -14,10 +14,10 @@ from runners.protocol.constraints import (
     Constraint,
     JSONSchema,
     Lark,
-    Listed,
     Literal,
     Regex,
     Repeat,
+    SeparatedList,
     Until,
     Without,
 )
@@ -97,7 +97,7 @@ def test_other_texts_are_not(constraint: Constraint, text: str) -> None:
 def test_a_list_has_its_parts_in_order_without_some_that_are_not_needed(
     needed: tuple[bool, ...],
 ) -> None:
-    constraint = Listed((Literal("a"), Literal("b"), Literal("c")), needed, ", ")
+    constraint = SeparatedList((Literal("a"), Literal("b"), Literal("c")), needed, ", ")
     for chosen in itertools.product((False, True), repeat=3):
         text = ", ".join(itertools.compress("abc", chosen))
         whole = all(has or not wanted for has, wanted in zip(chosen, needed, strict=True))
@@ -110,7 +110,7 @@ def test_the_grammar_of_lists_in_lists_stays_small() -> None:
     """Tools have dozens of optional parameters, some of them objects with as many."""
     constraint: Constraint = Literal("a")
     for _ in range(3):
-        constraint = Listed((constraint,) * 20, (False,) * 20, ",")
+        constraint = SeparatedList((constraint,) * 20, (False,) * 20, ",")
     assert len(grammar_of(constraint)) < 10_000
 
 
@@ -152,12 +152,12 @@ def test_control_tokens_count_as_their_text_only_where_they_are_visible() -> Non
         (GBNF("root ::= other"), 'the GBNF grammar cannot be used: there is no rule "other"'),
         (GBNF("root ::= " + "(" * 5000 + '"a"' + ")" * 5000), "the GBNF grammar cannot be used"),
         (GBNF("root ::= " + '"a" ' * 30_000), "the grammar is larger than 64 KiB"),
-        (Lark("start: nothing"), "it cannot be turned into a grammar"),
-        (Lark('start: "a" ' + "| b" * 5), "it cannot be turned into a grammar"),
+        (Lark("start: nothing"), "it cannot be compiled to a grammar"),
+        (Lark('start: "a" ' + "| b" * 5), "it cannot be compiled to a grammar"),
         (Regex("(?=a)"), "a regular expression"),
         (Regex("["), "a regular expression"),
-        (Concatenation((Lark("start: B"),)), "it cannot be turned into a grammar"),
-        (Concatenation((Lark('start: "a"\n}\nx: "b" {'),)), "it cannot be turned into a grammar"),
+        (Concatenation((Lark("start: B"),)), "it cannot be compiled to a grammar"),
+        (Concatenation((Lark('start: "a"\n}\nx: "b" {'),)), "it cannot be compiled to a grammar"),
     ],
 )
 def test_a_grammar_that_cannot_be_used_is_refused_in_a_plain_sentence(

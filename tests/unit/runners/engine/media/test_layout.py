@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runners.engine.media.encoding_cache import Encodings
+from runners.engine.media.encoding_cache import EncodingCache
 from runners.engine.media.layout import InvalidMedia, Layout, Span, digest_of, ids_of, split
 from runners.protocol.media import DecodedAudio, DecodedImage
 
@@ -41,7 +41,7 @@ def test_pictures_stand_in_the_order_of_their_tags() -> None:
 
 
 def test_a_picture_without_a_tag_is_refused() -> None:
-    with pytest.raises(InvalidMedia, match=r"write \[img-1\] there"):
+    with pytest.raises(InvalidMedia, match=r"add \[img-1\] where it belongs"):
         split("[img-0] [img-10]", [ONE, TWO])
 
 
@@ -80,19 +80,19 @@ def test_a_sound_is_never_taken_for_a_picture_or_another_sound() -> None:
 
 def test_encodings_used_longest_ago_go_first() -> None:
     rows = np.zeros((1, 2), np.float32)
-    kept = Encodings(most_bytes=2 * rows.nbytes)
+    cache = EncodingCache(max_bytes=2 * rows.nbytes)
     for key in (b"a", b"b"):
-        kept.put(key, rows)
-    assert kept.get(b"a") is not None
-    kept.put(b"c", rows)
+        cache.put(key, rows)
+    assert cache.get(b"a") is not None
+    cache.put(b"c", rows)
 
-    assert [kept.get(key) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
+    assert [cache.get(key) is not None for key in (b"a", b"b", b"c")] == [True, False, True]
 
 
 def test_an_encoding_that_is_too_large_drops_no_other() -> None:
-    kept = Encodings(most_bytes=8)
-    kept.put(b"small", np.zeros((1, 2), np.float32))
-    kept.put(b"large", np.zeros((1, 3), np.float32))
+    cache = EncodingCache(max_bytes=8)
+    cache.put(b"small", np.zeros((1, 2), np.float32))
+    cache.put(b"large", np.zeros((1, 3), np.float32))
 
-    assert kept.get(b"small") is not None
-    assert kept.get(b"large") is None
+    assert cache.get(b"small") is not None
+    assert cache.get(b"large") is None

@@ -1,0 +1,162 @@
+"""Batch scheduler: which sequences run, their room in the KV cache, preemption, and their end.
+
+When the cache is full, idle prefixes are evicted first, then the youngest request, which is
+computed again later.
+"""
+
+from collections.abc import Callable
+
+from runners.engine.batching.admission import Admission
+from runners.engine.batching.sequence import SequenceState
+from runners.engine.batching.slots import Slots
+from runners.protocol.messages import Chunk, Done, Failed, FailureCode, StopReason
+
+_MIN_SHIFTED = 4
+"""Tokens at the end of a context that `n_keep` cannot protect from a context shift."""
+
+Event = Chunk | Done | Failed
+Emit = Callable[[tuple[Event, ...]], None]
+
+
+class BatchScheduler:
+    """Owns the running and the waiting sequences, and the events of the current step."""
+
+    def __init__(
+        self, slots: Slots, emit: Emit, *, n_cells: int, adds_bos: bool, can_shift: bool
+    ) -> None:
+        self.slots = slots
+        self.running: list[SequenceState] = []
+        """Sequences with a slot, in order of arrival."""
+        self.n_preempted = 0
+        self._queue = Admission(slots, n_cells)
+        self._emit, self._events = emit, list[Event]()
+        self._adds_bos, self._can_shift = adds_bos, can_shift
+
+    def __repr__(self) -> str:
+        return f"<BatchScheduler running {self.running}, waiting {list(self._queue)}>"
+
+    @property
+    def busy(self) -> bool:
+        """Whether any request is running or waiting."""
+        return bool(self.running or self._queue)
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests without a slot."""
+        return len(self._queue)
+
+    def submit(self, sequence: SequenceState) -> None:
+        """Queue a request."""
+        self._queue.submit(sequence)
+
+    def admit(self) -> None:
+        """Start the waiting requests that fit."""
+        self._queue.admit(self.running)
+
+    # Room.
+
+    def make_room(self, desired: int, required: int) -> int:
+        """Free cells, `desired` by evicting idle prefixes, `required` by preempting too.
+
+        Returns how many cells are free.
+        """
+        slots = self.slots
+        while slots.n_free_cells < desired and slots.drop_idle():
+            pass
+        while slots.n_free_cells < required and len(self.running) > 1:
+            self._preempt()
+        return slots.n_free_cells
+
+    def evict_one(self) -> None:
+        """Free cells although the count has free ones, as with sliding-window layers."""
+        if self.slots.drop_idle():
+            return
+        if len(self.running) > 1:
+            self._preempt()
+        else:
+            self.fail(self.running[0], FailureCode.CONTEXT_FULL, "")
+
+    def _preempt(self) -> None:
+        youngest = self.running.pop()
+        self.slots.evict(youngest)
+        self._queue.requeue_preempted(youngest)
+        self.n_preempted += 1
+
+    def recompute(self, sequence: SequenceState) -> None:
+        """Queue a running sequence again, in front, to be computed from its beginning."""
+        self.running.remove(sequence)
+        self.slots.evict(sequence)
+        self._queue.requeue(sequence)
+
+    def enforce_context_limits(self) -> None:
+        """Shift or end the sequences that fill their context."""
+        full = [s for s in self.running if s.n_computed + 1 >= s.n_ctx and s.n_pending == 1]
+        for sequence in full:
+            shifts = sequence.request.shift and sequence.media is None
+            if shifts and self._can_shift:
+                self._shift(sequence)
+            else:
+                self.finish(sequence, StopReason.LENGTH)
+
+    def _shift(self, sequence: SequenceState) -> None:
+        """Context shift: drop the older half of the tokens that `n_keep` does not protect."""
+        keep = sequence.n_prompt if sequence.request.n_keep < 0 else sequence.request.n_keep
+        keep = min(keep + self._adds_bos, sequence.n_ctx - _MIN_SHIFTED)
+        end = keep + (sequence.n_computed - keep) // 2
+        if not self.slots.cut_out(sequence, keep, end):
+            self.recompute(sequence)
+            del sequence.tokens[keep:end]
+
+    # Ending.
+
+    def add(self, event: Chunk) -> None:
+        """Add an event to those of the current step."""
+        self._events.append(event)
+
+    def finish(self, sequence: SequenceState, reason: StopReason) -> None:
+        """End a request with `Done`."""
+        if rest := sequence.text.flush():
+            self._events.append(Chunk(sequence.id, rest))
+        self._events.append(sequence.done(reason))
+        self._remove(sequence)
+
+    def fail(self, sequence: SequenceState, code: FailureCode, message: str) -> None:
+        """End a request with `Failed`."""
+        self._events.append(
+            Failed(
+                id=sequence.id,
+                code=code,
+                message=message,
+                n_tokens=len(sequence.tokens),
+                n_ctx=sequence.n_ctx,
+            )
+        )
+        self._remove(sequence)
+
+    def _remove(self, sequence: SequenceState) -> None:
+        sequence.ended = True
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self.slots.release(sequence)
+        else:
+            self._queue.withdraw(sequence)
+
+    def cancel(self, request_id: int) -> None:
+        """End a request that was cancelled; an unknown id is ignored."""
+        for sequence in (*self.running, *self._queue):
+            if sequence.id == request_id:
+                self.finish(sequence, StopReason.CANCELLED)
+        self.flush()
+
+    def fail_running(self, code: FailureCode, message: str) -> None:
+        """Fail every running request and empty the KV cache, whose state is unknown."""
+        for sequence in list(self.running):
+            self.fail(sequence, code, message)
+        self.slots.clear()
+        self.flush()
+
+    def flush(self) -> None:
+        """Emit the events so far."""
+        if self._events:
+            self._emit(tuple(self._events))
+            self._events.clear()
