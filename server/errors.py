@@ -105,12 +105,17 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
             text = f"the format cannot be used: {error.message}"
         case _:
             text = _FAILURES[error.code]
-    status = 500 if error.code in (FailureCode.OUT_OF_MEMORY, FailureCode.COMPUTE) else 400
+    status = 500 if error.code in _SERVER_FAILURES else 400
     return Explanation(status, text)
 
 
+_SERVER_FAILURES = (FailureCode.OUT_OF_MEMORY, FailureCode.COMPUTE, FailureCode.NAN_LOGITS)
 _FAILURES = {
     FailureCode.BAD_TOKEN: "the request holds a token that the model does not know",
+    FailureCode.NAN_LOGITS: (
+        "the model computed values that are not a number: its weights are damaged; "
+        "pull or create it again"
+    ),
     FailureCode.NO_EMBEDDINGS: "this model cannot make embeddings",
     FailureCode.NOT_FINITE: "embedding contains NaN or Inf values",
     FailureCode.OUT_OF_MEMORY: (

@@ -88,6 +88,8 @@ def _gathered(
     if spec.adapters:
         models = [s.path for s in (*inherited, *files.sources) if s.kind == "model"]
         yield from files.add_adapter(spec.adapters, models[-1] if models else None)
+    if files.sources:
+        yield from files.check(inherited)
     return [*inherited, *files.sources]
 
 

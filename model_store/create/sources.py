@@ -1,6 +1,7 @@
 """The layers that a model starts with: those of its parent, or uploaded files."""
 
-from collections.abc import Generator, Mapping
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,18 @@ from model_store.digests import Digest
 from model_store.errors import BlobNotFound, CreateError, ModelNotFound
 from model_store.gguf import GGUFHeader, merge_shards, read_header
 from model_store.gguf.split import group_shards
+from model_store.gguf.validate import check_adapter, check_model, check_projector
 from model_store.layout import Layout
 from model_store.manifests import LAYER_PREFIX, Layer
 from model_store.model import Model, header_of
 
 _GGUF_KINDS = ("model", "projector", "adapter", "draft")
+_CHECKS = {
+    "model": check_model,
+    "draft": check_model,
+    "adapter": check_adapter,
+    "projector": check_projector,
+}
 
 Steps = Generator[CreateProgress, None, None]
 
@@ -96,6 +104,30 @@ class FileSources:
         else:
             yield from self._add_gguf(paths, files)
 
+    def check(self, inherited: Iterable[Source]) -> Steps:
+        """Find out whether the files can be loaded, together with those of the parent.
+
+        Raises:
+            CreateError: there are no weights among them.
+            GGUFError: a file has what would end a runner.
+        """
+        for source in self.sources:
+            if source.header is not None:
+                _CHECKS[source.kind](source.header)
+        paths = _paths_by_kind((*inherited, *self.sources))
+        if not paths["model"]:
+            raise CreateError("the files contain no model weights")
+        yield CreateProgress("verifying conversion")
+        if self._tools.engine is None:
+            return
+        projectors = paths["projector"]
+        work = self._tools.engine.try_loading(
+            paths["model"][-1], tuple(paths["adapter"]), projectors[-1] if projectors else None
+        )
+        with ended(work):
+            for _ in work:
+                yield CreateProgress("verifying conversion")
+
     def _located(self, files: Mapping[str, str]) -> dict[str, Path]:
         return {name: blob_path(self._layout, Digest.parse(files[name])) for name in sorted(files)}
 
@@ -110,19 +142,7 @@ class FileSources:
             self.parameters |= end.value
         finally:
             work.close()
-        yield CreateProgress("verifying conversion")
         self.sources.append(Source.made(job.target, kind="adapter" if base else "model"))
-        yield from self._try(job.target if base is None else base, job.target)
-
-    def _try(self, weights: Path, made: Path) -> Steps:
-        """Let the engine find out whether what was made can be used."""
-        if self._tools.engine is None:
-            return
-        adapters = () if made == weights else (made,)
-        work = self._tools.engine.try_loading(weights, adapters)
-        with ended(work):
-            for _ in work:
-                yield CreateProgress("verifying conversion")
 
     def _add_gguf(self, paths: Mapping[str, Path], files: Mapping[str, str]) -> Steps:
         headers: dict[str, GGUFHeader] = {}
@@ -138,8 +158,6 @@ class FileSources:
             (name,) = names
             digest, path, header = Digest.parse(files[name]), paths[name], headers[name]
             kind = kind_of(header)
-            if kind == "model":
-                yield CreateProgress("verifying conversion")
             layer = Layer(LAYER_PREFIX + kind, digest, path.stat().st_size)
             self.sources.append(Source(kind, path, header, layer))
 
@@ -148,3 +166,10 @@ class FileSources:
         for done, total in merge_shards(shards, target):
             yield CreateProgress("gathering split GGUF", total=total, completed=done)
         self.sources.append(Source.made(target, kind="model"))
+
+
+def _paths_by_kind(sources: Iterable[Source]) -> Mapping[str, list[Path]]:
+    paths: defaultdict[str, list[Path]] = defaultdict(list)
+    for source in sources:
+        paths[source.kind].append(source.path)
+    return paths

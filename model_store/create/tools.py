@@ -28,9 +28,9 @@ class Engine(Protocol):
         """
 
     def try_loading(
-        self, weights: Path, adapters: tuple[Path, ...] = ()
+        self, weights: Path, adapters: tuple[Path, ...] = (), projector: Path | None = None
     ) -> Iterator[tuple[int, int]]:
-        """Load a model once; raises an error of the engine when that fails."""
+        """Load the files in a trial; raises an error of the engine when that fails."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ from runners.protocol.messages import (
 logger = logging.getLogger(__name__)
 
 # Failures that are not the client's fault are logged for the operator.
-_SERVER_FAULTS = (FailureCode.COMPUTE, FailureCode.OUT_OF_MEMORY)
+_SERVER_FAULTS = (FailureCode.COMPUTE, FailureCode.OUT_OF_MEMORY, FailureCode.NAN_LOGITS)
 _AnswerT = TypeVar("_AnswerT", Embedded, Tokens, Text, StatsReport)
 
 

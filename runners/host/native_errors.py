@@ -35,7 +35,16 @@ _REASONS = tuple(
             r"LoRA arch mismatch|wrong base model|no longer supported",
             "the adapter was made for another model",
         ),
-        (r"wrong number of tensors|key not found in model|wrong shape", _UNFIT_TENSORS),
+        (r"key not found in model: ([\w.-]{1,80})", r'its key "\1" is missing'),
+        (r"tensor '([\w.-]{1,80})' not found", r'its tensor "\1" is missing'),
+        (r"invalid gguf type for ([\w.-]{1,80})", r'its key "\1" is wrong'),
+        (r"invalid n_rot", "its RoPE dimensions do not fit the size of its heads"),
+        (
+            r"tensor '([\w.-]{1,80})' has wrong shape",
+            r'its tensor "\1" is of another shape than its architecture needs',
+        ),
+        (r"key ([\w.-]{1,80}) has wrong (?:array length|type|arr type)", r'its key "\1" is wrong'),
+        (r"wrong number of tensors|wrong shape", _UNFIT_TENSORS),
         (r"tensor '[^']*' (?:not found|is duplicated)", _UNFIT_TENSORS),
         (
             r"does not divide n_embd_head|different K \(",

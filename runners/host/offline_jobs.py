@@ -8,6 +8,7 @@ from pathlib import Path
 from runners.host.errors import LoadFailed, ModelUnusable, RunnerDied
 from runners.host.process import FOREVER, RunnerProcess
 from runners.protocol.messages import LoadSpec
+from runners.protocol.placement import Projector
 from runners.protocol.quantization import Quantize
 
 _TICK = 0.5
@@ -56,8 +57,10 @@ class OfflineJobs:
 
         return self._in_runner(quantize)
 
-    def try_loading(self, weights: Path, adapters: tuple[Path, ...] = ()) -> Iterator[Progress]:
-        """Load a model once, with a small context, to test that it loads.
+    def try_loading(
+        self, weights: Path, adapters: tuple[Path, ...] = (), projector: Path | None = None
+    ) -> Iterator[Progress]:
+        """Load a model in a trial that reads no weights, so that it takes no time and memory.
 
         Raises:
             ModelUnusable: it does not load.
@@ -69,13 +72,15 @@ class OfflineJobs:
             n_cells=_TEST_SIZE,
             n_seq=1,
             n_batch=_TEST_SIZE,
+            projector=Projector(str(projector)) if projector is not None else None,
+            no_weights=True,
         )
 
         async def load(runner: RunnerProcess, _report: Report) -> None:
             try:
                 await runner.load(spec, stall_timeout=FOREVER)
             except (LoadFailed, RunnerDied) as e:
-                raise ModelUnusable(f"the converted model does not load: {e}") from e
+                raise ModelUnusable(str(e)) from e
 
         return self._in_runner(load)
 

@@ -45,7 +45,9 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `n_ctx` bounds one sequence. `n_cells` is the size of the KV cache that the `n_seq` sequences
     share, at least `n_ctx`. `n_threads` 0 means measured while running. With `vocab_only` the
-    runner can tokenise and nothing else; the other numbers mean nothing.
+    runner can tokenise and nothing else; the other numbers mean nothing. With `no_weights` it reads
+    all metadata and plans all memory but reads no tensor, so it finds out whether the file can be
+    loaded, whatever its size, and must not be asked to compute.
     """
 
     weights: str
@@ -61,6 +63,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     flash_attention: FlashAttention = FlashAttention.AUTO
     cache_type: CacheType = CacheType.F16
     vocab_only: bool = False
+    no_weights: bool = False
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -324,6 +327,8 @@ class FailureCode(StrEnum):
     """An image or audio cannot be tokenised, or the prompt has no tag for it; see `message`."""
     BAD_TOKEN = "bad_token"
     """A token id is outside the vocabulary."""
+    NAN_LOGITS = "nan_logits"
+    """The model computed NaN: weights are damaged, or overflow their type."""
     NO_EMBEDDINGS = "no_embeddings"
     """This model cannot embed."""
     NOT_FINITE = "not_finite"

@@ -40,6 +40,9 @@ async def test_a_plain_model_is_described(shared: Server) -> None:
         "general.parameter_count": 64,
         "llama.block_count": 1,
         "llama.context_length": 4096,
+        "llama.embedding_length": 8,
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": None,
     }
     assert told["tensors"] == [{"name": "token_embd.weight", "type": "F32", "shape": [8, 8]}]
     assert told["capabilities"] == ["completion"]

@@ -7,6 +7,9 @@ U32, I32, F32, BOOL, STRING, ARRAY, U64 = 4, 5, 6, 7, 8, 9, 10
 _CODES = {0: "B", 1: "b", 2: "H", 3: "h", U32: "I", I32: "i", F32: "f", BOOL: "?", U64: "Q"}
 _CODES |= {11: "q", 12: "d"}
 
+NEEDED_NUMBERS = {"block_count": 1, "context_length": 4096, "embedding_length": 8}
+"""Numbers that every model's metadata has, behind the name of its architecture."""
+
 Item = str | int | float | bool
 
 
@@ -86,10 +89,22 @@ def gguf(
 
 
 def model(architecture: str = "llama", *more: bytes, file_type: int | None = None) -> bytes:
-    """Return a small model file: an architecture, one block and one tensor of 64 numbers."""
+    """Return a small model file: the keys that every model needs, and one tensor of 64 numbers.
+
+    A key in `more` stands in place of the one that every model needs.
+    """
+    needed = {
+        "general.architecture": key("general.architecture", STRING, architecture),
+        **{
+            f"{architecture}.{name}": key(f"{architecture}.{name}", U32, value)
+            for name, value in NEEDED_NUMBERS.items()
+        },
+        "tokenizer.ggml.model": key("tokenizer.ggml.model", STRING, "llama"),
+        "tokenizer.ggml.tokens": array("tokenizer.ggml.tokens", STRING, ["a", "b"]),
+    }
+    replaced = {name for name in needed for other in more if other.startswith(text(name))}
     keys = [
-        key("general.architecture", STRING, architecture),
-        key(f"{architecture}.block_count", U32, 1),
+        *(data for name, data in needed.items() if name not in replaced),
         *([key("general.file_type", U32, file_type)] if file_type is not None else []),
         *more,
     ]

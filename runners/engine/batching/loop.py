@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from runners.engine.batching.batch_scheduler import BatchScheduler, Emit
 from runners.engine.batching.media_encoder import MediaEncoder
 from runners.engine.batching.prefill_budget import PrefillBudget, split_rows
-from runners.engine.batching.sampling import logprob_of
+from runners.engine.batching.sampling import NaNLogits, logprob_of
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
 from runners.engine.batching.thread_tuner import ThreadTuner
@@ -240,6 +240,8 @@ class Loop:
             self._next_token(sequence)
         except BadConstraint as e:
             self._scheduler.fail(sequence, FailureCode.BAD_CONSTRAINT, str(e))
+        except NaNLogits:
+            self._scheduler.fail(sequence, FailureCode.NAN_LOGITS, "the logits are not numbers")
         except Exception:
             traceback.print_exc()
             self._scheduler.fail(sequence, FailureCode.COMPUTE, "sampling the next token failed")

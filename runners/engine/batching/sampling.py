@@ -3,6 +3,7 @@
 import secrets
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from runners.protocol.messages import Sampling, TokenAlternative, TokenLogprob
 
 _SEED_BITS = 32
 _LEAST_LOGPROB = float(np.finfo(np.float32).min)
+
+
+class NaNLogits(Exception):
+    """The model computed what is not a number, so no token is likelier than any other."""
 
 
 class SamplerChain:
@@ -101,9 +106,12 @@ class TokenSampler:
         return token
 
     def _draw(self, context: Context, row: int) -> int:
-        if self._chain is None:
-            return int(context.logits(row).argmax())
-        return self._chain.draw(context, row)
+        logits = context.logits(row)
+        token = int(logits.argmax()) if self._chain is None else self._chain.draw(context, row)
+        # One NaN among weights spreads to all logits, so a look at one of them is enough.
+        if isnan(logits[token]):
+            raise NaNLogits
+        return token
 
 
 def _random_stages(sampling: Sampling) -> Iterator[Any]:

@@ -19,7 +19,10 @@ class Model:
     def __init__(self, spec: LoadSpec, on_progress: Callable[[float], None]) -> None:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = spec.placement.n_gpu_layers
-        params.load_mode = _LOAD_MMAP if spec.use_mmap else _LOAD_NONE
+        params.no_alloc = spec.no_weights
+        # Planned memory has no pages to map a file to.
+        mapped = spec.use_mmap and not spec.no_weights
+        params.load_mode = _LOAD_MMAP if mapped else _LOAD_NONE
         self._place(params, spec)
         self._on_progress = on_progress
         self._progress = lib.llama_progress_callback(self._report)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from model_store.create import CreateSpec
+from model_store.create.describe import describe
 from model_store.digests import Digest
 from model_store.errors import ModelNotFound
+from model_store.gguf import read_header
 from model_store.manifests import CONFIG_TYPE, LAYER_PREFIX, Layer, Manifest, parse_manifest
 from model_store.names import ModelName
 from model_store.store import Store
 from tests.support import gguf_bytes
-from tests.unit.model_store.conftest import Create, Upload, blobs
+from tests.unit.model_store.conftest import Create, blobs
 
 CONFIG = (
     b'{"model_format":"gguf","model_family":"llama","model_families":["llama"],'
@@ -62,16 +65,17 @@ def test_text_layers_have_the_digests_that_the_reference_gives_them(
     }
 
 
-def test_a_model_of_one_key_has_the_config_that_the_reference_gives_it(
-    store: Store, upload: Upload, create: Create, root: Path
-) -> None:
-    data = gguf_bytes.gguf([gguf_bytes.key("general.architecture", gguf_bytes.STRING, "test")])
-    digest = upload(data)
-    create("empty", files={"m.gguf": digest})
+def test_a_file_of_one_key_is_described_as_the_reference_does(tmp_path: Path) -> None:
+    file = tmp_path / "m.gguf"
+    file.write_bytes(
+        gguf_bytes.gguf([gguf_bytes.key("general.architecture", gguf_bytes.STRING, "test")])
+    )
+    spec = CreateSpec(name=ModelName.parse("empty"), check_template=lambda _: None)
 
-    assert digest == "sha256:89a2116c3a82d6a97f59f748d86ed4417214353fd178ee54df418fde32495fad"
-    config = "sha256-99759ad5b91e723db0393d698ffbb448b1b7df5ff6377a108c49254583b1bc8c"
-    assert config in blobs(root)
+    config = describe(spec, None, [read_header(file)]).encode()
+
+    digest = "sha256:99759ad5b91e723db0393d698ffbb448b1b7df5ff6377a108c49254583b1bc8c"
+    assert str(Digest.of(config)) == digest
 
 
 @pytest.fixture

@@ -12,6 +12,11 @@ from tests.support import gguf_bytes
 from tests.support.gguf_bytes import U32, key, tensor
 from tests.unit.model_store.conftest import Create, Upload
 
+NEEDED = [
+    *(key(f"llama.{name}", U32, value) for name, value in gguf_bytes.NEEDED_NUMBERS.items()),
+    key("tokenizer.ggml.model", gguf_bytes.STRING, "llama"),
+    gguf_bytes.array("tokenizer.ggml.tokens", gguf_bytes.STRING, ["a", "b"]),
+]
 SHAPES = [(4, 3), (5,), (2, 2, 2), (7, 32), (1,)]
 
 
@@ -19,6 +24,10 @@ def write(path: Path, **split: int | bool) -> list[Path]:
     """Write a model; return the files, in order."""
     writer = GGUFWriter(path, "llama", **split)  # type: ignore[arg-type]
     writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(8)
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(["a", "b"])
     writer.add_string("some.text", "é" * 50)
     writer.add_array("some.list", ["a", "bc", ""])
     for number, shape in enumerate(SHAPES):
@@ -61,7 +70,7 @@ def part(number: int, count: int, *names: str, no: bool = True) -> bytes:
     """Return a part of a split model; its tensors have one number each."""
     keys = [
         key("general.architecture", gguf_bytes.STRING, "llama"),
-        key("llama.block_count", U32, 1),
+        *NEEDED,
         key("split.count", U32, count),
         *([key("split.no", U32, number)] if no else []),
     ]

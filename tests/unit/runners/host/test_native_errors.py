@@ -68,7 +68,24 @@ def test_an_exit_is_described_in_one_sentence(
             "done_getting_tensors: wrong number of tensors; expected 1, got 2",
             "its tensors do not match",
         ),
-        ("key not found in model: llama.context_length", "its tensors do not match"),
+        (
+            "key not found in model: llama.context_length",
+            'its key "llama.context_length" is missing',
+        ),
+        (
+            "check_tensor_dims: tensor 'blk.0.attn_q.weight' not found",
+            'its tensor "blk.0.attn_q.weight" is missing',
+        ),
+        (
+            "tensor 'blk.0.ffn_up.weight' has wrong shape; expected 32, 0, got 32, 64, 1, 1",
+            "another shape than its architecture needs",
+        ),
+        (
+            "key llama.attention.head_count has wrong array length; expected 2, got 1",
+            'its key "llama.attention.head_count" is wrong',
+        ),
+        ("invalid gguf type for tokenizer.ggml.scores", '"tokenizer.ggml.scores" is wrong'),
+        ("invalid n_rot: 7, expected 8", "RoPE"),
         ("LoRA tensor 'x' does not exist in base model (hint: maybe wrong base model?)", "another"),
         (
             "error: mismatch between text model (n_embd = 32) and mmproj (n_embd = 64)",

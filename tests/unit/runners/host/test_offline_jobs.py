@@ -91,7 +91,7 @@ async def test_work_that_never_began_to_be_computed_can_be_given_up(
 
 @pytest.mark.parametrize("name", ["broken", "crash", "oom"])
 async def test_model_that_does_not_load_is_refused(jobs: Jobs, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelUnusable, match="the converted model does not load: the model"):
+    with pytest.raises(ModelUnusable, match="the model"):
         await jobs.run(jobs.offline.try_loading(tmp_path / f"{name}.gguf"))
 
 

@@ -56,6 +56,10 @@ def test_a_bare_model_is_described_by_what_is_never_left_out(installed: Installe
         "general.architecture": "llama",
         "general.parameter_count": 64,
         "llama.block_count": 1,
+        "llama.context_length": 4096,
+        "llama.embedding_length": 8,
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": None,
     }
     assert shown["tensors"] == [{"name": "token_embd.weight", "type": "F32", "shape": [8, 8]}]
     assert shown["capabilities"] == ["completion"]
