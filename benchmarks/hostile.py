@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 from gguf import PoolingType
 
-from tests.support.hostile import bodies
+from tests.support.hostile import bodies, connections
+from tests.support.hostile.connections import MAX_CONNECTIONS
 from tests.support.hostile.measurement import (
     MAX_WAIT_SECONDS,
     Attack,
@@ -31,7 +32,7 @@ def main() -> int:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="paddock-hostile-") as folder,
-        live_server(Path(folder)) as server,
+        live_server(Path(folder), PADDOCK_MAX_CONNECTIONS=str(MAX_CONNECTIONS)) as server,
         scene(server) as under_attack,
     ):
         server.create(bodies.MODEL, write_llama(Path(folder) / "model.gguf"))
@@ -54,6 +55,7 @@ def _run(under_attack: Scene, openapi: dict[str, object], only: list[str]) -> It
 def _attacks(openapi: dict[str, object]) -> Iterator[Attack]:
     for route in bodies.routes(openapi):
         yield from bodies.attacks(route, is_thorough=True)
+    yield from connections.attacks()
 
 
 def _worst(measured: list[Measurement]) -> list[Measurement]:

@@ -9,13 +9,14 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
 from server.config.settings import Settings
-from server.http.middleware.cors import CORSMiddleware, OriginPolicy
+from server.http.middleware.cors import CORSMiddleware
 from server.http.middleware.draining import Drain, DrainMiddleware
 from server.http.middleware.failures import FailureMiddleware
 from server.http.middleware.host_header import HostMiddleware, HostPolicy
 from server.http.middleware.paths import PathMiddleware, slash_redirect
 from server.http.middleware.request_log import RequestLogMiddleware
 from server.http.openapi import describe
+from server.http.origins import OriginPolicy
 from server.http.own_addresses import own_addresses
 from server.request_record import current
 from server.routes import (

@@ -17,7 +17,13 @@ from server.commands.refusal import fail
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
 from server.config.variables import SettingError, Variable
+from server.http.connection_limit import (
+    ConnectionLimit,
+    max_connections,
+    raise_open_files_limit,
+)
 from server.http.middleware.draining import Drain
+from server.http.protocol import BoundedProtocol, Timeouts, bounded_protocol
 from server.http.serving import DrainingServer, fastest_loop, listen
 from server.logs import set_up_logging
 from server.services import open_services
@@ -95,12 +101,19 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             drain,
             services.close,
             grace_period=settings.grace_period,
+            protocol=_protocol(settings),
         )
         _greet(
             settings.address._replace(port=listener.getsockname()[1]),
             has_guide=services.store.has_model(GUIDE),
         )
         await server.serve(sockets=[listener])
+
+
+def _protocol(settings: Settings) -> type[BoundedProtocol]:
+    limit = max_connections(settings.max_connections, raise_open_files_limit())
+    timeouts = Timeouts(head=settings.header_timeout, body=settings.body_timeout)
+    return bounded_protocol(ConnectionLimit(limit), timeouts)
 
 
 def _listener(address: Address) -> socket.socket:

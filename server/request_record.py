@@ -67,7 +67,7 @@ class RequestRecord:
         """Return what is known, for the log line; texts are cut to a bounded length."""
         known: dict[str, str | int | float] = {
             "request_id": self.id,
-            "route": f"{self.method} {self.path}",
+            "route": f"{self.method} {self.path}".strip(),
             "client": self.client,
             "status": self.status,
             "ms": _milliseconds(perf_counter_ns() - self.started_ns),

@@ -264,6 +264,27 @@ class Settings:
         "Largest JSON body of a request; 0: no limit. Uploads of blobs have none.",
         default="64M",
     )
+    max_connections: int = setting(
+        "PADDOCK_MAX_CONNECTIONS",
+        read.count,
+        _COUNT,
+        "Connections at once; 0: half the limit of open files, at most 4096.",
+        default="0",
+    )
+    header_timeout: float = setting(
+        "PADDOCK_HEADER_TIMEOUT",
+        read.timeout,
+        _DURATION,
+        "How long a client may take to send the headers of a request; 0: for ever.",
+        default="20s",
+    )
+    body_timeout: float = setting(
+        "PADDOCK_BODY_TIMEOUT",
+        read.timeout,
+        _DURATION,
+        "How long a client may pause while it sends a body; 0: for ever.",
+        default="60s",
+    )
     remote_images: bool = setting(
         "PADDOCK_REMOTE_IMAGES",
         read.flag,

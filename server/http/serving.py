@@ -32,10 +32,13 @@ class DrainingServer(uvicorn.Server):
         close: Callable[[], Awaitable[None]],
         *,
         grace_period: float,
+        protocol: type[asyncio.Protocol],
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
+                http=protocol,
+                ws="none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

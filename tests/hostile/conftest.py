@@ -6,6 +6,7 @@ import pytest
 from gguf import PoolingType
 
 from tests.support.hostile.bodies import EMBEDDER, MODEL
+from tests.support.hostile.connections import MAX_CONNECTIONS
 from tests.support.hostile.measurement import Scene, scene
 from tests.support.live_server import live_server
 from tests.support.tiny_models import write_llama
@@ -15,7 +16,7 @@ from tests.support.tiny_models import write_llama
 def hostile_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """A server with a generative and an embedding model, both tiny."""
     directory = tmp_path_factory.mktemp("hostile")
-    with live_server(directory) as server:
+    with live_server(directory, PADDOCK_MAX_CONNECTIONS=str(MAX_CONNECTIONS)) as server:
         server.create(MODEL, write_llama(directory / "model.gguf"))
         pooling = PoolingType.MEAN
         server.create(EMBEDDER, write_llama(directory / "embedder.gguf", pooling=pooling))

@@ -4,17 +4,14 @@ Requests of pages that are not allowed get 403: without it a page could still ca
 not read the reply.
 """
 
-from collections.abc import Sequence
-
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.http.middleware.replies import Header, send_empty
+from server.http.origins import OriginPolicy
 from server.request_record import current
 from server.text.quoting import quoted
 
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - compared with, not bound to
-_APPS = ("app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*")
 _STAINLESS = (
     "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper "
     "Retry-Count Runtime Runtime-Version Timeout"
@@ -37,41 +34,6 @@ _VARY_PREFLIGHT: tuple[Header, ...] = (
 )
 
 
-class OriginPolicy:
-    """The allowed origins: `configured` ones, this machine's pages and desktop applications."""
-
-    def __init__(self, configured: Sequence[str]) -> None:
-        local = [f"{scheme}://{host}" for host in _LOCAL_HOSTS for scheme in ("http", "https")]
-        entries = [*configured, *local, *(f"{origin}:*" for origin in local), *_APPS]
-        self.allows_all = "*" in configured
-        self._exact = frozenset(entry.lower() for entry in entries if "*" not in entry)
-        self._patterns = tuple(
-            (head, tail) for head, _, tail in (e.partition("*") for e in entries if "*" in e)
-        )
-
-    def allows(self, origin: str) -> bool:
-        """Return whether a page of `origin` may use the API."""
-        if self.allows_all or origin in self._exact:
-            return True
-        return any(
-            len(origin) >= len(head) + len(tail)
-            and origin.startswith(head)
-            and origin.endswith(tail)
-            for head, tail in self._patterns
-        )
-
-    def headers(self, origin: str) -> tuple[Header, ...]:
-        """Return the headers that let a page of `origin` read the reply."""
-        if self.allows_all:
-            return ((b"access-control-allow-origin", b"*"),)
-        return (b"access-control-allow-origin", origin.encode("latin-1")), _VARY_ORIGIN
-
-    def preflight_headers(self, origin: str) -> tuple[Header, ...]:
-        """Return the headers of a preflight reply."""
-        vary = () if self.allows_all else _VARY_PREFLIGHT
-        return (*self.headers(origin), *vary, *_PREFLIGHT)
-
-
 class CORSMiddleware:
     """Refuses pages that are not allowed with 403, answers preflights, adds headers to replies."""
 
@@ -87,9 +49,20 @@ class CORSMiddleware:
             current().error = f"pages of {quoted(origin)} may not use the API; see OLLAMA_ORIGINS"
             await send_empty(send, 403)
         elif scope["method"] == "OPTIONS":
-            await send_empty(send, 204, self._policy.preflight_headers(origin))
+            await send_empty(send, 204, self._preflight_headers(origin))
         else:
-            await self._app(scope, receive, _with_headers(send, self._policy.headers(origin)))
+            await self._app(scope, receive, _with_headers(send, self._headers(origin)))
+
+    def _headers(self, origin: str) -> tuple[Header, ...]:
+        """Return the headers that let a page of `origin` read the reply."""
+        if self._policy.allows_all:
+            return ((b"access-control-allow-origin", b"*"),)
+        return (b"access-control-allow-origin", origin.encode("latin-1")), _VARY_ORIGIN
+
+    def _preflight_headers(self, origin: str) -> tuple[Header, ...]:
+        """Return the headers of a preflight reply."""
+        vary = () if self._policy.allows_all else _VARY_PREFLIGHT
+        return (*self._headers(origin), *vary, *_PREFLIGHT)
 
 
 def _foreign_origin(scope: Scope) -> str | None:

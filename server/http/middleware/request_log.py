@@ -1,14 +1,12 @@
 """Request log: an id and one log line for each request."""
 
-import logging
 import re
-import secrets
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.logs import REQUESTS
+from server.http.request_log import log_request, new_id
 from server.request_record import RequestRecord, begin
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -50,7 +48,8 @@ class RequestLogMiddleware:
         finally:
             if not reply.is_complete:
                 record.end = "disconnected"
-            _log(record, scope, bodies)
+            record.path = getattr(scope.get("route"), "path", None) or scope["path"]
+            log_request(record, bodies.fields() if bodies is not None else None)
 
 
 class _Reply:
@@ -102,14 +101,4 @@ class _Bodies:
 
 
 def _id(client_id: str) -> str:
-    return client_id if _SANE_ID.fullmatch(client_id) else f"req_{secrets.token_hex(12)}"
-
-
-def _log(record: RequestRecord, scope: Scope, bodies: _Bodies | None) -> None:
-    level = logging.DEBUG if bodies is None else logging.INFO
-    if not REQUESTS.isEnabledFor(level):
-        return
-    route = scope.get("route")
-    record.path = getattr(route, "path", None) or scope["path"]
-    fields = record.fields() | (bodies.fields() if bodies is not None else {})
-    REQUESTS.log(level, "request", extra={"fields": fields})
+    return client_id if _SANE_ID.fullmatch(client_id) else new_id()

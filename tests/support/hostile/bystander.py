@@ -93,7 +93,20 @@ class _Connection:
         self._writer: asyncio.StreamWriter | None = None
 
     async def ping(self) -> None:
-        """Send a request and read its reply; raises OSError."""
+        """Send a request and read its reply; raises OSError.
+
+        A server may close a connection that is not in use: then, as every client, try a new one.
+        """
+        is_reused = self._writer is not None
+        try:
+            await self._ping()
+        except (OSError, EOFError):
+            if not is_reused:
+                raise
+            self.close()
+            await self._ping()
+
+    async def _ping(self) -> None:
         if self._writer is None:
             self._reader, self._writer = await asyncio.open_connection(*self._where)
         self._writer.write(_REQUEST)

@@ -80,10 +80,14 @@ def _read_reply(connection: socket.socket) -> str:
         while data := connection.recv(1 << 16):
             head = (head + data)[:100] if len(head) < 100 else head
     except TimeoutError:
-        return "no answer"
+        return _status(head) or "no answer"
     except OSError:
         pass
-    return head[9:12].decode() if head.startswith(b"HTTP/1.1 ") else "closed"
+    return _status(head) or "closed"
+
+
+def _status(head: bytes) -> str:
+    return head[9:12].decode() if head.startswith(b"HTTP/1.1 ") else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from server.http.middleware.cors import CORSMiddleware, OriginPolicy
+from server.http.middleware.cors import CORSMiddleware
+from server.http.origins import OriginPolicy
 from tests.support.asgi import Reply, ask, say_ok
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +55,8 @@ FOREIGN = [
     "https://evil.com", "null", "", "http://localhost.evil.com", "http://evil.com:11434",
     "http://[::1]:3000", "chrome-extensions://abc", "https://example.org", "https://example.org.evil",
     "https://chat.example.com.evil", "http://chat.example.com", "https://chat.example.com:444",
+    "http://localhost:80@evil.com", "http://localhost:80@evil.com:80", "http://localhost:80/evil.com",
+    "http://localhost:", "http://localhost:8080x", "http://localhost:999999", "http://127.0.0.1:1#@e.com",
     "Http://Localhost", "http://127.0.0.2", "ftp://localhost", "moz-extension://abc", "*",
 ]  # fmt: skip
 
