@@ -50,6 +50,10 @@ class TemplateError(ServerError):
     """A template cannot be parsed or executed; the text is for its author."""
 
 
+class TemplateBudgetExceeded(TemplateError):
+    """Rendering takes too much time or memory, however the conversation is arranged."""
+
+
 class Explanation(NamedTuple):
     """What a client is told of an error."""
 
@@ -131,6 +135,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     Forbidden: _plain(403),
     Unsupported: _plain(400),
     TemplateError: _plain(400),
+    TemplateBudgetExceeded: _plain(400),
     store.InvalidName: _invalid_name,
     store.InvalidDigest: _plain(400),
     store.ModelNotFound: _plain(404),

@@ -141,6 +141,7 @@ async def _prompt(
         think=think,
         lease=lease,
         n_ctx=context_of(options, lease.ready),
+        n_predict=options.num_predict,
         truncate=asked.truncate,
     )
     return _Prompt(text, renderer, format, used, tools, think)

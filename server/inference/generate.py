@@ -61,7 +61,16 @@ class GenerateService:
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             format, renderer = await in_thread(_format_and_renderer, asked, model, format)
             current().set_format(format.renderer, format.output.name, format.reason)
-            prompt = await _prompt(asked, model, format, renderer, think, lease=lease, n_ctx=n_ctx)
+            prompt = await _prompt(
+                asked,
+                model,
+                format,
+                renderer,
+                think,
+                lease=lease,
+                n_ctx=n_ctx,
+                n_predict=options.num_predict,
+            )
             if asked.debug_render_only:
                 text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)
                 yield Rendered(text, len(asked.images))
@@ -124,6 +133,7 @@ async def _prompt(
     *,
     lease: Lease,
     n_ctx: int,
+    n_predict: int | None,
 ) -> str | tuple[int, ...]:
     if asked.raw or not isinstance(asked.prompt, str):
         return asked.prompt
@@ -136,6 +146,7 @@ async def _prompt(
         think=think,
         lease=lease,
         n_ctx=n_ctx,
+        n_predict=n_predict,
         truncate=asked.truncate,
     )
     if not asked.context:

@@ -3,6 +3,8 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Final
 
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
@@ -16,6 +18,11 @@ from server.prompt.truncate import Fitted, fit_history
 
 _log = logging.getLogger(__name__)
 
+_EXTRA_TOKENS: Final = 2
+"""The first token of the answer, and the space that SentencePiece puts before a text."""
+_RESERVED_SHARE: Final = 8
+"""A truncated prompt leaves up to this part of the context for the answer."""
+
 
 async def fitted_prompt(
     renderer: Renderer,
@@ -26,28 +33,42 @@ async def fitted_prompt(
     think: Think | None = None,
     lease: Lease,
     n_ctx: int,
+    n_predict: int | None = None,
     truncate: bool,
 ) -> Fitted:
     """Render `messages`, without the oldest turns when `truncate` is set and they do not fit.
 
-    The prompt has a tag for each image of the messages that are left.
+    The prompt has a tag for each image of the messages that are left. A truncated one leaves room
+    for an answer of `n_predict` tokens, or of an eighth of the context if that is less.
 
     Templates are untrusted and may take seconds, so they are rendered in a worker thread.
     """
 
-    def rendered(kept: Sequence[Message]) -> str:
+    def rendered(kept: Sequence[Message], *, as_sent: bool) -> str:
         known = in_known_roles(kept, renderer)
-        return renderer.render(known, output.rename_tools(tools), output.thinking_level(think))
+        return renderer.render(
+            known, output.rename_tools(tools), output.thinking_level(think), as_sent=as_sent
+        )
 
     async def render(kept: Sequence[Message]) -> str:
-        return await in_thread(rendered, kept)
+        return await in_thread(partial(rendered, kept, as_sent=False))
+
+    async def render_as_sent(kept: Sequence[Message]) -> str:
+        return await in_thread(partial(rendered, kept, as_sent=True))
 
     async def count(text: str) -> int:
         return len(await lease.runner.tokenize(text))
 
     if truncate:
-        image_tokens = image_tags.TOKENS_PER_IMAGE if lease.ready.has_media else 0
-        fitted = await fit_history(messages, render, count, n_ctx, image_tokens=image_tokens)
+        fitted = await fit_history(
+            messages,
+            render_as_sent,
+            count,
+            n_ctx - _EXTRA_TOKENS - lease.ready.adds_bos,
+            image_tokens=image_tags.TOKENS_PER_IMAGE if lease.ready.has_media else 0,
+            reserve=_reserve(n_ctx, n_predict),
+            render_reordered=render,
+        )
     else:
         fitted = Fitted(await render(messages), messages)
     if n_dropped := len(messages) - len(fitted.messages):
@@ -70,3 +91,9 @@ def for_tokenizer(prompt: str, renderer: Renderer, ready: Ready) -> str:
     Nothing tells it of a Go template; those that print it at all print Gemma's.
     """
     return prompt.removeprefix(renderer.bos or "<bos>") if ready.adds_bos else prompt
+
+
+def _reserve(n_ctx: int, n_predict: int | None) -> int:
+    """Return the tokens that a truncated prompt leaves for the answer."""
+    share = n_ctx // _RESERVED_SHARE
+    return min(share, n_predict) if n_predict is not None and n_predict > 0 else share

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from server.prompt.gotemplate.values import JSONList, JSONMap, NameList, Struct, from_json
+from server.prompt.gotemplate.values import JSONList, JSONMap, Struct, TypeList, from_json
 from server.prompt.messages import Message, Tool, ToolCall
 from server.prompt.tools import tool_json, type_names
 
@@ -93,7 +93,7 @@ def _property(schema: Mapping[str, object]) -> Struct:
     inner = {"properties": _properties(schema["properties"])} if "properties" in schema else {}
     fields = {
         "AnyOf": [_property(item) for item in any_of],
-        "Type": NameList(type_names(schema)),
+        "Type": TypeList(type_names(schema)),
         "Items": from_json(schema.get("items")),
         "Description": schema.get("description", ""),
         "Enum": from_json(schema.get("enum", [])),

@@ -11,10 +11,19 @@ from typing import Final, NoReturn
 from jinja2 import TemplateError as JinjaError
 from jinja2 import TemplateSyntaxError, pass_environment
 
-from server.errors import TemplateError
+from server.errors import TemplateBudgetExceeded, TemplateError
+from server.prompt.adaptation import adapt
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.render_budget import MOST_SECONDS, Allowance, limit, whole_size
+from server.prompt.render_budget import (
+    MOST_SECONDS,
+    Allowance,
+    limit,
+    whole_size,
+)
+from server.prompt.role_order import reorderings
 from server.prompt.sandbox import ALLOWANCE, Sandbox
+from server.prompt.template_probe import TemplateProbe
+from server.prompt.template_variables import template_variables
 
 _LONGEST_SOURCE: Final = 1 << 16
 _WIDEST_DATE: Final = 256
@@ -58,30 +67,56 @@ class JinjaTemplate:
             self._template = environment.from_string(source)
         except Exception as e:
             raise TemplateError(f"the model's chat template cannot be parsed: {_reason(e)}") from e
+        self._probe = TemplateProbe(
+            lambda messages, tools, form: self._execute(
+                template_variables(messages, tools, None, form)
+            )
+        )
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        think: Think | None,
+        *,
+        as_sent: bool = False,
     ) -> str:
         """Return the prompt; raises TemplateError when the template fails or takes too much.
 
-        An answer that the assistant has begun is left open, for the model to go on with it. It is
-        past its thinking then: what the template opens for that is closed.
+        A conversation that the template refuses is tried again with its roles reordered, unless it
+        must be rendered `as_sent`. An answer that the assistant has begun is left open, for the
+        model to continue it. It is past its thinking: what the template opens for that is closed.
         """
         finished, begun = _begun(messages)
-        values: dict[str, object] = {
-            "messages": [_as_mapping(message) for message in finished],
-            "add_generation_prompt": True,
-        }
-        if tools:
-            values["tools"] = [_tool(tool) for tool in tools]
-        if think is not None:
-            values["enable_thinking"] = bool(think)
-        if isinstance(think, str):
-            values["reasoning_effort"] = think
+        prompt = self._render_accepted(adapt(finished, self._probe), tools, think, as_sent=as_sent)
+        return _OPEN_THOUGHT.sub(_EMPTY_THOUGHT, prompt) + begun if begun else prompt
+
+    def _render_accepted(
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        think: Think | None,
+        *,
+        as_sent: bool,
+    ) -> str:
+        form = self._probe.form(messages)
+        refusal: TemplateError | None = None
+        for conversation in reorderings(messages):
+            try:
+                return self._execute(template_variables(conversation, tools, think, form))
+            except TemplateBudgetExceeded:
+                raise
+            except TemplateError as e:
+                refusal = refusal or e
+                if as_sent:
+                    break
+        assert refusal is not None
+        raise refusal
+
+    def _execute(self, variables: Mapping[str, object]) -> str:
         token = ALLOWANCE.set(Allowance(self._clock, self._seconds))
         try:
-            prompt = self._template.render(values)
-            return _OPEN_THOUGHT.sub(_EMPTY_THOUGHT, prompt) + begun if begun else prompt
+            return self._template.render(variables)
         except TemplateError:
             raise
         except Exception as e:
@@ -136,32 +171,3 @@ def _tojson(
     )
     plain = indent is None and separators is None
     return environment.joined([encoder.encode(value)] if plain else encoder.iterencode(value))
-
-
-def _as_mapping(message: Message) -> Mapping[str, object]:
-    fields: dict[str, object] = {"role": message.role, "content": message.content}
-    if message.tool_name:
-        fields["name"] = message.tool_name
-    if message.tool_call_id:
-        fields["tool_call_id"] = message.tool_call_id
-    if message.tool_calls:
-        fields["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": dict(call.arguments)},
-            }
-            for call in message.tool_calls
-        ]
-    return fields
-
-
-def _tool(tool: Tool) -> Mapping[str, object]:
-    return {
-        "type": tool.type or "function",
-        "function": {
-            "name": tool.name,
-            "description": tool.description,
-            "parameters": dict(tool.parameters),
-        },
-    }

@@ -9,7 +9,7 @@ from typing import Final
 
 from jinja2.utils import Namespace
 
-from server.errors import TemplateError
+from server.errors import TemplateBudgetExceeded, TemplateError
 
 LARGEST: Final = 1 << 22
 """The longest text that a template may make: four times the longest context in use."""
@@ -63,7 +63,7 @@ class Allowance:
 
 
 def too_much() -> TemplateError:
-    return TemplateError("the model's chat template takes too much time or space")
+    return TemplateBudgetExceeded("the model's chat template takes too much time or space")
 
 
 def limit(size: int, most: int = LARGEST) -> None:

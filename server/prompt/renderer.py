@@ -20,9 +20,17 @@ class Renderer(Hashable, Protocol):
     def bos(self) -> str: ...
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        think: Think | None,
+        *,
+        as_sent: bool = False,
     ) -> str:
-        """Return the prompt; raises TemplateError."""
+        """Return the prompt; raises TemplateError.
+
+        `as_sent` forbids to reorder the roles of a conversation that would be refused otherwise.
+        """
         ...
 
 

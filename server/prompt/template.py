@@ -40,7 +40,12 @@ class GoTemplate:
         self._open = inspection.up_to_response(tree)
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        think: Think | None,
+        *,
+        as_sent: bool = False,
     ) -> str:
         """Return the prompt of a conversation; raises TemplateError."""
         turns = _collated(messages)

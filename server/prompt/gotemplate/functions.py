@@ -13,7 +13,15 @@ from typing import Final
 from server.prompt.gotemplate.errors import Fault
 from server.prompt.gotemplate.formatting import MAX_LENGTH, joined, sprint, sprintf, sprintln
 from server.prompt.gotemplate.printing import text, to_json
-from server.prompt.gotemplate.values import MISSING, Missing, Struct, is_integer, is_true, type_name
+from server.prompt.gotemplate.values import (
+    MISSING,
+    Missing,
+    Struct,
+    TypeList,
+    is_integer,
+    is_true,
+    type_name,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +99,8 @@ def _element(value: object, key: object) -> object:
     sequence = value.encode("utf-8", "replace") if isinstance(value, str) else value
     if not isinstance(sequence, list | tuple | bytes):
         raise Fault(f"can't index item of type {type_name(value)}")
+    if isinstance(sequence, TypeList) and not sequence and key == 0:
+        return "any"
     return sequence[_position(key, len(sequence) - 1)]
 
 

@@ -9,8 +9,8 @@ from server.prompt.gotemplate.values import (
     JSONList,
     JSONMap,
     Missing,
-    NameList,
     Struct,
+    TypeList,
     is_integer,
 )
 
@@ -41,15 +41,15 @@ def text(value: object) -> str:
 
 def has_printer(value: object) -> bool:
     """Tell whether `value` has its own printer, like a Go type with a String method."""
-    return isinstance(value, JSONList | JSONMap | NameList) or (
+    return isinstance(value, JSONList | JSONMap | TypeList) or (
         isinstance(value, Struct) and value.prints_json
     )
 
 
 def _composite(value: object) -> str:
-    if isinstance(value, NameList) and len(value) == 1:
+    if isinstance(value, TypeList) and len(value) == 1:
         return text(value[0])
-    if has_printer(value) and not isinstance(value, NameList):
+    if has_printer(value) and not isinstance(value, TypeList):
         return to_json(value)
     if isinstance(value, Struct):
         return "{" + " ".join(map(text, value.fields.values())) + "}"
@@ -114,7 +114,7 @@ def _json_composite(value: object) -> str:
     if isinstance(value, bytes):
         return f'"{base64.b64encode(value).decode()}"'
     assert isinstance(value, list | tuple)
-    if isinstance(value, NameList) and len(value) == 1:
+    if isinstance(value, TypeList) and len(value) == 1:
         return to_json(value[0])
     return "[" + ",".join(map(to_json, value)) + "]"
 

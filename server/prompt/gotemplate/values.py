@@ -27,8 +27,11 @@ class JSONList(list[object]):
     """A list that prints as JSON."""
 
 
-class NameList(list[object]):
-    """A list of names; a single name is printed without brackets."""
+class TypeList(list[object]):
+    """The types of a schema; a single one is printed without brackets.
+
+    The first type of a schema without types is "any".
+    """
 
 
 @dataclass(frozen=True, slots=True)

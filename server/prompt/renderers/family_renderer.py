@@ -18,7 +18,12 @@ class FamilyRenderer(ABC):
     images = False
 
     def render(
-        self, messages: Sequence[Message], tools: Sequence[Tool], think: Think | None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool],
+        think: Think | None,
+        *,
+        as_sent: bool = False,
     ) -> str:
         """Return the prompt; raises TemplateError for conversations the family cannot have."""
         try:

@@ -7,8 +7,8 @@ from server.prompt.gotemplate.values import (
     MISSING,
     JSONList,
     JSONMap,
-    NameList,
     Struct,
+    TypeList,
     from_json,
 )
 
@@ -61,8 +61,8 @@ def test_a_number_prints_with_go_s_digits(value: float, shown: str) -> None:
         (SHOWN, '{"a":"\\u003c"}'),
         (JSONList([SHOWN]), '[{"a":"\\u003c"}]'),
         (JSONMap(b=1.0, a=THING), '{"a":{"b":"x","a":1},"b":1}'),
-        (NameList(["string"]), "string"),
-        (NameList(["string", "null"]), "[string null]"),
+        (TypeList(["string"]), "string"),
+        (TypeList(["string", "null"]), "[string null]"),
     ],
 )
 def test_a_value_prints_as_go_shows_it(value: object, shown: str) -> None:
@@ -88,8 +88,8 @@ def test_what_is_not_there_says_so(value: object) -> None:
         ([1.0, [], None], "[1,[],null]"),
         (b"ab", '"YWI="'),
         (THING, '{"b":"x","a":1}'),
-        (NameList(["string"]), '"string"'),
-        (NameList(["string", "null"]), '["string","null"]'),
+        (TypeList(["string"]), '"string"'),
+        (TypeList(["string", "null"]), '["string","null"]'),
         (123456789.0, "123456789"),
         (1e20, "100000000000000000000"),
         (1e21, "1e+21"),
