@@ -7,11 +7,10 @@ from model_store.blobs import LARGEST_TEXT, put_blob
 from model_store.canonical import canonical_json, untyped
 from model_store.catalog import Catalog
 from model_store.create.describe import default_parameters, describe
-from model_store.create.detection import detected_template
 from model_store.create.quantization import needs_quantizing, quantized
 from model_store.create.scratch import Scratch
 from model_store.create.sources import FileSources, Source, Steps, inherited_layers
-from model_store.create.spec import CreateProgress, CreateSpec, KnownTemplate
+from model_store.create.spec import CreateProgress, CreateSpec
 from model_store.create.tools import Tools
 from model_store.digests import Digest
 from model_store.errors import CreateError, ModelNotFound, ParentNotFound
@@ -49,15 +48,10 @@ def create_model(
         for place, source in enumerate(sources):
             if needs_quantizing(source, spec.quantization):
                 sources[place] = yield from quantized(source, spec, scratch, tools)
-        detected = detected_template(spec, sources)
-        recommended = {**files.parameters, **_stops(detected)}
-        draft = _Draft(layout, spec, parent, sources, recommended)
+        draft = _Draft(layout, spec, parent, sources, files.parameters)
         yield from draft.add_sources(sources, scratch)
-        draft.add_texts(detected)
+        draft.add_texts()
         for layer in draft.layers:
-            if detected and layer == draft.detected:
-                yield CreateProgress(f"using autodetected template {detected.name}")
-                continue
             is_new = layer.digest in draft.new or layer.digest not in known
             verb = "creating new" if is_new else "using existing"
             yield CreateProgress(f"{verb} layer {layer.digest}")
@@ -73,10 +67,6 @@ def _parent(catalog: Catalog, name: ModelName | None) -> Model | None:
         return catalog.resolve(name) if name else None
     except ModelNotFound as e:
         raise ParentNotFound(e.name) from e
-
-
-def _stops(detected: KnownTemplate | None) -> dict[str, object]:
-    return {"stop": list(detected.stops)} if detected else {}
 
 
 def _gathered(
@@ -108,7 +98,6 @@ class _Draft:
         headers = [s.header for s in sources if s.header and s.kind == "model"]
         self.layers: list[Layer] = []
         self.new: set[Digest] = set()
-        self.detected: Layer | None = None
         self._config = describe(spec, parent.config if parent else None, headers)
         inherited = parent.parameters if parent else {}
         defaults = default_parameters(headers)
@@ -126,11 +115,9 @@ class _Draft:
                     self.new.add(blob.digest)
             self.layers.append(layer)
 
-    def add_texts(self, detected: KnownTemplate | None) -> None:
+    def add_texts(self) -> None:
         """Add the layers of texts, parameters and messages, in place of those inherited."""
         spec = self._spec
-        if detected and not spec.template:
-            self.detected = self._put("template", detected.source.encode())
         if spec.template:
             self._drop("template", "prompt")
             self._put("template", spec.template.encode("utf-8", "replace"))
@@ -155,14 +142,13 @@ class _Draft:
     def _drop(self, *kinds: str) -> None:
         self.layers = [layer for layer in self.layers if layer.kind not in kinds]
 
-    def _put(self, kind: str, data: bytes) -> Layer:
+    def _put(self, kind: str, data: bytes) -> None:
         if len(data) > LARGEST_TEXT:
             raise CreateError(f"the {kind} is larger than {LARGEST_TEXT} bytes")
         blob = put_blob(self._layout, data)
         if blob.is_new:
             self.new.add(blob.digest)
         self.layers.append(Layer(LAYER_PREFIX + kind, blob.digest, len(data)))
-        return self.layers[-1]
 
     def manifest(self) -> Manifest:
         """Store the config and return the finished manifest."""

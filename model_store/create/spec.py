@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from model_store.digests import Digest
 from model_store.errors import CreateError
-from model_store.gguf import ChatTemplate
 from model_store.gguf.types import FILE_TYPES
 from model_store.names import ModelName
 
@@ -21,15 +20,6 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class KnownTemplate:
-    """A Go template for a family of models, and the texts that end what these say."""
-
-    name: str
-    source: str
-    stops: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateSpec:
     """What a model is made of; an empty text, mapping or list means not given.
@@ -37,8 +27,7 @@ class CreateSpec:
     `parent` is an installed model and wins over `files`. `files` and `adapters` map file names to
     digests of uploaded blobs. `parameters` replace those of the parent one by one, `messages` and
     texts as a whole, licences are added. `info` presets what listings show. `check_template`
-    raises an error of the caller's choice for a template that cannot be parsed; `detect_template`
-    finds a Go template that does the same as one in Jinja.
+    raises an error of the caller's choice for a template that cannot be parsed.
     """
 
     name: ModelName
@@ -56,7 +45,6 @@ class CreateSpec:
     quantize: str = ""
     info: Mapping[str, object] = field(default_factory=dict)
     check_template: Callable[[str], None]
-    detect_template: Callable[[ChatTemplate], KnownTemplate | None] = lambda _: None
 
     @property
     def quantization(self) -> str:

@@ -6,9 +6,8 @@ from contextlib import aclosing
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from model_store.create import CreateProgress, CreateSpec, KnownTemplate
+from model_store.create import CreateProgress, CreateSpec
 from model_store.errors import CreateError
-from model_store.gguf import ChatTemplate
 from model_store.names import ModelName
 from model_store.translation import ModelfileParts, modelfile_parts
 from server.concurrency.threads import in_thread
@@ -18,8 +17,6 @@ from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.library.registry import Progress
 from server.model_names import model_name
-from server.parsing.format_detection import detect_format
-from server.prompt.builtin.recognition import recognise
 from server.prompt.template import parse_go_template
 from server.routes.dependencies import services_of
 from server.schemas.chat import ChatMessage
@@ -99,7 +96,6 @@ def _spec(wanted: CreateRequest) -> CreateSpec:
         info=wanted.info,
         quantize=wanted.quantize or wanted.quantization,
         check_template=_check_template,
-        detect_template=_detect_template,
         **texts,
     )
 
@@ -133,8 +129,3 @@ def _check_template(source: str) -> None:
         parse_go_template(source)
     except TemplateError as e:
         raise CreateError(f"template error: {e}") from None
-
-
-def _detect_template(chat: ChatTemplate) -> KnownTemplate | None:
-    # A Go template would not tell any more how the model's thoughts are known from its answers.
-    return None if detect_format(chat.source).thinking else recognise(chat)

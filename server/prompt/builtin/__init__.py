@@ -1,1 +1,0 @@
-"""Go templates for well-known families, and how a model of one is recognised."""
