@@ -1,4 +1,4 @@
-"""Folders of safetensors files turned into one GGUF file, in a process of its own.
+"""Convert folders of safetensors files to GGUF, in a process of its own.
 
 `process` is the server's side of it. Everything else runs in the child, because it computes for
 minutes and reads files of strangers: `folder` and `tensors` read, `families` know the

@@ -1,4 +1,4 @@
-"""`python -m model_store.convert`: the process that converts.
+"""Conversion process, `python -m model_store.convert`: JSON lines on stdin and stdout.
 
 The job is one line of JSON on the standard input. The answer is lines of JSON on the standard
 output: {"done": bytes, "total": bytes} now and then, {"note": text} for what people should know,

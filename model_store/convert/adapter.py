@@ -1,4 +1,4 @@
-"""The conversion of a LoRA adapter, as PEFT and MLX write it, for a model that is GGUF already."""
+"""Convert a LoRA adapter in the format of PEFT or MLX to GGUF, for a base model in GGUF."""
 
 import re
 from collections.abc import Mapping
@@ -60,11 +60,11 @@ def convert_adapter(folder: Folder, base: Path, target: Path, report: Report) ->
     """
     config = folder.fields("adapter_config.json")
     if not config.items():
-        raise CreateError("the adapter has no adapter_config.json, which says how strong it is")
+        raise CreateError("the adapter has no adapter_config.json, which has its alpha and rank")
     if config.flag("use_dora"):
-        raise CreateError("adapters of the kind DoRA are not supported; LoRA is")
+        raise CreateError("DoRA adapters are not supported; merge the adapter into its model first")
     if config.inner("alpha_pattern").names:
-        raise CreateError("adapters whose strength differs from part to part are not supported")
+        raise CreateError("adapters with alpha_pattern or rank_pattern are not supported")
     header = read_header(base)
     if header.architecture not in _ARCHITECTURES:
         raise CreateError(
@@ -75,7 +75,7 @@ def convert_adapter(folder: Folder, base: Path, target: Path, report: Report) ->
     outputs = [tensor for name in sorted(pairs) for tensor in _outputs(name, pairs[name], header)]
     ranks = {pair["a"].shape[0] for pair in pairs.values()}
     if config.flag("use_rslora") and len(ranks) > 1:
-        raise CreateError("adapters of the kind rsLoRA must have the same rank everywhere")
+        raise CreateError("rsLoRA adapters must have the same rank everywhere")
     writer = GGUFWriter(None, header.architecture)
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
@@ -84,7 +84,7 @@ def convert_adapter(folder: Folder, base: Path, target: Path, report: Report) ->
 
 
 def _alpha(config: Fields, rank: int) -> float:
-    """Return the strength; what is applied is this, divided by the rank."""
+    """Return alpha; the adapter is scaled by alpha divided by its rank."""
     mlx = config.inner("lora_parameters")
     if mlx.has("scale") and not mlx.has("alpha"):
         return mlx.number("scale") * rank
@@ -102,11 +102,11 @@ def _pairs(
     for source in tensors.values():
         match = _MATRIX.match(source.name)
         if not match or len(source.shape) != 2 or source.dtype not in STORED:
-            raise CreateError(f'the tensor "{shown(source.name)}" is no matrix of a LoRA adapter')
+            raise CreateError(f'"{shown(source.name)}" is not a matrix of a LoRA adapter')
         module = match["module"].removeprefix(_PREFIX)
         name = names.get_name(module)
         if name is None:
-            raise CreateError(f'the adapter changes "{shown(module)}", which the model has not')
+            raise CreateError(f'the adapter changes "{shown(module)}", which the model lacks')
         part = (match["peft"] or match["mlx"]).lower()
         pairs.setdefault(f"{name}.weight", {})[part] = _Matrix(source, match["mlx"] is not None)
     if not pairs:

@@ -1,4 +1,4 @@
-"""JSON objects of a model folder, read by type: nothing in them is believed."""
+"""Typed access to JSON objects of a model folder, which are untrusted."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from model_store.errors import CreateError
 
 LARGEST_INTEGER = 2**31 - 1
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -28,8 +28,8 @@ class Fields:
 
     def value(self, *names: str) -> object:
         """Return the value as it is, None when it is absent."""
-        found = (self._values.get(name) for name in names)
-        return next((value for value in found if value is not None), None)
+        candidates = (self._values.get(name) for name in names)
+        return next((value for value in candidates if value is not None), None)
 
     def integer(self, *names: str, default: int | None = None, least: int = 1) -> int:
         """Return a whole number of at least `least`; raises CreateError."""
@@ -67,7 +67,7 @@ class Fields:
         """Return a text, `default` when it is absent; raises CreateError."""
         value = self.value(*names)
         if not isinstance(value, str | None):
-            raise self.wrong(names[0], "a text")
+            raise self.wrong(names[0], "a string")
         return default if value is None else value
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -100,13 +100,13 @@ class Fields:
         """Return all fields and their values."""
         return list(self._values.items())
 
-    def wrong(self, name: str, wanted: str) -> CreateError:
+    def wrong(self, name: str, expected: str) -> CreateError:
         """Return the error for a field that is not what it must be."""
-        return CreateError(f'{self.file}: "{name[:_MOST_SHOWN]}" must be {wanted}')
+        return CreateError(f'{self.file}: "{name[:_MAX_SHOWN]}" must be {expected}')
 
     def _required(self, name: str, default: float | None) -> float:
         if default is None:
-            raise CreateError(f'{self.file} lacks "{name[:_MOST_SHOWN]}"')
+            raise CreateError(f'{self.file} lacks "{name[:_MAX_SHOWN]}"')
         return default
 
 
@@ -117,12 +117,12 @@ def parse_fields(file: str, data: bytes) -> Fields:
     """
     try:
         text = data.decode("utf-8-sig")
-        found = json.loads(text, parse_constant=lambda _: 0)
+        values = json.loads(text, parse_constant=lambda _: 0)
         if _SURROGATE.search(text):
             # Halves of characters can be written as escapes, but neither stored nor sent.
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as e:
         raise CreateError(f"{file} is not valid JSON") from e
-    if not isinstance(found, Mapping):
+    if not isinstance(values, Mapping):
         raise CreateError(f"{file} is not a JSON object")
-    return Fields(file, found)
+    return Fields(file, values)

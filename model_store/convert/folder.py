@@ -1,4 +1,4 @@
-"""The files of a model folder, by the names under which they were uploaded."""
+"""A model folder: uploaded files by name, their JSON and their safetensors."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -65,13 +65,13 @@ class Folder:
     def _weight_files(self) -> list[str]:
         indexed = self.fields(_INDEX).inner("weight_map").items()
         if indexed:
-            wanted = {value if isinstance(value, str) else "" for _, value in indexed}
-            missing = sorted(wanted - self._files.keys())
+            required = {value if isinstance(value, str) else "" for _, value in indexed}
+            missing = sorted(required - self._files.keys())
             if missing:
                 raise CreateError(
                     f'the file "{shown(missing[0])}", which {_INDEX} names, is missing'
                 )
-            return sorted(wanted)
+            return sorted(required)
         names = sorted(name for name in self._files if name.endswith(".safetensors"))
         # Some folders hold the same weights twice, or those of other parts below.
         names = [name for name in names if "/" not in name] or names
@@ -81,7 +81,7 @@ class Folder:
 
 
 def _check_complete(names: Iterable[str]) -> None:
-    """Make sure that all files are there of which the names of some say that they are parts."""
+    """Refuse a folder that lacks parts of split files, by the names of the others."""
     present = set(names)
     parts = {(match["stem"], match["count"]) for match in map(_SHARD.match, present) if match}
     for stem, count in sorted(parts):

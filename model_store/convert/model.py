@@ -1,4 +1,4 @@
-"""The conversion of a whole model."""
+"""Convert a model folder to one GGUF file, with its tokenizer and recommended parameters."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def convert_model(folder: Folder, target: Path, report: Report) -> dict[str, obj
     family.add_metadata(writer)
     embedding = next(output for output in outputs if output.name == "token_embd.weight")
     if len(embedding.shape) != 2 or embedding.shape[1] != family.n_embd:
-        raise CreateError("the token embedding has not the shape that config.json tells of")
+        raise CreateError("the token embedding does not have the shape that config.json says")
     writer.add_vocab_size(embedding.shape[0])
     vocabulary = read_vocabulary(folder, embedding.shape[0])
     if vocabulary.is_guessed:
@@ -57,8 +57,8 @@ def _parameters(folder: Folder) -> dict[str, object]:
     config = folder.fields("generation_config.json")
     if not config.flag("do_sample"):
         return {}
-    given = [(name, ours) for name, ours in _SAMPLING.items() if config.has(name)]
+    present = [(name, parameter) for name, parameter in _SAMPLING.items() if config.has(name)]
     return {
-        ours: config.integer(name, least=0) if name == "top_k" else config.number(name)
-        for name, ours in given
+        parameter: config.integer(name, least=0) if name == "top_k" else config.number(name)
+        for name, parameter in present
     }

@@ -1,4 +1,4 @@
-"""Tensors on their way into a GGUF file: what becomes of which source, computed block by block."""
+"""Output tensors of a conversion: their sources, types and encoding, block by block."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The server's side of a conversion: a process of its own, watched, and ended with its caller."""
+"""Run a conversion in a child process, with progress, errors and cancellation."""
 
 import json
 import logging
@@ -89,7 +89,7 @@ def _encoded(job: Job) -> bytes:
 
 
 def _answers(output: IO[bytes]) -> Conversion:
-    """Yield what is told on the way; return what is told in the end."""
+    """Yield the progress; return the last message."""
     progress, pending = Progress(), b""
     with selectors.DefaultSelector() as selector:
         selector.register(output, selectors.EVENT_READ)
@@ -103,18 +103,18 @@ def _answers(output: IO[bytes]) -> Conversion:
                 _log.warning("a conversion ended without an answer")
                 raise ConversionDied
             for line in lines:
-                told = json.loads(line)
-                if "note" in told:
-                    yield Progress(note=told["note"])
-                elif "total" in told:
-                    progress = Progress(told["done"], told["total"])
+                message = json.loads(line)
+                if "note" in message:
+                    yield Progress(note=message["note"])
+                elif "total" in message:
+                    progress = Progress(message["done"], message["total"])
                 else:
-                    return _ended(told)
+                    return _ended(message)
 
 
-def _ended(told: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the parameters that were told, or raise the error that was."""
-    match told:
+def _ended(message: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the parameters of the last message, or raise its error."""
+    match message:
         case {"refused": str(text)}:
             raise CreateError(text)
         case {"needed": int(needed), "free": int(free)}:

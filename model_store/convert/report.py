@@ -1,4 +1,4 @@
-"""What a conversion tells while it works."""
+"""Progress report of a conversion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

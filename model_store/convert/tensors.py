@@ -1,4 +1,4 @@
-"""Tensors of safetensors files, mapped into memory and read a block of rows at a time."""
+"""Read safetensors files: memory-mapped tensors, a block of rows at a time."""
 
 import math
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _BITS = {
 }  # fmt: skip
 _LENGTH_BYTES = 8
 _MOST_DIMENSIONS = 4
-_MOST_TENSORS = 2**17
+_MAX_TENSORS = 2**17
 _MOST_SHOWN = 80
 
 
@@ -56,7 +56,7 @@ class SourceTensor:
 
 
 def read_index(file: str, path: Path) -> list[SourceTensor]:
-    """Return the tensors of the safetensors file at `path`, which is known to people as `file`.
+    """Return the tensors of the safetensors file at `path`, which is called `file` in errors.
 
     Raises:
         CreateError: the file is damaged or hostile.
@@ -64,19 +64,19 @@ def read_index(file: str, path: Path) -> list[SourceTensor]:
     try:
         with safe_open(path, "numpy") as opened:
             names = opened.offset_keys()
-            if len(names) > _MOST_TENSORS:
-                raise CreateError(f"{file} has more than {_MOST_TENSORS} tensors")
+            if len(names) > _MAX_TENSORS:
+                raise CreateError(f"{file} has more than {_MAX_TENSORS} tensors")
             slices = [opened.get_slice(name) for name in names]
-            found = [(s.get_dtype(), tuple(s.get_shape())) for s in slices]
+            entries = [(s.get_dtype(), tuple(s.get_shape())) for s in slices]
     except (SafetensorError, OSError, UnicodeError) as e:
-        raise CreateError(f"{file} is damaged or no safetensors file") from e
+        raise CreateError(f"{file} is damaged or not a safetensors file") from e
     # The library has made sure that the tensors follow each other without a gap, up to the end.
     with path.open("rb") as opened_file:
         header = int.from_bytes(opened_file.read(_LENGTH_BYTES), "little")
     offset, tensors = _LENGTH_BYTES + header, []
-    for name, (dtype, shape) in zip(names, found, strict=True):
+    for name, (dtype, shape) in zip(names, entries, strict=True):
         if dtype not in _BITS:
-            raise CreateError(f'the tensor "{shown(name)}" has numbers of an unknown type')
+            raise CreateError(f'the tensor "{shown(name)}" has an unsupported type')
         if len(shape) > _MOST_DIMENSIONS:
             raise CreateError(f'the tensor "{shown(name)}" has more than 4 dimensions')
         tensors.append(SourceTensor(name, dtype, shape, path, offset))

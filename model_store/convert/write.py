@@ -1,4 +1,4 @@
-"""Writes a GGUF file whose tensors are computed one block after the other."""
+"""GGUF writer that computes and writes tensors block by block."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Making a model: from uploaded files or an installed one, with layers added and replaced."""
+"""Create models from uploaded files or an installed model, with layers added and replaced."""
 
 from model_store.create.build import create_model
 from model_store.create.spec import CreateProgress, CreateSpec

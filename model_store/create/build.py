@@ -1,4 +1,4 @@
-"""The making of a model, step by step; it is visible only after the last."""
+"""Create a model step by step; its manifest is written last."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
@@ -27,13 +27,13 @@ _MESSAGE_FIELDS = ("thinking", "images", "tool_calls", "tool_name", "tool_call_i
 def create_model(
     layout: Layout, catalog: Catalog, spec: CreateSpec, tools: Tools, *, prune: bool
 ) -> Iterator[CreateProgress]:
-    """Make the model that `spec` describes, telling each step.
+    """Create the model that `spec` describes, yielding each step.
 
     `prune` deletes the blobs that only the model of that name needed, if there was one. Closing
     the iterator gives the work up.
 
     Raises:
-        CreateError, InvalidDigest, BlobNotFound, GGUFError: it cannot be made so.
+        CreateError, InvalidDigest, BlobNotFound, GGUFError: the request or a file is wrong.
         ParentNotFound: the parent is not installed, or not completely.
         ConversionDied, StorageFailed: the server failed, or its disk is full.
     """

@@ -1,4 +1,4 @@
-"""The config of a new model: what its parent, the request and the weights say of it."""
+"""Config of a new model: family, size, quantization, renderer and parser."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -17,7 +17,7 @@ _FORMATS = {
     "nemotron_h_moe": ("nemotron-3-nano", "nemotron-3-nano"),
     "nemotron_h_omni": ("nemotron-3-nano", "nemotron-3-nano"),
 }
-"""Renderer and parser of architectures whose conversations are no matter of a template."""
+"""Renderer and parser of architectures that do not use a template."""
 _STOPS = {"gemma4": ["<turn|>"]}
 
 

@@ -1,4 +1,4 @@
-"""What uploaded files are, by their names and by what is in them."""
+"""Detect the kind of uploaded files: safetensors, or a GGUF model, projector or adapter."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Types of numbers that a model can be written in, and the writing."""
+"""Quantize the model layer of a create request."""
 
 from collections.abc import Generator
 
@@ -16,7 +16,7 @@ _WIDEST = 4
 
 _F16, _Q8_0 = 1, 8
 _SENSITIVE = ("attn_k_b", "attn_q_a", "attn_q_b", "attn_v_b", "attn_kv_a_mqa")
-_KEPT: dict[str, tuple[tuple[str, int], ...]] = {
+_EXCEPTIONS: dict[str, tuple[tuple[str, int], ...]] = {
     "qwen35": ((r"^blk\.[0-9]+\.nextn\.eh_proj\.weight$", _Q8_0),),
     "qwen35moe": ((r"^blk\.[0-9]+\.nextn\.eh_proj\.weight$", _Q8_0),),
     "gemma3n": ((r"^per_layer_token_embd\.weight$", _F16),),
@@ -24,31 +24,31 @@ _KEPT: dict[str, tuple[tuple[str, int], ...]] = {
     "glmocr": ((r"^token_embd\.weight$", _F16), (r"^output\.weight$", _F16)),
     "glm4": ((r"^token_embd\.weight$", _F16), (r"^output\.weight$", _F16)),
 }
-"""Tensors of some architectures that suffer too much, and the types of numbers that they get."""
+"""Tensors of some architectures that lose too much, and the types they get instead."""
 _SMALL = ("Q4_K_S", "Q4_K_M")
 """Types for which that matters."""
 
 
-def found_type(header: GGUFHeader) -> str:
-    """Return the type of a model's numbers.
+def type_of(header: GGUFHeader) -> str:
+    """Return the name of a model's file type.
 
     The reference takes the number 0, which means F32, for a type that it does not know.
     """
     return "F32" if header.integer("general.file_type") == 0 else header.file_type
 
 
-def needs_quantizing(source: Source, wanted: str) -> bool:
-    """Tell whether a model has to be written anew to be of the type `wanted`.
+def needs_quantizing(source: Source, target: str) -> bool:
+    """Tell whether a model must be quantized to be of the file type `target`.
 
     Raises:
-        CreateError: it has lost too much already.
+        CreateError: it is quantized already, to another type.
     """
-    if not wanted or source.kind != "model" or source.header is None:
+    if not target or source.kind != "model" or source.header is None:
         return False
-    found = found_type(source.header)
-    if found == wanted:
+    source_type = type_of(source.header)
+    if source_type == target:
         return False
-    if found not in _UNQUANTIZED:
+    if source_type not in _UNQUANTIZED:
         raise CreateError("quantization is only supported for F16, BF16 and F32 models")
     return True
 
@@ -56,24 +56,24 @@ def needs_quantizing(source: Source, wanted: str) -> bool:
 def quantized(
     source: Source, spec: CreateSpec, scratch: Scratch, tools: Tools
 ) -> Generator[CreateProgress, None, Source]:
-    """Write a model in another type of numbers, and return the new one.
+    """Quantize a model and return the new file as a source.
 
     Raises:
         CreateError: there is no engine that can do it.
         NoSpace: the disk has no room for it.
     """
     if tools.engine is None:
-        raise CreateError("models cannot be quantized here")
+        raise CreateError("models cannot be quantized: the engine is not available")
     assert source.header is not None
     size = source.path.stat().st_size
-    wanted = spec.quantization
-    grown = source.header.parameter_count * _WIDEST if wanted == "F32" else 0
-    target = scratch.new(size=max(size, grown))
-    status = f"quantizing {found_type(source.header)} model to {wanted}"
-    kept = _KEPT.get(source.header.architecture, ()) if wanted in _SMALL else ()
-    work = tools.engine.quantize(source.path, target, spec.quantization_number, kept)
+    file_type = spec.quantization
+    max_size = source.header.parameter_count * _WIDEST if file_type == "F32" else 0
+    target = scratch.new(size=max(size, max_size))
+    status = f"quantizing {type_of(source.header)} model to {file_type}"
+    exceptions = _EXCEPTIONS.get(source.header.architecture, ()) if file_type in _SMALL else ()
+    work = tools.engine.quantize(source.path, target, spec.quantization_number, exceptions)
     with ended(work):
         for done, total in work:
             completed = size * done // total if total else 0
             yield CreateProgress(status, digest=_DIGEST, total=size, completed=completed)
-    return Source.made(target, kind="model")
+    return Source.new(target, kind="model")

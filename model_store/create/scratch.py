@@ -1,4 +1,4 @@
-"""Files that are being made: beside the blobs, seen by nobody, and gone when they are not kept."""
+"""Scratch files beside the blobs, deleted unless they are published."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ _READ_SIZE = 2**24
 
 
 class Scratch:
-    """Makes files; as a context manager it removes in the end what was not published."""
+    """Creates scratch files; on exit deletes those that were not published."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

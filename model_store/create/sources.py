@@ -1,4 +1,4 @@
-"""The layers that a model starts with: those of its parent, or uploaded files."""
+"""Source layers of a new model: inherited from its parent, or uploaded files."""
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
@@ -44,8 +44,8 @@ class Source:
     layer: Layer | None
 
     @classmethod
-    def made(cls, path: Path, *, kind: str) -> "Source":
-        """Return a file that was just made; raises GGUFError when it is damaged."""
+    def new(cls, path: Path, *, kind: str) -> "Source":
+        """Return a file that was just written; raises GGUFError when it is damaged."""
         return cls(kind, path, read_header(path), None)
 
 
@@ -142,7 +142,7 @@ class FileSources:
             self.parameters |= end.value
         finally:
             work.close()
-        self.sources.append(Source.made(job.target, kind="adapter" if base else "model"))
+        self.sources.append(Source.new(job.target, kind="adapter" if base else "model"))
 
     def _add_gguf(self, paths: Mapping[str, Path], files: Mapping[str, str]) -> Steps:
         headers: dict[str, GGUFHeader] = {}
@@ -165,7 +165,7 @@ class FileSources:
         target = self._scratch.new(size=sum(shard.stat().st_size for shard in shards))
         for done, total in merge_shards(shards, target):
             yield CreateProgress("gathering split GGUF", total=total, completed=done)
-        self.sources.append(Source.made(target, kind="model"))
+        self.sources.append(Source.new(target, kind="model"))
 
 
 def _paths_by_kind(sources: Iterable[Source]) -> Mapping[str, list[Path]]:

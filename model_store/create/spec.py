@@ -1,4 +1,4 @@
-"""What a model is to be made of, and the checks that need no file."""
+"""Create request: sources, layers and parameters, and the checks that need no file."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from model_store.names import ModelName
 
 _LONGEST_SHOWN = 40
 _NEED_IMPORTANCE = frozenset("IQ1_M IQ1_S IQ2_M IQ2_S IQ2_XS IQ2_XXS IQ3_XS IQ3_XXS Q2_K_S".split())
-"""Types so small that they are of use only with measurements of what matters in the model."""
+"""Types that need an importance matrix."""
 _NOT_WRITTEN = frozenset({"NVFP4"})
 _ALIASES = {"Q3_K": "Q3_K_M", "Q4_K": "Q4_K_M", "Q5_K": "Q5_K_M"}
 _TYPES = {
@@ -59,7 +59,7 @@ class CreateSpec:
         return _TYPES[self.quantization]
 
     def check(self) -> None:
-        """Find what is wrong with the request itself.
+        """Check the request itself.
 
         Raises:
             CreateError: a file's name or the quantization is not allowed.

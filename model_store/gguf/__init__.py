@@ -1,4 +1,4 @@
-"""GGUF files: what their headers say. Tensor data is only ever copied, by `merge`."""
+"""GGUF files: header parser, validator, chat template, and merging of shards."""
 
 from model_store.gguf.chat import ChatTemplate, read_chat_template
 from model_store.gguf.header import Array, GGUFHeader, Tensor

@@ -1,4 +1,4 @@
-"""The chat template of a GGUF file, with the special tokens that it may print."""
+"""Read the Jinja chat template of a GGUF file, with the special tokens that it may print."""
 
 import struct
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model_store.disk import open_regular
 from model_store.gguf.header import Array
-from model_store.gguf.parser import Places, read_places
+from model_store.gguf.parser import FileOffsets, read_offsets
 from model_store.gguf.source import LONGEST_STRING, ByteSource, too_long
 from model_store.gguf.types import STRING
 
@@ -36,28 +36,28 @@ def read_chat_template(path: Path) -> ChatTemplate:
         GGUFError: the file is damaged.
         OSError: it cannot be read.
     """
-    places = read_places(path)
-    header = places.header
+    offsets = read_offsets(path)
+    header = offsets.header
     if not header.chat_template:
         return ChatTemplate("")
     bos, eos = (
-        _token_text(path, places, header.integer(f"tokenizer.ggml.{name}_token_id"))
+        _token_text(path, offsets, header.integer(f"tokenizer.ggml.{name}_token_id"))
         for name in ("bos", "eos")
     )
     adds_bos = header.flag("tokenizer.ggml.add_bos_token")
     return ChatTemplate(header.chat_template, bos, eos, adds_bos)
 
 
-def _token_text(path: Path, places: Places, number: int | None) -> str:
-    tokens = places.header.metadata.get(_TOKENS)
+def _token_text(path: Path, offsets: FileOffsets, number: int | None) -> str:
+    tokens = offsets.header.metadata.get(_TOKENS)
     if number is None or not isinstance(tokens, Array) or not 0 <= number < tokens.length:
         return ""
-    length = struct.Struct(places.order + ("I" if places.header.version == 1 else "Q"))
+    length = struct.Struct(offsets.order + ("I" if offsets.header.version == 1 else "Q"))
     with open_regular(path) as file:
         source = ByteSource(file.fileno())
-        source.skip(places.keys[_TOKENS][0])
+        source.skip(offsets.keys[_TOKENS][0])
         source.skip_strings(1, length)
-        _, kind = struct.unpack(places.order + "II", source.take(2 * _KIND_BYTES))
+        _, kind = struct.unpack(offsets.order + "II", source.take(2 * _KIND_BYTES))
         if kind != STRING:
             return ""
         source.skip(length.size)

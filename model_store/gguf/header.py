@@ -1,4 +1,4 @@
-"""The header of a GGUF file as a value with typed look-ups."""
+"""GGUF header: metadata with typed look-ups, and the tensors' names, types and shapes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from typing import TypeGuard
 
 from model_store.gguf.types import FILE_TYPES
 
+_ENTRY_BYTES, _NUMBER_BYTES = 400, 40
+"""About what CPython takes for a key with its value or a tensor, and for a number in an array."""
+
 Scalar = bool | int | float | str
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """An array in the metadata; `values` is None when it was too long to be read unasked."""
+    """An array in the metadata; `values` is None when it was too long to be read."""
 
     length: int
     values: tuple[Scalar, ...] | None
@@ -22,9 +25,10 @@ Value = Scalar | Array
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor's place in the file; `shape` has the fastest dimension first, `size` is in bytes.
+    """A tensor's name, type and position in the file.
 
-    `offset` counts from the start of the tensor data.
+    `shape` has the fastest dimension first, `size` is in bytes, and `offset` counts from the start
+    of the tensor data.
     """
 
     name: str
@@ -37,7 +41,7 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class GGUFHeader:
-    """What a GGUF file says of itself.
+    """The metadata and tensors of a GGUF file.
 
     Numbers in single precision stand in `metadata` as the shortest decimals that mean them. The
     look-ups give None (or nothing) when a key is absent or its value is of another kind; integers
@@ -57,6 +61,17 @@ class GGUFHeader:
     def parameter_count(self) -> int:
         """Number of elements of all tensors."""
         return sum(tensor.n_elements for tensor in self.tensors)
+
+    @property
+    def n_bytes(self) -> int:
+        """About how much memory the header takes."""
+        arrays = (v.values or () for v in self.metadata.values() if isinstance(v, Array))
+        texts = (v for v in self.metadata.values() if isinstance(v, str))
+        return (
+            _ENTRY_BYTES * (len(self.metadata) + len(self.tensors))
+            + _NUMBER_BYTES * sum(map(len, arrays))
+            + sum(map(len, texts))
+        )
 
     @property
     def file_type(self) -> str:

@@ -1,4 +1,4 @@
-"""Merges the files of a split model into one, without a look at the numbers in its tensors."""
+"""Merge the shards of a split GGUF model into one file, copying tensor data unread."""
 
 import contextlib
 import os
@@ -10,7 +10,7 @@ from typing import BinaryIO
 from model_store.disk import disk_errors, open_regular
 from model_store.errors import CreateError
 from model_store.gguf.header import Tensor
-from model_store.gguf.parser import Places, read_places
+from model_store.gguf.parser import FileOffsets, read_offsets
 from model_store.gguf.types import TENSOR_TYPES
 
 _VERSION = 3
@@ -23,17 +23,19 @@ _U32, _U64 = struct.Struct("<I"), struct.Struct("<Q")
 def merge_shards(paths: Sequence[Path], target: Path) -> Iterator[tuple[int, int]]:
     """Write the model whose parts lie at `paths`, in their order, to `target`.
 
-    Yields the bytes of tensors that are written, and all of them.
+    Yields the bytes of tensor data that are written, and the total.
 
     Raises:
-        CreateError: the parts are not in the byte order of today's machines, or do not fit.
+        CreateError: the shards are big-endian or of version 1, or do not fit together.
         GGUFError: a part is damaged.
         StorageFailed: the result cannot be written.
     """
-    shards = [read_places(path) for path in paths]
+    shards = [read_offsets(path) for path in paths]
     for shard in shards:
         if shard.order != "<" or shard.header.version == 1:
-            raise CreateError("split GGUF files of this old kind are not supported")
+            raise CreateError(
+                "split GGUF files of version 1 or in big-endian byte order are not supported"
+            )
     tensors = [tensor for shard in shards for tensor in shard.header.tensors]
     if len({tensor.name for tensor in tensors}) < len(tensors):
         raise CreateError("two parts of the split GGUF have a tensor of the same name")
@@ -52,14 +54,14 @@ def merge_shards(paths: Sequence[Path], target: Path) -> Iterator[tuple[int, int
 
 
 def _write_header(
-    first: BinaryIO, places: Places, tensors: Sequence[Tensor], merged: BinaryIO
+    first: BinaryIO, offsets: FileOffsets, tensors: Sequence[Tensor], merged: BinaryIO
 ) -> None:
-    """Write the metadata of the first part, without what says that there are others."""
-    architecture = places.header.architecture
+    """Write the metadata of the first shard without the keys about splitting."""
+    architecture = offsets.header.architecture
     left_out = ("split.", f"{architecture}.split.", "general.alignment")
-    kept = [place for key, place in places.keys.items() if not key.startswith(left_out)]
-    merged.write(b"GGUF" + _U32.pack(_VERSION) + _U64.pack(len(tensors)) + _U64.pack(len(kept)))
-    for start, end in kept:
+    spans = [span for key, span in offsets.keys.items() if not key.startswith(left_out)]
+    merged.write(b"GGUF" + _U32.pack(_VERSION) + _U64.pack(len(tensors)) + _U64.pack(len(spans)))
+    for start, end in spans:
         first.seek(start)
         merged.write(first.read(end - start))
     offset = 0

@@ -1,8 +1,8 @@
-"""Reads the header of a GGUF file, versions 1 to 3, in either byte order.
+"""GGUF header parser for files of versions 1 to 3, in either byte order.
 
-The file comes from strangers, so no number in it is believed: every length is held against a
-limit and against what is left of the file, and every tensor must lie inside the file and apart
-from the others. What is kept in memory is bounded too.
+The file is untrusted: every length is checked against a limit and against what is left of the
+file, and every tensor must lie inside the file and apart from the others. Time and memory are
+bounded too, whatever the file says.
 """
 
 import math
@@ -24,29 +24,30 @@ T = TypeVar("T")
 _MAGIC = b"GGUF"
 _MAGIC_BIG_ENDIAN = b"FUGG"
 _VERSIONS = (1, 2, 3)
-_LONGEST_ARRAY = 67_108_864
-_MOST_DIMENSIONS = 4
+_MAX_ARRAY = 67_108_864
+_MAX_DIMENSIONS = 4
 _LARGEST_NUMBER = 2**64 - 1
 _DEFAULT_ALIGNMENT = 32
-_LONGEST_SHOWN = 64
+_MAX_SHOWN = 64
 _SINGLE = struct.Struct("<f")
-_FEWEST_DIGITS, _MOST_DIGITS = 6, 10
+_MIN_DIGITS, _MAX_DIGITS = 6, 10
 
-_MOST_KEYS = 2**16
-_MOST_TENSORS = 2**17
+_MAX_KEYS = 2**16
+_MAX_TENSORS = 2**17
 _SHORT_ARRAY = 1024
 """Arrays of numbers up to this length (one per layer) are always read, vocabularies on demand."""
-_MOST_KEPT, _MOST_KEPT_WITH_ARRAYS = 2**24 + 2**20, 2**28
+_MAX_BYTES, _MAX_BYTES_WITH_ARRAYS = 2**24 + 2**20, 2**28
 """Bytes of metadata that are held in memory, as they are in the file."""
-_MOST_VALUES = 2**22
-"""Elements of arrays that are held in memory; arrays beyond stay unread even on demand."""
+_MAX_VALUES, _MAX_VALUES_WITH_ARRAYS = 2**16, 2**22
+"""Elements of arrays that are held in memory, at about 40 bytes and 2 microseconds each. A model of
+500 layers with 40 numbers for each has 20,000; arrays beyond stay unread even on demand."""
 
 
 def read_header(path: Path, *, with_arrays: bool = False) -> GGUFHeader:
     """Read the header of the file at `path`; `with_arrays` also reads long arrays.
 
     Raises:
-        GGUFError: the file is damaged, hostile or no GGUF file.
+        GGUFError: the file is damaged, or not a GGUF file.
         OSError: the file cannot be read.
     """
     with open_regular(path) as file:
@@ -54,8 +55,8 @@ def read_header(path: Path, *, with_arrays: bool = False) -> GGUFHeader:
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where the parts of a file lie: each key with its value, and the start of the tensor data."""
+class FileOffsets:
+    """Byte offsets of the parts of a file: of each key with its value, and of the tensor data."""
 
     header: GGUFHeader
     order: str
@@ -63,12 +64,12 @@ class Places:
     data: int
 
 
-def read_places(path: Path) -> Places:
-    """Read the header of the file at `path` and where its parts lie; raises as `read_header`."""
+def read_offsets(path: Path) -> FileOffsets:
+    """Read the header of the file at `path` and its offsets; raises as `read_header`."""
     with open_regular(path) as file:
         parser = _Parser(ByteSource(file.fileno()), with_arrays=False)
         header = parser.header()
-        return Places(header, parser.order, parser.keys, parser.data)
+        return FileOffsets(header, parser.order, parser.keys, parser.data)
 
 
 class _Parser:
@@ -77,8 +78,8 @@ class _Parser:
     def __init__(self, source: ByteSource, *, with_arrays: bool) -> None:
         self._source = source
         self._with_arrays = with_arrays
-        self._bytes_left = _MOST_KEPT_WITH_ARRAYS if with_arrays else _MOST_KEPT
-        self._values_left = _MOST_VALUES
+        self._bytes_left = _MAX_BYTES_WITH_ARRAYS if with_arrays else _MAX_BYTES
+        self._values_left = _MAX_VALUES_WITH_ARRAYS if with_arrays else _MAX_VALUES
         self.order, self._version = _order_and_version(source)
         self.keys: dict[str, tuple[int, int]] = {}
         self.data = 0
@@ -87,10 +88,10 @@ class _Parser:
 
     def header(self) -> GGUFHeader:
         n_tensors, n_keys = self._number(self._length), self._number(self._length)
-        if n_tensors > _MOST_TENSORS:
-            raise GGUFError(f"GGUF tensor count {n_tensors} exceeds maximum {_MOST_TENSORS}")
-        if n_keys > _MOST_KEYS:
-            raise GGUFError(f"GGUF key count {n_keys} exceeds maximum {_MOST_KEYS}")
+        if n_tensors > _MAX_TENSORS:
+            raise GGUFError(f"GGUF tensor count {n_tensors} exceeds maximum {_MAX_TENSORS}")
+        if n_keys > _MAX_KEYS:
+            raise GGUFError(f"GGUF key count {n_keys} exceeds maximum {_MAX_KEYS}")
         metadata = self._metadata(n_keys)
         tensors = tuple(self._tensor() for _ in range(n_tensors))
         alignment = _alignment(metadata)
@@ -139,10 +140,10 @@ class _Parser:
         kind, length = self._number(self._u32), self._number(self._length)
         if kind != STRING and kind not in SCALARS:
             raise GGUFError(f"invalid array type: {kind}")
-        if length > _LONGEST_ARRAY:
-            raise GGUFError(f"GGUF array size {length} exceeds maximum {_LONGEST_ARRAY}")
-        wanted = self._with_arrays or (length <= _SHORT_ARRAY and kind != STRING)
-        if not wanted or length > self._values_left:
+        if length > _MAX_ARRAY:
+            raise GGUFError(f"GGUF array size {length} exceeds maximum {_MAX_ARRAY}")
+        is_read = self._with_arrays or (length <= _SHORT_ARRAY and kind != STRING)
+        if not is_read or length > self._values_left:
             self._skip(kind, length)
             return Array(length, None)
         self._values_left -= length
@@ -166,8 +167,8 @@ class _Parser:
         name = _part("name", self._string)
         label = f'tensor "{_shown(name)}"'
         n_dimensions = _part("dimensions", lambda: self._number(self._u32))
-        if n_dimensions > _MOST_DIMENSIONS:
-            raise GGUFError(f"{label} dimensions {n_dimensions} exceeds maximum {_MOST_DIMENSIONS}")
+        if n_dimensions > _MAX_DIMENSIONS:
+            raise GGUFError(f"{label} dimensions {n_dimensions} exceeds maximum {_MAX_DIMENSIONS}")
         shape = tuple(
             _part("shape", lambda: self._number(self._length)) for _ in range(n_dimensions)
         )
@@ -240,7 +241,7 @@ def _check_place(tensor: Tensor, start: int, alignment: int, file_size: int) -> 
 
 def _shortest(value: float) -> float:
     """Return the double with the fewest decimal digits that is `value` in single precision."""
-    for digits in range(_FEWEST_DIGITS, _MOST_DIGITS):
+    for digits in range(_MIN_DIGITS, _MAX_DIGITS):
         short = float(f"{value:.{digits}g}")
         if _SINGLE.unpack(_SINGLE.pack(short))[0] == value:
             return short
@@ -248,4 +249,4 @@ def _shortest(value: float) -> float:
 
 
 def _shown(name: str) -> str:
-    return name[:_LONGEST_SHOWN]
+    return name[:_MAX_SHOWN]

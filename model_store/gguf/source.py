@@ -1,4 +1,4 @@
-"""A file read from front to back through one window, with every length held against its end."""
+"""Sequential reads of a GGUF file through one buffer, with every length checked against its end."""
 
 import os
 import struct

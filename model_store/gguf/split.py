@@ -1,4 +1,4 @@
-"""Models split over several GGUF files: which files belong together."""
+"""Group the shards of split GGUF models by their names and metadata."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ def group_shards(headers: Mapping[str, GGUFHeader]) -> list[list[str]]:
     """Return the names of the files, those of one model together and in their order.
 
     Raises:
-        CreateError: a part is missing, or the names do not say what the files say.
+        CreateError: a part is missing, or the names do not match the metadata.
     """
     groups: dict[str, dict[int, str]] = {}
     for name, header in headers.items():
@@ -33,8 +33,8 @@ def group_shards(headers: Mapping[str, GGUFHeader]) -> list[list[str]]:
 
 
 def _split(header: GGUFHeader, key: str) -> int | None:
-    found = header.integer(f"split.{key}")
-    return header.integer(f"{header.architecture}.split.{key}") if found is None else found
+    value = header.integer(f"split.{key}")
+    return header.integer(f"{header.architecture}.split.{key}") if value is None else value
 
 
 def _checked(name: str, header: GGUFHeader, count: int) -> tuple[str, int]:
@@ -47,12 +47,12 @@ def _checked(name: str, header: GGUFHeader, count: int) -> tuple[str, int]:
         raise CreateError(
             f'split GGUF "{name}" filename count {named} does not match metadata count {count}'
         )
-    told = _split(header, "no")
-    if told is None:
+    index = _split(header, "no")
+    if index is None:
         raise CreateError(f'split GGUF "{name}" is missing split.no metadata')
-    if told != number:
+    if index != number:
         raise CreateError(
-            f'split GGUF "{name}" filename index {number} does not match metadata index {told}'
+            f'split GGUF "{name}" filename index {number} does not match metadata index {index}'
         )
     return match["prefix"], number
 

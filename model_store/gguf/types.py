@@ -1,4 +1,4 @@
-"""Numbers that GGUF files use for types of values and tensors, and for quantisations."""
+"""GGUF type numbers: of metadata values, tensors (ggml_type) and files (llama_ftype)."""
 
 from typing import NamedTuple
 

@@ -110,7 +110,7 @@ REFUSED: dict[str, tuple[Files, str]] = {
     ),
     "weights": (
         {**FOLDER, "model.safetensors": b"\xff" * 40},
-        "model.safetensors is damaged or no safetensors file",
+        "model.safetensors is damaged or not a safetensors file",
     ),
     "tokenizer": (
         {**FOLDER, "tokenizer.json": b"[" * 100_000}, "tokenizer.json is not valid JSON",

@@ -1,4 +1,4 @@
-"""The architectures that can be converted, by the names that config.json gives them."""
+"""Registry of convertible architectures, by `architectures` of config.json."""
 
 from model_store.convert.families.base import Family
 from model_store.convert.families.bert import Bert, NomicBert, Roberta
@@ -25,7 +25,7 @@ def family_of(folder: Folder) -> Family:
     """
     config = folder.fields("config.json")
     if not config.items():
-        raise CreateError("the folder has no config.json, which says what the model is")
+        raise CreateError("the folder has no config.json")
     names = config.value("architectures")
     name = names[0] if isinstance(names, list) and names else None
     if not isinstance(name, str):
@@ -40,6 +40,6 @@ def family_of(folder: Folder) -> Family:
 
 
 def _text_part(config: Fields) -> Fields:
-    """Return the part about text of a model that also knows images."""
+    """Return the text configuration of a multimodal model."""
     text = config.inner("text_config")
     return Fields(config.file, dict([*config.items(), *text.items()])) if text.items() else config

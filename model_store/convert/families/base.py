@@ -1,4 +1,4 @@
-"""What the conversion of every architecture has in common."""
+"""Base class of convertible architectures: tensor names, expert stacking, row permutation."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -78,7 +78,7 @@ class Family:
         layered = (f"blk.{n}.{name}" for n in range(self.n_layers) for name in self.required)
         for name in (*self.required_once, *layered):
             if name not in present:
-                raise CreateError(f'the model lacks the tensor that becomes "{name}"')
+                raise CreateError(f'the model lacks the tensor for "{name}"')
         return outputs
 
     def computed(self) -> Iterator[OutputTensor]:
@@ -151,7 +151,7 @@ class Family:
 
 
 def half_rotated(n_rows: int, n_heads: int) -> npt.NDArray[np.intp]:
-    """Return the order of rows that turns rotation by halves of a head into rotation by pairs."""
+    """Return the row order that turns RoPE by halves of a head (NeoX) into RoPE by pairs."""
     if n_rows % (2 * n_heads):
         raise CreateError(
             f"an attention matrix has {n_rows} rows, which do not make {n_heads} heads"

@@ -1,4 +1,4 @@
-"""BERT and its kin, which make vectors of texts."""
+"""Convert BERT, RoBERTa and NomicBERT embedding models."""
 
 import re
 from typing import ClassVar
@@ -15,7 +15,7 @@ _NORMS = ("attn_output_norm.weight", "attn_output_norm.bias", "layer_output_norm
 
 
 class Bert(Family):
-    """Every token sees every other; the output is one vector of the text."""
+    """Bidirectional attention, learned positions, pooled output."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.BERT
     names: ClassVar[tuple[str, ...]] = ("BertModel", "BertForMaskedLM")

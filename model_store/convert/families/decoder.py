@@ -1,4 +1,4 @@
-"""Models that generate text: what their configurations have in common."""
+"""Base class of decoder-only models: attention, RoPE scaling and tied embeddings."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ FEED_FORWARD = ("ffn_norm.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down
 
 
 class Decoder(Family):
-    """A model whose layers attend to what came before, with rotary positions."""
+    """A decoder with causal attention and RoPE."""
 
     required: ClassVar[tuple[str, ...]] = ATTENTION + FEED_FORWARD
     prefixes: ClassVar[tuple[str, ...]] = ("language_model.",)
@@ -55,7 +55,7 @@ class Decoder(Family):
 
     @property
     def rotated(self) -> int:
-        """How many numbers of a head are rotated."""
+        """Dimensions of a head that RoPE rotates."""
         share = self._rotation("partial_rotary_factor").number("partial_rotary_factor", default=1.0)
         return max(1, int(self.head_dim * share))
 
@@ -78,7 +78,7 @@ class Decoder(Family):
 
     @property
     def theta(self) -> float:
-        """The base of the rotation's frequencies."""
+        """RoPE frequency base (theta)."""
         return self._rotation("rope_theta").number("rope_theta", default=self.rope_theta)
 
     def _rotation(self, name: str) -> Fields:
@@ -87,11 +87,11 @@ class Decoder(Family):
 
     @property
     def rope_kind(self) -> str:
-        """How the rotation is stretched for long texts; empty when it is not."""
+        """The RoPE scaling configuration, empty when there is none."""
         return self.rope.text("rope_type", "type")
 
     def add_rope_scaling(self, writer: GGUFWriter) -> None:
-        """Write how the rotation is stretched; raises CreateError."""
+        """Write the RoPE scaling; raises CreateError."""
         if self.rope_kind in ("linear", "yarn"):
             kinds = {"linear": RopeScalingType.LINEAR, "yarn": RopeScalingType.YARN}
             writer.add_rope_scaling_type(kinds[self.rope_kind])
@@ -102,7 +102,7 @@ class Decoder(Family):
             )
 
     def computed(self) -> Iterator[OutputTensor]:
-        """Yield the factors of Llama 3's stretched rotation."""
+        """Yield the frequency factors of Llama 3's RoPE scaling."""
         if self.rope_kind == "llama3":
             factors = self._llama3_factors()
             yield OutputTensor(

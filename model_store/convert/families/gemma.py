@@ -1,4 +1,4 @@
-"""Gemma 1 to 3, the parts about text."""
+"""Convert the text models of Gemma 1 to 3."""
 
 import re
 from typing import ClassVar
@@ -11,7 +11,7 @@ from model_store.convert.folder import Folder
 
 
 class Gemma(Decoder):
-    """Norms are stored as what they differ from 1; the output layer is the embedding."""
+    """Norm weights are stored minus 1; embeddings are tied."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.GEMMA
     names: ClassVar[tuple[str, ...]] = ("GemmaForCausalLM",)
@@ -32,7 +32,7 @@ class Gemma(Decoder):
 
 
 class Gemma2(Gemma):
-    """Every other layer sees a window; scores are capped, and each part is normed twice."""
+    """Sliding-window attention in every other layer, soft-capped logits, post-norms."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.GEMMA2
     names: ClassVar[tuple[str, ...]] = ("Gemma2ForCausalLM",)
@@ -61,11 +61,11 @@ _GEMMA3_DEFAULTS: dict[str, object] = {
     "max_position_embeddings": 131_072,
     "sliding_window": 4096,
 }
-"""What the configurations of Gemma 3 leave out when it is so."""
+"""Defaults of fields that Gemma 3's configurations leave out."""
 
 
 class Gemma3(Gemma2):
-    """Five layers of six see a window; queries and keys are normed, scores are not capped."""
+    """Sliding-window attention in five layers of six, QK norm, no soft cap."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.GEMMA3
     names: ClassVar[tuple[str, ...]] = ("Gemma3ForCausalLM", "Gemma3ForConditionalGeneration")
@@ -76,8 +76,8 @@ class Gemma3(Gemma2):
     rope_theta: ClassVar[float] = 1_000_000.0
 
     def __init__(self, config: Fields, folder: Folder) -> None:
-        given = {name: value for name, value in config.items() if value is not None}
-        super().__init__(Fields(config.file, _GEMMA3_DEFAULTS | given), folder)
+        present = {name: value for name, value in config.items() if value is not None}
+        super().__init__(Fields(config.file, _GEMMA3_DEFAULTS | present), folder)
 
     def renamed(self, name: str) -> str:
         """Return a tensor's name as the map of names has it."""

@@ -1,4 +1,4 @@
-"""Llama, and what is computed like it: Mistral, Mixtral and many others."""
+"""Convert Llama and models of its architecture: Mistral, Mixtral and many others."""
 
 import re
 from typing import ClassVar
@@ -15,7 +15,7 @@ _KEY = re.compile(r"attn_k\.(?:weight|bias)\Z")
 
 
 class Llama(Decoder):
-    """llama.cpp rotates neighbours, the source the halves of a head: rows change their places."""
+    """llama.cpp applies RoPE to pairs, the source to halves of a head: Q and K are permuted."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.LLAMA
     names: ClassVar[tuple[str, ...]] = ("LlamaForCausalLM", "MistralForCausalLM")
@@ -30,7 +30,7 @@ class Llama(Decoder):
 
 
 class Mixtral(Llama):
-    """Llama with several feed-forward networks, of which each token uses a few."""
+    """Llama with a mixture of experts."""
 
     names: ClassVar[tuple[str, ...]] = ("MixtralForCausalLM",)
     required: ClassVar[tuple[str, ...]] = (

@@ -1,4 +1,4 @@
-"""Phi 3 and 4."""
+"""Convert Phi 3 and 4."""
 
 import math
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _LONG = ("longrope", "su")
 
 
 class Phi3(Decoder):
-    """Queries, keys and values are one matrix, as are the two of the gate; both stay so."""
+    """Fused QKV and gate-up projections, which stay fused."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.PHI3
     names: ClassVar[tuple[str, ...]] = ("Phi3ForCausalLM",)
@@ -25,7 +25,7 @@ class Phi3(Decoder):
 
     @property
     def n_ctx_trained(self) -> int:
-        """The length of text that the rotation was trained for."""
+        """The original context length of LongRoPE."""
         name = "original_max_position_embeddings"
         return self._rotation(name).integer(name, default=self.n_ctx)
 
@@ -40,7 +40,7 @@ class Phi3(Decoder):
             writer.add_rope_scaling_attn_factors(factor)
 
     def computed(self) -> Iterator[OutputTensor]:
-        """Yield the factors of the rotation for long and for short texts."""
+        """Yield LongRoPE's factors for long and short contexts."""
         if self.rope_kind not in _LONG:
             return
         for length in ("long", "short"):

@@ -1,4 +1,4 @@
-"""How a model's vectors of tokens become one vector of a text."""
+"""Read the pooling type of a sentence-transformers folder."""
 
 import re
 
@@ -26,5 +26,5 @@ def pooling_of(folder: Folder, default: PoolingType = PoolingType.NONE) -> Pooli
             for mode, pooling in _MODES.items():
                 if config.flag(mode):
                     return pooling
-            raise CreateError(f"{name} asks for a kind of pooling that is not supported")
+            raise CreateError(f"{name} has a pooling mode that is not supported")
     return default

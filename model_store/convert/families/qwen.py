@@ -1,4 +1,4 @@
-"""Qwen 2 and 3, dense and with experts."""
+"""Convert Qwen 2 and 3, dense and mixture of experts."""
 
 from typing import ClassVar
 
@@ -8,14 +8,14 @@ from model_store.convert.families.decoder import ATTENTION, Decoder
 
 
 class Qwen2(Decoder):
-    """Llama's layers with biases at queries, keys and values."""
+    """Llama's layers with biases of Q, K and V."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.QWEN2
     names: ClassVar[tuple[str, ...]] = ("Qwen2ForCausalLM",)
 
 
 class Qwen3(Decoder):
-    """Queries and keys are normalised instead."""
+    """QK norm in place of the biases."""
 
     architecture: ClassVar[MODEL_ARCH] = MODEL_ARCH.QWEN3
     names: ClassVar[tuple[str, ...]] = ("Qwen3ForCausalLM",)

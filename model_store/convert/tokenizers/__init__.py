@@ -1,4 +1,4 @@
-"""Vocabularies of model folders, as llama.cpp's tokenizers take them."""
+"""Convert tokenizers of model folders to GGUF vocabularies."""
 
 from model_store.convert.tokenizers.read import read_vocabulary
 from model_store.convert.tokenizers.special import add_special_tokens

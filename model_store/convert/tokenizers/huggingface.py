@@ -1,4 +1,4 @@
-"""Vocabularies of tokenizer.json: BPE of bytes or of pieces, WordPiece and Unigram."""
+"""Read tokenizer.json: byte-level BPE, SentencePiece-style BPE, WordPiece and Unigram."""
 
 import base64
 import binascii
@@ -76,7 +76,7 @@ def _bytes(tokenizer: Fields, model: Fields) -> Vocabulary:
 
 
 def _pieces(tokenizer: Fields, model: Fields) -> Vocabulary:
-    """BPE as SentencePiece has it: the earlier a merge was learnt, the higher its token's score."""
+    """Score BPE tokens as SentencePiece does: earlier merges score higher."""
     ranks: dict[str, int] = {}
     for left, right in _merges(model):
         ranks.setdefault(left + right, len(ranks))
@@ -172,13 +172,13 @@ def _parts(step: Fields, name: str) -> list[Fields]:
 
 def _texts(tokenizer: Fields, *names: str) -> set[str]:
     """Return all texts that stand somewhere in these parts."""
-    found: set[str] = set()
+    texts: set[str] = set()
     left: list[tuple[object, int]] = [(tokenizer.value(name), 0) for name in names]
     while left:
         value, depth = left.pop()
         if isinstance(value, str):
-            found.add(value)
+            texts.add(value)
         elif depth < _DEEPEST and isinstance(value, Mapping | list):
             inner = value.values() if isinstance(value, Mapping) else value
             left.extend((item, depth + 1) for item in inner)
-    return found
+    return texts

@@ -1,4 +1,4 @@
-"""How byte-level BPE cuts text before it merges: recognised by the rules in tokenizer.json."""
+"""Recognise llama.cpp's pre-tokenizer by the rules in tokenizer.json."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The vocabulary of a folder, whichever file it is in."""
+"""Read the vocabulary of a model folder from whichever tokenizer file it has."""
 
 from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder

@@ -1,4 +1,4 @@
-"""SentencePiece models: a protobuf message of pieces and a few rules.
+"""Read SentencePiece models (`tokenizer.model`), protobuf messages of pieces and rules.
 
 It is read with every length held against what is left of the file.
 """
@@ -24,7 +24,7 @@ Value = int | memoryview
 
 
 class _Malformed(Exception):
-    """The bytes are no protobuf message."""
+    """The bytes are not a protobuf message."""
 
 
 def parse_sentencepiece(data: bytes) -> Vocabulary | None:
@@ -55,7 +55,7 @@ def _vocabulary(data: memoryview) -> Vocabulary | None:
     if not tokens:
         return None
     if kind not in (_UNIGRAM, _BPE):
-        raise CreateError("tokenizer.model cuts text into words or letters; BPE is supported")
+        raise CreateError("tokenizer.model is neither a BPE nor a Unigram model")
     charsmap = rules.get(_CHARSMAP, b"")
     return Vocabulary(
         model="llama" if kind == _BPE else "t5",

@@ -1,4 +1,4 @@
-"""Tokens with a meaning of their own, and the template of conversations."""
+"""Special tokens (BOS, EOS, EOT, …) and the chat template of a model folder."""
 
 from collections.abc import Mapping
 
@@ -128,7 +128,7 @@ def _chat_template(folder: Folder, config: Fields) -> str:
     if isinstance(value, str | None):
         return value or beside
     if not isinstance(value, list):
-        raise CreateError("invalid chat_template: it must be a text or a list of named templates")
+        raise CreateError("invalid chat_template: it must be a string or a list of named templates")
     for entry in config.objects("chat_template"):
         if entry.text("name") == "default":
             return entry.text("template")

@@ -1,4 +1,4 @@
-"""A vocabulary on its way into a GGUF file."""
+"""Vocabulary of a converted model: tokens, scores, types and merges."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from model_store.errors import CreateError
 
 MOST_TOKENS = 2**20
 UNKNOWN = "default"
-"""What llama.cpp calls rules that it does not know; of other tokenizers than BPE it is the only."""
+"""llama.cpp's name of an unknown pre-tokenizer; tokenizers other than BPE have no other."""
 UNUSED_SCORE = -1e6
 """Of tokens that no merge makes: they are found as a whole or not at all."""
 

@@ -368,7 +368,7 @@ def test_a_file_that_is_no_whole_model_is_refused(
     [
         (7, "F16", "quantization is only supported for F16, BF16 and F32 models"),
         (None, "Q8_0", "quantization is only supported for F16, BF16 and F32 models"),
-        (1, "Q8_0", "models cannot be quantized here"),
+        (1, "Q8_0", "models cannot be quantized: the engine is not available"),
     ],
 )
 def test_quantizing_is_refused_with_the_reason(

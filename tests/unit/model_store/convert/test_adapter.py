@@ -74,12 +74,15 @@ PAIR = {"lora_A.weight": ones(4, 32), "lora_B.weight": ones(32, 4)}
 REFUSED: dict[str, tuple[Files, str]] = {
     "no configuration": (
         {WEIGHTS: GOOD[WEIGHTS]},
-        "the adapter has no adapter_config.json, which says how strong it is",
+        "the adapter has no adapter_config.json, which has its alpha and rank",
     ),
-    "DoRA": (config(use_dora=True), "adapters of the kind DoRA are not supported; LoRA is"),
+    "DoRA": (
+        config(use_dora=True),
+        "DoRA adapters are not supported; merge the adapter into its model first",
+    ),
     "strengths": (
         config(alpha_pattern={"q_proj": 4}),
-        "adapters whose strength differs from part to part are not supported",
+        "adapters with alpha_pattern or rank_pattern are not supported",
     ),
     "one half": (
         weights(**{"lora_A.weight": ones(4, 32)}),
@@ -99,11 +102,11 @@ REFUSED: dict[str, tuple[Files, str]] = {
     ),
     "a whole matrix": (
         weights(weight=ones(32, 32)),
-        f'the tensor "{MODULE}.weight" is no matrix of a LoRA adapter',
+        f'"{MODULE}.weight" is not a matrix of a LoRA adapter',
     ),
     "no such part": (
         {**GOOD, WEIGHTS: safetensors({"base_model.model.secret.lora_A.weight": ones(4, 32)})},
-        'the adapter changes "secret", which the model has not',
+        'the adapter changes "secret", which the model lacks',
     ),
     "nothing": ({**GOOD, WEIGHTS: safetensors({})}, "the adapter has no tensors"),
 }  # fmt: skip

@@ -51,7 +51,7 @@ def ones(*shape: int) -> np.ndarray[Any, Any]:
 REFUSED: dict[str, tuple[Files, str]] = {
     "no config": (
         without("config.json"),
-        "the folder has no config.json, which says what the model is",
+        "the folder has no config.json",
     ),
     "config cut off": ({**GOOD, "config.json": b'{"a":'}, "config.json is not valid JSON"),
     "config a list": ({**GOOD, "config.json": b"[]"}, "config.json is not a JSON object"),
@@ -92,14 +92,14 @@ REFUSED: dict[str, tuple[Files, str]] = {
         "an attention matrix has 32 rows, which do not make 7 heads",
     ),
     "width that does not fit": (
-        config(hidden_size=64), "the token embedding has not the shape that config.json tells of",
+        config(hidden_size=64), "the token embedding does not have the shape that config.json says",
     ),
     "missing tensor": (
-        tensors(**{QUERY: None}), 'the model lacks the tensor that becomes "blk.0.attn_q.weight"',
+        tensors(**{QUERY: None}), 'the model lacks the tensor for "blk.0.attn_q.weight"',
     ),
     "missing embedding": (
         tensors(**{"model.embed_tokens.weight": None}),
-        'the model lacks the tensor that becomes "token_embd.weight"',
+        'the model lacks the tensor for "token_embd.weight"',
     ),
     "foreign tensor": (
         tensors(**{"model.secret.weight": ones(2)}),
@@ -137,7 +137,7 @@ REFUSED: dict[str, tuple[Files, str]] = {
     ),
     "template as a number": (
         {**GOOD, "tokenizer_config.json": encoded({"chat_template": 5})},
-        "invalid chat_template: it must be a text or a list of named templates",
+        "invalid chat_template: it must be a string or a list of named templates",
     ),
     "missing shard": (
         without("model.safetensors", **{"model-00001-of-00002.safetensors": b""}),
