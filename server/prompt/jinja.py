@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from traceback import walk_tb
 from typing import Final, NoReturn
@@ -22,6 +22,7 @@ from server.prompt.render_budget import (
 )
 from server.prompt.role_order import reorderings
 from server.prompt.sandbox import ALLOWANCE, Sandbox
+from server.prompt.system_messages import with_developers_as_system
 from server.prompt.template_probe import TemplateProbe
 from server.prompt.template_variables import template_variables
 
@@ -88,7 +89,7 @@ class JinjaTemplate:
         model to continue it. It is past its thinking: what the template opens for that is closed.
         """
         finished, begun = _begun(messages)
-        prompt = self._render_accepted(adapt(finished, self._probe), tools, think, as_sent=as_sent)
+        prompt = self._render_accepted(finished, tools, think, as_sent=as_sent)
         return _OPEN_THOUGHT.sub(_EMPTY_THOUGHT, prompt) + begun if begun else prompt
 
     def _render_accepted(
@@ -99,9 +100,9 @@ class JinjaTemplate:
         *,
         as_sent: bool,
     ) -> str:
-        form = self._probe.form(messages)
         refusal: TemplateError | None = None
-        for conversation in reorderings(messages):
+        for conversation in self._conversations(messages):
+            form = self._probe.form(conversation)
             try:
                 return self._execute(template_variables(conversation, tools, think, form))
             except TemplateBudgetExceeded:
@@ -112,6 +113,15 @@ class JinjaTemplate:
                     break
         assert refusal is not None
         raise refusal
+
+    def _conversations(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+        """Yield the conversation as it was sent, then with more and more changes."""
+        adapted = adapt(messages, self._probe)
+        yield adapted
+        without_developers = adapt(with_developers_as_system(messages), self._probe)
+        for conversation in reorderings(without_developers):
+            if conversation != adapted:
+                yield conversation
 
     def _execute(self, variables: Mapping[str, object]) -> str:
         token = ALLOWANCE.set(Allowance(self._clock, self._seconds))

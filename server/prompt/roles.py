@@ -1,45 +1,32 @@
-"""Roles that not every model knows: OpenAI's clients instruct as `developer`.
+"""Show developer messages as system messages to models that do not know that role.
 
-A template that was written before there was one leaves such a message out or refuses it, so the
-model would never read what it was told. It is shown an instruction once, to see what it does.
+Templates that are older than OpenAI's `developer` role drop such a message or refuse it. Each
+renderer is probed once with one.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
 from server.errors import TemplateError
 from server.prompt.messages import Message
 from server.prompt.renderer import Renderer
+from server.prompt.system_messages import DEVELOPER, with_developers_as_system
 
-DEVELOPER: Final = "developer"
-_SYSTEM: Final = "system"
 _INSTRUCTION: Final = "instruction"
 
 
 def in_known_roles(messages: Sequence[Message], renderer: Renderer) -> Sequence[Message]:
-    """Return the messages with system texts for those of a developer whom `renderer` ignores.
-
-    Neighbours become one text: many templates take no more than one.
-    """
+    """Return developer messages as system messages where `renderer` does not show them."""
     if all(message.role != DEVELOPER for message in messages) or _shows_developers(renderer):
         return messages
-    known: list[Message] = []
-    for message in messages:
-        if message.role != DEVELOPER:
-            known.append(message)
-        elif known and known[-1].role == _SYSTEM:
-            known[-1] = replace(known[-1], content=f"{known[-1].content}\n\n{message.content}")
-        else:
-            known.append(replace(message, role=_SYSTEM))
-    return known
+    return with_developers_as_system(messages)
 
 
 @lru_cache(maxsize=64)
 def _shows_developers(renderer: Renderer) -> bool:
-    told = [Message(DEVELOPER, _INSTRUCTION), Message("user", "question")]
+    conversation = [Message(DEVELOPER, _INSTRUCTION), Message("user", "question")]
     try:
-        return _INSTRUCTION in renderer.render(told, (), None)
+        return _INSTRUCTION in renderer.render(conversation, (), None, as_sent=True)
     except TemplateError:
         return False

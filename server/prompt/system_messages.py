@@ -1,12 +1,14 @@
-"""Merge system messages that a template refuses or drops into the messages that it shows."""
+"""Merge system and developer messages that a template refuses into those that it shows."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
+from typing import Final
 
 from server.prompt.messages import Message
 
-SYSTEM = "system"
+SYSTEM: Final = "system"
+DEVELOPER: Final = "developer"
 
 
 def join_texts(*texts: str) -> str:
@@ -50,3 +52,17 @@ def merge_into_user(messages: Sequence[Message]) -> list[Message]:
     if text := join_texts(*texts):
         merged.append(Message("user", text))
     return merged
+
+
+def with_developers_as_system(messages: Sequence[Message]) -> list[Message]:
+    """Return developer messages as system messages, joined to a system message before them."""
+    known: list[Message] = []
+    for message in messages:
+        if message.role != DEVELOPER:
+            known.append(message)
+        elif known and known[-1].role == SYSTEM:
+            text = join_texts(known[-1].content, message.content)
+            known[-1] = replace(known[-1], content=text)
+        else:
+            known.append(replace(message, role=SYSTEM))
+    return known

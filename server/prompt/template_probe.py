@@ -110,7 +110,8 @@ class TemplateProbe:
         """The form in which a user's message is shown, None when neither shows it."""
         forms = (MessageForm(), MessageForm(frozenset(("user",))))
         user = [Message("user", _USER)]
-        return next((form for form in forms if self._shows(user, form, _USER)), None)
+        tries = ((tools, form) for tools in ((), (_TOOL,)) for form in forms)
+        return next((f for tools, f in tries if self._shows(user, f, _USER, tools=tools)), None)
 
     @property
     def _user_form(self) -> MessageForm:
@@ -155,18 +156,27 @@ class TemplateProbe:
         as_json = [(form, output) for form, output in shown if _is_json(output)]
         return next((form for form, _ in (*as_json, *shown, *accepted)), user)
 
-    def _shows(self, messages: Sequence[Message], form: MessageForm, *texts: str) -> bool:
-        output = self._output(messages, form)
+    def _shows(
+        self,
+        messages: Sequence[Message],
+        form: MessageForm,
+        *texts: str,
+        tools: Sequence[Tool] = (),
+    ) -> bool:
+        output = self._output(messages, form, tools)
         return output is not None and all(text in output for text in texts)
 
     def _accepts(self, messages: Sequence[Message], form: MessageForm) -> bool:
         return self._output(messages, form) is not None
 
-    def _output(self, messages: Sequence[Message], form: MessageForm) -> str | None:
+    def _output(
+        self, messages: Sequence[Message], form: MessageForm, tools: Sequence[Tool] = ()
+    ) -> str | None:
         """Return the prompt, None when the template refuses the conversation."""
-        has_calls = any(message.tool_calls for message in messages)
+        if any(message.tool_calls for message in messages):
+            tools = (_TOOL,)
         try:
-            return self._execute(messages, (_TOOL,) if has_calls else (), form)
+            return self._execute(messages, tools, form)
         except TemplateBudgetExceeded:
             raise
         except TemplateError:
