@@ -80,7 +80,7 @@ class Framing(Protocol):
 class JSONLines(Framing):
     """The native API: a line of JSON for each event; an error is a line with `error`."""
 
-    headers = ((b"content-type", LINES_TYPE.encode()),)
+    headers = ((b"content-type", LINES_TYPE.encode()), (b"x-accel-buffering", b"no"))
     end = b""
 
     def frame(self, event: object) -> bytes:

@@ -28,6 +28,7 @@ async def test_a_stream_is_one_message_per_piece_and_a_last_one_with_the_counter
 
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["x-accel-buffering"] == "no", "a proxy must not hold lines back"
     *pieces, last = lines_of(answer)
     assert "".join(piece["message"]["content"] for piece in pieces) == "Once upon "
     assert {piece["message"]["role"] for piece in pieces} == {"assistant"}

@@ -31,6 +31,15 @@ async def test_no_remote_service_is_used(shared: Server) -> None:
     assert answer.json() == {"cloud": {"disabled": True, "source": "env"}}
 
 
+@pytest.mark.parametrize("path", ["/api/me", "/api/signout"])
+async def test_signing_in_is_answered_with_a_sentence(shared: Server, path: str) -> None:
+    """`ollama signin` prints it; "404 page not found" sent people looking for a network problem."""
+    answer = await shared.http.post(path, headers={"Accept": "application/json"})
+
+    assert answer.status_code == 404
+    assert "accounts are not supported" in answer.json()["error"]
+
+
 @pytest.mark.parametrize("path", ["/", "/api/version", "/api/tags"])
 async def test_head_tells_what_get_would_without_a_body(shared: Server, path: str) -> None:
     get, head = await shared.http.get(path), await shared.http.head(path)

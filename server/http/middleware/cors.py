@@ -13,12 +13,15 @@ from server.request_record import current
 from server.text.quoting import quoted
 
 _STAINLESS = (
-    "Arch Async Custom-Poll-Interval Helper-Method Lang Os Package-Version Poll-Helper "
+    "Arch Async Custom-Poll-Interval Helper Helper-Method Lang Os Package-Version Poll-Helper "
     "Retry-Count Runtime Runtime-Version Timeout"
 )
 _REQUEST_HEADERS = ",".join(
     [
-        *"Authorization Content-Type User-Agent Accept X-Requested-With Openai-Beta".split(),
+        *"Authorization Content-Type User-Agent Accept X-Requested-With".split(),
+        *"Openai-Beta Openai-Organization Openai-Project Idempotency-Key".split(),
+        *"X-Api-Key Anthropic-Version Anthropic-Beta".split(),
+        "Anthropic-Dangerous-Direct-Browser-Access",
         *(f"X-Stainless-{name}" for name in _STAINLESS.split()),
     ]
 )

@@ -127,6 +127,21 @@ async def test_a_preflight_allows_the_headers_that_sdks_send() -> None:
         *allowed
     }
     assert {f"X-Stainless-{name}" for name in STAINLESS.split()} < {*allowed}
+    assert {"X-Stainless-Helper", "Openai-Organization", "Idempotency-Key"} < {*allowed}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "x-api-key", "anthropic-version", "anthropic-beta", "x-stainless-helper",
+        "anthropic-dangerous-direct-browser-access", "openai-project", "openai-organization",
+    ],
+)  # fmt: skip
+async def test_a_page_may_use_the_libraries_of_openai_and_anthropic(header: str) -> None:
+    """Browsers compare names of headers without regard to case."""
+    reply = await answer(origin="http://localhost", method="OPTIONS")
+
+    assert header in (reply.get("access-control-allow-headers") or "").lower().split(",")
 
 
 async def test_a_preflight_with_all_origins_allowed_has_an_asterisk() -> None:
