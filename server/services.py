@@ -24,7 +24,7 @@ from server.library.library import Library
 from server.library.registry import Progress, RegistryService
 from server.media.remote_images import RemoteImages
 from server.openai.responses.service import ResponsesService
-from server.openai.responses.stored import StoredResponses
+from server.openai.responses.store import StoredResponses
 from server.versions import USER_AGENT
 
 _log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from server.schemas.cut import MayBeCut
+from server.schemas.wire import TruncationNotice
 
 StopReason = Literal["end_turn", "max_tokens", "stop_sequence", "tool_use"]
 
@@ -40,7 +40,7 @@ class Usage(msgspec.Struct):
     output_tokens: int
 
 
-class Message(MayBeCut, tag="message", kw_only=True):
+class Message(TruncationNotice, tag="message", kw_only=True):
     """The assistant's turn."""
 
     id: str
@@ -103,7 +103,7 @@ class Stop(msgspec.Struct):
     stop_sequence: str | None = None
 
 
-class MessageDelta(MayBeCut, tag="message_delta", kw_only=True):
+class MessageDelta(TruncationNotice, tag="message_delta", kw_only=True):
     """What is known of the message only in the end."""
 
     delta: Stop

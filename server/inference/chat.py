@@ -24,6 +24,7 @@ from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
+from server.inference.options import Options, merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.tool_choice import constraint_on
 from server.parsing.output_format import GenerationStart
@@ -33,7 +34,6 @@ from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
 from server.request_record import current
-from server.schemas.options import Options, merged_options
 
 
 @dataclass(frozen=True, slots=True)

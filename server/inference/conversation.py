@@ -29,7 +29,7 @@ class NamedTool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswerRequest:
+class GenerationParams:
     """What every request may say of how to answer.
 
     `options` are those of the native API (`num_predict`, `temperature`, …); they win over the
@@ -53,7 +53,7 @@ class AnswerRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conversation(AnswerRequest):
+class Conversation(GenerationParams):
     """Messages to go on from; without any, the model is loaded, or unloaded (`keep_alive` 0)."""
 
     messages: tuple[Message, ...] = ()
@@ -63,7 +63,7 @@ class Conversation(AnswerRequest):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Completion(AnswerRequest):
+class Completion(GenerationParams):
     """A prompt to go on from; an empty one loads or unloads like a conversation without messages.
 
     `prompt` may be token ids, which are used as they are, like a `raw` text. `context` are the

@@ -1,4 +1,4 @@
-"""POST /api/embed and /api/embeddings."""
+"""Embeddings: texts or tokens to vectors."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,15 @@ from types import MappingProxyType
 
 import numpy as np
 
+from model_store.model import Model
 from model_store.store import Store
 from runners.host.errors import RequestFailed
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import EmbedInput, FailureCode
 from server.errors import BadRequest
-from server.http.json_encoding import shortest
 from server.inference.model_request import model_request
 from server.inference.models import find_model
+from server.inference.options import merged_options
 from server.inference.vectors import (
     Vectors,
     at_unit_length,
@@ -23,20 +24,13 @@ from server.inference.vectors import (
     vectors_of,
 )
 from server.request_record import current
-from server.schemas.embed import (
-    EmbeddingsRequest,
-    EmbeddingsResponse,
-    EmbedRequest,
-    EmbedResponse,
-)
-from server.schemas.options import merged_options
 
-_TOO_LONG = "the input length exceeds the context length"
+_NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """Vectors, shape (inputs, dim), the tokens of all inputs, and how long the load took."""
+    """Vectors, shape (inputs, dim), the tokens of all inputs, and the load time in nanoseconds."""
 
     vectors: Vectors
     n_tokens: int
@@ -44,24 +38,60 @@ class Embedding:
 
 
 class EmbedService:
-    """Serves both forms of embedding requests."""
+    """Computes embeddings."""
 
     def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self._store, self._scheduler = store, scheduler
 
-    async def vectors(
+    async def unit_vectors(
         self,
-        asked_as: str,
+        model_name: str,
         inputs: Sequence[EmbedInput],
         *,
         truncate: bool = True,
         dimensions: int = 0,
-        options: Mapping[str, object] = MappingProxyType({}),
+        options: Mapping[str, object] = _NO_OPTIONS,
         keep_alive: float | None = None,
     ) -> Embedding:
-        """Return a vector of unit length for each input; without any, only load the model."""
+        """Return a vector of unit length for each input; without any, only load the model.
+
+        Raises:
+            NotFound: there is no such model.
+            BadRequest: an option is wrong, or an input is too long and `truncate` is off.
+        """
+        model = find_model(self._store, model_name, pull_hint=True)
+        embedding = await self._embed(model, inputs, options, keep_alive, truncate=truncate)
+        if not inputs:
+            return embedding
+        vectors = cut_to(at_unit_length(embedding.vectors), dimensions)
+        return Embedding(vectors, embedding.n_tokens, embedding.load_ns)
+
+    async def model_vectors(
+        self,
+        model_name: str,
+        inputs: Sequence[EmbedInput],
+        *,
+        options: Mapping[str, object] = _NO_OPTIONS,
+        keep_alive: float | None = None,
+    ) -> Embedding:
+        """Return the vectors as the model defines them; see `is_normalised`. Raises as above."""
+        model = find_model(self._store, model_name, pull_hint=True)
+        embedding = await self._embed(model, inputs, options, keep_alive, truncate=False)
+        if not inputs or not is_normalised(model.header()):
+            return embedding
+        vectors = at_unit_length(embedding.vectors)
+        return Embedding(vectors, embedding.n_tokens, embedding.load_ns)
+
+    async def _embed(
+        self,
+        model: Model,
+        inputs: Sequence[EmbedInput],
+        options: Mapping[str, object],
+        keep_alive: float | None,
+        *,
+        truncate: bool,
+    ) -> Embedding:
         started = time.perf_counter_ns()
-        model = find_model(self._store, asked_as, pull_hint=True)
         merged = merged_options(model.parameters, options)
         async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
             load_ns = time.perf_counter_ns() - started
@@ -70,53 +100,8 @@ class EmbedService:
             try:
                 answer = await lease.runner.embed(inputs, truncate=truncate)
             except RequestFailed as e:
-                raise _reworded(e) from e
+                if e.code is FailureCode.PROMPT_TOO_LONG:
+                    raise BadRequest("the input length exceeds the context length") from e
+                raise
         current().add_answer(n_prompt=answer.n_tokens)
-        vectors = cut_to(at_unit_length(vectors_of(answer)), dimensions)
-        return Embedding(vectors, answer.n_tokens, load_ns)
-
-    async def embed(self, request: EmbedRequest) -> EmbedResponse:
-        """Return a vector of unit length for each text."""
-        started = time.perf_counter_ns()
-        found = await self.vectors(
-            request.model,
-            request.input,
-            truncate=request.truncate,
-            dimensions=request.dimensions,
-            options=request.options,
-            keep_alive=request.keep_alive,
-        )
-        if not request.input:
-            return EmbedResponse(model=request.model, embeddings=[])
-        return EmbedResponse(
-            model=request.model,
-            embeddings=shortest(found.vectors).tolist(),
-            total_duration=time.perf_counter_ns() - started,
-            load_duration=found.load_ns,
-            prompt_eval_count=found.n_tokens,
-        )
-
-    async def embeddings(self, request: EmbeddingsRequest) -> EmbeddingsResponse:
-        """Return the vector of one text as the network makes it."""
-        if not request.model.strip():
-            raise BadRequest("model is required")
-        model = find_model(self._store, request.model, pull_hint=True)
-        options = merged_options(model.parameters, request.options)
-        async with self._scheduler.lease(
-            model_request(model, options, request.keep_alive)
-        ) as lease:
-            if not request.prompt:
-                return EmbeddingsResponse([])
-            try:
-                answer = await lease.runner.embed([request.prompt], truncate=False)
-            except RequestFailed as e:
-                raise _reworded(e) from e
-        current().add_answer(n_prompt=answer.n_tokens)
-        vectors = vectors_of(answer)
-        if is_normalised(model.header()):
-            vectors = at_unit_length(vectors)
-        return EmbeddingsResponse([float(value) for value in vectors[0]])
-
-
-def _reworded(error: RequestFailed) -> Exception:
-    return BadRequest(_TOO_LONG) if error.code is FailureCode.PROMPT_TOO_LONG else error
+        return Embedding(vectors_of(answer), answer.n_tokens, load_ns)

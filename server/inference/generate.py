@@ -26,6 +26,7 @@ from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
+from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
@@ -33,7 +34,6 @@ from server.prompt.messages import Message, Think
 from server.prompt.renderer import Renderer
 from server.prompt.template import parse_go_template
 from server.request_record import current
-from server.schemas.options import merged_options
 
 
 class GenerateService:

@@ -9,7 +9,7 @@ from model_store.model import Model, header_of
 from runners.host.model_request import LoadOptions, ModelFacts, ModelKey, ModelRequest
 from server.inference.generation import LEAST_CONTEXT, LEAST_CONTEXT_FOR_MEDIA
 from server.inference.model_facts import model_facts
-from server.schemas.options import Options
+from server.inference.options import Options
 
 
 def model_request(model: Model, options: Options, keep_alive: float | None) -> ModelRequest:

@@ -1,4 +1,7 @@
-"""Texts put in order by how well they answer a query."""
+"""Reranking: order documents by how well they answer a query."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,51 +13,70 @@ from runners.host.scheduler import Scheduler
 from runners.protocol.messages import Embedded
 from server.inference.model_request import model_request
 from server.inference.models import find_model
+from server.inference.options import merged_options
 from server.inference.vectors import at_unit_length, vectors_of
 from server.request_record import current
-from server.schemas.options import merged_options
-from server.schemas.rerank import (
-    RankedDocument,
-    RankedResult,
-    RerankRequest,
-    RerankResponse,
-    RerankUsage,
-)
 
 _POOLING_RANK = 4
 
 Scores = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class RankedDocument:
+    """The index of a document in the request, and its score; 1 is the best."""
+
+    index: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """The best documents, best first, and the tokens of the query and all documents."""
+
+    documents: Sequence[RankedDocument]
+    n_tokens: int
+
+
 class RerankService:
-    """Scores by a model made for it, or by the cosine of a query's vector and a text's."""
+    """Scores by a reranking model, or by the cosine of the embeddings of query and document."""
 
     def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self._store, self._scheduler = store, scheduler
 
-    async def __call__(self, request: RerankRequest) -> RerankResponse:
-        """Return the best texts, best first."""
-        model = find_model(self._store, request.model, required=True)
-        options = merged_options(model.parameters, request.options)
-        async with self._scheduler.lease(
-            model_request(model, options, request.keep_alive)
-        ) as lease:
-            scores, n_tokens = await _scores(lease.runner, request, model)
+    async def __call__(
+        self,
+        model_name: str,
+        query: str,
+        documents: Sequence[str],
+        *,
+        top_n: int = 0,
+        options: Mapping[str, object],
+        keep_alive: float | None = None,
+    ) -> Ranking:
+        """Return the `top_n` best documents, all of them for 0.
+
+        Raises:
+            NotFound: there is no such model.
+            BadRequest: an option is wrong.
+        """
+        model = find_model(self._store, model_name, required=True)
+        merged = merged_options(model.parameters, options)
+        async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
+            scores, n_tokens = await _scores(lease.runner, query, documents, model)
         current().add_answer(n_prompt=n_tokens)
-        best = np.argsort(-scores, kind="stable")[: request.top_n or None]
-        return RerankResponse(
-            model=request.model,
-            results=[_result(request, int(index), float(scores[index])) for index in best],
-            usage=RerankUsage(n_tokens, n_tokens),
-        )
+        best = np.argsort(-scores, kind="stable")[: top_n or None]
+        return Ranking([RankedDocument(int(i), float(scores[i])) for i in best], n_tokens)
 
 
-async def _scores(runner: RunnerClient, request: RerankRequest, model: Model) -> tuple[Scores, int]:
+async def _scores(
+    runner: RunnerClient, query: str, documents: Sequence[str], model: Model
+) -> tuple[Scores, int]:
     header = model.header()
     if header.integer(f"{header.architecture}.pooling_type") == _POOLING_RANK:
-        answer = await runner.embed(request.documents, query=request.query)
+        answer = await runner.embed(documents, query=query)
         return _relevance(answer), answer.n_tokens
-    answer = await runner.embed([request.query, *request.documents])
+    answer = await runner.embed([query, *documents])
     vectors = at_unit_length(vectors_of(answer)).astype(np.float64)
     cosines: Scores = vectors[1:] @ vectors[0]
     return cosines, answer.n_tokens
@@ -65,10 +87,3 @@ def _relevance(answer: Embedded) -> Scores:
     values = vectors_of(answer).astype(np.float64)
     scores: Scores = values[:, 0]
     return 1 / (1 + np.exp(-scores)) if values.shape[1] == 1 else scores
-
-
-def _result(request: RerankRequest, index: int, score: float) -> RankedResult:
-    result = RankedResult(index, score)
-    if request.return_documents:
-        result.document = RankedDocument(request.documents[index])
-    return result

@@ -1,5 +1,8 @@
 """POST /api/show: the description of one model."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 import msgspec
 
 from model_store.gguf import GGUFHeader, read_header
@@ -9,7 +12,6 @@ from model_store.show import modelfile_of
 from server.capabilities import capabilities
 from server.formats import DEFAULT_TEMPLATE, Format, Source, choose
 from server.library.details import Details, details_of, metadata_of
-from server.schemas.library import ShowRequest
 from server.text.timestamps import local_time
 
 
@@ -51,20 +53,32 @@ class Description(msgspec.Struct, omit_defaults=True, kw_only=True):
     parser: str
 
 
-def describe(model: Model, request: ShowRequest, *, go_template: bool | None) -> Description:
-    """Return the description that `request` asks for; raises ModelNotFound or GGUFError."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """What to show in place of the model's own: a system text, and options of the Modelfile.
+
+    `verbose` adds the arrays of the metadata, such as the vocabulary.
+    """
+
+    system: str = ""
+    options: Mapping[str, object] = field(default_factory=dict)
+    verbose: bool = False
+
+
+def describe(model: Model, shown: Variation, *, go_template: bool | None) -> Description:
+    """Return the description of `model`; raises ModelNotFound or GGUFError."""
     header = model.header()
     format = choose(model, go_template)
     return Description(
         license="\n".join(model.licenses),
-        modelfile=modelfile_of(model, system=request.system, options=request.options or None),
+        modelfile=modelfile_of(model, system=shown.system, options=shown.options or None),
         parameters=shown_parameters(model.parameters),
         template=_template(model, header, format),
-        system=request.system or model.system,
+        system=shown.system or model.system,
         details=details_of(model),
         messages=tuple(ShownMessage(m.role, m.content) for m in model.messages),
-        model_info=_model_info(model, header, verbose=request.verbose),
-        projector_info=_projector_info(model, verbose=request.verbose),
+        model_info=_model_info(model, header, verbose=shown.verbose),
+        projector_info=_projector_info(model, verbose=shown.verbose),
         tensors=tuple(TensorInfo(t.name, t.type, t.shape) for t in header.tensors),
         capabilities=capabilities(model, format),
         modified_at=local_time(model.modified_at),

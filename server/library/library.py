@@ -7,10 +7,9 @@ from model_store.store import Store
 from runners.host.scheduler import Scheduler
 from server.errors import BadRequest, NotFound
 from server.http.json_encoding import encode
-from server.library.description import describe
+from server.library.description import Variation, describe
 from server.library.listing import Listing, encode_loaded
 from server.model_names import model_name
-from server.schemas.library import ShowRequest
 
 _COPILOT = "GitHubCopilotChat/"
 
@@ -47,24 +46,24 @@ class Library:
         """Return the JSON of every loaded model, the one that stays longest first."""
         return encode_loaded(self._scheduler.status())
 
-    def show(self, request: ShowRequest, user_agent: str = "") -> bytes:
-        """Return the JSON that describes one model.
+    def show(self, text: str, variation: Variation, user_agent: str = "") -> bytes:
+        """Return the JSON that describes the model that `text` names.
 
         Raises:
             BadRequest: no name, or a malformed one.
             NotFound: it is not installed, or not completely.
         """
-        if not request.wanted.strip():
+        if not text.strip():
             raise BadRequest("model is required")
-        name = model_name(request.wanted)
+        name = model_name(text)
         try:
             model = self._store.resolve(name)
-            description = describe(model, request, go_template=self._go_template)
+            description = describe(model, variation, go_template=self._go_template)
         except ModelNotFound:
             raise _not_found(name) from None
         if user_agent.startswith(_COPILOT):
-            # It shows this as the model's name, and asks for the model by it.
-            description.model_info["general.basename"] = request.wanted
+            # Copilot shows this as the model's name, and sends it as the model of its requests.
+            description.model_info["general.basename"] = text
         return encode(description)
 
 

@@ -1,63 +1,121 @@
-"""Pieces that the answers of generate and chat share."""
+"""Objects of the native API as they are sent: chat, generate, embed and tokenize."""
 
-from typing import TypedDict
+from collections.abc import Mapping
 
-from runners.protocol.messages import TokenAlternative, TokenLogprob
-from server.inference.conversation import CompletedCall, Finish
-from server.schemas.logprobs import Alternative, Logprob
-from server.schemas.tools import CalledFunction, ReplyCall
+import msgspec
 
-
-class Metrics(TypedDict):
-    """The closing fields that generate and chat share."""
-
-    total_duration: int
-    load_duration: int
-    prompt_eval_count: int
-    prompt_eval_duration: int
-    eval_count: int
-    eval_duration: int
-    prompt_truncated: bool
-    prompt_tokens_dropped: int
+from server.schemas.wire import DebugInfo
 
 
-def metrics(end: Finish) -> Metrics:
-    """Return the counters and durations of an answer."""
-    return Metrics(
-        total_duration=end.total_ns,
-        load_duration=end.load_ns,
-        prompt_eval_count=end.n_prompt,
-        prompt_eval_duration=end.prompt_ns,
-        eval_count=end.n_generated,
-        eval_duration=end.generation_ns,
-        prompt_truncated=end.n_dropped > 0,
-        prompt_tokens_dropped=end.n_dropped,
-    )
+class Alternative(msgspec.Struct, omit_defaults=True, frozen=True):
+    """A token and its natural-log probability; `bytes` are the UTF-8 bytes of its text."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] = ()
 
 
-def logprobs_of(entries: tuple[TokenLogprob, ...]) -> tuple[Logprob, ...]:
-    """Turn the runner's log probabilities into those of the API."""
-    return tuple(
-        Logprob(
-            token=_text(entry.chosen),
-            logprob=entry.chosen.logprob,
-            bytes=tuple(entry.chosen.text),
-            top_logprobs=tuple(_alternative(a) for a in entry.top),
-        )
-        for entry in entries
-    )
+class Logprob(msgspec.Struct, omit_defaults=True, frozen=True):
+    """The chosen token, and the most probable ones in its place when they were asked for."""
+
+    token: str
+    logprob: float
+    bytes: tuple[int, ...] = ()
+    top_logprobs: tuple[Alternative, ...] = ()
 
 
-def _alternative(entry: TokenAlternative) -> Alternative:
-    return Alternative(token=_text(entry), logprob=entry.logprob, bytes=tuple(entry.text))
+class CalledFunction(msgspec.Struct):
+    """The function that the assistant calls."""
+
+    index: int
+    name: str
+    arguments: Mapping[str, object]
 
 
-def _text(entry: TokenAlternative) -> str:
-    return entry.text.decode("utf-8", "replace")
+class ReplyCall(msgspec.Struct):
+    """A call in the assistant's turn."""
+
+    id: str
+    function: CalledFunction
 
 
-def calls_of(calls: tuple[CompletedCall, ...]) -> tuple[ReplyCall, ...]:
-    """Turn calls into those of the API."""
-    return tuple(
-        ReplyCall(call.id, CalledFunction(call.index, call.name, call.arguments)) for call in calls
-    )
+class ReplyMessage(msgspec.Struct, omit_defaults=True):
+    """A piece of the assistant's turn."""
+
+    role: str
+    content: str
+    thinking: str = ""
+    tool_calls: tuple[ReplyCall, ...] = ()
+
+
+class ChatResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A piece of the answer, or its end; durations in nanoseconds, absent when zero."""
+
+    model: str
+    created_at: str
+    message: ReplyMessage
+    done: bool
+    done_reason: str = ""
+    debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
+    logprobs: tuple[Logprob, ...] = ()
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+    prompt_truncated: bool = False
+    prompt_tokens_dropped: int = 0
+
+
+class GenerateResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A piece of the answer, or its end; durations in nanoseconds, absent when zero."""
+
+    model: str
+    created_at: str
+    response: str
+    thinking: str = ""
+    done: bool
+    done_reason: str = ""
+    context: tuple[int, ...] = ()
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+    prompt_eval_duration: int = 0
+    eval_count: int = 0
+    eval_duration: int = 0
+    prompt_truncated: bool = False
+    prompt_tokens_dropped: int = 0
+    tool_calls: tuple[ReplyCall, ...] = ()
+    debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
+    logprobs: tuple[Logprob, ...] = ()
+
+
+class EmbedResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A vector of unit length for each text, in their order; durations in nanoseconds."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int = 0
+    load_duration: int = 0
+    prompt_eval_count: int = 0
+
+
+class EmbeddingsResponse(msgspec.Struct):
+    """The vector of the text; empty for an empty one."""
+
+    embedding: list[float]
+
+
+class TokenizeResponse(msgspec.Struct):
+    """The tokens' ids."""
+
+    model: str
+    tokens: tuple[int, ...]
+
+
+class DetokenizeResponse(msgspec.Struct):
+    """The text, special tokens spelled out."""
+
+    model: str
+    content: str

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.http.json_encoding import shortest
 from server.inference.embed import Embedding
-from server.openai.tokens import Prompt, prompts_of
+from server.openai.prompts import Prompt, prompts_of
 from server.schemas.base import ApiModel, FreeMap, Integer, refuse
 from server.schemas.values import KeepAlive
 

@@ -3,11 +3,11 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from server.anthropic.conversation import conversation_of, remote_images
 from server.anthropic.estimate import estimated_tokens
 from server.anthropic.framing import MessageFraming
+from server.anthropic.reply import message_events, message_of
+from server.anthropic.request import conversation_of, remote_images
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
-from server.anthropic.stream import message_events, message_of
 from server.anthropic.wire import StreamEvent, TokenCount
 from server.http.body import read_body
 from server.http.openapi import body_of
@@ -25,13 +25,13 @@ BODIES = (MessagesRequest, CountTokensRequest)
 @router.post("", openapi_extra=body_of(MessagesRequest, stream=EVENTS_TYPE))
 async def messages(request: Request) -> Response:
     """Continue a conversation."""
-    wanted = await read_body(request, MessagesRequest)
+    body = await read_body(request, MessagesRequest)
     services = services_of(request)
-    events = services.chat(await _conversation(services, wanted))
-    n_input = estimated_tokens(wanted) if wanted.stream else 0
+    events = services.chat(await _conversation(services, body))
+    n_input = estimated_tokens(body) if body.stream else 0
     return EventReply[StreamEvent](
-        message_events(events, model=wanted.model, n_input=n_input, stops=wanted.stop_sequences),
-        stream=wanted.stream,
+        message_events(events, model=body.model, n_input=n_input, stops=body.stop_sequences),
+        stream=body.stream,
         fold=message_of,
         framing=MessageFraming(),
         object_type=BARE_JSON_TYPE,
@@ -41,9 +41,9 @@ async def messages(request: Request) -> Response:
 @router.post("/count_tokens", openapi_extra=body_of(CountTokensRequest))
 async def count_tokens(request: Request) -> Response:
     """Count the tokens of a conversation, as the model would read it."""
-    wanted = await read_body(request, CountTokensRequest)
+    body = await read_body(request, CountTokensRequest)
     services = services_of(request)
-    conversation = await _conversation(services, wanted)
+    conversation = await _conversation(services, body)
 
     async def counted() -> TokenCount:
         return TokenCount(await services.chat.count(conversation))
@@ -51,7 +51,7 @@ async def count_tokens(request: Request) -> Response:
     return whole(counted, MessageFraming(), BARE_JSON_TYPE)
 
 
-async def _conversation(services: Services, wanted: CountTokensRequest) -> Conversation:
+async def _conversation(services: Services, body: CountTokensRequest) -> Conversation:
     images = services.remote_images
-    fetched = await images.fetch(remote_images(wanted)) if images.is_allowed else {}
-    return conversation_of(wanted, fetched)
+    fetched = await images.fetch(remote_images(body)) if images.is_allowed else {}
+    return conversation_of(body, fetched)

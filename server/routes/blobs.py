@@ -21,8 +21,8 @@ _WRITE_SIZE = 1 << 20
 @router.head("/{digest}")
 async def has_blob(digest: str, request: Request) -> Response:
     """Tell by the status whether a blob is there."""
-    wanted = Digest.parse(digest)
-    if not await asyncio.to_thread(services_of(request).store.has_blob, wanted):
+    name = Digest.parse(digest)
+    if not await asyncio.to_thread(services_of(request).store.has_blob, name):
         raise NotFound(f'blob "{digest}" not found')
     return Response()
 
@@ -30,10 +30,10 @@ async def has_blob(digest: str, request: Request) -> Response:
 @router.post("/{digest}", status_code=201)
 async def put_blob(digest: str, request: Request) -> Response:
     """Store the body as a blob, if it is what its digest says."""
-    wanted, store = Digest.parse(digest), services_of(request).store
-    if await asyncio.to_thread(store.has_blob, wanted):
+    name, store = Digest.parse(digest), services_of(request).store
+    if await asyncio.to_thread(store.has_blob, name):
         return Response()
-    writer = await asyncio.to_thread(store.blob_writer, wanted)
+    writer = await asyncio.to_thread(store.blob_writer, name)
     try:
         async for data in _pieces(request):
             await in_thread(writer.write, data)

@@ -1,21 +1,28 @@
-"""generate, chat, embed, embeddings, rerank: decode the body, hand it on, send what comes back."""
+"""/api/chat, generate, embed, embeddings and rerank."""
+
+import time
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from server.errors import BadRequest
 from server.http.body import read_body
 from server.http.openapi import body_of
 from server.http.streaming import LINES_TYPE, EventReply
-from server.native.chat import chat as chat_events
-from server.native.chat import fold_chat
-from server.native.generate import fold_generate
-from server.native.generate import generate as generate_events
+from server.native.reply import (
+    chat_replies,
+    embed_response,
+    embeddings_response,
+    fold_chat,
+    fold_generate,
+    generate_replies,
+)
+from server.native.request import completion_of, conversation_of
+from server.native.rerank import RerankRequest, rerank_response
+from server.native.schemas import ChatRequest, EmbeddingsRequest, EmbedRequest, GenerateRequest
+from server.native.wire import EmbeddingsResponse, EmbedResponse
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
-from server.schemas.chat import ChatRequest
-from server.schemas.embed import EmbeddingsRequest, EmbedRequest
-from server.schemas.generate import GenerateRequest
-from server.schemas.rerank import RerankRequest
 
 router = APIRouter(prefix="/api")
 BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest, RerankRequest)
@@ -24,35 +31,61 @@ BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest, RerankR
 @router.post("/generate", openapi_extra=body_of(GenerateRequest, stream=LINES_TYPE))
 async def generate(request: Request) -> Response:
     """Continue a prompt."""
-    wanted = await read_body(request, GenerateRequest)
-    events = generate_events(services_of(request).generate, wanted)
-    return EventReply(events, stream=wanted.stream, fold=fold_generate)
+    body = await read_body(request, GenerateRequest)
+    events = services_of(request).generate(completion_of(body))
+    replies = generate_replies(events, body.model)
+    return EventReply(replies, stream=body.stream, fold=fold_generate)
 
 
 @router.post("/chat", openapi_extra=body_of(ChatRequest, stream=LINES_TYPE))
 async def chat(request: Request) -> Response:
     """Continue a conversation."""
-    wanted = await read_body(request, ChatRequest)
-    events = chat_events(services_of(request).chat, wanted)
-    return EventReply(events, stream=wanted.stream, fold=fold_chat)
+    body = await read_body(request, ChatRequest)
+    events = services_of(request).chat(conversation_of(body))
+    return EventReply(chat_replies(events, body.model), stream=body.stream, fold=fold_chat)
 
 
 @router.post("/embed", openapi_extra=body_of(EmbedRequest))
 async def embed(request: Request) -> Response:
-    """Turn texts into vectors."""
-    wanted = await read_body(request, EmbedRequest)
-    return whole(lambda: services_of(request).embedding.embed(wanted))
+    """Compute embeddings of texts."""
+    body = await read_body(request, EmbedRequest)
+    service = services_of(request).embedding
+
+    async def response() -> EmbedResponse:
+        started = time.perf_counter_ns()
+        embedding = await service.unit_vectors(
+            body.model,
+            body.input,
+            truncate=body.truncate,
+            dimensions=body.dimensions,
+            options=body.options,
+            keep_alive=body.keep_alive,
+        )
+        return embed_response(body.model, embedding, time.perf_counter_ns() - started)
+
+    return whole(response)
 
 
 @router.post("/embeddings", openapi_extra=body_of(EmbeddingsRequest))
 async def embeddings(request: Request) -> Response:
-    """Turn a text into a vector, in the older form."""
-    wanted = await read_body(request, EmbeddingsRequest)
-    return whole(lambda: services_of(request).embedding.embeddings(wanted))
+    """Compute the embedding of one text, in the older form."""
+    body = await read_body(request, EmbeddingsRequest)
+    service = services_of(request).embedding
+    if not body.model.strip():
+        raise BadRequest("model is required")
+
+    async def response() -> EmbeddingsResponse:
+        inputs = [body.prompt] if body.prompt else []
+        embedding = await service.model_vectors(
+            body.model, inputs, options=body.options, keep_alive=body.keep_alive
+        )
+        return embeddings_response(embedding)
+
+    return whole(response)
 
 
 @router.post("/rerank", openapi_extra=body_of(RerankRequest))
 async def rerank(request: Request) -> Response:
-    """Put texts in order by how well they answer a query."""
-    wanted = await read_body(request, RerankRequest)
-    return whole(lambda: services_of(request).rerank(wanted))
+    """Order documents by how well they answer a query."""
+    body = await read_body(request, RerankRequest)
+    return whole(lambda: rerank_response(services_of(request).rerank, body))

@@ -11,9 +11,10 @@ from server.errors import BadRequest, NotFound
 from server.http.body import read_body
 from server.http.openapi import body_of
 from server.http.streaming import raw_json_response
+from server.library.description import Variation
 from server.model_names import stored_name
+from server.native.model_schemas import CopyRequest, DeleteRequest, ShowRequest
 from server.routes.dependencies import services_of
-from server.schemas.library import CopyRequest, DeleteRequest, ShowRequest
 from server.text.quoting import quoted
 
 router = APIRouter(prefix="/api")
@@ -36,23 +37,26 @@ async def ps(request: Request) -> Response:
 @router.post("/show", openapi_extra=body_of(ShowRequest))
 async def show(request: Request) -> Response:
     """Describe a model."""
-    wanted = await read_body(request, ShowRequest)
+    body = await read_body(request, ShowRequest)
     agent = request.headers.get("user-agent", "")
     library = services_of(request).library
-    return raw_json_response(await asyncio.to_thread(library.show, wanted, agent))
+    variation = Variation(system=body.system, options=body.options, verbose=body.verbose)
+    return raw_json_response(
+        await asyncio.to_thread(library.show, body.requested_model, variation, agent)
+    )
 
 
 @router.post("/copy", openapi_extra=body_of(CopyRequest))
 async def copy(request: Request) -> Response:
     """Give a model a second name."""
-    wanted = await read_body(request, CopyRequest)
-    source = _end(wanted.source, "source")
-    destination = _end(wanted.destination, "destination")
+    body = await read_body(request, CopyRequest)
+    source = _end(body.source, "source")
+    destination = _end(body.destination, "destination")
     services = services_of(request)
     try:
         await asyncio.to_thread(services.store.copy, source, destination)
     except ModelNotFound:
-        raise NotFound(f"model {quoted(wanted.source)} not found") from None
+        raise NotFound(f"model {quoted(body.source)} not found") from None
     await services.retire_replaced(destination)
     return Response()
 
@@ -67,15 +71,15 @@ def _end(text: str, field: str) -> ModelName:
 @router.delete("/delete", openapi_extra=body_of(DeleteRequest))
 async def delete(request: Request) -> Response:
     """Remove a model; one that is in memory goes as soon as it is idle."""
-    wanted = (await read_body(request, DeleteRequest)).wanted
-    if not wanted.strip():
+    text = (await read_body(request, DeleteRequest)).requested_model
+    if not text.strip():
         raise BadRequest("model is required")
     services = services_of(request)
     try:
-        name = await asyncio.to_thread(services.store.delete, stored_name(wanted))
+        name = await asyncio.to_thread(services.store.delete, stored_name(text))
     except InvalidName:
-        raise BadRequest(f"name {quoted(wanted)} is invalid") from None
+        raise BadRequest(f"name {quoted(text)} is invalid") from None
     except ModelNotFound:
-        raise NotFound(f"model '{wanted}' not found") from None
+        raise NotFound(f"model '{text}' not found") from None
     await services.retire_replaced(name)
     return Response()

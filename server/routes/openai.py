@@ -13,15 +13,17 @@ from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE
 from server.http.streaming import EventReply, Events, json_response
 from server.inference.tokens import TokenService
-from server.openai.chat_reply import ChatReplies
-from server.openai.chat_request import conversation_of, remote_images, speaks_of_functions
-from server.openai.chat_schemas import ChatCompletionRequest
-from server.openai.completion_reply import CompletionReplies, answers_to
-from server.openai.completion_request import CompletionRequest, completions_of
+from server.native.rerank import RerankRequest, rerank_response
+from server.openai.chat.reply import ChatReplies
+from server.openai.chat.request import conversation_of, remote_images, speaks_of_functions
+from server.openai.chat.schemas import ChatCompletionRequest
+from server.openai.completions.reply import CompletionReplies, answers_to
+from server.openai.completions.request import completions_of
+from server.openai.completions.schemas import CompletionRequest
 from server.openai.embeddings import EmbeddingList, EmbeddingRequest, embedding_list
 from server.openai.framing import FRAMING
 from server.openai.models import model_list, model_object
-from server.openai.replies import OBJECT_TYPE, Heading, new_id
+from server.openai.reply import OBJECT_TYPE, Heading, new_id
 from server.openai.transcriptions import (
     BODY,
     MOST_BYTES,
@@ -31,7 +33,6 @@ from server.openai.transcriptions import (
 )
 from server.routes.dependencies import services_of
 from server.routes.replies import last, whole
-from server.schemas.rerank import RerankRequest
 
 router = APIRouter(prefix="/v1")
 BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
@@ -40,17 +41,17 @@ BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
 @router.post("/chat/completions", openapi_extra=body_of(ChatCompletionRequest, stream=EVENTS_TYPE))
 async def chat_completions(request: Request) -> Response:
     """Continue a conversation."""
-    wanted = await read_body(request, ChatCompletionRequest)
+    body = await read_body(request, ChatCompletionRequest)
     services = services_of(request)
-    fetched = await services.remote_images.fetch(remote_images(wanted))
-    events = services.chat(conversation_of(wanted, fetched))
+    fetched = await services.remote_images.fetch(remote_images(body))
+    events = services.chat(conversation_of(body, fetched))
     replies = ChatReplies(
-        heading=Heading(new_id("chatcmpl"), wanted.model),
-        n=wanted.n,
-        include_usage=wanted.stream_options.include_usage,
-        older=speaks_of_functions(wanted),
+        heading=Heading(new_id("chatcmpl"), body.model),
+        n=body.n,
+        include_usage=body.stream_options.include_usage,
+        older=speaks_of_functions(body),
     )
-    if wanted.stream:
+    if body.stream:
         return _streamed(replies.streamed(events))
     return _collected(events, replies.whole)
 
@@ -58,45 +59,45 @@ async def chat_completions(request: Request) -> Response:
 @router.post("/completions", openapi_extra=body_of(CompletionRequest, stream=EVENTS_TYPE))
 async def completions(request: Request) -> Response:
     """Continue one prompt or several."""
-    wanted = await read_body(request, CompletionRequest)
+    body = await read_body(request, CompletionRequest)
     services = services_of(request)
-    streams = [services.generate(asked) for asked in completions_of(wanted)]
+    streams = [services.generate(asked) for asked in completions_of(body)]
     replies = CompletionReplies(
-        heading=Heading(new_id("cmpl"), wanted.model),
-        n=wanted.n,
-        include_usage=wanted.stream_options.include_usage,
-        with_logprobs=wanted.logprobs is not None,
-        echoes=await _texts(services.tokens, wanted) if wanted.echo else (),
+        heading=Heading(new_id("cmpl"), body.model),
+        n=body.n,
+        include_usage=body.stream_options.include_usage,
+        with_logprobs=body.logprobs is not None,
+        echoes=await _texts(services.tokens, body) if body.echo else (),
     )
-    events = answers_to(streams, wanted.n)
-    if wanted.stream:
+    events = answers_to(streams, body.n)
+    if body.stream:
         return _streamed(replies.streamed(events))
     return _collected(events, replies.whole)
 
 
-async def _texts(tokens: TokenService, wanted: CompletionRequest) -> list[str]:
+async def _texts(tokens: TokenService, body: CompletionRequest) -> list[str]:
     """Return the prompts as text."""
     return [
-        prompt if isinstance(prompt, str) else await tokens.detokenize(wanted.model, prompt)
-        for prompt in wanted.prompt
+        prompt if isinstance(prompt, str) else await tokens.detokenize(body.model, prompt)
+        for prompt in body.prompt
     ]
 
 
 @router.post("/embeddings", openapi_extra=body_of(EmbeddingRequest))
 async def embeddings(request: Request) -> Response:
     """Turn texts into vectors."""
-    wanted = await read_body(request, EmbeddingRequest)
+    body = await read_body(request, EmbeddingRequest)
     service = services_of(request).embedding
 
     async def answer() -> EmbeddingList:
-        found = await service.vectors(
-            wanted.model,
-            wanted.input,
-            dimensions=wanted.dimensions,
-            options=wanted.options,
-            keep_alive=wanted.keep_alive,
+        found = await service.unit_vectors(
+            body.model,
+            body.input,
+            dimensions=body.dimensions,
+            options=body.options,
+            keep_alive=body.keep_alive,
         )
-        return embedding_list(wanted, found)
+        return embedding_list(body, found)
 
     return whole(answer, FRAMING, OBJECT_TYPE)
 
@@ -115,8 +116,8 @@ async def transcriptions(request: Request) -> Response:
 @router.post("/rerank", openapi_extra=body_of(RerankRequest))
 async def rerank(request: Request) -> Response:
     """Put texts in order by how well they answer a query."""
-    wanted = await read_body(request, RerankRequest)
-    return whole(lambda: services_of(request).rerank(wanted), FRAMING, OBJECT_TYPE)
+    body = await read_body(request, RerankRequest)
+    return whole(lambda: rerank_response(services_of(request).rerank, body), FRAMING, OBJECT_TYPE)
 
 
 @router.get("/models")

@@ -8,8 +8,8 @@ from server.http.body import read_body
 from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, EventReply
 from server.model_names import stored_name
+from server.native.model_schemas import PullRequest, PushRequest
 from server.routes.dependencies import services_of
-from server.schemas.library import PullRequest, PushRequest
 
 router = APIRouter(prefix="/api")
 BODIES = (PullRequest, PushRequest)
@@ -19,7 +19,7 @@ BODIES = (PullRequest, PushRequest)
 async def pull(request: Request) -> Response:
     """Pull a model; a client that disconnects stops it, and what has arrived is kept."""
     body = await read_body(request, PullRequest)
-    name = stored_name(body.wanted)
+    name = stored_name(body.requested_model)
     services = services_of(request)
     work = services.registry.estimate if body.dry_run else services.pull
     return EventReply(
@@ -34,10 +34,10 @@ async def pull(request: Request) -> Response:
 async def push(request: Request) -> Response:
     """Push a model; a client that disconnects stops it."""
     body = await read_body(request, PushRequest)
-    if not body.wanted:
+    if not body.requested_model:
         raise BadRequest("model is required")
     return EventReply(
-        services_of(request).registry.push(body.wanted, insecure=body.insecure),
+        services_of(request).registry.push(body.requested_model, insecure=body.insecure),
         stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,

@@ -11,8 +11,8 @@ from server.http.streaming import BARE_JSON_TYPE, EventReply, json_response, raw
 from server.openai.responses.events import LifecycleEvent, StreamEvent
 from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.pages import PARAMETERS, page_of, page_query
+from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
-from server.openai.responses.stream import ResponseStream
 from server.openai.responses.wire import Deleted
 from server.openai.responses.wire import Response as ResponseObject
 from server.routes.dependencies import services_of
@@ -24,11 +24,11 @@ BODIES = (ResponsesRequest,)
 @router.post("", openapi_extra=body_of(ResponsesRequest, stream=EVENTS_TYPE))
 async def create_response(request: Request) -> Response:
     """Answer a text or the items of a conversation."""
-    wanted = await read_body(request, ResponsesRequest)
-    stream = ResponseStream(wanted)
+    body = await read_body(request, ResponsesRequest)
+    stream = ResponseStream(body)
     return EventReply[StreamEvent](
-        services_of(request).responses(wanted, stream),
-        stream=wanted.stream,
+        services_of(request).responses(body, stream),
+        stream=body.stream,
         fold=_last,
         framing=ResponseFraming(stream),
         object_type=BARE_JSON_TYPE,

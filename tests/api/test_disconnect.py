@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import TEXT_MODEL
-from tests.support.application import Server, serving, settled
+from tests.support.application import Server, serving
 from tests.support.asgi import until
 from tests.support.calls import Call, call
 from tests.support.fake_machine import FakeMachine
@@ -93,13 +93,11 @@ async def test_a_load_that_nobody_waits_for_any_more_is_given_up(tmp_path: Path,
     async with serving(tmp_path, machine=machine) as server:
         await server.create("base", TEXT_MODEL)
         waiting = call(server, path)
-        await settled()
-        assert len(machine.running) == 1
+        await until(lambda: len(machine.loads) == 1)
 
         await waiting.hang_up()
-        await settled()
+        await until(lambda: machine.running == [])
 
-        assert machine.running == []
         assert waiting.sent == []
 
 
@@ -109,7 +107,7 @@ async def test_a_load_goes_on_for_those_who_still_wait_for_it(tmp_path: Path) ->
     async with serving(tmp_path, machine=machine) as server:
         await server.create("base", TEXT_MODEL)
         leaves, stays = (call(server, "/api/generate") for _ in range(2))
-        await settled()
+        await until(lambda: server.n_pending == 2)
 
         await leaves.hang_up()
         machine.may_load.set()

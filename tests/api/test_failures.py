@@ -11,7 +11,8 @@ import pytest
 
 from runners.host.errors import LoadFailed
 from tests.api.conftest import EMBEDDER, TEXT_MODEL
-from tests.support.application import Server, lines_of, serving, settled
+from tests.support.application import Server, lines_of, serving
+from tests.support.asgi import until
 from tests.support.fake_machine import FakeMachine
 
 pytestmark = pytest.mark.anyio
@@ -108,9 +109,9 @@ async def test_a_server_with_too_much_to_do_says_when_to_try_again(
         await server.create("base", TEXT_MODEL)
         await server.create("embedder", EMBEDDER)
         asked = [tasks.create_task(server.post("/api/generate", model="base"))]
-        await settled()
+        await until(lambda: server.n_pending == 1)
         asked.append(tasks.create_task(server.post("/api/embed", model="embedder")))
-        await settled()
+        await until(lambda: server.n_pending == 2)
 
         refused = await server.post(f"/api/{endpoint}", model="base")
 

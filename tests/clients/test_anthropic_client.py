@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from runners.host.errors import RunnerDied
 from server.anthropic.framing import MessageFraming
-from server.anthropic.stream import message_events, message_of
+from server.anthropic.reply import message_events, message_of
 from server.http.streaming import EventReply
 from server.inference.conversation import CompletedCall, Delta, Event, Finish
 from tests.support.live_server import LiveServer, live_server

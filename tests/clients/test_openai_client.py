@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from runners.host.errors import RunnerDied
 from server.http.streaming import EventReply
 from server.inference.conversation import CompletedCall, Delta, Event, Finish
-from server.openai.chat_reply import ChatReplies
+from server.openai.chat.reply import ChatReplies
 from server.openai.framing import FRAMING
-from server.openai.replies import Heading
+from server.openai.reply import Heading
 from tests.support.live_server import LiveServer, live_server
 from tests.support.scripted_events import scripted
 from tests.support.tiny_models import CHATML, SPACE, llama_pieces, write_bert, write_llama

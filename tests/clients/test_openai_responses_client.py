@@ -12,10 +12,10 @@ from server.http.streaming import EventReply
 from server.inference.conversation import CompletedCall, Delta, Finish
 from server.media.remote_images import RemoteImages
 from server.openai.responses.framing import ResponseFraming
+from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.service import ResponsesService
-from server.openai.responses.stored import StoredResponses
-from server.openai.responses.stream import ResponseStream
+from server.openai.responses.store import StoredResponses
 from tests.support.live_server import LiveServer, live_server
 from tests.support.scripted_events import scripted
 from tests.support.tiny_models import CHATML, write_llama

@@ -69,6 +69,11 @@ class Server:
     async def post(self, path: str, /, **body: Any) -> httpx.Response:
         return await self.http.post(path, json=body)
 
+    @property
+    def n_pending(self) -> int:
+        """How many requests wait for a model to be loaded."""
+        return len(self.app.state.services.scheduler._pending)
+
     async def upload(self, content: bytes) -> str:
         """Store a blob; return its digest."""
         digest = "sha256:" + hashlib.sha256(content).hexdigest()

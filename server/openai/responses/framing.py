@@ -6,7 +6,7 @@ from server.errors import explain
 from server.http.envelopes import openai_envelope
 from server.http.sse import ServerSentEvents, event_bytes
 from server.openai.responses.events import StreamEvent
-from server.openai.responses.stream import ResponseStream
+from server.openai.responses.reply import ResponseStream
 
 
 class ResponseFraming(ServerSentEvents):

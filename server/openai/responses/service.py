@@ -19,12 +19,12 @@ import msgspec
 from server.errors import BadRequest, NotFound
 from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
-from server.openai.responses.conversation import conversation_of
 from server.openai.responses.events import StreamEvent
 from server.openai.responses.items import Item, input_items, remote_images
+from server.openai.responses.reply import ResponseStream
+from server.openai.responses.request import conversation_of
 from server.openai.responses.schemas import ResponsesRequest
-from server.openai.responses.stored import Kept, Missing, StoredResponses, TooLarge
-from server.openai.responses.stream import ResponseStream
+from server.openai.responses.store import Kept, Missing, StoredResponses, TooLarge
 
 Answers = AsyncGenerator[StreamEvent, None]
 

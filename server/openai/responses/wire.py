@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from server.openai.logprobs import Entry
-from server.schemas.cut import MayBeCut
+from server.schemas.wire import TruncationNotice
 
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
@@ -94,7 +94,7 @@ class ResponseError(msgspec.Struct):
     message: str
 
 
-class Response(MayBeCut, kw_only=True):
+class Response(TruncationNotice, kw_only=True):
     """An answer, with the request's fields beside it; moments in seconds since 1970."""
 
     id: str

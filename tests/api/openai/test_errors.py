@@ -8,8 +8,8 @@ import pytest
 
 from server.http.middleware.draining import Drain, DrainMiddleware
 from tests.api.conftest import TEXT_MODEL
-from tests.support.application import Server, serving, settled
-from tests.support.asgi import ask, say_ok
+from tests.support.application import Server, serving
+from tests.support.asgi import ask, say_ok, until
 from tests.support.fake_machine import FakeMachine
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +82,7 @@ async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) ->
             tasks.create_task(server.post("/api/generate", model="base", keep_alive=n))
             for n in range(1, 3)
         ]
-        await settled()
+        await until(lambda: server.n_pending + sum(task.done() for task in waiting) == 2)
 
         refused = await server.post(path, model="base", **BODIES[path])
 

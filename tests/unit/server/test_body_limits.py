@@ -14,9 +14,8 @@ from starlette.requests import Request
 
 from server.errors import BadRequest, BodyTooLarge
 from server.http.body import MAX_DEPTH, parse_body, read_body
+from server.native.schemas import ChatRequest, GenerateRequest
 from server.schemas.base import ApiModel
-from server.schemas.chat import ChatRequest
-from server.schemas.generate import GenerateRequest
 from tests.support.asgi import Client, http_scope
 
 T = TypeVar("T")

@@ -5,8 +5,8 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.anthropic.conversation import conversation_of, remote_images
 from server.anthropic.estimate import estimated_tokens
+from server.anthropic.request import conversation_of, remote_images
 from server.anthropic.schemas import MessagesRequest
 from server.errors import BadRequest
 from server.http.body import parse_body

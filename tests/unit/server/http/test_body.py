@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from server.errors import BadRequest
 from server.http.body import parse_body
-from server.schemas.chat import ChatRequest
-from server.schemas.generate import GenerateRequest
-from server.schemas.library import CreateRequest
+from server.native.model_schemas import CreateRequest
+from server.native.schemas import ChatRequest, GenerateRequest
 
 ELEMENT = 'each element of field "context"'
 

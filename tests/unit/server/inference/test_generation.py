@@ -1,23 +1,20 @@
 """Options reach the runner as they were meant, and its counters reach the client."""
 
-import json
-
 import msgspec
 import pytest
 
-from runners.protocol.constraints import GBNF, JSONSchema, Lark, Regex
+from runners.protocol.constraints import JSONSchema
 from runners.protocol.messages import Generate, Ready, Sampling
-from server.errors import BadRequest
-from server.inference.conversation import AnswerRequest
-from server.inference.generation import command, constraint_of, context_of, logprobs_wanted
-from server.schemas.options import Options, merged_options
+from server.inference.conversation import GenerationParams
+from server.inference.generation import command, context_of
+from server.inference.options import Options, merged_options
 
 
 def commanded(**options: object) -> Generate:
     return command(
         "Once",
         merged_options(options),
-        AnswerRequest(model="m"),
+        GenerationParams(model="m"),
         n_ctx=64,
         constraint=None,
     )
@@ -78,81 +75,22 @@ def test_stop_strings_reach_the_runner() -> None:
 
 
 def test_whether_a_prompt_may_be_cut_reaches_the_runner() -> None:
-    wishes = AnswerRequest(model="m", truncate=False, shift=False, logprobs=5, logit_bias={3: -1.5})
-    work = command("Once", Options(), wishes, n_ctx=8, constraint=JSONSchema("{}"))
+    params = GenerationParams(
+        model="m", truncate=False, shift=False, logprobs=5, logit_bias={3: -1.5}
+    )
+    work = command("Once", Options(), params, n_ctx=8, constraint=JSONSchema("{}"))
 
     assert (work.truncate, work.shift, work.logprobs) == (False, False, 5)
     assert work.sampling.logit_bias == {3: -1.5}
     assert work.constraint == JSONSchema("{}")
 
 
-@pytest.mark.parametrize("format", [None, ""])
-def test_no_format_is_free_text(format: object) -> None:
-    assert constraint_of(format) is None
-
-
-@pytest.mark.parametrize("format", ["json", {}])
-def test_json_without_a_schema_is_any_object(format: object) -> None:
-    assert constraint_of(format) == JSONSchema('{"type":"object"}')
-
-
-def test_a_schema_reaches_the_runner_as_it_was_sent() -> None:
-    schema = {"type": "object", "properties": {"größe": {"enum": ["ü", 1, None]}}}
-    constraint = constraint_of(schema)
-
-    assert isinstance(constraint, JSONSchema)
-    assert json.loads(constraint.schema) == schema
-    assert "größe" in constraint.schema
-
-
 @pytest.mark.parametrize(
-    ("format", "constraint"),
-    [
-        ({"regex": "a+"}, Regex("a+")),
-        ({"lark": "start: X"}, Lark("start: X")),
-        ({"gbnf": "root ::= x"}, GBNF("root ::= x")),
-        ({"regex": "a", "type": "string"}, JSONSchema('{"regex": "a", "type": "string"}')),
-    ],
-)
-def test_other_grammars_than_json_are_told_by_a_single_key(
-    format: object, constraint: object
-) -> None:
-    assert constraint_of(format) == constraint
-
-
-@pytest.mark.parametrize(
-    ("format", "shown"),
-    [
-        ("yaml", r'"\"yaml\""'), ("JSON", r'"\"JSON\""'), (5, '"5"'), ([], '"[]"'),
-        (False, '"false"'), ('{"type":"object"}', r'"\"{\\\"type\\\":\\\"object\\\"}\""'),
-    ],
-)  # fmt: skip
-def test_another_format_is_refused_in_the_words_of_the_reference(
-    format: object, shown: str
-) -> None:
-    with pytest.raises(BadRequest) as caught:
-        constraint_of(format)
-
-    assert str(caught.value) == (
-        f'invalid format: {shown}; expected "json" or a valid JSON Schema object'
-    )
-
-
-@pytest.mark.parametrize(
-    ("logprobs", "top", "wanted"), [(False, 0, None), (False, 5, None), (True, 0, 0), (True, 5, 5)]
-)
-def test_alternatives_are_told_only_with_log_probabilities(
-    logprobs: bool, top: int, wanted: int | None
-) -> None:
-    assert logprobs_wanted(logprobs, top) == wanted
-
-
-@pytest.mark.parametrize(
-    ("asked", "loaded", "n_ctx"),
+    ("requested", "loaded", "n_ctx"),
     [(None, 4096, 4096), (512, 4096, 512), (8192, 4096, 4096), (0, 4096, 4), (-1, 4096, 4)],
 )
 def test_a_request_uses_the_context_it_asked_for_however_much_is_loaded(
-    asked: int | None, loaded: int, n_ctx: int
+    requested: int | None, loaded: int, n_ctx: int
 ) -> None:
     """Else an answer would depend on who asked before."""
-    assert context_of(merged_options({"num_ctx": asked}), ready(loaded)) == n_ctx
+    assert context_of(merged_options({"num_ctx": requested}), ready(loaded)) == n_ctx

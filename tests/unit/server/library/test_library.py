@@ -9,8 +9,8 @@ from model_store.errors import WeightsDamaged
 from runners.host.model_request import SchedulerConfig
 from runners.host.scheduler import Scheduler
 from server.errors import BadRequest, Forbidden, NotFound
+from server.library.description import Variation
 from server.library.library import Library
-from server.schemas.library import ShowRequest
 from tests.support import gguf_bytes
 from tests.support.clock import FakeClock
 from tests.support.fake_machine import FakeMachine
@@ -32,10 +32,16 @@ def library(installed: Installed, *, go_template: bool | None = None) -> Library
 
 
 def show(
-    installed: Installed, *, user_agent: str = "", go_template: bool | None = None, **fields: object
+    installed: Installed,
+    model: str = "m",
+    *,
+    user_agent: str = "",
+    go_template: bool | None = None,
+    **fields: Any,
 ) -> dict[str, Any]:
-    request = ShowRequest.model_validate({"model": "m", **fields})
-    shown = json.loads(library(installed, go_template=go_template).show(request, user_agent))
+    shown = json.loads(
+        library(installed, go_template=go_template).show(model, Variation(**fields), user_agent)
+    )
     assert isinstance(shown, dict)
     return shown
 
@@ -134,21 +140,20 @@ def test_a_projector_is_described_beside_the_model(installed: Installed) -> None
     assert "vision" in shown["capabilities"]
 
 
-@pytest.mark.parametrize("fields", [{"name": "m"}, {"model": " M:LATEST "}, {"model": "m:local"}])
-def test_a_model_is_found_by_every_way_to_write_its_name(
-    fields: dict[str, object], installed: Installed
-) -> None:
+@pytest.mark.parametrize("text", ["m", " M:LATEST ", "m:local"])
+def test_a_model_is_found_by_every_way_to_write_its_name(text: str, installed: Installed) -> None:
     installed.create("m")
-    request = ShowRequest.model_validate(fields)
 
-    assert json.loads(library(installed).show(request))["details"]["format"] == "gguf"
+    shown = json.loads(library(installed).show(text, Variation()))
+
+    assert shown["details"]["format"] == "gguf"
 
 
 def test_copilot_sees_the_model_under_the_name_it_asked_for(installed: Installed) -> None:
     installed.create("m", WITH_VOCABULARY)
 
     assert show(installed)["model_info"]["general.basename"] == "Base"
-    asked = show(installed, model="M", user_agent="GitHubCopilotChat/0.26")
+    asked = show(installed, "M", user_agent="GitHubCopilotChat/0.26")
     assert asked["model_info"]["general.basename"] == "M"
 
 
@@ -167,7 +172,7 @@ def test_what_cannot_be_shown_is_told_in_the_words_of_the_reference(
     name: str, kind: type[Exception], text: str, installed: Installed
 ) -> None:
     with pytest.raises(kind) as caught:
-        library(installed).show(ShowRequest(model=name))
+        library(installed).show(name, Variation())
 
     assert str(caught.value) == text
 

@@ -9,8 +9,8 @@ import pytest
 
 from runners.host.model_request import RunnerStatus
 from server.inference.model_request import model_request
+from server.inference.options import Options
 from server.library.listing import Listing, encode_loaded
-from server.schemas.options import Options
 from tests.support import gguf_bytes
 from tests.support.fake_runner import ready
 from tests.support.gguf_bytes import U32, key

@@ -6,7 +6,7 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from server.schemas.generate import GenerateRequest
+from server.native.schemas import GenerateRequest
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(30)
 ENCODED = base64.b64encode(PNG).decode()

@@ -9,10 +9,10 @@ from server.errors import BadRequest
 from server.http.body import parse_body
 from server.http.json_encoding import encode
 from server.inference.conversation import Finish
-from server.openai.responses.conversation import conversation_of
 from server.openai.responses.items import ItemReader, input_items, remote_images
+from server.openai.responses.reply import ResponseStream
+from server.openai.responses.request import conversation_of
 from server.openai.responses.schemas import ResponsesRequest
-from server.openai.responses.stream import ResponseStream
 from tests.support.any_json import ANY, records
 
 PART = records(

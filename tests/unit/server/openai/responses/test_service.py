@@ -11,10 +11,10 @@ import pytest
 from server.errors import BadRequest, NotFound
 from server.inference.conversation import Delta, Event, Finish
 from server.openai.responses.events import LifecycleEvent, StreamEvent
+from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.service import ResponsesService
-from server.openai.responses.stored import Kept, StoredResponses
-from server.openai.responses.stream import ResponseStream
+from server.openai.responses.store import Kept, StoredResponses
 from tests.support.scripted_events import scripted
 
 pytestmark = pytest.mark.anyio

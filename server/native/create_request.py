@@ -1,0 +1,78 @@
+"""Convert a create request, with a Modelfile or fields of its own, to what the store makes."""
+
+from typing import Final
+
+from model_store.create import CreateSpec
+from model_store.errors import CreateError
+from model_store.names import ModelName
+from model_store.translation import ModelfileParts, modelfile_parts
+from server.errors import BadRequest, Forbidden, TemplateError
+from server.model_names import model_name
+from server.native.model_schemas import CreateRequest
+from server.native.schemas import ChatMessage
+from server.prompt.template import parse_go_template
+
+_TEXTS: Final = ("template", "system", "renderer", "parser", "requires")
+_NO_MODELFILE: Final = ModelfileParts(
+    parent="", files={}, adapters={}, texts={}, licenses=(), parameters={}, messages=()
+)
+
+
+def create_spec(request: CreateRequest) -> CreateSpec:
+    """Return what the store is to make.
+
+    Raises:
+        InvalidName: the name of the model is none.
+        BadRequest, Forbidden: it asks for what cannot be done.
+        CreateError: the Modelfile cannot be read.
+    """
+    _refuse_unsupported(request)
+    name = ModelName.parse(request.requested_model)
+    parts = _modelfile_parts(request)
+    # Files of the request stand in the place of the Modelfile's FROM, as its own parent does.
+    parent = request.from_ or ("" if request.files else parts.parent)
+    texts = {name: getattr(request, name) or parts.texts.get(name, "") for name in _TEXTS}
+    return CreateSpec(
+        name=name,
+        parent=model_name(parent) if parent else None,
+        files=request.files or parts.files,
+        adapters=request.adapters or parts.adapters,
+        licenses=request.license or parts.licenses,
+        parameters={**parts.parameters, **request.parameters},
+        messages=_messages(request, parts),
+        info=request.info,
+        quantize=request.quantize or request.quantization,
+        check_template=_check_template,
+        **texts,
+    )
+
+
+def _modelfile_parts(request: CreateRequest) -> ModelfileParts:
+    if not request.modelfile:
+        return _NO_MODELFILE
+    return modelfile_parts(request.modelfile, needs_from=not (request.from_ or request.files))
+
+
+def _refuse_unsupported(request: CreateRequest) -> None:
+    if request.path:
+        raise BadRequest("a model is made from uploaded files; a path of the server is not read")
+    if request.draft_files:
+        raise BadRequest("creating a model with a draft model is not supported")
+    if request.remote_host:
+        raise Forbidden("ollama cloud is disabled: remote models cannot be created")
+
+
+def _messages(request: CreateRequest, parts: ModelfileParts) -> list[dict[str, object]]:
+    return [_stored(message) for message in request.messages] or list(parts.messages)
+
+
+def _stored(message: ChatMessage) -> dict[str, object]:
+    told = message.model_dump(mode="json", exclude_defaults=True)
+    return {"role": message.role, "content": message.content} | told
+
+
+def _check_template(source: str) -> None:
+    try:
+        parse_go_template(source)
+    except TemplateError as e:
+        raise CreateError(f"template error: {e}") from None

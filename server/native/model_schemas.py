@@ -1,0 +1,96 @@
+"""Requests about installed models."""
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from server.native.schemas import ChatMessage
+from server.schemas.base import ApiModel, FreeMap, Text, refuse
+
+
+class NamedRequest(ApiModel):
+    """A request about one model; `name` is the older spelling of `model`."""
+
+    model: str = ""
+    name: str = ""
+
+    @property
+    def requested_model(self) -> str:
+        """The model's name as sent."""
+        return self.model or self.name
+
+
+class ShowRequest(NamedRequest):
+    """POST /api/show."""
+
+    system: str = ""
+    verbose: bool = False
+    options: FreeMap = Field(default_factory=dict)
+
+
+class DeleteRequest(NamedRequest):
+    """DELETE /api/delete."""
+
+
+class PullRequest(NamedRequest):
+    """POST /api/pull; `insecure` means plain HTTP, `dry_run` only tells what would be loaded."""
+
+    insecure: bool = False
+    stream: bool = True
+    dry_run: bool = False
+
+
+class PushRequest(NamedRequest):
+    """POST /api/push; `insecure` means plain HTTP."""
+
+    insecure: bool = False
+    stream: bool = True
+
+
+class CopyRequest(ApiModel):
+    """POST /api/copy."""
+
+    source: str = ""
+    destination: str = ""
+
+
+def _licenses(value: object) -> list[str]:
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise refuse('field "license" must be a string or a list of strings')
+    return [text for text in texts if text]
+
+
+Licenses = Annotated[
+    list[str],
+    BeforeValidator(_licenses),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+
+
+class CreateRequest(NamedRequest):
+    """POST /api/create, with today's fields and the older `modelfile`.
+
+    `path`, `draft_files` and `remote_host` are known only to be refused: without them the client
+    would get another model than it asked for.
+    """
+
+    stream: bool = True
+    from_: str = Field(default="", alias="from")
+    files: dict[str, Text] = Field(default_factory=dict)
+    adapters: dict[str, Text] = Field(default_factory=dict)
+    template: str = ""
+    system: str = ""
+    license: Licenses = Field(default_factory=list)
+    parameters: FreeMap = Field(default_factory=dict)
+    messages: list[ChatMessage] = Field(default_factory=list)
+    renderer: str = ""
+    parser: str = ""
+    requires: str = ""
+    info: FreeMap = Field(default_factory=dict)
+    quantize: str = ""
+    quantization: str = ""
+    modelfile: str = ""
+    path: str = ""
+    draft_files: dict[str, Text] = Field(default_factory=dict)
+    remote_host: str = ""

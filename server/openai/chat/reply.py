@@ -1,0 +1,189 @@
+"""From the events of a conversation to a chat completion, streamed or whole."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from server.http.streaming import Events as Replies
+from server.http.streaming import Single
+from server.inference.conversation import (
+    CompletedCall,
+    Delta,
+    Ending,
+    Event,
+    Events,
+    Finish,
+    Rendered,
+)
+from server.openai.chat.wire import (
+    CalledFunction,
+    ChatChunk,
+    ChatCompletion,
+    Choice,
+    ChunkChoice,
+    Part,
+    ToolCall,
+)
+from server.openai.logprobs import Entry, Logprobs, entries_of
+from server.openai.reply import Heading, usage_of
+from server.openai.wire import Usage
+from server.schemas.wire import DebugInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatReplies:
+    """Makes the replies to one request, which wanted `n` answers.
+
+    With `older`, a call is told as `function_call`, not among `tool_calls`.
+    """
+
+    heading: Heading
+    n: int = 1
+    include_usage: bool = False
+    older: bool = False
+
+    def whole(self, events: list[Event]) -> ChatCompletion:
+        """Return the answers in one object."""
+        if isinstance(events[0], Rendered):
+            return self._rendered(events[0])
+        answers: dict[int, _Answer] = defaultdict(_Answer)
+        ends = []
+        for event in events:
+            if isinstance(event, Delta):
+                answers[event.choice].add(event)
+            elif isinstance(event, Finish):
+                answers[event.choice].end = event
+                ends.append(event)
+        choices = [self._choice(index, answers[index]) for index in sorted(answers)]
+        completion = self._completion(choices, usage_of(ends, self.n))
+        completion.note_truncation(*(end.n_dropped for end in ends))
+        return completion
+
+    async def streamed(self, events: Events) -> Replies[ChatChunk | ChatCompletion]:
+        """Yield the chunks of a stream; the stream of `events` is closed with it."""
+        begun: set[int] = set()
+        ends = []
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Rendered):
+                    yield Single(self._rendered(event))
+                    return
+                if isinstance(event, Delta):
+                    for choice in (*_openings(event.choice, begun), *self._pieces(event, begun)):
+                        yield self._chunk(choice)
+                elif isinstance(event, Finish):
+                    ends.append(event)
+                    for choice in _openings(event.choice + 1, begun):
+                        yield self._chunk(choice)
+                    last = self._chunk(ChunkChoice(event.choice, Part(), self._reason(event)))
+                    last.note_truncation(event.n_dropped)
+                    yield last
+        if self.include_usage:
+            chunk = self._chunk()
+            chunk.usage = usage_of(ends, self.n)
+            yield chunk
+
+    def _pieces(self, delta: Delta, begun: set[int]) -> Iterator[ChunkChoice]:
+        """Yield the parts of `delta`: what was thought and what is said go in chunks of their own.
+
+        The log probabilities belong to the first.
+        """
+        logprobs = Logprobs(entries_of(delta.logprobs)) if delta.logprobs else UNSET
+        speaks = bool(delta.content or delta.calls)
+        if delta.thinking:
+            said: str | UnsetType = UNSET if speaks else ""
+            thought = Part(content=said, reasoning=delta.thinking)
+            yield _piece(delta.choice, thought, begun, logprobs)
+            logprobs = UNSET
+        if speaks or logprobs is not UNSET:
+            part = Part(content=delta.content)
+            self._tell_calls(part, delta.calls)
+            yield _piece(delta.choice, part, begun, logprobs)
+
+    def _tell_calls(self, part: Part, calls: Iterable[CompletedCall]) -> None:
+        made = [
+            ToolCall(call.id, call.index, "function", CalledFunction(call.name, _json(call)))
+            for call in calls
+        ]
+        if made and self.older:
+            part.function_call = made[0].function
+        elif made:
+            part.tool_calls = made
+
+    def _choice(self, index: int, answer: "_Answer") -> Choice:
+        thinking = "".join(answer.thinking)
+        message = Part("assistant", "".join(answer.content), thinking or UNSET)
+        self._tell_calls(message, answer.calls)
+        logprobs = Logprobs(tuple(answer.logprobs)) if answer.logprobs else UNSET
+        reason = self._reason(answer.end) if answer.end else None
+        return Choice(index, message, reason, logprobs)
+
+    def _reason(self, end: Finish) -> str:
+        if end.ending is Ending.STOP and end.called:
+            return "function_call" if self.older else "tool_calls"
+        return str(end.ending)
+
+    def _rendered(self, prompt: Rendered) -> ChatCompletion:
+        empty = Choice(0, Part("assistant", ""), None)
+        completion = self._completion([empty], usage_of([], 1))
+        completion.debug_info = DebugInfo(prompt.prompt, prompt.n_images)
+        return completion
+
+    def _completion(self, choices: list[Choice], usage: Usage) -> ChatCompletion:
+        return ChatCompletion(
+            id=self.heading.id,
+            created=self.heading.created,
+            model=self.heading.model,
+            choices=choices,
+            usage=usage,
+        )
+
+    def _chunk(self, *choices: ChunkChoice) -> ChatChunk:
+        return ChatChunk(
+            id=self.heading.id,
+            created=self.heading.created,
+            model=self.heading.model,
+            choices=list(choices),
+        )
+
+
+@dataclass(slots=True)
+class _Answer:
+    """The events of one answer, collected."""
+
+    content: list[str] = field(default_factory=list)
+    thinking: list[str] = field(default_factory=list)
+    calls: list[CompletedCall] = field(default_factory=list)
+    logprobs: list[Entry] = field(default_factory=list)
+    end: Finish | None = None
+
+    def add(self, delta: Delta) -> None:
+        self.content.append(delta.content)
+        self.thinking.append(delta.thinking)
+        self.calls.extend(delta.calls)
+        self.logprobs.extend(entries_of(delta.logprobs))
+
+
+def _openings(end: int, begun: set[int]) -> Iterator[ChunkChoice]:
+    """Begin the answers before number `end`: clients count on meeting them in their order."""
+    for choice in range(end):
+        if choice not in begun:
+            yield _piece(choice, Part(content=""), begun)
+
+
+def _piece(
+    choice: int, part: Part, begun: set[int], logprobs: Logprobs | UnsetType = UNSET
+) -> ChunkChoice:
+    """Return a piece of an answer; the first one says whose it is."""
+    if choice not in begun:
+        begun.add(choice)
+        part.role = "assistant"
+    return ChunkChoice(choice, part, None, logprobs)
+
+
+def _json(call: CompletedCall) -> str:
+    return msgspec.json.encode(call.arguments).decode()

@@ -1,0 +1,89 @@
+"""From a chat completion request to the conversation that the service knows."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from server.inference.conversation import Conversation
+from server.openai.chat.schemas import ChatCompletionRequest, MessageField
+from server.openai.content import Content, Media, RemoteImage
+from server.openai.request import generation_params
+from server.openai.tools import ToolCallField, ToolField, calls_of, toolbox_of
+from server.prompt.messages import Message
+
+# What OpenAI's clients may rely on when they say nothing; these win over the model's own.
+_DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
+
+
+def remote_images(request: ChatCompletionRequest) -> tuple[str, ...]:
+    """Return the addresses of the images that have to be fetched first."""
+    media = [item for m in request.messages if m.content for item in m.content.media]
+    return tuple(dict.fromkeys(item.url for item in media if isinstance(item, RemoteImage)))
+
+
+def conversation_of(request: ChatCompletionRequest, fetched: Mapping[str, bytes]) -> Conversation:
+    """Translate `request`; `fetched` holds the remote images by their addresses.
+
+    Raises:
+        BadRequest: it asks for something that makes no sense.
+    """
+    box = toolbox_of(_tools(request), _choice(request))
+    conversation = Conversation(
+        **generation_params(request, _DEFAULTS),
+        messages=tuple(_messages(request, fetched)),
+        tools=box.tools,
+        tool_choice=box.choice,
+        # The older form has room for a single call.
+        parallel_tool_calls=request.parallel_tool_calls and not speaks_of_functions(request),
+        logprobs=request.top_logprobs if request.logprobs else None,
+        debug_render_only=request.debug_render_only,
+    )
+    if request.max_completion_tokens is None:
+        return conversation
+    limit = {"num_predict": request.max_completion_tokens}
+    return replace(conversation, options={**conversation.options, **limit})
+
+
+def speaks_of_functions(request: ChatCompletionRequest) -> bool:
+    """Tell whether the request is in the older form, and its answer has to be."""
+    return bool(request.functions) and not request.tools
+
+
+def _tools(request: ChatCompletionRequest) -> list[ToolField]:
+    if request.tools:
+        return request.tools
+    return [ToolField(type="function", function=function) for function in request.functions]
+
+
+def _choice(request: ChatCompletionRequest) -> object:
+    return request.function_call if speaks_of_functions(request) else request.tool_choice
+
+
+def _messages(request: ChatCompletionRequest, fetched: Mapping[str, bytes]) -> Iterator[Message]:
+    names = {
+        call.id: call.function.name
+        for message in request.messages
+        for call in message.tool_calls or ()
+    }
+    for message in request.messages:
+        role = message.role.lower()
+        content = message.content or Content(message.refusal)
+        is_result = role in ("tool", "function")
+        yield Message(
+            role="tool" if is_result else role,
+            content=content.text,
+            thinking=message.reasoning or message.reasoning_content,
+            images=tuple(_bytes(item, fetched) for item in content.media),
+            tool_calls=calls_of(_calls(message)),
+            tool_name=(message.name or names.get(message.tool_call_id, "")) if is_result else "",
+            tool_call_id=message.tool_call_id,
+        )
+
+
+def _calls(message: MessageField) -> list[ToolCallField]:
+    if message.tool_calls or message.function_call is None:
+        return message.tool_calls or []
+    return [ToolCallField(function=message.function_call)]
+
+
+def _bytes(item: Media, fetched: Mapping[str, bytes]) -> bytes:
+    return fetched[item.url] if isinstance(item, RemoteImage) else item

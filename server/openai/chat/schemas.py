@@ -1,0 +1,61 @@
+"""POST /v1/chat/completions: the request."""
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from server.openai.content import MessageContent
+from server.openai.schemas import GenerationRequest
+from server.openai.tools import CalledFunction, FunctionField, ToolCallField, ToolField
+from server.schemas.base import ApiModel, Integer, refuse
+from server.schemas.values import TopLogprobs
+
+
+class MessageField(ApiModel):
+    """A turn of the conversation; any role is accepted.
+
+    `function_call` and the role `function` are the older form of `tool_calls` and `tool`.
+    """
+
+    role: str = ""
+    content: MessageContent = None
+    name: str = ""
+    tool_calls: list[ToolCallField] | None = None
+    tool_call_id: str = ""
+    function_call: CalledFunction | None = None
+    reasoning: str = ""
+    reasoning_content: str = ""
+    refusal: str = ""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        texts = (self.reasoning, self.reasoning_content, self.refusal)
+        parts = (self.content, self.tool_calls, self.function_call)
+        if all(part is None for part in parts) and not any(texts):
+            raise refuse("invalid message content type: <nil>")
+        return self
+
+
+class ChatCompletionRequest(GenerationRequest):
+    """The conversation so far, and how to go on.
+
+    `functions` and `function_call` are the older form of `tools` and `tool_choice`. `options`,
+    `keep_alive`, `think` and `num_ctx` mean what they mean in the native API.
+    """
+
+    messages: list[MessageField] = Field(default_factory=list)
+    max_completion_tokens: Integer | None = None
+    tools: list[ToolField] = Field(default_factory=list)
+    tool_choice: Any = None
+    parallel_tool_calls: bool = True
+    functions: list[FunctionField] = Field(default_factory=list)
+    function_call: Any = None
+    logprobs: bool = False
+    top_logprobs: TopLogprobs = 0
+    debug_render_only: bool = Field(default=False, alias="_debug_render_only")
+
+    @model_validator(mode="after")
+    def _has_messages(self) -> Self:
+        if not self.messages:
+            raise refuse("[] is too short - 'messages'")
+        return self

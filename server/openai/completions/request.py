@@ -1,0 +1,26 @@
+"""Convert a text completion request to the completions of the domain, one per prompt."""
+
+from server.inference.conversation import Completion
+from server.openai.completions.schemas import CompletionRequest
+from server.openai.request import generation_params
+
+# What OpenAI's clients may rely on when they say nothing; these win over the model's own.
+_DEFAULTS = {
+    "temperature": 1.0,
+    "top_p": 1.0,
+    "frequency_penalty": 0.0,
+    "presence_penalty": 0.0,
+}
+
+
+def completions_of(request: CompletionRequest) -> list[Completion]:
+    """Return a completion for each prompt of `request`.
+
+    Raises:
+        BadRequest: the response format is unknown or incomplete.
+    """
+    params = generation_params(request, _DEFAULTS)
+    return [
+        Completion(**params, prompt=prompt, suffix=request.suffix, logprobs=request.logprobs)
+        for prompt in request.prompt
+    ]

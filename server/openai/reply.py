@@ -1,0 +1,36 @@
+"""The parts that replies of several endpoints share."""
+
+import secrets
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from server.http.streaming import BARE_JSON_TYPE
+from server.inference.conversation import Finish
+from server.openai.wire import PromptTokensDetails, Usage
+
+OBJECT_TYPE = BARE_JSON_TYPE
+
+
+def new_id(prefix: str) -> str:
+    """Return an id that no other answer has."""
+    return f"{prefix}-{secrets.token_hex(12)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """What all objects of one answer have in common; `model` is the name as it was sent."""
+
+    id: str
+    model: str
+    created: int = field(default_factory=lambda: int(time.time()))
+
+
+def usage_of(finishes: Iterable[Finish], n: int) -> Usage:
+    """Sum the counters of all answers; every `n` of them have one prompt."""
+    ends = list(finishes)
+    prompts = [end for end in ends if end.choice % n == 0]
+    n_prompt = sum(end.n_prompt for end in prompts)
+    n_generated = sum(end.n_generated for end in ends)
+    cached = sum(end.n_cached for end in prompts)
+    return Usage(n_prompt, n_generated, n_prompt + n_generated, PromptTokensDetails(cached))

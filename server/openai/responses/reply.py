@@ -1,0 +1,227 @@
+"""The events of an answer as those of a response; a whole response is the stream's last one."""
+
+import secrets
+import time
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from server.errors import Explanation
+from server.http.json_encoding import encode
+from server.inference.conversation import CompletedCall, Delta, Ending, Finish
+from server.openai.logprobs import Entry, entries_of
+from server.openai.responses.events import (
+    ArgumentsDelta,
+    ArgumentsDone,
+    ContentPartAdded,
+    ContentPartDone,
+    LifecycleEvent,
+    OutputItemAdded,
+    OutputItemDone,
+    OutputTextDelta,
+    OutputTextDone,
+    ResponseCompleted,
+    ResponseCreated,
+    ResponseFailed,
+    ResponseIncomplete,
+    ResponseInProgress,
+    StreamEvent,
+    SummaryPartAdded,
+    SummaryPartDone,
+    SummaryTextDelta,
+    SummaryTextDone,
+)
+from server.openai.responses.schemas import ResponsesRequest
+from server.openai.responses.wire import (
+    FunctionCallItem,
+    IncompleteDetails,
+    InputTokensDetails,
+    ItemStatus,
+    MessageItem,
+    OutputItem,
+    OutputText,
+    OutputTokensDetails,
+    ReasoningItem,
+    Response,
+    ResponseError,
+    SummaryText,
+    Usage,
+)
+
+_CUT = "max_output_tokens"
+
+
+class ResponseStream:
+    """Writes one response, item after item: text and thoughts grow until something else begins."""
+
+    def __init__(self, request: ResponsesRequest) -> None:
+        self._response = _empty_response(request)
+        self._open: MessageItem | ReasoningItem | None = None
+        self._parts: list[str] = []
+        self._logprobs: list[Entry] = []
+
+    @property
+    def response(self) -> Response:
+        """The response as it is now; it does not change with the stream."""
+        return replace(self._response)
+
+    def begin(self, *, store: bool) -> Iterator[StreamEvent]:
+        """Yield the first events; `store` tells whether the response will be kept."""
+        self._response.store = store
+        yield ResponseCreated(response=self.response)
+        yield ResponseInProgress(response=self.response)
+
+    def add(self, delta: Delta) -> Iterator[StreamEvent]:
+        """Yield what a client is sent of `delta`."""
+        if delta.thinking:
+            yield from self._think(delta.thinking)
+        if delta.content or (delta.logprobs and isinstance(self._open, MessageItem)):
+            yield from self._say(delta.content, entries_of(delta.logprobs))
+        for call in delta.calls:
+            yield from self._call(call)
+
+    def finish(self, finish: Finish) -> Iterator[StreamEvent]:
+        """Yield what completes the items; `last` is the event that follows."""
+        is_cut = finish.ending is Ending.LENGTH
+        yield from self._close("incomplete" if is_cut else "completed")
+        if not self._response.output:
+            yield from self._say("")
+            yield from self._close("incomplete" if is_cut else "completed")
+        self._response.usage = _usage(finish)
+        self._response.note_truncation(finish.n_dropped)
+        if is_cut:
+            self._response.status = "incomplete"
+            self._response.incomplete_details = IncompleteDetails(_CUT)
+        else:
+            self._response.status = "completed"
+            self._response.completed_at = int(time.time())
+
+    def cancel(self) -> Iterator[StreamEvent]:
+        """Yield what completes the items of an answer that somebody cancelled."""
+        yield from self._close("incomplete")
+        self._response.status = "cancelled"
+
+    def last(self, *, store: bool) -> LifecycleEvent:
+        """Return the last event; `store` tells whether the response is kept."""
+        self._response.store = store
+        kind = ResponseCompleted if self._response.status == "completed" else ResponseIncomplete
+        return kind(response=self.response)
+
+    def fail(self, explanation: Explanation) -> ResponseFailed:
+        """Return the last event of an answer that failed."""
+        code = "server_error" if explanation.status >= 500 else "invalid_prompt"
+        self._response.status = "failed"
+        self._response.error = ResponseError(code, explanation.text)
+        self._response.store = False
+        return ResponseFailed(response=self.response)
+
+    @property
+    def _index(self) -> int:
+        return len(self._response.output)
+
+    def _think(self, text: str) -> Iterator[StreamEvent]:
+        item = self._open
+        if not isinstance(item, ReasoningItem):
+            item = ReasoningItem(id=_new_id("rs"))
+            yield from self._begin(item)
+            yield SummaryPartAdded(item_id=item.id, output_index=self._index, part=SummaryText())
+        self._parts.append(text)
+        yield SummaryTextDelta(item_id=item.id, output_index=self._index, delta=text)
+
+    def _say(self, text: str, logprobs: tuple[Entry, ...] = ()) -> Iterator[StreamEvent]:
+        item = self._open
+        if not isinstance(item, MessageItem):
+            item = MessageItem(id=_new_id("msg"), status="in_progress")
+            yield from self._begin(item)
+            yield ContentPartAdded(item_id=item.id, output_index=self._index, part=OutputText())
+        if text or logprobs:
+            self._parts.append(text)
+            self._logprobs += logprobs
+            yield OutputTextDelta(
+                item_id=item.id, output_index=self._index, delta=text, logprobs=logprobs
+            )
+
+    def _call(self, call: CompletedCall) -> Iterator[StreamEvent]:
+        yield from self._close()
+        empty = FunctionCallItem(
+            id=_new_id("fc"), status="in_progress", call_id=call.id, name=call.name, arguments=""
+        )
+        arguments = encode(call.arguments).decode()
+        index = self._index
+        yield OutputItemAdded(output_index=index, item=empty)
+        yield ArgumentsDelta(item_id=empty.id, output_index=index, delta=arguments)
+        yield ArgumentsDone(item_id=empty.id, output_index=index, arguments=arguments)
+        yield from self._done(replace(empty, status="completed", arguments=arguments))
+
+    def _begin(self, item: MessageItem | ReasoningItem) -> Iterator[StreamEvent]:
+        yield from self._close()
+        self._open, self._parts, self._logprobs = item, [], []
+        yield OutputItemAdded(output_index=self._index, item=item)
+
+    def _close(self, status: ItemStatus = "completed") -> Iterator[StreamEvent]:
+        item, self._open = self._open, None
+        text, index = "".join(self._parts), self._index
+        if isinstance(item, ReasoningItem):
+            summary = SummaryText(text)
+            yield SummaryTextDone(item_id=item.id, output_index=index, text=text)
+            yield SummaryPartDone(item_id=item.id, output_index=index, part=summary)
+            yield from self._done(replace(item, summary=(summary,), encrypted_content=text))
+        elif isinstance(item, MessageItem):
+            part = OutputText(text=text, logprobs=tuple(self._logprobs))
+            yield OutputTextDone(
+                item_id=item.id, output_index=index, text=text, logprobs=part.logprobs
+            )
+            yield ContentPartDone(item_id=item.id, output_index=index, part=part)
+            yield from self._done(replace(item, status=status, content=(part,)))
+
+    def _done(self, item: OutputItem) -> Iterator[StreamEvent]:
+        yield OutputItemDone(output_index=self._index, item=item)
+        self._response.output = (*self._response.output, item)
+
+
+def _new_id(prefix: str) -> str:
+    return f"{prefix}_{secrets.token_hex(16)}"
+
+
+def _usage(finish: Finish) -> Usage:
+    return Usage(
+        finish.n_prompt,
+        finish.n_generated,
+        finish.n_prompt + finish.n_generated,
+        InputTokensDetails(finish.n_cached),
+        OutputTokensDetails(),
+    )
+
+
+def _empty_response(request: ResponsesRequest) -> Response:
+    text = request.text.model_dump(by_alias=True, exclude_unset=True)
+    reasoning = request.reasoning
+    return Response(
+        id=_new_id("resp"),
+        created_at=int(time.time()),
+        model=request.model,
+        previous_response_id=request.previous_response_id,
+        instructions=request.instructions,
+        tools=[_tool(tool.model_dump()) for tool in request.tools],
+        tool_choice="auto" if request.tool_choice is None else request.tool_choice,
+        truncation=request.truncation,
+        parallel_tool_calls=request.parallel_tool_calls,
+        text={"format": {"type": "text"}, **text},
+        top_p=1 if request.top_p is None else request.top_p,
+        top_logprobs=request.top_logprobs,
+        temperature=1 if request.temperature is None else request.temperature,
+        reasoning=None if reasoning is None else reasoning.model_dump(),
+        max_output_tokens=request.max_output_tokens,
+        max_tool_calls=request.max_tool_calls,
+        metadata=request.metadata,
+        safety_identifier=request.safety_identifier,
+        prompt_cache_key=request.prompt_cache_key,
+    )
+
+
+def _tool(tool: dict[str, object]) -> dict[str, object]:
+    """Leave out the list of inner tools where there are none."""
+    inner = tool.pop("tools")
+    if isinstance(inner, list) and inner:
+        tool["tools"] = [_tool(each) for each in inner]
+    return tool

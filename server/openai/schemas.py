@@ -1,0 +1,67 @@
+"""Fields that chat and text completion requests share."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from server.openai.values import Effort, LogitBias, Stop
+from server.schemas.base import ApiModel, FreeMap, Integer
+from server.schemas.values import KeepAlive, Think
+
+
+class StreamOptions(ApiModel):
+    """What a stream tells besides the answer."""
+
+    include_usage: bool = False
+
+
+class JSONSchemaFormat(ApiModel):
+    """A schema in its wrapping; name and strictness mean nothing here: it always holds."""
+
+    schema_: FreeMap | None = Field(default=None, alias="schema")
+
+
+class ResponseFormat(ApiModel):
+    """What the answer must look like; `regex`, `lark` and `gbnf` hold what their type names."""
+
+    type: str = "text"
+    json_schema: JSONSchemaFormat = JSONSchemaFormat()
+    regex: str = ""
+    lark: str = ""
+    gbnf: str = ""
+
+
+class Reasoning(ApiModel):
+    """How to think."""
+
+    effort: Effort = None
+
+
+Answers = Annotated[int, Field(ge=1, le=128)]
+
+
+class GenerationRequest(ApiModel):
+    """How to answer: the fields of OpenAI, and those of the native API that it lacks."""
+
+    model: str = ""
+    stream: bool = False
+    stream_options: StreamOptions = StreamOptions()
+    max_tokens: Integer | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: Integer | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: Integer | None = None
+    stop: Stop = Field(default_factory=list)
+    n: Answers = 1
+    logit_bias: LogitBias = Field(default_factory=dict)
+    response_format: ResponseFormat = ResponseFormat()
+    reasoning: Reasoning = Reasoning()
+    reasoning_effort: Effort = None
+    think: Think = None
+    options: FreeMap = Field(default_factory=dict)
+    num_ctx: Integer | None = None
+    keep_alive: KeepAlive = None

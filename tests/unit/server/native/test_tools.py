@@ -1,0 +1,78 @@
+"""Tools keep what templates know of JSON Schema; the rest is dropped without complaint."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from server.native.schemas import ChatRequest, Tool, ToolParameters
+
+WEATHER = {
+    "type": "object",
+    "required": ["city"],
+    "properties": {
+        "city": {"type": "string", "description": "Where"},
+        "days": {"type": ["integer", "null"], "enum": [1, 2, None]},
+        "place": {
+            "type": "object",
+            "properties": {"lat": {"type": "number"}},
+            "required": ["lat"],
+        },
+        "either": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+    },
+    "$defs": {"X": {"type": "string"}},
+}
+
+
+def told(parameters: object) -> dict[str, Any]:
+    """Return the parameters as templates get them."""
+    tool = Tool.model_validate({"type": "function", "function": {"parameters": parameters}})
+    return tool.function.parameters.model_dump(by_alias=True, exclude_defaults=True)
+
+
+def test_what_templates_know_is_kept() -> None:
+    assert told(WEATHER) == WEATHER
+
+
+def test_properties_keep_their_order_and_their_case() -> None:
+    properties = {"b": {"type": "string"}, "B": {"type": "number"}, "a": {"type": "boolean"}}
+
+    assert list(told({"properties": properties})["properties"]) == ["b", "B", "a"]
+
+
+def test_other_keys_of_a_schema_are_dropped() -> None:
+    odd = {
+        "type": "object",
+        "additionalProperties": False,
+        "title": "T",
+        "properties": {"n": {"type": "integer", "minimum": 1, "default": 5, "format": "int32"}},
+    }
+
+    assert told(odd) == {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+@pytest.mark.parametrize("tool", [None, {}, {"function": None}, {"function": {"parameters": None}}])
+def test_an_empty_tool_is_a_tool(tool: object) -> None:
+    (found,) = ChatRequest.model_validate({"tools": [tool]}).tools
+
+    assert (found.type, found.function.name) == ("", "")
+    assert found.function.parameters == ToolParameters()
+
+
+@pytest.mark.parametrize("value", [5, True, {}, ["string", 5]], ids=repr)
+def test_a_type_that_is_none_is_refused_in_a_sentence(value: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        told({"properties": {"x": {"type": value}}})
+
+    (error,) = caught.value.errors()
+    assert error["msg"] == 'the "type" of a tool\'s property must be a string or a list of strings'
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [[], "x", {"properties": []}, {"required": "city"}, {"type": ["object"]}],
+    ids=repr,
+)
+def test_parameters_of_another_shape_are_refused(parameters: object) -> None:
+    with pytest.raises(ValidationError):
+        told(parameters)
