@@ -46,6 +46,10 @@ class Unsupported(ServerError):
     """The model cannot do what was asked; the text names both."""
 
 
+class ServerBusy(ServerError):
+    """The server has no resources for the request at the moment; the text says for what."""
+
+
 class TemplateError(ServerError):
     """A template cannot be parsed or executed; the text is for its author."""
 
@@ -136,6 +140,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     Unsupported: _plain(400),
     TemplateError: _plain(400),
     TemplateBudgetExceeded: _plain(400),
+    ServerBusy: _plain(503),
     store.InvalidName: _invalid_name,
     store.InvalidDigest: _plain(400),
     store.ModelNotFound: _plain(404),

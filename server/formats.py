@@ -9,7 +9,6 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
-from model_store.gguf import ChatTemplate
 from model_store.model import Model
 from server.errors import TemplateError
 from server.parsing.families.passthrough import PASSTHROUGH
@@ -17,7 +16,6 @@ from server.parsing.families.table import OUTPUT_FORMATS
 from server.parsing.format_detection import detect_format
 from server.parsing.generic_format import generic_format
 from server.parsing.output_format import OutputFormat
-from server.prompt.jinja import JinjaTemplate
 from server.prompt.renderer import Renderer
 from server.prompt.renderers.table import RENDERERS, gemma4_size
 from server.prompt.template import GoTemplate, parse_go_template
@@ -108,14 +106,14 @@ def of_go_template(source: str) -> Format:
 
 
 def renderer_of(model: Model, format: Format) -> Renderer:
-    """Return the renderer of `model`; templates are parsed once and kept.
+    """Return the renderer of `model`; Go templates are parsed once and kept.
 
     Raises:
-        TemplateError: the template cannot be parsed, or the config names an unknown renderer.
+        TemplateError: the Go template cannot be parsed, or the config names an unknown renderer.
     """
     match format.source:
         case Source.JINJA:
-            return _jinja(model.chat_template())
+            return model.chat_template()
         case Source.GO:
             return go_template_of(model)
         case Source.CONFIG:
@@ -170,8 +168,3 @@ def _config_renderer(model: Model) -> str:
 
 def _go_output(template: GoTemplate) -> OutputFormat:
     return generic_format(template.thinking_tags, template.tool_tag)
-
-
-@lru_cache(maxsize=64)
-def _jinja(chat: ChatTemplate) -> JinjaTemplate:
-    return JinjaTemplate(chat.source, bos=chat.bos, eos=chat.eos)

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from model_store.create import Tools
 from model_store.errors import StorageFailed, StoreError
@@ -20,14 +21,17 @@ from server.inference.generate import GenerateService
 from server.inference.model_request import model_key
 from server.inference.rerank import RerankService
 from server.inference.tokens import TokenService
+from server.isolation.pool import WorkerPool
 from server.library.library import Library
 from server.library.registry import Progress, RegistryService
 from server.media.remote_images import RemoteImages
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.store import StoredResponses
+from server.rendering.client import PromptRenderer, rendering_pool
 from server.versions import USER_AGENT
 
 _log = logging.getLogger(__name__)
+_PRESTART_DELAY: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
+        rendering_workers() as rendering,
         Scheduler(settings.scheduler()) as scheduler,
     ):
-        yield make_services(store, scheduler, registry, stored, settings)
+        prompts = PromptRenderer(rendering)
+        yield make_services(store, scheduler, registry, stored, settings, prompts=prompts)
 
 
 def _add_bundled(store: Store) -> None:
@@ -120,23 +126,40 @@ async def stored_responses(settings: Settings) -> AsyncIterator[StoredResponses]
         await stored.close()
 
 
+@asynccontextmanager
+async def rendering_workers() -> AsyncIterator[WorkerPool]:
+    """Open the worker processes that render templates, and end them in the end.
+
+    The first one starts when the server has answered its first requests, or needs one.
+    """
+    pool = rendering_pool()
+    starting = asyncio.get_running_loop().call_later(_PRESTART_DELAY, pool.prestart)
+    try:
+        yield pool
+    finally:
+        starting.cancel()
+        await pool.close()
+
+
 def make_services(
     store: Store,
     scheduler: Scheduler,
     registry: RegistryService,
     stored: StoredResponses,
     settings: Settings,
+    *,
+    prompts: PromptRenderer,
 ) -> Services:
     """Wire the services of a server."""
     go_template = settings.go_template
     remote_images = RemoteImages(is_allowed=settings.remote_images)
-    chat = ChatService(store, scheduler, go_template=go_template)
+    chat = ChatService(store, scheduler, prompts, go_template=go_template)
     return Services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
         registry=registry,
-        generate=GenerateService(store, scheduler, go_template=go_template),
+        generate=GenerateService(store, scheduler, prompts, go_template=go_template),
         chat=chat,
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),

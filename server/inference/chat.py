@@ -33,6 +33,7 @@ from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
+from server.rendering.client import PromptRenderer
 from server.request_record import current
 
 
@@ -59,8 +60,16 @@ class _Prompt:
 class ChatService:
     """Continues conversations; `go_template` is the setting of that name."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, *, go_template: bool | None) -> None:
-        self._store, self._scheduler, self._go_template = store, scheduler, go_template
+    def __init__(
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        prompts: PromptRenderer,
+        *,
+        go_template: bool | None,
+    ) -> None:
+        self._store, self._scheduler, self._prompts = store, scheduler, prompts
+        self._go_template = go_template
 
     async def __call__(self, asked: Conversation) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
@@ -79,7 +88,9 @@ class ChatService:
             if not asked.messages:
                 yield LoadOutcome.LOADED
                 return
-            prompt = await _prompt(asked, model, format, lease=lease, options=options, think=think)
+            prompt = await self._prompt(
+                asked, model, format, lease=lease, options=options, think=think
+            )
             if asked.debug_render_only:
                 yield Rendered(prompt.text, image_tags.count(prompt.messages))
                 return
@@ -109,10 +120,38 @@ class ChatService:
         options = merged_options(model.parameters, asked.options)
         async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
             whole = replace(asked, truncate=False)
-            prompt = await _prompt(whole, model, format, lease=lease, options=options, think=think)
+            prompt = await self._prompt(
+                whole, model, format, lease=lease, options=options, think=think
+            )
             text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
             return n_tokens + image_tags.TOKENS_PER_IMAGE * image_tags.count(prompt.messages)
+
+    async def _prompt(
+        self,
+        asked: Conversation,
+        model: Model,
+        format: Format,
+        *,
+        lease: Lease,
+        options: Options,
+        think: Think | None,
+    ) -> _Prompt:
+        renderer = await in_thread(renderer_of, model, format)
+        messages, tools = _history(asked, model), _offered(asked)
+        text, used = await fitted_prompt(
+            self._prompts,
+            renderer,
+            format.output,
+            messages,
+            tools=tools,
+            think=think,
+            lease=lease,
+            n_ctx=context_of(options, lease.ready),
+            n_predict=options.num_predict,
+            truncate=asked.truncate,
+        )
+        return _Prompt(text, renderer, format, used, tools, think)
 
 
 def _check(asked: Conversation, model: Model, format: Format) -> Think | None:
@@ -120,31 +159,6 @@ def _check(asked: Conversation, model: Model, format: Format) -> Think | None:
     think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
     require(able, model, asked.model, "chat", tools=bool(asked.tools))
     return think
-
-
-async def _prompt(
-    asked: Conversation,
-    model: Model,
-    format: Format,
-    *,
-    lease: Lease,
-    options: Options,
-    think: Think | None,
-) -> _Prompt:
-    renderer = await in_thread(renderer_of, model, format)
-    messages, tools = _history(asked, model), _offered(asked)
-    text, used = await fitted_prompt(
-        renderer,
-        format.output,
-        messages,
-        tools=tools,
-        think=think,
-        lease=lease,
-        n_ctx=context_of(options, lease.ready),
-        n_predict=options.num_predict,
-        truncate=asked.truncate,
-    )
-    return _Prompt(text, renderer, format, used, tools, think)
 
 
 def _history(asked: Conversation, model: Model) -> list[Message]:

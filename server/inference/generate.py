@@ -32,15 +32,24 @@ from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Think
 from server.prompt.renderer import Renderer
-from server.prompt.template import parse_go_template
+from server.prompt.template import GoTemplate, parse_go_template
+from server.rendering.client import PromptRenderer
 from server.request_record import current
 
 
 class GenerateService:
     """Continues prompts; `go_template` is the setting of that name."""
 
-    def __init__(self, store: Store, scheduler: Scheduler, *, go_template: bool | None) -> None:
-        self._store, self._scheduler, self._go_template = store, scheduler, go_template
+    def __init__(
+        self,
+        store: Store,
+        scheduler: Scheduler,
+        prompts: PromptRenderer,
+        *,
+        go_template: bool | None,
+    ) -> None:
+        self._store, self._scheduler, self._prompts = store, scheduler, prompts
+        self._go_template = go_template
 
     async def __call__(self, asked: Completion) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
@@ -61,7 +70,7 @@ class GenerateService:
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             format, renderer = await in_thread(_format_and_renderer, asked, model, format)
             current().set_format(format.renderer, format.output.name, format.reason)
-            prompt = await _prompt(
+            prompt = await self._prompt(
                 asked,
                 model,
                 format,
@@ -103,6 +112,40 @@ class GenerateService:
                     else:
                         yield event
 
+    async def _prompt(
+        self,
+        asked: Completion,
+        model: Model,
+        format: Format,
+        renderer: Renderer,
+        think: Think | None,
+        *,
+        lease: Lease,
+        n_ctx: int,
+        n_predict: int | None,
+    ) -> str | tuple[int, ...]:
+        if asked.raw or not isinstance(asked.prompt, str):
+            return asked.prompt
+        if asked.suffix:
+            template = await in_thread(_suffix_template, asked, model)
+            return await self._prompts.render_suffix(template, asked.prompt, asked.suffix, think)
+        rendered, _ = await fitted_prompt(
+            self._prompts,
+            renderer,
+            format.output,
+            _messages(asked, asked.prompt, model),
+            think=think,
+            lease=lease,
+            n_ctx=n_ctx,
+            n_predict=n_predict,
+            truncate=asked.truncate,
+        )
+        if not asked.context:
+            return rendered
+        earlier = await lease.runner.detokenize(asked.context)
+        # BOS stands before what was said earlier.
+        return earlier + rendered.removeprefix(renderer.bos)
+
 
 def _check(asked: Completion, model: Model, format: Format) -> Think | None:
     if asked.raw and (asked.template or asked.system or asked.context):
@@ -124,41 +167,8 @@ def _format_and_renderer(
     return format, renderer_of(model, format)
 
 
-async def _prompt(
-    asked: Completion,
-    model: Model,
-    format: Format,
-    renderer: Renderer,
-    think: Think | None,
-    *,
-    lease: Lease,
-    n_ctx: int,
-    n_predict: int | None,
-) -> str | tuple[int, ...]:
-    if asked.raw or not isinstance(asked.prompt, str):
-        return asked.prompt
-    if asked.suffix:
-        return await in_thread(_gap_prompt, asked, asked.prompt, model, think)
-    rendered, _ = await fitted_prompt(
-        renderer,
-        format.output,
-        _messages(asked, asked.prompt, model),
-        think=think,
-        lease=lease,
-        n_ctx=n_ctx,
-        n_predict=n_predict,
-        truncate=asked.truncate,
-    )
-    if not asked.context:
-        return rendered
-    earlier = await lease.runner.detokenize(asked.context)
-    # BOS stands before what was said earlier.
-    return earlier + rendered.removeprefix(renderer.bos)
-
-
-def _gap_prompt(asked: Completion, prompt: str, model: Model, think: Think | None) -> str:
-    template = parse_go_template(asked.template) if asked.template else go_template_of(model)
-    return template.render_gap(prompt, asked.suffix, think)
+def _suffix_template(asked: Completion, model: Model) -> GoTemplate:
+    return parse_go_template(asked.template) if asked.template else go_template_of(model)
 
 
 def _messages(asked: Completion, prompt: str, model: Model) -> list[Message]:

@@ -3,18 +3,17 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
-from server.concurrency.threads import in_thread
 from server.parsing.output_format import OutputFormat
 from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer, placing_of
-from server.prompt.roles import in_known_roles
 from server.prompt.truncate import Fitted, fit_history
+from server.rendering.client import PromptRenderer
+from server.rendering.messages import RenderInput
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +24,7 @@ _RESERVED_SHARE: Final = 8
 
 
 async def fitted_prompt(
+    prompts: PromptRenderer,
     renderer: Renderer,
     output: OutputFormat,
     messages: Sequence[Message],
@@ -41,20 +41,17 @@ async def fitted_prompt(
     The prompt has a tag for each image of the messages that are left. A truncated one leaves room
     for an answer of `n_predict` tokens, or of an eighth of the context if that is less.
 
-    Templates are untrusted and may take seconds, so they are rendered in a worker thread.
+    Raises:
+        TemplateError: the template fails, or takes too much time or memory.
+        ServerBusy: there is no worker process that could render it.
     """
+    tools, level = output.rename_tools(tools), output.thinking_level(think)
 
-    def rendered(kept: Sequence[Message], *, as_sent: bool) -> str:
-        known = in_known_roles(kept, renderer)
-        return renderer.render(
-            known, output.rename_tools(tools), output.thinking_level(think), as_sent=as_sent
-        )
-
-    async def render(kept: Sequence[Message]) -> str:
-        return await in_thread(partial(rendered, kept, as_sent=False))
+    async def render(kept: Sequence[Message], *, as_sent: bool = False) -> str:
+        return await prompts.render(renderer, RenderInput(kept, tools, level, as_sent))
 
     async def render_as_sent(kept: Sequence[Message]) -> str:
-        return await in_thread(partial(rendered, kept, as_sent=True))
+        return await render(kept, as_sent=True)
 
     async def count(text: str) -> int:
         return len(await lease.runner.tokenize(text))

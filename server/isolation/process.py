@@ -40,7 +40,9 @@ _SINGLE_THREADED: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 class Worker(Protocol):
     """Something that answers jobs, one at a time."""
 
-    is_alive: bool
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take a job."""
 
     async def call(self, job: bytes) -> memoryview:
         """Return the answer; raises a WorkerError, after which the worker is of no further use."""

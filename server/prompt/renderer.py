@@ -1,23 +1,24 @@
-"""The interface of prompt renderers, and where each kind of renderer places images."""
+"""What writes prompts, and where each kind places images."""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol
 
+from model_store.gguf import ChatTemplate
 from server.prompt.image_tags import ImagePlacement
-from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderers.family_renderer import FamilyRenderer
+from server.prompt.template import GoTemplate
+
+Renderer = FamilyRenderer | GoTemplate | ChatTemplate
+"""What writes the prompts of a model: Python code of ours, or an untrusted template.
+
+`bos` of each is the text that prompts begin with where the tokenizer may add it as well: it is
+taken off once then. `server.rendering` executes the templates.
+"""
 
 
-class Renderer(Hashable, Protocol):
-    """Turns a conversation into a prompt.
-
-    `bos` is the text that prompts begin with where the tokenizer may add it as well: it is taken
-    off once then.
-    """
-
-    @property
-    def bos(self) -> str: ...
+class ConversationRenderer(Hashable, Protocol):
+    """Turns a conversation into a prompt."""
 
     def render(
         self,
@@ -41,4 +42,4 @@ def placing_of(renderer: Renderer) -> ImagePlacement | None:
     """
     if isinstance(renderer, FamilyRenderer):
         return ImagePlacement.APART if renderer.images else None
-    return ImagePlacement.BEHIND if isinstance(renderer, JinjaTemplate) else ImagePlacement.BEFORE
+    return ImagePlacement.BEFORE if isinstance(renderer, GoTemplate) else ImagePlacement.BEHIND

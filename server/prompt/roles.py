@@ -10,13 +10,15 @@ from typing import Final
 
 from server.errors import TemplateError
 from server.prompt.messages import Message
-from server.prompt.renderer import Renderer
+from server.prompt.renderer import ConversationRenderer
 from server.prompt.system_messages import DEVELOPER, with_developers_as_system
 
 _INSTRUCTION: Final = "instruction"
 
 
-def in_known_roles(messages: Sequence[Message], renderer: Renderer) -> Sequence[Message]:
+def in_known_roles(
+    messages: Sequence[Message], renderer: ConversationRenderer
+) -> Sequence[Message]:
     """Return developer messages as system messages where `renderer` does not show them."""
     if all(message.role != DEVELOPER for message in messages) or _shows_developers(renderer):
         return messages
@@ -24,7 +26,7 @@ def in_known_roles(messages: Sequence[Message], renderer: Renderer) -> Sequence[
 
 
 @lru_cache(maxsize=64)
-def _shows_developers(renderer: Renderer) -> bool:
+def _shows_developers(renderer: ConversationRenderer) -> bool:
     conversation = [Message(DEVELOPER, _INSTRUCTION), Message("user", "question")]
     try:
         return _INSTRUCTION in renderer.render(conversation, (), None, as_sent=True)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Final
 
-from server.errors import TemplateBudgetExceeded, TemplateError
+from server.errors import TemplateError
 from server.prompt.messages import Message, Tool, ToolCall
 from server.prompt.template_variables import MessageForm
 
@@ -177,8 +177,6 @@ class TemplateProbe:
             tools = (_TOOL,)
         try:
             return self._execute(messages, tools, form)
-        except TemplateBudgetExceeded:
-            raise
         except TemplateError:
             return None
 

@@ -27,8 +27,10 @@ from runners.host.standby import Standby
 from server.app import create_app
 from server.config.settings import Settings
 from server.library.registry import RegistryService
+from server.rendering.client import PromptRenderer
 from server.services import make_services, stored_responses
 from tests.support.clock import FakeClock
+from tests.support.rendering import InlineJobs
 from tests.support.runners import start_fake_runner
 
 URL = "http://127.0.0.1:11434"
@@ -142,7 +144,9 @@ async def serving(
         Scheduler(config, machine=machine, clock=clock) as scheduler,
     ):
         registry = RegistryService(store, given.registries("paddock-test"))
-        services = make_services(store, scheduler, registry, stored, given)
+        services = make_services(
+            store, scheduler, registry, stored, given, prompts=PromptRenderer(InlineJobs())
+        )
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)
         try:

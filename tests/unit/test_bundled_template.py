@@ -10,16 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model_store.gguf import read_header
-from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool, ToolCall
 from server.prompt.template import GoTemplate
 from server.prompt.tools import tool_json
+from tests.support.rendering import go_renderer, jinja_renderer
 from training import chat
 
 ROOT = Path(__file__).parents[2]
 BUNDLED = ROOT / "model_store" / "bundled"
-GO = GoTemplate((BUNDLED / "paddock.tmpl").read_text())
-JINJA = JinjaTemplate(read_header(BUNDLED / "paddock.gguf").chat_template, bos="", eos="")
+GO_SOURCE = (BUNDLED / "paddock.tmpl").read_text()
+GO = go_renderer(GO_SOURCE)
+JINJA = jinja_renderer(read_header(BUNDLED / "paddock.gguf").chat_template)
 
 WEATHER = Tool(
     "function",
@@ -103,11 +104,11 @@ def test_earlier_thoughts_are_shown_in_marks_that_servers_know() -> None:
     prompt = by_go([ASK, thought, ASK], [], True)
 
     assert prompt == by_training([ASK, thought, ASK], [], True)
-    assert GO.thinking_tags == ("<think>", "</think>")
+    assert GoTemplate(GO_SOURCE).thinking_tags == ("<think>", "</think>")
 
 
 def test_a_gap_is_asked_for_as_in_training() -> None:
-    assert GO.render_gap("def f(", "): pass", None) == chat.gap("def f(", "): pass")
+    assert GO.render_suffix("def f(", "): pass", None) == chat.gap("def f(", "): pass")
 
 
 def test_a_tool_cannot_close_the_turn_that_describes_it() -> None:

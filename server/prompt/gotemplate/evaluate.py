@@ -28,7 +28,6 @@ from server.prompt.gotemplate.nodes import (
 )
 from server.prompt.gotemplate.printing import printed, text
 from server.prompt.gotemplate.values import MISSING, Missing, Struct, is_integer, is_true, type_name
-from server.prompt.render_budget import Allowance
 
 _MAX_INCLUDES: Final = 16
 _NOTHING: Final = object()
@@ -37,14 +36,15 @@ _NOTHING: Final = object()
 _Signal = Literal["break", "continue"] | None
 
 
-def execute(tree: Tree, data: Mapping[str, object], allowance: Allowance | None = None) -> str:
-    """Return the output of the template for `data`, within `allowance` or one of its own.
+def execute(tree: Tree, data: Mapping[str, object]) -> str:
+    """Return the output of the template for `data`.
+
+    Nothing here limits time or memory: untrusted templates are executed in a worker process.
 
     Raises:
-        TemplateError: the template uses a value wrongly (the text has the position), or it exceeds
-            its time or memory.
+        TemplateError: the template uses a value wrongly; the text has the position.
     """
-    run = _Run(tree, data, allowance or Allowance())
+    run = _Run(tree, data)
     try:
         run.body(tree.root, data)
     except RecursionError:
@@ -55,9 +55,8 @@ def execute(tree: Tree, data: Mapping[str, object], allowance: Allowance | None 
 class _Run:
     """One execution: the output so far and the variables in scope, the innermost last."""
 
-    def __init__(self, tree: Tree, data: Mapping[str, object], allowance: Allowance) -> None:
+    def __init__(self, tree: Tree, data: Mapping[str, object]) -> None:
         self.output: list[str] = []
-        self._allowance = allowance
         self._defined = tree.defined
         self._variables: list[tuple[str, object]] = [("$", data)]
         self._includes = 0
@@ -65,9 +64,8 @@ class _Run:
     def body(self, body: Body, dot: object) -> _Signal:
         """Execute nodes; return "break" or "continue" when one of them was reached."""
         for node in body:
-            self._allowance.step()
             if isinstance(node, Text):
-                self._write(node.text)
+                self.output.append(node.text)
             elif isinstance(node, Action):
                 self._action(node, dot)
             elif isinstance(node, Jump):
@@ -88,16 +86,10 @@ class _Run:
         del self._variables[mark:]
         return signal
 
-    def _write(self, piece: str) -> None:
-        self._allowance.write(len(piece))
-        self.output.append(piece)
-
     def _action(self, node: Action, dot: object) -> None:
         value = self._pipeline(node.pipeline, dot)
         if not node.pipeline.variables:
-            output = printed(value)
-            self._allowance.step(len(output))
-            self._write(output)
+            self.output.append(printed(value))
 
     def _branch(self, node: Branch, dot: object) -> _Signal:
         for pipeline, body in node.clauses:
@@ -112,7 +104,6 @@ class _Run:
         mark, empty = len(self._variables), True
         for key, item in self._pairs(value, pipeline):
             empty = False
-            self._allowance.step()
             self._set_loop_variables(pipeline, key, item)
             signal = self.body(node.body, item)
             del self._variables[mark:]
@@ -177,7 +168,6 @@ class _Run:
         raise _failure(pipeline.place, f"undefined variable: {name}")
 
     def _command(self, command: Command, dot: object, piped: object) -> object:
-        self._allowance.step()
         first, place = command.operands[0], command.place
         if isinstance(first, Function):
             return self._call(first.name, command, dot, piped)
@@ -222,18 +212,15 @@ class _Run:
             raise _failure(
                 place, f"wrong number of args for {name}: want {expected} got {len(arguments)}"
             )
-        return self._call_within_budget(name, function.call, arguments, place)
+        return self._call_builtin(name, function.call, arguments, place)
 
-    def _call_within_budget(
+    def _call_builtin(
         self, name: str, call: Callable[..., object], arguments: list[object], place: Place
     ) -> object:
-        self._allowance.step(sum(map(_length, arguments)))
         try:
-            value = call(*arguments)
+            return call(*arguments)
         except Fault as e:
             raise _failure(place, f"error calling {name}: {e}") from e
-        self._allowance.step(_length(value))
-        return value
 
     def _and_or(self, name: str, command: Command, dot: object, piped: object) -> object:
         decides, value = name == "or", piped
@@ -246,10 +233,6 @@ class _Run:
         if value is _NOTHING:
             raise _failure(command.place, f"wrong number of args for {name}: want at least 1 got 0")
         return value
-
-
-def _length(value: object) -> int:
-    return len(value) if isinstance(value, str | bytes) else 0
 
 
 def _field(value: object, names: tuple[str, ...], place: Place) -> object:

@@ -1,37 +1,20 @@
 """Format values as Go's fmt package does: `print`, `println` and `printf`."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from server.prompt.gotemplate.errors import Fault
 from server.prompt.gotemplate.printing import has_printer, text
 from server.prompt.gotemplate.values import Missing, Struct, is_integer, type_name
 
-MAX_LENGTH: Final = 1 << 24
-"""The longest text, in characters, that a function may make."""
-
-_MAX_FORMAT: Final = 1 << 16
 _MAX_WIDTH: Final = 1_000_000
 _DIRECTIVE: Final = re.compile(r"%([-+# 0]*)(\*|\d+)?(?:\.(\*|\d*))?(.?)", re.DOTALL)
 
 
-def joined(parts: Iterable[str], between: str = "") -> str:
-    """Join texts; raises Fault instead of making one longer than MAX_LENGTH."""
-    result: list[str] = []
-    size = 0
-    for part in parts:
-        size += len(part) + len(between)
-        if size > MAX_LENGTH:
-            raise Fault("the text is too long")
-        result.append(part)
-    return between.join(result)
-
-
 def sprint(*values: object) -> str:
     """Join values, with a space between two that are both not strings."""
-    return joined(_apart(values))
+    return "".join(_apart(values))
 
 
 def _apart(values: Sequence[object]) -> Iterator[str]:
@@ -45,14 +28,12 @@ def _apart(values: Sequence[object]) -> Iterator[str]:
 
 def sprintln(*values: object) -> str:
     """Join values with spaces and end the line."""
-    return joined(map(text, values), " ") + "\n"
+    return " ".join(map(text, values)) + "\n"
 
 
 def sprintf(form: str, *values: object) -> str:
     """Format values by the directives of `form`; errors are part of the result, as in Go."""
-    if len(form) > _MAX_FORMAT:
-        raise Fault("the format is too long")
-    return joined(_pieces(form, _Arguments(values)))
+    return "".join(_pieces(form, _Arguments(values)))
 
 
 def _pieces(form: str, arguments: "_Arguments") -> Iterator[str]:
@@ -64,7 +45,7 @@ def _pieces(form: str, arguments: "_Arguments") -> Iterator[str]:
     yield form[at:]
     if extra := arguments.rest():
         shown = ("<nil>" if v is None else f"{type_name(v)}={text(v)}" for v in extra)
-        yield f"%!(EXTRA {joined(shown, ', ')})"
+        yield f"%!(EXTRA {', '.join(shown)})"
 
 
 class _Arguments:
@@ -168,11 +149,12 @@ def _each(verb: str, value: object, form: _Format) -> str:
         return "<nil>" if item is None else _shown(verb, item, form)
 
     if isinstance(value, Mapping):
-        return f"map[{joined((f'{element(k)}:{element(value[k])}' for k in sorted(value)), ' ')}]"
+        pairs = (f"{element(key)}:{element(value[key])}" for key in sorted(value))
+        return f"map[{' '.join(pairs)}]"
     if isinstance(value, Struct):
-        return "{" + joined(map(element, value.fields.values()), " ") + "}"
+        return "{" + " ".join(map(element, value.fields.values())) + "}"
     assert isinstance(value, list | tuple)
-    return f"[{joined(map(element, value), ' ')}]"
+    return f"[{' '.join(map(element, value))}]"
 
 
 def _cut(value: str, form: _Format) -> str:

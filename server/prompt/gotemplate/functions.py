@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from server.prompt.gotemplate.errors import Fault
-from server.prompt.gotemplate.formatting import MAX_LENGTH, joined, sprint, sprintf, sprintln
+from server.prompt.gotemplate.formatting import sprint, sprintf, sprintln
 from server.prompt.gotemplate.printing import text, to_json
 from server.prompt.gotemplate.values import (
     MISSING,
@@ -133,8 +133,6 @@ def _escaped(escape: Callable[[str], str]) -> Callable[..., str]:
     def call(*values: object) -> str:
         whole = values[0] if len(values) == 1 else None
         plain = whole if isinstance(whole, str) else sprint(*values)
-        if len(plain) > MAX_LENGTH // 8:
-            raise Fault("the text is too long")
         return escape(plain)
 
     return call
@@ -176,7 +174,7 @@ def _printf(form: object, *values: object) -> str:
 
 
 def _json(value: object) -> str:
-    return joined((to_json(value),))
+    return to_json(value)
 
 
 def _today(*_: object) -> str:

@@ -14,12 +14,14 @@ from server.prompt.renderer import Renderer, placing_of
 from server.prompt.renderers.table import RENDERERS
 from tests.support.gguf_bytes import STRING, U32, array, key
 from tests.support.installed import installed
+from tests.support.rendering import prompt_of
 
 
 def renderer_for(model: Model, setting: bool | None) -> Renderer:
     return renderer_of(model, choose(model, setting))
 
 
+USER = Message("user", "hi")
 GO, JINJA = "go:{{ .Prompt }}", "jinja:{{ messages[0].content }}"
 
 
@@ -43,7 +45,7 @@ def test_a_template_layer_wins_unless_the_setting_says_otherwise(
     """A model with neither prints the prompt as it is."""
     model = installed(tmp_path, template=template, chat_template=chat_template)
 
-    assert renderer_for(model, setting).render([Message("user", "hi")], [], None) == prompt
+    assert prompt_of(renderer_for(model, setting), USER) == prompt
     assert (choose(model, setting).source is Source.JINJA) is prompt.startswith("jinja")
 
 
@@ -90,7 +92,7 @@ def test_a_template_that_can_do_more_wins_where_nothing_says_otherwise(
 def test_a_parser_alone_leaves_a_file_its_own_template(tmp_path: Path) -> None:
     model = installed(tmp_path, chat_template=JINJA, config=ModelConfig(parser="qwen3"))
 
-    assert renderer_for(model, None).render([Message("user", "hi")], [], None) == "jinja:hi"
+    assert prompt_of(renderer_for(model, None), USER) == "jinja:hi"
 
 
 def test_gpt_oss_is_known_by_its_template_too(tmp_path: Path) -> None:
@@ -151,20 +153,20 @@ def test_a_template_in_jinja_prints_the_tokens_of_its_vocabulary(tmp_path: Path)
 
     renderer = renderer_for(model, None)
 
-    assert renderer.render([Message("user", "hi")], [], None) == "<s>hi</s>"
+    assert prompt_of(renderer, USER) == "<s>hi</s>"
     assert renderer.bos == "<s>"
 
 
 def test_tokens_that_are_not_known_print_nothing(tmp_path: Path) -> None:
     model = installed(tmp_path, chat_template="[{{ bos_token }}{{ eos_token }}]")
 
-    assert renderer_for(model, None).render([Message("user", "hi")], [], None) == "[]"
+    assert prompt_of(renderer_for(model, None), USER) == "[]"
 
 
 @pytest.mark.parametrize("template", [{"template": "{{ .a"}, {"chat_template": "{{ a"}])
 def test_a_broken_template_is_an_error_of_its_own(tmp_path: Path, template: dict[str, str]) -> None:
     with pytest.raises(TemplateError, match=r"unclosed action|cannot be parsed"):
-        renderer_for(installed(tmp_path, **template), None)
+        prompt_of(renderer_for(installed(tmp_path, **template), None), USER)
 
 
 QWEN = "{{ tools }}<think></think><tool_call>{{ message.tool_calls }}</tool_call>"

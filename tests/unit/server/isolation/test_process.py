@@ -17,6 +17,8 @@ from tests.support.trial_worker import LIMITS, MODULE
 
 pytestmark = pytest.mark.anyio
 
+SLOW = replace(LIMITS, cpu_seconds=60.0)
+"""For a machine that takes long to give memory."""
 on_linux = pytest.mark.skipif(
     sys.platform != "linux", reason="other systems do not enforce the limit of memory"
 )
@@ -61,7 +63,7 @@ async def test_the_time_of_earlier_jobs_does_not_count() -> None:
 
 @on_linux
 async def test_a_job_that_takes_too_much_memory_is_an_overrun() -> None:
-    async with started() as worker:
+    async with started(SLOW) as worker:
         assert await worker.call(b"allocate 1000000") == b"1000000"
         assert isinstance(await failure(worker, b"allocate 200000000"), Overrun)
 
@@ -69,7 +71,7 @@ async def test_a_job_that_takes_too_much_memory_is_an_overrun() -> None:
 @on_linux
 async def test_a_process_that_grew_large_ends_after_its_answer() -> None:
     """So that one large job does not keep its memory for good."""
-    async with started() as worker:
+    async with started(SLOW) as worker:
         assert await worker.call(b"keep 70000000") == b""
         await asyncio.wait_for(worker.ended(), 60)
         assert not worker.is_alive

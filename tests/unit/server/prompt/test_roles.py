@@ -2,12 +2,11 @@
 
 import pytest
 
-from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message
-from server.prompt.renderer import Renderer
+from server.prompt.renderer import ConversationRenderer
 from server.prompt.renderers.table import RENDERERS
 from server.prompt.roles import in_known_roles
-from server.prompt.template import GoTemplate
+from tests.support.rendering import go_renderer, jinja_renderer
 
 SYSTEM, DEVELOPER, USER = (Message(r, r.upper()) for r in ("system", "developer", "user"))
 GO_TURNS = "{{ range .Messages }}<{{ .Role }}>{{ .Content }}{{ end }}"
@@ -21,26 +20,26 @@ JINJA_STRICT = (
 )
 
 
-def rendered(renderer: Renderer, *messages: Message) -> str:
+def rendered(renderer: ConversationRenderer, *messages: Message) -> str:
     return renderer.render(in_known_roles(messages, renderer), (), None)
 
 
 @pytest.mark.parametrize(
     ("renderer", "prompt"),
     [
-        (GoTemplate(GO_TURNS), "<developer>DEVELOPER<user>USER"),
-        (GoTemplate(GO_KNOWN), "S:DEVELOPER U:USER"),
-        (GoTemplate("{{ .System }}|{{ .Prompt }}"), "DEVELOPER|USER"),
-        (JinjaTemplate(JINJA_STRICT, bos="", eos=""), "s:DEVELOPER u:USER "),
+        (go_renderer(GO_TURNS), "<developer>DEVELOPER<user>USER"),
+        (go_renderer(GO_KNOWN), "S:DEVELOPER U:USER"),
+        (go_renderer("{{ .System }}|{{ .Prompt }}"), "DEVELOPER|USER"),
+        (jinja_renderer(JINJA_STRICT), "s:DEVELOPER u:USER "),
     ],
     ids=["shows any role", "shows known roles", "has no roles", "refuses unknown roles"],
 )
-def test_what_a_developer_says_is_read(renderer: Renderer, prompt: str) -> None:
+def test_what_a_developer_says_is_read(renderer: ConversationRenderer, prompt: str) -> None:
     assert rendered(renderer, DEVELOPER, USER) == prompt
 
 
 def test_neighbours_become_one_instruction() -> None:
-    strict = JinjaTemplate(JINJA_STRICT, bos="", eos="")
+    strict = jinja_renderer(JINJA_STRICT)
 
     assert rendered(strict, SYSTEM, DEVELOPER, USER, DEVELOPER) == (
         "s:SYSTEM\n\nDEVELOPER u:USER s:DEVELOPER "

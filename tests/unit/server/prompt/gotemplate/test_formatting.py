@@ -86,24 +86,6 @@ def test_what_prints_as_json_does_so_in_printf_too() -> None:
     assert shown == '[{"name":"f"}] [{"name":"f"}] {f %!s(int=0)}'
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        '{{ printf "' + "%999999d" * 1000 + '" ' + "1 " * 1000 + "}}",
-        '{{ printf "%999999s" .many }}',
-        '{{ printf "%s" ' + ".long " * 1000 + "}}",
-        "{{ print " + ".long " * 1000 + "}}",
-        "{{ println " + ".long " * 1000 + "}}",
-        '{{ $s := "%d" }}{{ range 22 }}{{ $s = print $s $s }}{{ end }}{{ printf $s }}',
-    ],
-    ids=["widths", "elements", "extra", "print", "println", "directives"],
-)
-def test_a_text_that_would_fill_the_memory_is_not_begun(call: str) -> None:
-    said = failure(call, many=["x"] * 1000, long="x" * 100_000)
-
-    assert "too long" in said or "too much" in said
-
-
 def test_a_width_beyond_all_measure_is_a_mistake() -> None:
     assert printed('{{ printf "%1000000000d|" 1 }}') == "%!(BADWIDTH)1|"
 

@@ -1,71 +1,73 @@
-"""The chat template that a model file brings along, executed as the hostile program it may be."""
+"""Compile and render the Jinja chat template of a model file in Jinja's sandbox.
+
+The sandbox keeps a template away from Python's internals. What it computes and allocates is limited
+by the worker process that this runs in.
+"""
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from traceback import walk_tb
 from typing import Final, NoReturn
 
 from jinja2 import TemplateError as JinjaError
-from jinja2 import TemplateSyntaxError, pass_environment
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from server.errors import TemplateBudgetExceeded, TemplateError
+from model_store.gguf import ChatTemplate
+from server.errors import TemplateError
 from server.prompt.adaptation import adapt
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.render_budget import (
-    MOST_SECONDS,
-    Allowance,
-    limit,
-    whole_size,
-)
 from server.prompt.role_order import reorderings
-from server.prompt.sandbox import ALLOWANCE, Sandbox
 from server.prompt.system_messages import with_developers_as_system
 from server.prompt.template_probe import TemplateProbe
 from server.prompt.template_variables import template_variables
 
-_LONGEST_SOURCE: Final = 1 << 16
-_WIDEST_DATE: Final = 256
-"""How many characters one character of a form for dates can print."""
-_OPEN_THOUGHT: Final = re.compile(r"<think>\s*\Z")
-_EMPTY_THOUGHT: Final = "<think>\n\n</think>\n\n"
-_LONGEST_REASON: Final = 500
-_DEEPEST: Final = 1 << 10
-"""More levels than Python can encode."""
+_MAX_SOURCE: Final = 1 << 16
+_OPEN_THINKING: Final = re.compile(r"<think>\s*\Z")
+_EMPTY_THINKING: Final = "<think>\n\n</think>\n\n"
+_MAX_REASON: Final = 500
 
 
-class JinjaTemplate:
-    """A compiled template; a rendering ends after so many `seconds` of the `clock`.
+class _GenerationTag(Extension):
+    """`{% generation %}`, which marks the assistant's text for training and prints it as it is."""
 
-    `bos` and `eos` are what it prints for the tokens of those names.
-    """
+    tags = {"generation"}  # noqa: RUF012 - declared so by Jinja
 
-    def __init__(
-        self,
-        source: str,
-        *,
-        bos: str,
-        eos: str,
-        clock: Callable[[], float] = time.monotonic,
-        seconds: float = MOST_SECONDS,
-    ) -> None:
-        if len(source) > _LONGEST_SOURCE:
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """Return what stands between the tags."""
+        next(parser.stream)
+        return list(parser.parse_statements(("name:endgeneration",), drop_needle=True))
+
+
+class JinjaRenderer:
+    """A compiled template; raises TemplateError for one that cannot be compiled."""
+
+    def __init__(self, template: ChatTemplate) -> None:
+        if len(template.source) > _MAX_SOURCE:
             raise TemplateError(
-                f"the model's chat template is longer than {_LONGEST_SOURCE} characters"
+                f"the model's chat template is longer than {_MAX_SOURCE} characters"
             )
-        self._clock, self._seconds, self.bos, self.source = clock, seconds, bos, source
-        environment = Sandbox()
+        self.bos = template.bos
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", _GenerationTag],
+        )
         environment.filters["tojson"] = _tojson
         environment.globals |= {
-            "raise_exception": _refuse,
-            "strftime_now": _now,
-            "bos_token": bos,
-            "eos_token": eos,
+            "raise_exception": _raise_exception,
+            "strftime_now": _strftime_now,
+            "bos_token": template.bos,
+            "eos_token": template.eos,
         }
         try:
-            self._template = environment.from_string(source)
+            self._template = environment.from_string(template.source)
+        except MemoryError:
+            raise
         except Exception as e:
             raise TemplateError(f"the model's chat template cannot be parsed: {_reason(e)}") from e
         self._probe = TemplateProbe(
@@ -82,15 +84,15 @@ class JinjaTemplate:
         *,
         as_sent: bool = False,
     ) -> str:
-        """Return the prompt; raises TemplateError when the template fails or takes too much.
+        """Return the prompt; raises TemplateError when the template fails.
 
         A conversation that the template refuses is tried again with its roles reordered, unless it
         must be rendered `as_sent`. An answer that the assistant has begun is left open, for the
-        model to continue it. It is past its thinking: what the template opens for that is closed.
+        model to continue. Its thinking is over then: a block that the template opens is closed.
         """
-        finished, begun = _begun(messages)
+        finished, begun = _split_begun_answer(messages)
         prompt = self._render_accepted(finished, tools, think, as_sent=as_sent)
-        return _OPEN_THOUGHT.sub(_EMPTY_THOUGHT, prompt) + begun if begun else prompt
+        return _OPEN_THINKING.sub(_EMPTY_THINKING, prompt) + begun if begun else prompt
 
     def _render_accepted(
         self,
@@ -105,8 +107,6 @@ class JinjaTemplate:
             form = self._probe.form(conversation)
             try:
                 return self._execute(template_variables(conversation, tools, think, form))
-            except TemplateBudgetExceeded:
-                raise
             except TemplateError as e:
                 refusal = refusal or e
                 if as_sent:
@@ -124,18 +124,15 @@ class JinjaTemplate:
                 yield conversation
 
     def _execute(self, variables: Mapping[str, object]) -> str:
-        token = ALLOWANCE.set(Allowance(self._clock, self._seconds))
         try:
             return self._template.render(variables)
-        except TemplateError:
+        except MemoryError:
             raise
         except Exception as e:
             raise TemplateError(f"the model's chat template failed: {_reason(e)}") from e
-        finally:
-            ALLOWANCE.reset(token)
 
 
-def _begun(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
+def _split_begun_answer(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
     """Return the finished messages, and the text of an answer that was begun after them."""
     if len(messages) > 1 and messages[-1].role == "assistant" and not messages[-1].tool_calls:
         return messages[:-1], messages[-1].content
@@ -143,7 +140,7 @@ def _begun(messages: Sequence[Message]) -> tuple[Sequence[Message], str]:
 
 
 def _reason(error: Exception) -> str:
-    """Return where a template failed and why: what Jinja says of it, but not what Python says."""
+    """Return where and why a template failed: Jinja's own message, but only the type of others."""
     if isinstance(error, TemplateSyntaxError):
         lines = [error.lineno]
     else:
@@ -152,21 +149,18 @@ def _reason(error: Exception) -> str:
     why = error.message if isinstance(error, JinjaError) else type(error).__name__
     if isinstance(error, RecursionError | SyntaxError):
         why = "nested too deeply"
-    return "".join(f"line {line}: " for line in lines[-1:]) + str(why)[:_LONGEST_REASON]
+    return "".join(f"line {line}: " for line in lines[-1:]) + str(why)[:_MAX_REASON]
 
 
-def _refuse(message: object) -> NoReturn:
+def _raise_exception(message: object) -> NoReturn:
     raise JinjaError(str(message))
 
 
-def _now(form: str) -> str:
-    limit(len(form) * _WIDEST_DATE)
+def _strftime_now(form: str) -> str:
     return datetime.now().strftime(form)  # noqa: DTZ005 - the model is told the user's own time
 
 
-@pass_environment
 def _tojson(
-    environment: Sandbox,
     value: object,
     indent: int | str | None = None,
     *,
@@ -174,10 +168,11 @@ def _tojson(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    whole_size(value)
-    limit(_DEEPEST * (indent if isinstance(indent, int) else len(indent or "")))
-    encoder = json.JSONEncoder(
-        ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys
+    """Write JSON as the template's authors do: characters stay, and nothing is escaped for HTML."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
     )
-    plain = indent is None and separators is None
-    return environment.joined([encoder.encode(value)] if plain else encoder.iterencode(value))

@@ -6,11 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import TemplateError
-from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.template import GoTemplate
 from tests.support.any_conversation import CONVERSATIONS, THINK, TOOL_LISTS
-from tests.support.deadlines import hurried
+from tests.support.rendering import RenderingProcesses
 
 GO = """
 {{ range .Messages }}|{{ range $i, $m := .Messages }}|{{ range .ToolCalls }}|{{ range .Tools }}
@@ -34,20 +32,26 @@ JINJA = """
 @given(st.lists(st.sampled_from(GO), max_size=12).map("".join), CONVERSATIONS, TOOL_LISTS, THINK)
 @settings(max_examples=40, deadline=None)
 def test_any_go_template_renders_or_raises_template_error(
-    source: str, messages: list[Message], tools: list[Tool], think: Think | None
+    processes: RenderingProcesses,
+    source: str,
+    messages: list[Message],
+    tools: list[Tool],
+    think: Think | None,
 ) -> None:
     with suppress(TemplateError):
-        template = GoTemplate(source)
         with suppress(TemplateError):
-            template.render_gap("a", "b", think)
-        assert isinstance(template.render(messages, tools, think), str)
+            processes.suffix(source, "a", "b", think)
+        assert isinstance(processes.go(source, messages, tools, think), str)
 
 
 @given(st.lists(st.sampled_from(JINJA), max_size=12).map("".join), CONVERSATIONS, TOOL_LISTS, THINK)
 @settings(max_examples=40, deadline=None)
 def test_any_jinja_template_renders_or_raises_template_error(
-    source: str, messages: list[Message], tools: list[Tool], think: Think | None
+    processes: RenderingProcesses,
+    source: str,
+    messages: list[Message],
+    tools: list[Tool],
+    think: Think | None,
 ) -> None:
     with suppress(TemplateError):
-        template = JinjaTemplate(source, bos="", eos="", clock=hurried(500))
-        assert isinstance(template.render(messages, tools, think), str)
+        assert isinstance(processes.jinja(source, messages, tools, think), str)

@@ -1,8 +1,6 @@
 """A hostile chat template in Jinja ends with an error: it learns nothing, and takes little."""
 
-import tracemalloc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 
 import pytest
@@ -10,34 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import TemplateError
-from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message
-from tests.support.deadlines import hurried
+from tests.support.rendering import RenderingProcesses, jinja_renderer
 
 TOO_MUCH = "the model's chat template takes too much time or space"
 MESSAGES = [Message("user", "Hi"), Message("assistant", "Hello"), Message("user", "more")]
-
-
-def rendered(source: str, looks: int = 300) -> str:
-    template = JinjaTemplate(source, bos="", eos="", clock=hurried(looks))
-    return template.render(MESSAGES, [], None)
-
-
-def failure(source: str) -> str:
-    with pytest.raises(TemplateError) as caught:
-        rendered(source)
-    return str(caught.value)
-
-
-@contextmanager
-def at_most(megabytes: int) -> Iterator[None]:
-    """Fail when more memory than that is taken at any time."""
-    tracemalloc.start()
-    try:
-        yield
-        assert tracemalloc.get_traced_memory()[1] < megabytes << 20
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +24,7 @@ def at_most(megabytes: int) -> Iterator[None]:
         "{{ (''|attr('__class__')).mro }}",
         "{{ '{0.__class__.__mro__}'.format('') }}",
         "{{ lipsum.__globals__ }}",
-        "{{ cycler.__init__ }}",
+        "{{ cycler.__init__.__globals__ }}",
         "{{ environment.globals }}",
         "{{ self.__init__.__globals__ }}",
         "{{ range.__self__ }}",
@@ -59,13 +34,12 @@ def at_most(megabytes: int) -> Iterator[None]:
         "{{ messages.append(1) }}",
         "{{ messages[0].update({'role': 'system'}) }}",
         "{% set messages[0].role = 'system' %}",
-        "{{ (1).to_bytes(9, 'big') }}",
     ],
 )
 def test_a_template_cannot_reach_out_of_its_sandbox(source: str) -> None:
     """What it asks for is refused, or not there."""
     with suppress(TemplateError):
-        assert rendered(source) == ""
+        assert jinja_renderer(source).render(MESSAGES, [], None) == ""
 
 
 GROW = "{% set ns = namespace(x=START) %}{% for i in range(99) %}NEXT{% endfor %}{{ ns.x }}"
@@ -114,8 +88,6 @@ def growing(start: str, following: str) -> str:
         "{{ 1 | round(1000000000, 'ceil') }}",
         "{{ [1] | tojson(1000000000) }}",
         "{{ ([1] * 9999) | tojson(separators=('a' * 99999, ':')) }}",
-        "{{ ([[0]] * 9999) | sum(start=[]) }}",
-        "{{ strftime_now('%Y' * 99999) }}",
         growing("'a'", "ns.x ~ ns.x"),
         growing("'a'", "ns.x + ns.x"),
         growing("9", "ns.x * ns.x"),
@@ -132,13 +104,13 @@ def growing(start: str, following: str) -> str:
         "{% set x %}" + PRINT + "{% endset %}",
         "{% filter upper %}" + PRINT + "{% endfilter %}",
         "{% set d = dict(a='a' * 4000000) %}{{ [d.values()] * 9999 }}",
-        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
     ],
     ids=count(),
 )  # fmt: skip
-def test_what_would_fill_the_memory_is_not_begun(source: str) -> None:
-    with at_most(megabytes=80):
-        assert failure(source) == TOO_MUCH
+def test_what_would_fill_the_memory_is_ended(source: str, processes: RenderingProcesses) -> None:
+    with pytest.raises(TemplateError) as caught:
+        processes.jinja(source, MESSAGES)
+    assert str(caught.value) == TOO_MUCH
 
 
 TWICE = "{% macro m() %}{{ caller() }}{{ caller() }}{% endmacro %}"
@@ -150,13 +122,15 @@ LONG = "{% set r = range(99999) %}"
     [
         LONG + "{% for a in r %}{% for b in r %}{% endfor %}{% endfor %}",
         LONG + "{% for a in r %}{% for b in r if false %}{% endfor %}{% endfor %}",
-        LONG + "{% for a in r %}{% if a in r %}{% endif %}{% endfor %}",
-        LONG + "{% for a in r %}{{ '' }}{% endfor %}",
+        LONG + "{% set l = r | list %}{% for a in l %}{% if -a in l %}{% endif %}{% endfor %}",
+        LONG + "{% for a in r %}{% for b in r %}{{ '' }}{% endfor %}{% endfor %}",
         LONG + "{% for a in r %}{% set x = r | sort | list %}{% endfor %}",
-        LONG + "{{ r | map('string') | map('upper') | list }}",
         "{% for a in range(99) recursive %}{{ loop(range(99)) if loop.depth < 9 }}{% endfor %}",
         "{% macro f(n) %}{{ f(n - 1) ~ f(n - 1) if n }}{% endmacro %}{{ f(99) }}",
         TWICE + "{% call m() %}" * 18 + "{% endcall %}" * 18,
+        "{{ ('a' * 900000).rfind('ab' ~ 'a' * 450000) }}",
+        "{{ (10 ** 400000) % (10 ** 200000 + 1) }}",
+        "{{ 10 ** 999999999 }}",
     ],
     ids=[
         "loops",
@@ -164,15 +138,19 @@ LONG = "{% set r = range(99999) %}"
         "search",
         "prints",
         "sorts",
-        "maps",
         "recursive",
         "macros",
         "callers",
+        "search in C",
+        "division in C",
+        "power in C",
     ],
 )
-def test_what_would_not_end_is_ended_by_the_clock(source: str) -> None:
-    """Loops without any call in them too."""
-    assert failure(source) == TOO_MUCH
+def test_what_would_not_end_is_ended(source: str, processes: RenderingProcesses) -> None:
+    """Loops without any call in them, and single calls of C code, too."""
+    with pytest.raises(TemplateError) as caught:
+        processes.jinja(source, MESSAGES)
+    assert str(caught.value) == TOO_MUCH
 
 
 @pytest.mark.parametrize(
@@ -182,29 +160,31 @@ def test_what_would_not_end_is_ended_by_the_clock(source: str) -> None:
         ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested too deeply"),
         ("{% block a %}{{ self.a() }}{% endblock %}", "nested too deeply"),
         ("{% for a in [1] recursive %}{{ loop([1]) }}{% endfor %}", "nested too deeply"),
-        ("{{ 1 | pprint }}", "No filter named 'pprint'"),
         ("{{ " + "9" * 60_000 + " }}", "ValueError"),
         ("{{ 1" + "+1" * 5000 + " }}", "nested too deeply"),
         ("{% for a in [1] %}" * 60 + "{% endfor %}" * 60, "nested too deeply"),
         ("{% for", "unexpected 'end of template'|Expected"),
     ],
-    ids=["range", "macro", "block", "loop", "filter", "digits", "terms", "loops", "open"],
+    ids=["range", "macro", "block", "loop", "digits", "terms", "loops", "open"],
 )
-def test_what_python_refuses_is_an_error_of_the_template(source: str, error: str) -> None:
+def test_what_python_refuses_is_an_error_of_the_template(
+    source: str, error: str, processes: RenderingProcesses
+) -> None:
     with pytest.raises(TemplateError, match=error):
-        rendered(source, looks=3000)
+        processes.jinja(source, MESSAGES)
 
 
-def test_an_ordinary_conversation_stays_far_from_the_limits() -> None:
+def test_an_ordinary_conversation_stays_far_from_the_limits(
+    processes: RenderingProcesses,
+) -> None:
     """Thousands of turns, text put together in a variable, pieces taken from the middle."""
     source = (
         "{% set ns = namespace(x='') %}{% for m in messages[1:] %}"
         "{% set ns.x = ns.x ~ m.role + m.content.split('x')[0] | trim %}"
         "{% endfor %}{{ ns.x }}{{ messages | tojson | length }}"
     )
-    template = JinjaTemplate(source, bos="", eos="", clock=lambda: 0.0)
 
-    assert len(template.render([Message("user", "hello " * 50)] * 1000, [], None)) > 100_000
+    assert len(processes.jinja(source, [Message("user", "hello " * 50)] * 1000)) > 100_000
 
 
 STATEMENTS = """
@@ -231,6 +211,8 @@ PIECES = (
     )
 )
 @settings(max_examples=150, deadline=None)
-def test_any_text_renders_or_raises_template_error(source: str) -> None:
+def test_any_text_renders_or_raises_template_error(
+    processes: RenderingProcesses, source: str
+) -> None:
     with suppress(TemplateError):
-        rendered("{% set a = 'ab' %}{% set ns = namespace() %}" + source, looks=500)
+        processes.jinja("{% set a = 'ab' %}{% set ns = namespace() %}" + source, MESSAGES)

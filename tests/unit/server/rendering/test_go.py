@@ -5,6 +5,7 @@ import pytest
 from server.errors import TemplateError
 from server.prompt.messages import Message, Think, Tool, ToolCall
 from server.prompt.template import GoTemplate
+from tests.support.rendering import go_renderer
 
 SYSTEM, USER, REPLY = Message("system", "x"), Message("user", "1"), Message("assistant", "2")
 NEXT = Message("user", "3")
@@ -23,7 +24,7 @@ def rendered(
     tools: tuple[Tool, ...] = (),
     think: Think | None = None,
 ) -> str:
-    return GoTemplate(source).render(messages, tools, think)
+    return go_renderer(source).render(messages, tools, think)
 
 
 @pytest.mark.parametrize(
@@ -120,14 +121,12 @@ def test_a_template_is_told_how_much_to_think(think: Think | None, shown: str) -
 
     assert rendered(source, think=think) == shown
     assert rendered(source + TURNS, think=think) == shown
-    assert GoTemplate(source).render_gap("p", "s", think) == shown
+    assert go_renderer(source).render_suffix("p", "s", think) == shown
 
 
 def test_a_gap_shows_what_stands_before_and_behind_it() -> None:
-    template = GoTemplate(GAP)
-
-    assert template.render_gap("a", "b", None) == "<PRE> a <SUF>b <MID>"
-    assert "suffix" in template.variables
+    assert go_renderer(GAP).render_suffix("a", "b", None) == "<PRE> a <SUF>b <MID>"
+    assert "suffix" in GoTemplate(GAP).variables
 
 
 @pytest.mark.parametrize(
@@ -165,11 +164,3 @@ def test_the_thinking_tags_of_a_template_are_known() -> None:
 def test_a_broken_template_says_what_is_wrong(source: str, error: str) -> None:
     with pytest.raises(TemplateError, match=error):
         rendered(source, USER)
-
-
-def test_a_long_conversation_does_not_multiply_what_is_allowed() -> None:
-    """What a template may print for one exchange it may not print for each of a thousand."""
-    messages = [Message(role, "x") for _ in range(1200) for role in ("user", "assistant")]
-
-    with pytest.raises(TemplateError, match="takes too much"):
-        rendered("a" * 60_000 + "{{ .Prompt }}", *messages)

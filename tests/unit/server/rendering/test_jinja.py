@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from server.errors import TemplateError
-from server.prompt.jinja import JinjaTemplate
 from server.prompt.messages import Message, Think, Tool, ToolCall
+from tests.support.rendering import jinja_renderer
 
 CHATML = (
     "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
@@ -23,7 +23,7 @@ def rendered(
     tools: tuple[Tool, ...] = (),
     think: Think | None = None,
 ) -> str:
-    return JinjaTemplate(source, bos="<s>", eos="</s>").render(messages, tools, think)
+    return jinja_renderer(source, bos="<s>", eos="</s>").render(messages, tools, think)
 
 
 def failure(source: str, *messages: Message) -> str:

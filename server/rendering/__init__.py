@@ -1,0 +1,1 @@
+"""Rendering of untrusted chat templates, in worker processes."""
