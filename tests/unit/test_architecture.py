@@ -48,10 +48,13 @@ def test_a_server_that_never_pulls_starts_without_what_pulls_need() -> None:
     assert loaded.stdout.strip() == ""
 
 
-def test_the_newest_entry_of_the_changelog_is_this_version(project: dict[str, object]) -> None:
-    entries = re.findall(r"^## \[(\d.*)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+def test_every_release_has_a_dated_entry_and_the_newest_is_this_version(
+    project: dict[str, object],
+) -> None:
+    entries = re.findall(r"^## \[(\d.*)\](.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
-    assert entries[0] == project["version"]
+    assert entries[0][0] == project["version"]
+    assert all(re.fullmatch(r" - \d{4}-\d\d-\d\d", date) for _, date in entries)
 
 
 @pytest.mark.parametrize("path", LOCK_FILES, ids=lambda path: path.name)
