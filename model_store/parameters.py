@@ -7,19 +7,8 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from model_store.errors import ModelfileError
+from model_store.options import IGNORED_PARAMETERS, OPTIONS, REMOVED_PARAMETERS, OptionType
 
-_FLOATS = frozenset(
-    "temperature top_p min_p typical_p repeat_penalty presence_penalty frequency_penalty".split()
-)
-_INTEGERS = frozenset(
-    "num_keep seed num_predict top_k repeat_last_n num_ctx num_batch num_gpu main_gpu num_thread "
-    "draft_num_predict".split()
-)
-_BOOLEANS = frozenset({"use_mmap"})
-_GONE = frozenset(
-    "penalize_newline low_vram f16_kv logits_all vocab_only use_mlock mirostat mirostat_tau "
-    "mirostat_eta".split()
-)
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\Z")
@@ -53,21 +42,26 @@ def typed_parameters(pairs: Iterable[tuple[str, str]]) -> dict[str, object]:
         if name == "stop":
             stops.append(text)
             typed["stop"] = stops
-        elif name not in _GONE:
+        elif name not in REMOVED_PARAMETERS:
             typed[name] = _typed(name, text)
     return typed
 
 
 def _typed(name: str, text: str) -> object:
-    if name in _FLOATS:
-        return _float(text)
-    if name in _INTEGERS:
-        return _integer(text)
-    if name in _BOOLEANS:
-        if text not in _TRUE | _FALSE:
-            raise ModelfileError(f"invalid bool value [{text}]")
-        return text in _TRUE
+    match _type_of(name):
+        case OptionType.FLOAT:
+            return _float(text)
+        case OptionType.INTEGER | OptionType.SEED:
+            return _integer(text)
+        case OptionType.BOOLEAN:
+            if text not in _TRUE | _FALSE:
+                raise ModelfileError(f"invalid bool value [{text}]")
+            return text in _TRUE
     raise ModelfileError(f"unknown parameter '{name}'")
+
+
+def _type_of(name: str) -> OptionType | None:
+    return OPTIONS[name].type if name in OPTIONS else IGNORED_PARAMETERS.get(name)
 
 
 def _integer(text: str) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from server.schemas.base import ApiModel, FreeMap, Integer, Text
-from server.schemas.values import KeepAlive, Think
+from server.schemas.values import KeepAlive, ModelOptions, Think
 
 _KINDS = {
     "text": "text",
@@ -160,7 +160,7 @@ class CountTokensRequest(ApiModel):
     thinking: ThinkingConfig = Field(default_factory=ThinkingConfig)
     output_config: OutputConfig = Field(default_factory=OutputConfig)
     output_format: OutputFormat | None = None
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
     num_ctx: Integer | None = None
     keep_alive: KeepAlive = None
     think: Think = None

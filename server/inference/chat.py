@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from model_store.model import Model
+from model_store.options import Options
 from model_store.store import Store
 from runners.host.scheduler import Lease, Scheduler
 from server.capabilities import capabilities
@@ -24,7 +25,7 @@ from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
-from server.inference.options import Options, merged_options
+from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.tool_choice import constraint_on
 from server.parsing.output_format import GenerationStart

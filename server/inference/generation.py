@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from model_store.options import Options
 from runners.protocol.constraints import Constraint
 from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
 from server.inference.conversation import GenerationParams
-from server.inference.options import Options
 
 LEAST_CONTEXT = 4
 LEAST_CONTEXT_FOR_MEDIA = 2048

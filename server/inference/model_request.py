@@ -6,10 +6,10 @@ from pathlib import Path
 
 from model_store.errors import ModelNotFound
 from model_store.model import Model, header_of
+from model_store.options import Options
 from runners.host.model_request import LoadOptions, ModelFacts, ModelKey, ModelRequest
 from server.inference.generation import LEAST_CONTEXT, LEAST_CONTEXT_FOR_MEDIA
 from server.inference.model_facts import model_facts
-from server.inference.options import Options
 
 
 def model_request(model: Model, options: Options, keep_alive: float | None) -> ModelRequest:

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.native.schemas import ChatMessage
 from server.schemas.base import ApiModel, FreeMap, Text, refuse
+from server.schemas.values import ModelOptions
 
 
 class NamedRequest(ApiModel):
@@ -25,7 +26,7 @@ class ShowRequest(NamedRequest):
 
     system: str = ""
     verbose: bool = False
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
 
 
 class DeleteRequest(NamedRequest):

@@ -7,8 +7,8 @@ from msgspec import UNSET, UnsetType
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.inference.rerank import Ranking, RerankService
-from server.schemas.base import ApiModel, FreeMap, Integer, refuse
-from server.schemas.values import KeepAlive
+from server.schemas.base import ApiModel, Integer, refuse
+from server.schemas.values import KeepAlive, ModelOptions
 
 _NO_DOCUMENTS = 'field "documents" must be a list of texts, and not an empty one'
 
@@ -38,7 +38,7 @@ class RerankRequest(ApiModel):
     ] = Field(default_factory=list)
     top_n: Annotated[Integer, Field(ge=0)] = 0
     return_documents: bool = False
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
     keep_alive: KeepAlive = None
 
     @model_validator(mode="after")

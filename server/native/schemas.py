@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.schemas.base import ApiModel, FreeMap, Integer, Text, refuse
-from server.schemas.values import Image, KeepAlive, Think, TokenId, TopLogprobs
+from server.schemas.values import Image, KeepAlive, ModelOptions, Think, TokenId, TopLogprobs
 
 
 def _type(value: object) -> object:
@@ -102,7 +102,7 @@ class ChatRequest(ApiModel):
     stream: bool = True
     format: Any = Field(default=None, description='"json" or a JSON Schema object.')
     keep_alive: KeepAlive = None
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
     think: Think = None
     truncate: bool = True
     shift: bool = True
@@ -125,7 +125,7 @@ class GenerateRequest(ApiModel):
     format: Any = Field(default=None, description='"json" or a JSON Schema object.')
     keep_alive: KeepAlive = None
     images: list[Image] = Field(default_factory=list)
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
     think: Think = None
     truncate: bool = True
     shift: bool = True
@@ -158,7 +158,7 @@ class EmbedRequest(ApiModel):
     truncate: bool = True
     dimensions: Integer = 0
     keep_alive: KeepAlive = None
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
 
 
 class EmbeddingsRequest(ApiModel):
@@ -167,7 +167,7 @@ class EmbeddingsRequest(ApiModel):
     model: str = ""
     prompt: str = ""
     keep_alive: KeepAlive = None
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
 
 
 class TokenizeRequest(ApiModel):

@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 from server.http.json_encoding import shortest
 from server.inference.embed import Embedding
 from server.openai.prompts import Prompt, prompts_of
-from server.schemas.base import ApiModel, FreeMap, Integer, refuse
-from server.schemas.values import KeepAlive
+from server.schemas.base import ApiModel, Integer, refuse
+from server.schemas.values import KeepAlive, ModelOptions
 
 
 def _input(value: object) -> tuple[Prompt, ...]:
@@ -47,7 +47,7 @@ class EmbeddingRequest(ApiModel):
         BeforeValidator(_encoding),
         WithJsonSchema({"enum": ["float", "base64"]}),
     ] = "float"
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
     keep_alive: KeepAlive = None
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
 """Convert the fields that chat and text completion requests share to generation parameters."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from runners.protocol.constraints import Constraint
 from server.errors import BadRequest
@@ -10,7 +10,7 @@ from server.openai.schemas import GenerationRequest, ResponseFormat
 from server.prompt.messages import Think
 from server.text.quoting import quoted
 
-_OPTIONS = (
+OPTION_FIELDS: Final = (
     "temperature",
     "top_p",
     "top_k",
@@ -21,6 +21,7 @@ _OPTIONS = (
     "seed",
     "num_ctx",
 )
+"""Model options that are fields of their own in requests."""
 _FORMATS = "text, json_object, json_schema, regex, lark or gbnf"
 
 
@@ -58,7 +59,7 @@ def _without_nulls(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _options_of_fields(request: GenerationRequest) -> dict[str, object]:
-    options = _without_nulls({name: getattr(request, name) for name in _OPTIONS})
+    options = _without_nulls({name: getattr(request, name) for name in OPTION_FIELDS})
     if request.max_tokens is not None:
         options["num_predict"] = request.max_tokens
     if request.stop:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from server.openai.values import Effort, LogitBias, Stop
 from server.schemas.base import ApiModel, FreeMap, Integer
-from server.schemas.values import KeepAlive, Think
+from server.schemas.values import KeepAlive, ModelOptions, Think
 
 
 class StreamOptions(ApiModel):
@@ -62,6 +62,6 @@ class GenerationRequest(ApiModel):
     reasoning: Reasoning = Reasoning()
     reasoning_effort: Effort = None
     think: Think = None
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
     num_ctx: Integer | None = None
     keep_alive: KeepAlive = None

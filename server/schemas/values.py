@@ -1,4 +1,4 @@
-"""Values that several requests have: keep_alive, think, images, log probabilities, token ids."""
+"""Field types of several requests: keep_alive, think, images, options, log probabilities."""
 
 import base64
 import binascii
@@ -7,7 +7,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
-from server.schemas.base import refuse
+from model_store.options import OPTIONS, Option, OptionType
+from server.schemas.base import FreeMap, refuse
 from server.text.durations import keep_alive_seconds
 from server.text.quoting import quoted
 
@@ -104,6 +105,37 @@ TopLogprobs = Annotated[
     BeforeValidator(_top_logprobs),
     WithJsonSchema({"type": "integer", "minimum": 0, "maximum": _MOST_LOGPROBS}),
 ]
+
+_JSON_TYPES: dict[OptionType, dict[str, object]] = {
+    OptionType.INTEGER: {"type": "integer"},
+    OptionType.SEED: {"type": "integer"},
+    OptionType.FLOAT: {"type": "number"},
+    OptionType.BOOLEAN: {"type": "boolean"},
+    OptionType.STRINGS: {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+    },
+}
+
+
+def _option_schema(option: Option) -> dict[str, object]:
+    keywords = {
+        "default": option.default,
+        "minimum": option.minimum,
+        "exclusiveMinimum": option.above,
+    }
+    return _JSON_TYPES[option.type] | {k: v for k, v in keywords.items() if v is not None}
+
+
+ModelOptions = Annotated[
+    FreeMap,
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {name: _option_schema(option) for name, option in OPTIONS.items()},
+        }
+    ),
+]
+"""Model options by name; the types and bounds are checked when they are merged."""
 
 TokenId = Annotated[
     int,

@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import Field
 
 from server.schemas.base import ApiModel, FreeMap, Integer, Text
-from server.schemas.values import KeepAlive, Think, TopLogprobs
+from server.schemas.values import KeepAlive, ModelOptions, Think, TopLogprobs
 
 
 class Reasoning(ApiModel):
@@ -72,7 +72,7 @@ class ResponsesRequest(ApiModel):
     metadata: FreeMap = Field(default_factory=dict)
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    options: FreeMap = Field(default_factory=dict)
+    options: ModelOptions = Field(default_factory=dict)
     num_ctx: Integer | None = None
     keep_alive: KeepAlive = None
     think: Think = None

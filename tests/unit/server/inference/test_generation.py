@@ -3,11 +3,12 @@
 import msgspec
 import pytest
 
+from model_store.options import Options
 from runners.protocol.constraints import JSONSchema
 from runners.protocol.messages import Generate, Ready, Sampling
 from server.inference.conversation import GenerationParams
 from server.inference.generation import command, context_of
-from server.inference.options import Options, merged_options
+from server.inference.options import merged_options
 
 
 def commanded(**options: object) -> Generate:

@@ -2,14 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model_store.options import OPTIONS, Options, OptionType, Scope
+from model_store.parameters import typed_parameters
+from runners.host.model_request import LoadOptions
+from runners.protocol.messages import Sampling
 from server.errors import BadRequest
-from server.inference.options import Options, merged_options
+from server.inference.options import merged_options
+from server.openai.request import OPTION_FIELDS
+from server.openai.schemas import GenerationRequest
 
 INTEGERS = [
     "num_ctx", "num_batch", "num_gpu", "main_gpu", "num_thread", "num_keep", "seed", "num_predict",
@@ -191,3 +197,32 @@ def test_any_options_are_read_or_refused_with_a_name(options: dict[str, object])
         return
 
     assert any(f'option "{name}" ' in sentence for name in options)
+
+
+def names_of(scope: Scope) -> set[str]:
+    return {name for name, option in OPTIONS.items() if option.scope is scope}
+
+
+def test_the_runner_knows_every_sampling_option_with_the_default_of_the_table() -> None:
+    sampling = {name: getattr(Sampling(), name) for name in Sampling.__struct_fields__}
+
+    assert sampling.pop("logit_bias") == {}
+    assert sampling == {name: OPTIONS[name].default for name in names_of(Scope.SAMPLING)}
+
+
+def test_the_scheduler_knows_every_option_of_a_load() -> None:
+    assert {field.name for field in fields(LoadOptions)} == names_of(Scope.LOAD)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_modelfile_may_set_every_option(name: str) -> None:
+    texts = {OptionType.BOOLEAN: "true", OptionType.STRINGS: "END"}
+
+    typed = typed_parameters([(name, texts.get(OPTIONS[name].type, "1"))])
+
+    assert given_options(typed).keys() == {name}
+
+
+def test_every_option_that_is_a_field_of_its_own_is_in_the_table() -> None:
+    assert set(OPTION_FIELDS) <= OPTIONS.keys()
+    assert set(OPTION_FIELDS) <= GenerationRequest.model_fields.keys()

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from model_store.options import Options
 from runners.host.model_request import RunnerStatus
 from server.inference.model_request import model_request
-from server.inference.options import Options
 from server.library.listing import Listing, encode_loaded
 from tests.support import gguf_bytes
 from tests.support.fake_runner import ready

@@ -1,0 +1,97 @@
+"""Table of model options: type, bounds, default, and where each applies.
+
+The Modelfile parser, the check of requests and their description in the OpenAPI document derive
+from this table.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Final
+
+
+class OptionType(StrEnum):
+    """The type of a value; a seed is an integer of which the lowest 32 bits count."""
+
+    INTEGER = "integer"
+    SEED = "seed"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    STRINGS = "strings"
+
+
+class Scope(StrEnum):
+    """Where an option applies: to the loaded model, the drawing of tokens, or the whole answer."""
+
+    LOAD = "load"
+    SAMPLING = "sampling"
+    ANSWER = "answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A row of the table; `default` None means that the server or the model decides.
+
+    `minimum` is the smallest value, `above` is smaller than every value.
+    """
+
+    type: OptionType
+    scope: Scope
+    default: float | None = None
+    minimum: float | None = None
+    above: float | None = None
+
+
+def _option(
+    option_type: OptionType,
+    scope: Scope,
+    default: float | None = None,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+) -> Any:
+    option = Option(option_type, scope, default, minimum, above)
+    return field(default=None, metadata={"option": option})
+
+
+_INTEGER, _FLOAT = OptionType.INTEGER, OptionType.FLOAT
+_LOAD, _SAMPLING, _ANSWER = Scope.LOAD, Scope.SAMPLING, Scope.ANSWER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The values of all options that have an effect; None where neither model nor request set one.
+
+    Special values: `num_gpu` -1 and `num_thread` 0 automatic, `seed` -1 random, `top_k` 0 off,
+    `repeat_last_n` -1 the whole context, `num_predict` 0 or less until the context is used up.
+    """
+
+    num_ctx: int | None = _option(_INTEGER, _LOAD)
+    num_batch: int | None = _option(_INTEGER, _LOAD, minimum=1)
+    num_gpu: int | None = _option(_INTEGER, _LOAD, -1)
+    main_gpu: int | None = _option(_INTEGER, _LOAD, minimum=0)
+    use_mmap: bool | None = _option(OptionType.BOOLEAN, _LOAD)
+    num_thread: int | None = _option(_INTEGER, _LOAD, 0, minimum=0)
+    num_keep: int | None = _option(_INTEGER, _ANSWER, 4)
+    num_predict: int | None = _option(_INTEGER, _ANSWER, -1)
+    stop: tuple[str, ...] | None = _option(OptionType.STRINGS, _ANSWER)
+    seed: int | None = _option(OptionType.SEED, _SAMPLING)
+    top_k: int | None = _option(_INTEGER, _SAMPLING, 40)
+    top_p: float | None = _option(_FLOAT, _SAMPLING, 0.9, minimum=0)
+    min_p: float | None = _option(_FLOAT, _SAMPLING, 0.0, minimum=0)
+    typical_p: float | None = _option(_FLOAT, _SAMPLING, 1.0, minimum=0)
+    repeat_last_n: int | None = _option(_INTEGER, _SAMPLING, 64, minimum=-1)
+    temperature: float | None = _option(_FLOAT, _SAMPLING, 0.8)
+    repeat_penalty: float | None = _option(_FLOAT, _SAMPLING, 1.0, above=0)
+    presence_penalty: float | None = _option(_FLOAT, _SAMPLING, 0.0)
+    frequency_penalty: float | None = _option(_FLOAT, _SAMPLING, 0.0)
+
+
+OPTIONS: Final[Mapping[str, Option]] = {f.name: f.metadata["option"] for f in fields(Options)}
+
+# Clients and old Modelfiles set these; nothing depends on them.
+IGNORED_PARAMETERS: Final[Mapping[str, OptionType]] = {"draft_num_predict": _INTEGER}
+REMOVED_PARAMETERS: Final = frozenset(
+    "penalize_newline low_vram f16_kv logits_all vocab_only use_mlock mirostat mirostat_tau "
+    "mirostat_eta".split()
+)
