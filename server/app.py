@@ -1,4 +1,4 @@
-"""The FastAPI application: routes, guards, and one way to tell errors."""
+"""The FastAPI application: routes, middleware and error handlers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -73,7 +73,7 @@ def create_app(
 
 
 def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
-    """Put the guards around the routes; the last one added is the first to see a request."""
+    """Add the middleware; the last one added is the first to see a request."""
     is_loopback = settings.address.is_loopback
     hosts = HostPolicy(settings.allowed_hosts, is_loopback=is_loopback, addresses=own_addresses())
     app.add_middleware(FailureMiddleware)
@@ -85,7 +85,7 @@ def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:
-    """Answer for the router, which found no route: in plain text, as clients know it."""
+    """Answer a request without a route in plain text, as the reference does."""
     assert isinstance(error, HTTPException)
     path = request.scope["path"]
     if error.status_code == 404 and path.endswith("/") and _methods(request, path[:-1]):

@@ -13,7 +13,7 @@ from model_store.bundled import GUIDE
 from model_store.errors import StoreError
 from server.app import create_app
 from server.commands import archives, verify
-from server.commands.refusal import fail
+from server.commands.console import fail
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
 from server.config.variables import SettingError, Variable

@@ -1,8 +1,7 @@
-"""What a client is told when something fails: the one table from exception to status and text.
+"""Map every exception to the HTTP status and the error text that a client gets.
 
-Every text is one sentence for the person who asked. It never holds a path of the server, a stack
-trace or a message of some library: what nobody foresaw is logged, and the client is told no more
-than that it happened.
+A text is one sentence, without paths of the server, stack traces or messages of libraries. An
+exception that the table does not list is logged and answered as an internal server error.
 """
 
 import errno
@@ -20,11 +19,11 @@ _log = logging.getLogger(__name__)
 
 
 class ServerError(Exception):
-    """Base of the errors that begin in this package; the text of each is for the client."""
+    """Base of the errors of this package; their texts are sent to the client."""
 
 
 class BadRequest(ServerError):
-    """The client asked for something that makes no sense; the text says what."""
+    """The request is invalid; the text says why."""
 
 
 class BodyTooLarge(ServerError):
@@ -35,15 +34,15 @@ class BodyTooLarge(ServerError):
 
 
 class NotFound(ServerError):
-    """What the client named is not here; the text says what."""
+    """The model, blob or response that the request names does not exist."""
 
 
 class Forbidden(ServerError):
-    """This server never does that; the text says why."""
+    """The server does not allow the request; the text says why."""
 
 
 class Unsupported(ServerError):
-    """The model cannot do what was asked; the text names both."""
+    """The model lacks a capability that the request needs; the text names both."""
 
 
 class ServerBusy(ServerError):
@@ -51,7 +50,7 @@ class ServerBusy(ServerError):
 
 
 class TemplateError(ServerError):
-    """A template cannot be parsed or executed; the text is for its author."""
+    """A chat template cannot be parsed or rendered; the text says where."""
 
 
 class TemplateBudgetExceeded(TemplateError):
@@ -59,7 +58,7 @@ class TemplateBudgetExceeded(TemplateError):
 
 
 class Explanation(NamedTuple):
-    """What a client is told of an error."""
+    """The HTTP status and the text of an error."""
 
     status: int
     text: str
@@ -83,15 +82,15 @@ def _invalid_name(error: store.InvalidName) -> Explanation:
 
 
 def _refused(error: registry.RegistryRefused) -> Explanation:
-    # A registry's 401 is none of ours: clients would ask for a key of this server.
+    # A client would take a 401 for a missing key of this server, not of the registry.
     known = {401: 403, 404: 404, 429: 429}
     status = 500 if error.status >= 500 else known.get(error.status, 400)
     return Explanation(status, str(error))
 
 
 def _no_manifest(error: registry.ManifestUnavailable) -> Explanation:
-    found = _explanation(error.cause)
-    return Explanation(found.status if found else 500, str(error))
+    cause = _explanation(error.cause)
+    return Explanation(cause.status if cause else 500, str(error))
 
 
 def _runner_died(error: host.RunnerDied) -> Explanation:
@@ -108,9 +107,9 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
         case FailureCode.CONTEXT_FULL:
             text = _TOO_LONG
         case FailureCode.INVALID_MEDIA:
-            text = f"an image or a sound cannot be used: {error.message}"
+            text = f"an image or audio file cannot be used: {error.message}"
         case FailureCode.BAD_CONSTRAINT:
-            text = f"the format cannot be used: {error.message}"
+            text = f"the output format cannot be enforced: {error.message}"
         case _:
             text = _FAILURES[error.code]
     status = 500 if error.code in _SERVER_FAILURES else 400
@@ -119,10 +118,9 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
 
 _SERVER_FAILURES = (FailureCode.OUT_OF_MEMORY, FailureCode.COMPUTE, FailureCode.NAN_LOGITS)
 _FAILURES = {
-    FailureCode.BAD_TOKEN: "the request holds a token that the model does not know",
+    FailureCode.BAD_TOKEN: "the request has a token id outside the vocabulary of the model",
     FailureCode.NAN_LOGITS: (
-        "the model computed values that are not a number: its weights are damaged; "
-        "pull or create it again"
+        "the model computed NaN, so its weights are probably damaged; pull or create it again"
     ),
     FailureCode.NO_EMBEDDINGS: "this model cannot make embeddings",
     FailureCode.NOT_FINITE: "embedding contains NaN or Inf values",
@@ -179,20 +177,20 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     host.RunnerDied: _runner_died,
     host.RequestFailed: _request_failed,
 }
-"""A row for each exception that may reach a client; the most specific class counts."""
+"""One row per exception that may reach a client; the most specific class applies."""
 
-# What an operator has to look into; a full queue or a closing server is no fault.
+# Statuses that an operator has to look into, unlike a full queue or a shutdown.
 _LOGGED = (500, 507)
 _DISK_ERRORS = {
     errno.ENOSPC: "no space is left on the disk that holds the models",
     errno.EDQUOT: "the disk quota of the models directory is used up",
     errno.EROFS: "the models directory is on a read-only disk",
-    errno.EACCES: "the server may not write to the models directory",
+    errno.EACCES: "the server has no permission to write to the models directory",
 }
 
 
 def _explanation(error: BaseException) -> Explanation | None:
-    """Return what the table says of `error`, None if it says nothing."""
+    """Return the row of the table for `error`, None if there is none."""
     for kind in type(error).__mro__:
         if kind in EXPLANATIONS:
             return EXPLANATIONS[kind](error)
@@ -200,7 +198,7 @@ def _explanation(error: BaseException) -> Explanation | None:
 
 
 def explain(error: BaseException) -> Explanation:
-    """Return what a client is told of `error`; what nobody foresaw is logged with its trace."""
+    """Return the status and text of `error`; an unlisted exception is logged with its traceback."""
     explanation = _logged_explanation(error)
     record = current()
     record.end, record.error = "error", explanation.text
@@ -215,5 +213,5 @@ def _logged_explanation(error: BaseException) -> Explanation:
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         _log.error("the models directory cannot be written", exc_info=error)
         return Explanation(507, _DISK_ERRORS[error.errno])
-    _log.error("an unforeseen error ended a request", exc_info=error)
+    _log.error("unexpected error in a request", exc_info=error)
     return _INTERNAL

@@ -1,4 +1,4 @@
-"""Model names as requests give them, with the suffixes that say where a model is."""
+"""Parse model names of requests, with the suffixes `:local` and `:cloud`."""
 
 from model_store.errors import InvalidName
 from model_store.names import ModelName
@@ -9,11 +9,11 @@ _CLOUD = "ollama cloud is disabled: remote model is unavailable"
 
 
 def model_name(text: str) -> ModelName:
-    """Return the name of the model that a request wants to use.
+    """Return the name of the model that a request uses.
 
     Raises:
-        BadRequest: it is no name.
-        Forbidden: it names a model that only a remote service has.
+        BadRequest: the name is invalid.
+        Forbidden: it names a model of Ollama's cloud.
     """
     trimmed = text.strip()
     name, suffix = _one_suffix(trimmed)
@@ -26,11 +26,11 @@ def model_name(text: str) -> ModelName:
 
 
 def stored_name(text: str) -> ModelName:
-    """Return the name under which a model lies in the store, remote ones included.
+    """Return the name under which a model is stored, models of the cloud included.
 
     Raises:
-        BadRequest: it says twice where the model is.
-        InvalidName: it is no name.
+        BadRequest: it has two suffixes.
+        InvalidName: the name is invalid.
     """
     trimmed = text.strip()
     name, suffix = _one_suffix(trimmed)

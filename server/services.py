@@ -1,4 +1,4 @@
-"""What the routes call, opened and closed together."""
+"""Create, open and close the services that the routes use."""
 
 import asyncio
 import logging
@@ -36,7 +36,7 @@ _PRESTART_DELAY: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """One of each, for the life of the server."""
+    """The services of one server."""
 
     store: Store
     scheduler: Scheduler
@@ -53,7 +53,7 @@ class Services:
     async def pull(
         self, name: ModelName, *, insecure: bool = False
     ) -> AsyncGenerator[Progress, None]:
-        """Pull a model, as `RegistryService.pull`; what it replaces leaves the memory."""
+        """Pull a model as `RegistryService.pull`, and unload the model that it replaces."""
         try:
             async with aclosing(self.registry.pull(name, insecure=insecure)) as steps:
                 async for step in steps:
@@ -62,7 +62,7 @@ class Services:
             await self.retire_replaced(name)
 
     async def retire_replaced(self, name: ModelName) -> None:
-        """Let what is in memory for a name go, if the name means another model now or none."""
+        """Unload the model loaded under `name` if that now names another model or none."""
         try:
             model = await asyncio.to_thread(self.store.resolve, name)
         except StoreError:
@@ -71,13 +71,13 @@ class Services:
             self.scheduler.retire(model.name.short, model_key(model) if model.weights else None)
 
     async def close(self) -> None:
-        """Refuse new work, let running work end within the grace period, then end all runners."""
+        """Refuse new requests, let running ones end in the grace period, then stop all runners."""
         await self.scheduler.shutdown()
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
-    """Open the store and the scheduler, wire the services, and close it all in the end.
+    """Open the store, the scheduler and the services, and close them at the end.
 
     Raises:
         StorageFailed: the models directory cannot be used.
@@ -98,16 +98,16 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 
 
 def _add_bundled(store: Store) -> None:
-    """Install the bundled models; a server without them is better than none."""
+    """Install the bundled models; the server starts without them if that fails."""
     try:
         store.add_bundled()
     except StorageFailed as e:
-        _log.warning("the models that come along are not installed: %s", e)
+        _log.warning("the bundled models are not installed: %s", e)
 
 
 @asynccontextmanager
 async def registry_service(store: Store, settings: Settings) -> AsyncIterator[RegistryService]:
-    """Open what pulls and pushes models, and close it in the end."""
+    """Open the service that pulls and pushes models, and close it at the end."""
     registry = RegistryService(store, settings.registries(USER_AGENT))
     await asyncio.to_thread(registry.prepare)
     try:
@@ -118,7 +118,7 @@ async def registry_service(store: Store, settings: Settings) -> AsyncIterator[Re
 
 @asynccontextmanager
 async def stored_responses(settings: Settings) -> AsyncIterator[StoredResponses]:
-    """Open what keeps responses, and close it in the end."""
+    """Open the store of responses, and close it at the end."""
     stored = StoredResponses(settings.responses_file, settings.keep_responses)
     try:
         yield stored
@@ -150,7 +150,7 @@ def make_services(
     *,
     prompts: PromptRenderer,
 ) -> Services:
-    """Wire the services of a server."""
+    """Create the services of a server."""
     go_template = settings.go_template
     remote_images = RemoteImages(is_allowed=settings.remote_images)
     chat = ChatService(store, scheduler, prompts, go_template=go_template)

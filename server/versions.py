@@ -1,4 +1,4 @@
-"""The versions that the server tells."""
+"""Versions: paddock's own, and the release of the reference server that it matches."""
 
 import platform
 import sys
@@ -7,7 +7,7 @@ from importlib.metadata import version
 PADDOCK = version("paddock")
 
 REFERENCE = "0.32.15"
-"""The release of the reference server whose behaviour is matched; clients compare it."""
+"""The release of Ollama whose behaviour is matched; clients compare it."""
 
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -15,4 +15,4 @@ USER_AGENT = (
     f"ollama/{REFERENCE} ({_MACHINES.get(platform.machine(), platform.machine())} {sys.platform}) "
     f"paddock/{PADDOCK}"
 )
-"""How registries see us; the public one refuses some models to releases that are too old."""
+"""User agent towards registries; Ollama's refuses some models to releases that are too old."""

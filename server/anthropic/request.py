@@ -51,7 +51,7 @@ def conversation_of(request: CountTokensRequest, fetched: Mapping[str, bytes]) -
         parallel_tool_calls=not request.tool_choice.disable_parallel_tool_use,
         options=_options(request),
         think=_think(request),
-        think_if_able=True,
+        think_if_supported=True,
         constraint=_constraint(request),
         keep_alive=request.keep_alive,
     )

@@ -1,1 +1,1 @@
-"""What the `paddock` command can do besides serving."""
+"""Commands of `paddock` besides `serve`."""

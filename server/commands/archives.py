@@ -1,4 +1,4 @@
-"""`paddock export` and `paddock import`: models in one file, for machines without a network."""
+"""`paddock export` and `paddock import`: move models in one file, without a network."""
 
 import os
 from pathlib import Path
@@ -8,9 +8,8 @@ import typer
 
 from model_store.archive import Archive, Entry, name_of, open_archive
 from model_store.names import ModelName
-from server.commands.opened import open_store, read_settings
-from server.commands.progress import shown_bytes
-from server.commands.refusal import fail, told_errors
+from server.commands.console import errors_as_exit, fail, progress_bar
+from server.commands.environment import open_store, read_settings
 from server.model_names import stored_name
 
 
@@ -20,17 +19,17 @@ def export_model(
 ) -> None:
     """Write a model to one file (a tar in the layout of OCI images)."""
     store = open_store(read_settings())
-    with told_errors():
+    with errors_as_exit():
         model = store.resolve(stored_name(name))
-        written = file.with_name(f".{file.name}.part")
+        part = file.with_name(f".{file.name}.part")
         try:
-            with written.open("xb") as target, shown_bytes("writing", model.size) as progress:
+            with part.open("xb") as target, progress_bar("writing", model.size) as progress:
                 store.export(model.name, target, progress)
                 target.flush()
                 os.fsync(target.fileno())
-            os.link(written, file)  # unlike a rename, this never replaces what is there
+            os.link(part, file)  # unlike a rename, fails if the file exists
         finally:
-            written.unlink(missing_ok=True)
+            part.unlink(missing_ok=True)
     typer.echo(f"wrote {model.name.short} to {file}")
 
 
@@ -40,9 +39,9 @@ def import_models(
 ) -> None:
     """Install the models of an archive; every blob is verified."""
     store = open_store(read_settings())
-    with told_errors(), open_archive(file) as archive:
+    with errors_as_exit(), open_archive(file) as archive:
         for entry, target in _targets(archive, name):
-            with shown_bytes("reading", archive.size(entry)) as progress:
+            with progress_bar("reading", archive.size(entry)) as progress:
                 store.import_model(archive, entry, target, progress)
             typer.echo(f"installed {target.short}")
 

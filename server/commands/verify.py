@@ -1,4 +1,4 @@
-"""`paddock verify`: are all blobs still what their names say?"""
+"""`paddock verify`: check every blob against its digest, and repair damaged models."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,9 +10,8 @@ import typer
 from model_store.errors import StoreError
 from model_store.store import Store
 from model_store.verify import HurtModel
-from server.commands.opened import open_store, read_settings
-from server.commands.progress import shown_bytes
-from server.commands.refusal import fail, told_errors
+from server.commands.console import errors_as_exit, fail, progress_bar
+from server.commands.environment import open_store, read_settings
 from server.config.settings import Settings
 from server.library.registry import RegistryService
 from server.model_names import stored_name
@@ -24,10 +23,10 @@ def verify(
     *,
     repair: Annotated[bool, typer.Option("--repair", help="Pull what is damaged again.")] = False,
 ) -> None:
-    """Hash every blob, and name the models that are damaged."""
+    """Verify every blob, and list the damaged models."""
     settings = read_settings()
     store = open_store(settings)
-    with told_errors(), shown_bytes("hashing", None) as progress:
+    with errors_as_exit(), progress_bar("hashing", None) as progress:
         hurt = store.verify([stored_name(name) for name in names or ()], progress)
     for model in hurt:
         for digest, damage in model.blobs.items():
@@ -36,15 +35,15 @@ def verify(
             typer.echo(f"{model.name.short}: its manifest is damaged")
     if hurt and not repair:
         fail("pull or create the damaged models again, or let --repair pull them")
-    if hurt and not asyncio.run(_repaired(hurt, store, settings)):
+    if hurt and not asyncio.run(_repair(hurt, store, settings)):
         fail("not every model could be repaired")
-    typer.echo("all blobs are what their names say")
+    typer.echo("all blobs match their digests")
 
 
-async def _repaired(hurt: Sequence[HurtModel], store: Store, settings: Settings) -> bool:
-    """Pull damaged models again; tell of each, and whether all of them are whole."""
+async def _repair(hurt: Sequence[HurtModel], store: Store, settings: Settings) -> bool:
+    """Pull damaged models again and print each result; return whether all are repaired."""
     registry = RegistryService(store, settings.registries(USER_AGENT))
-    whole = True
+    all_repaired = True
     try:
         for model in hurt:
             try:
@@ -53,10 +52,10 @@ async def _repaired(hurt: Sequence[HurtModel], store: Store, settings: Settings)
                     async for _ in steps:
                         pass
             except StoreError as e:
-                whole = False
+                all_repaired = False
                 typer.echo(f"{model.name.short}: cannot be repaired: {e}")
             else:
                 typer.echo(f"{model.name.short}: repaired")
     finally:
         await registry.close()
-    return whole
+    return all_repaired

@@ -1,1 +1,1 @@
-"""What happens between a validated request and its reply: models found, leased, prompted, run."""
+"""Inference services: from a request of the domain to the events of its answers."""

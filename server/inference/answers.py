@@ -1,4 +1,4 @@
-"""From what a runner sends to the events of an answer, several answers at once if asked for."""
+"""Convert the events of a runner to the events of one answer or several concurrent ones."""
 
 import logging
 import secrets
@@ -29,39 +29,39 @@ _ID_LENGTH = 8
 
 
 async def answer(events: RunnerEvents, parser: OutputParser, timings: Timings) -> Answer:
-    """Yield what `parser` makes of the events of one generation; closes `events`."""
+    """Yield the events of one answer, parsed by `parser`; closes `events`."""
     numbers = count()
     called = False
-    written: list[str] = []
+    texts: list[str] = []
     async with aclosing(events):
         async for event in events:
             if isinstance(event, Chunk):
-                written.append(event.text)
-                found = parser.push(event.text)
-                called = called or bool(found.calls)
-                if found.content or found.thinking or found.calls or event.logprobs:
-                    yield _delta(found, numbers, event.logprobs)
+                texts.append(event.text)
+                output = parser.push(event.text)
+                called = called or bool(output.calls)
+                if output.content or output.thinking or output.calls or event.logprobs:
+                    yield _delta(output, numbers, event.logprobs)
                 continue
-            found = parser.finish()
-            called = called or bool(found.calls)
-            if found.content or found.thinking or found.calls:
-                yield _delta(found, numbers)
-            yield _finish(event, timings, "".join(written), called=called)
+            output = parser.finish()
+            called = called or bool(output.calls)
+            if output.content or output.thinking or output.calls:
+                yield _delta(output, numbers)
+            yield _finish(event, timings, "".join(texts), called=called)
 
 
 def _delta(
-    found: ParsedOutput, numbers: "count[int]", logprobs: tuple[TokenLogprob, ...] = ()
+    output: ParsedOutput, numbers: "count[int]", logprobs: tuple[TokenLogprob, ...] = ()
 ) -> Delta:
-    calls = tuple(_made(call, next(numbers)) for call in found.calls)
-    return Delta(found.content, found.thinking, calls, logprobs)
+    calls = tuple(_completed_call(call, next(numbers)) for call in output.calls)
+    return Delta(output.content, output.thinking, calls, logprobs)
 
 
-def _made(call: Call, index: int) -> CompletedCall:
-    chosen = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH))
-    return CompletedCall(f"call_{chosen}", index, call.name, call.arguments)
+def _completed_call(call: Call, index: int) -> CompletedCall:
+    suffix = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH))
+    return CompletedCall(f"call_{suffix}", index, call.name, call.arguments)
 
 
-def _finish(done: Done, timings: Timings, written: str, *, called: bool) -> Finish:
+def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Finish:
     if done.n_truncated:
         _log.warning("the prompt was cut by %d tokens to fit the context", done.n_truncated)
     current().add_answer(
@@ -84,7 +84,7 @@ def _finish(done: Done, timings: Timings, written: str, *, called: bool) -> Fini
         load_ns=timings.leased - timings.started,
         prompt_ns=done.prompt_ns,
         generation_ns=done.eval_ns,
-        written=written,
+        raw_text=raw_text,
     )
 
 
@@ -93,16 +93,19 @@ def answers(
 ) -> Events:
     """Return the events of as many answers to `work` as there are parsers.
 
-    The runner computes the prompt once: later sequences take it from the first. With a seed,
-    each answer has its own, counted up from it.
+    The runner computes the prompt once and shares it between the sequences. With a seed, each
+    answer adds its number to it.
     """
     if len(parsers) == 1:
         return answer(runner.generate(work), parsers[0], timings)
-    each = [
+    streams = [
         answer(runner.generate(_seeded(work, choice)), parser, timings)
         for choice, parser in enumerate(parsers)
     ]
-    return merged([numbered(one, choice) for choice, one in enumerate(each)], concurrency=len(each))
+    return merged(
+        [numbered(stream, choice) for choice, stream in enumerate(streams)],
+        concurrency=len(streams),
+    )
 
 
 def _seeded(work: Generate, choice: int) -> Generate:
@@ -114,7 +117,7 @@ def _seeded(work: Generate, choice: int) -> Generate:
 
 
 async def numbered(events: Events, first: int) -> Events:
-    """Yield `events` with the numbers of their answers counted from `first`."""
+    """Yield `events` with `first` added to their choice numbers."""
     async with aclosing(events):
         async for event in events:
             if first and isinstance(event, Delta | Finish):

@@ -1,4 +1,4 @@
-"""Conversations, continued."""
+"""Chat: render a conversation, generate and parse its answers."""
 
 import time
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ from server.request_record import current
 
 @dataclass(frozen=True, slots=True)
 class _Prompt:
-    """What fits of a conversation, as the runner will see it, and how to read what comes back."""
+    """A rendered prompt with the messages that fit the context, and the format of its answers."""
 
     text: str
     renderer: Renderer
@@ -59,7 +59,7 @@ class _Prompt:
 
 
 class ChatService:
-    """Continues conversations; `go_template` is the setting of that name."""
+    """Answers conversations; `go_template` is the setting OLLAMA_GO_TEMPLATE."""
 
     def __init__(
         self,
@@ -72,36 +72,40 @@ class ChatService:
         self._store, self._scheduler, self._prompts = store, scheduler, prompts
         self._go_template = go_template
 
-    async def __call__(self, asked: Conversation) -> Events:
+    async def __call__(self, conversation: Conversation) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
-        model = find_model(self._store, asked.model, required=True)
-        if not asked.messages and asked.keep_alive == 0:
+        model = find_model(self._store, conversation.model, required=True)
+        if not conversation.messages and conversation.keep_alive == 0:
             self._scheduler.unload(model_key(model))
             yield LoadOutcome.UNLOADED
             return
         format = await in_thread(choose, model, self._go_template)
         current().set_format(format.renderer, format.output.name, format.reason)
-        think = _check(asked, model, format)
-        options = merged_options(model.parameters, asked.options)
-        async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
+        think = _check(conversation, model, format)
+        options = merged_options(model.parameters, conversation.options)
+        async with self._scheduler.lease(
+            model_request(model, options, conversation.keep_alive)
+        ) as lease:
             timings = Timings(started, time.perf_counter_ns())
-            if not asked.messages:
+            if not conversation.messages:
                 yield LoadOutcome.LOADED
                 return
             prompt = await self._prompt(
-                asked, model, format, lease=lease, options=options, think=think
+                conversation, model, format, lease=lease, options=options, think=think
             )
-            if asked.debug_render_only:
+            if conversation.debug_render_only:
                 yield Rendered(prompt.text, image_tags.count(prompt.messages))
                 return
-            media = await media_of(prompt.messages, asked.messages, lease.ready, asked.n)
-            parsers = [prompt.parser() for _ in range(asked.n)]
-            constraint, must_hold = constraint_on(asked, parsers[0])
+            media = await media_of(
+                prompt.messages, conversation.messages, lease.ready, conversation.n
+            )
+            parsers = [prompt.parser() for _ in range(conversation.n)]
+            constraint, must_hold = constraint_on(conversation, parsers[0])
             work = command(
                 for_tokenizer(prompt.text, prompt.renderer, lease.ready),
                 options,
-                asked,
+                conversation,
                 media=media,
                 n_ctx=context_of(options, lease.ready),
                 constraint=constraint,
@@ -112,17 +116,19 @@ class ChatService:
                 async for event in events:
                     yield event
 
-    async def count(self, asked: Conversation) -> int:
-        """Return how many tokens the prompt of `asked` has, nothing of it cut."""
-        model = find_model(self._store, asked.model, required=True)
+    async def count(self, conversation: Conversation) -> int:
+        """Return the number of tokens of the prompt, without truncation."""
+        model = find_model(self._store, conversation.model, required=True)
         format = await in_thread(choose, model, self._go_template)
         current().set_format(format.renderer, format.output.name, format.reason)
-        think = _check(asked, model, format)
-        options = merged_options(model.parameters, asked.options)
-        async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
-            whole = replace(asked, truncate=False)
+        think = _check(conversation, model, format)
+        options = merged_options(model.parameters, conversation.options)
+        async with self._scheduler.lease(
+            model_request(model, options, conversation.keep_alive)
+        ) as lease:
+            untruncated = replace(conversation, truncate=False)
             prompt = await self._prompt(
-                whole, model, format, lease=lease, options=options, think=think
+                untruncated, model, format, lease=lease, options=options, think=think
             )
             text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
@@ -130,7 +136,7 @@ class ChatService:
 
     async def _prompt(
         self,
-        asked: Conversation,
+        conversation: Conversation,
         model: Model,
         format: Format,
         *,
@@ -139,8 +145,8 @@ class ChatService:
         think: Think | None,
     ) -> _Prompt:
         renderer = await in_thread(renderer_of, model, format)
-        messages, tools = _history(asked, model), _offered(asked)
-        text, used = await fitted_prompt(
+        messages, tools = _history(conversation, model), _offered_tools(conversation)
+        text, fitting = await fitted_prompt(
             self._prompts,
             renderer,
             format.output,
@@ -150,30 +156,32 @@ class ChatService:
             lease=lease,
             n_ctx=context_of(options, lease.ready),
             n_predict=options.num_predict,
-            truncate=asked.truncate,
+            truncate=conversation.truncate,
         )
-        return _Prompt(text, renderer, format, used, tools, think)
+        return _Prompt(text, renderer, format, fitting, tools, think)
 
 
-def _check(asked: Conversation, model: Model, format: Format) -> Think | None:
+def _check(conversation: Conversation, model: Model, format: Format) -> Think | None:
     able = capabilities(model, format)
-    think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
-    require(able, model, asked.model, "chat", tools=bool(asked.tools))
+    think = effective_think(
+        conversation.think, able, conversation.model, if_supported=conversation.think_if_supported
+    )
+    require(able, model, conversation.model, "chat", tools=bool(conversation.tools))
     return think
 
 
-def _history(asked: Conversation, model: Model) -> list[Message]:
-    """Put the model's system text and messages before those of the request."""
-    system = model.system if asked.messages[0].role != "system" else ""
+def _history(conversation: Conversation, model: Model) -> list[Message]:
+    """Return the model's system text and messages, then those of the request."""
+    system = model.system if conversation.messages[0].role != "system" else ""
     history = [
         *(Message("system", text) for text in (system,) if text),
         *(Message(m.role, m.content) for m in model.messages),
-        *asked.messages,
+        *conversation.messages,
     ]
     if strips_old_thinking(model.config.model_family, model.name.model):
         return strip_old_thinking(history)
     return history
 
 
-def _offered(asked: Conversation) -> Sequence[Tool]:
-    return () if asked.tool_choice is ToolChoice.NONE else asked.tools
+def _offered_tools(conversation: Conversation) -> Sequence[Tool]:
+    return () if conversation.tool_choice is ToolChoice.NONE else conversation.tools

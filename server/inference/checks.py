@@ -1,4 +1,4 @@
-"""What a model must be able to do before it is loaded for a request."""
+"""Check the capabilities of a model before it is loaded for a request."""
 
 from collections.abc import Sequence
 
@@ -8,38 +8,39 @@ from server.prompt.messages import Think
 
 
 def effective_think(
-    think: Think | None, able: Sequence[str], asked_as: str, *, if_able: bool = False
+    think: Think | None, supported: Sequence[str], name: str, *, if_supported: bool = False
 ) -> Think | None:
-    """Return the request's `think`; a model that can think does so unless told otherwise.
+    """Return whether to think: as requested, by default if the model supports it.
+
+    `name` is the model's name as the client sent it.
 
     Raises:
-        Unsupported: thinking is asked of a model that cannot, and not only `if_able`.
+        Unsupported: thinking is requested, the model does not support it, and `if_supported` is
+            not set.
     """
-    if "thinking" in able:
+    if "thinking" in supported:
         return True if think is None else think
-    if think and if_able:
+    if think and if_supported:
         return None
     if think:
-        raise Unsupported(f'"{asked_as}" does not support thinking')
+        raise Unsupported(f'"{name}" does not support thinking')
     return think
 
 
 def require(
-    able: Sequence[str],
+    supported: Sequence[str],
     model: Model,
-    asked_as: str,
+    name: str,
     action: str,
     *,
     tools: bool = False,
     insert: bool = False,
 ) -> None:
-    """Raise Unsupported unless the model can do what the request needs."""
-    if "completion" not in able:
-        raise Unsupported(f'"{asked_as}" does not support {action}')
-    missing = [
-        name
-        for name, wanted in (("tools", tools), ("insert", insert))
-        if wanted and name not in able
-    ]
+    """Raise Unsupported unless the model has the capabilities that the request needs."""
+    if "completion" not in supported:
+        raise Unsupported(f'"{name}" does not support {action}')
+    required = {"tools": tools, "insert": insert}
+    missing = [capability for capability, needed in required.items() if needed]
+    missing = [capability for capability in missing if capability not in supported]
     if missing:
         raise Unsupported(f"{model.name.full} does not support " + "\n".join(missing))

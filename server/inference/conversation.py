@@ -1,7 +1,7 @@
-"""What the endpoints ask of a model and are told, in no API's own words.
+"""Domain types of chat and completion: the request, and the events of its answers.
 
-Each API translates its requests to a `Conversation` or a `Completion`, and the events of the
-answer to its own objects: nothing below knows which API was spoken.
+Each API converts its requests to a `Conversation` or a `Completion`, and the events to objects of
+its own; the services know no API.
 """
 
 from collections.abc import AsyncGenerator, Mapping
@@ -30,18 +30,18 @@ class NamedTool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParams:
-    """What every request may say of how to answer.
+    """Parameters of every generation.
 
-    `options` are those of the native API (`num_predict`, `temperature`, …); they win over the
-    model's own. `think_if_able` drops a wish to think that the model cannot fulfil instead of
-    refusing it. `keep_alive` is in seconds, `logprobs` the number of alternatives, None for none.
-    `n` answers share the computed prompt.
+    `options` are model options (`num_predict`, `temperature`, …), which override those of the
+    model. With `think_if_supported`, `think` is ignored by a model that does not support it
+    instead of refused. `keep_alive` is in seconds, `logprobs` the number of alternatives per token,
+    None for no log probabilities. `n` answers share the computed prompt.
     """
 
     model: str
     options: Mapping[str, object] = field(default_factory=dict)
     think: Think | None = None
-    think_if_able: bool = False
+    think_if_supported: bool = False
     constraint: Constraint | None = None
     keep_alive: float | None = None
     truncate: bool = True
@@ -54,7 +54,7 @@ class GenerationParams:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation(GenerationParams):
-    """Messages to go on from; without any, the model is loaded, or unloaded (`keep_alive` 0)."""
+    """A chat request; without messages it loads the model, or unloads it (`keep_alive` 0)."""
 
     messages: tuple[Message, ...] = ()
     tools: tuple[Tool, ...] = ()
@@ -64,10 +64,10 @@ class Conversation(GenerationParams):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion(GenerationParams):
-    """A prompt to go on from; an empty one loads or unloads like a conversation without messages.
+    """A completion request; an empty prompt loads or unloads the model, as `Conversation`.
 
-    `prompt` may be token ids, which are used as they are, like a `raw` text. `context` are the
-    tokens of an earlier answer that go before, None when there was none.
+    `prompt` may be token ids, which are used as they are, like a `raw` text. `context` holds the
+    tokens of an earlier prompt and answer, None for a new conversation.
     """
 
     prompt: str | tuple[int, ...]
@@ -81,7 +81,7 @@ class Completion(GenerationParams):
 
 @dataclass(frozen=True, slots=True)
 class CompletedCall:
-    """A complete call; `index` counts the calls of one answer, `arguments` are decoded JSON."""
+    """A tool call; `index` counts the calls of one answer, `arguments` are decoded JSON."""
 
     id: str
     index: int
@@ -91,7 +91,7 @@ class CompletedCall:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next piece of answer number `choice`; several parts may be set, none may be too."""
+    """The next piece of answer number `choice`; any number of fields may be set."""
 
     content: str = ""
     thinking: str = ""
@@ -111,10 +111,10 @@ class Ending(StrEnum):
 class Finish:
     """The end of answer number `choice`, with its counters; durations in nanoseconds.
 
-    `n_prompt` counts the tokens of the prompt, of which `n_cached` were not computed again and to
-    which `n_dropped` do not belong, because they did not fit. `stop` is the stop string, of the
-    request or of the model's own, that ended the answer, "" when there was none. `written` is the
-    text as the model wrote it. `context` holds the tokens of a completion's prompt and answer.
+    `n_prompt` counts the tokens of the prompt, `n_cached` those of them taken from the KV cache,
+    `n_dropped` further ones that truncation removed. `stop` is the stop string that ended the
+    answer, "" for none. `called` says whether the answer has tool calls. `raw_text` is the text as
+    generated. `context` holds the tokens of a completion's prompt and answer.
     """
 
     choice: int = 0
@@ -129,12 +129,12 @@ class Finish:
     load_ns: int = 0
     prompt_ns: int = 0
     generation_ns: int = 0
-    written: str = ""
+    raw_text: str = ""
     context: tuple[int, ...] = ()
 
 
 class LoadOutcome(StrEnum):
-    """What was done instead of answering: an empty request only loads or unloads the model."""
+    """The result of an empty request, which only loads or unloads the model."""
 
     LOADED = "load"
     UNLOADED = "unload"
@@ -142,14 +142,14 @@ class LoadOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What `debug_render_only` asks for: the prompt that would have been used."""
+    """The rendered prompt, the only event of a request with `debug_render_only`."""
 
     prompt: str
     n_images: int = 0
 
 
 Event = Delta | Finish | LoadOutcome | Rendered
-"""`LoadOutcome` and `Rendered` are the only event of their answer; else each of the `n` answers is
-any number of `Delta`, then one `Finish`."""
+"""Each of the `n` answers has any number of `Delta`, then one `Finish`. A `LoadOutcome` or a
+`Rendered` is the only event of its request."""
 
 Events = AsyncGenerator[Event, None]

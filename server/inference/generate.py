@@ -1,4 +1,4 @@
-"""Single prompts, continued: through a template, between two texts, or raw."""
+"""Completion: continue a prompt through a template, between prefix and suffix, or raw."""
 
 import time
 from contextlib import aclosing
@@ -38,7 +38,7 @@ from server.request_record import current
 
 
 class GenerateService:
-    """Continues prompts; `go_template` is the setting of that name."""
+    """Completes prompts; `go_template` is the setting OLLAMA_GO_TEMPLATE."""
 
     def __init__(
         self,
@@ -51,27 +51,29 @@ class GenerateService:
         self._store, self._scheduler, self._prompts = store, scheduler, prompts
         self._go_template = go_template
 
-    async def __call__(self, asked: Completion) -> Events:
+    async def __call__(self, completion: Completion) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
-        model = find_model(self._store, asked.model)
-        if not asked.prompt and asked.keep_alive == 0:
+        model = find_model(self._store, completion.model)
+        if not completion.prompt and completion.keep_alive == 0:
             self._scheduler.unload(model_key(model))
             yield LoadOutcome.UNLOADED
             return
         format = await in_thread(choose, model, self._go_template)
-        think = _check(asked, model, format)
-        options = merged_options(model.parameters, asked.options)
-        async with self._scheduler.lease(model_request(model, options, asked.keep_alive)) as lease:
+        think = _check(completion, model, format)
+        options = merged_options(model.parameters, completion.options)
+        async with self._scheduler.lease(
+            model_request(model, options, completion.keep_alive)
+        ) as lease:
             timings = Timings(started, time.perf_counter_ns())
-            if not asked.prompt:
+            if not completion.prompt:
                 yield LoadOutcome.LOADED
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
-            format, renderer = await in_thread(_format_and_renderer, asked, model, format)
+            format, renderer = await in_thread(_format_and_renderer, completion, model, format)
             current().set_format(format.renderer, format.output.name, format.reason)
             prompt = await self._prompt(
-                asked,
+                completion,
                 model,
                 format,
                 renderer,
@@ -80,41 +82,41 @@ class GenerateService:
                 n_ctx=n_ctx,
                 n_predict=options.num_predict,
             )
-            if asked.debug_render_only:
+            if completion.debug_render_only:
                 text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)
-                yield Rendered(text, len(asked.images))
+                yield Rendered(text, len(completion.images))
                 return
-            shown = [Message("user", images=asked.images)]
-            media = await media_of(shown, (), lease.ready, asked.n)
+            messages = [Message("user", images=completion.images)]
+            media = await media_of(messages, (), lease.ready, completion.n)
             if isinstance(prompt, str):
                 prompt = for_tokenizer(prompt, renderer, lease.ready)
-            begun = prompt if isinstance(prompt, str) else ""
-            # Between two texts stands neither a thought nor a call.
-            family = PASSTHROUGH if asked.suffix else format.output
-            beginning = GenerationStart(last=Message("user", begun), think=think, prompt=begun)
-            parsers = [family.create_parser(beginning) for _ in range(asked.n)]
+            text = prompt if isinstance(prompt, str) else ""
+            # A completion between prefix and suffix is text: no reasoning, no tool calls.
+            output = PASSTHROUGH if completion.suffix else format.output
+            start = GenerationStart(last=Message("user", text), think=think, prompt=text)
+            parsers = [output.create_parser(start) for _ in range(completion.n)]
             work = command(
                 prompt,
                 options,
-                asked,
+                completion,
                 media=media,
                 n_ctx=n_ctx,
-                constraint=parsers[0].constrain_answer(asked.constraint)
-                if asked.constraint
+                constraint=parsers[0].constrain_answer(completion.constraint)
+                if completion.constraint
                 else None,
-                visible=family.visible_tokens,
+                visible=output.visible_tokens,
             )
             async with aclosing(answers(runner, work, parsers, timings)) as events:
                 async for event in events:
                     if isinstance(event, Finish) and format is not PLAIN:
-                        tokens = await runner.tokenize(begun + event.written)
+                        tokens = await runner.tokenize(text + event.raw_text)
                         yield replace(event, context=tokens)
                     else:
                         yield event
 
     async def _prompt(
         self,
-        asked: Completion,
+        completion: Completion,
         model: Model,
         format: Format,
         renderer: Renderer,
@@ -124,58 +126,62 @@ class GenerateService:
         n_ctx: int,
         n_predict: int | None,
     ) -> str | tuple[int, ...]:
-        if asked.raw or not isinstance(asked.prompt, str):
-            return asked.prompt
-        if asked.suffix:
-            template = await in_thread(_suffix_template, asked, model)
-            return await self._prompts.render_suffix(template, asked.prompt, asked.suffix, think)
+        if completion.raw or not isinstance(completion.prompt, str):
+            return completion.prompt
+        if completion.suffix:
+            template = await in_thread(_suffix_template, completion, model)
+            return await self._prompts.render_suffix(
+                template, completion.prompt, completion.suffix, think
+            )
         rendered, _ = await fitted_prompt(
             self._prompts,
             renderer,
             format.output,
-            _messages(asked, asked.prompt, model),
+            _messages(completion, completion.prompt, model),
             think=think,
             lease=lease,
             n_ctx=n_ctx,
             n_predict=n_predict,
-            truncate=asked.truncate,
+            truncate=completion.truncate,
         )
-        if not asked.context:
+        if not completion.context:
             return rendered
-        earlier = await lease.runner.detokenize(asked.context)
-        # BOS stands before what was said earlier.
+        earlier = await lease.runner.detokenize(completion.context)
+        # The earlier prompt has BOS already.
         return earlier + rendered.removeprefix(renderer.bos)
 
 
-def _check(asked: Completion, model: Model, format: Format) -> Think | None:
-    if asked.raw and (asked.template or asked.system or asked.context):
+def _check(completion: Completion, model: Model, format: Format) -> Think | None:
+    if completion.raw and (completion.template or completion.system or completion.context):
         raise BadRequest("raw mode does not support template, system, or context")
     able = capabilities(model, format)
-    think = effective_think(asked.think, able, asked.model, if_able=asked.think_if_able)
-    require(able, model, asked.model, "generate", insert=bool(asked.suffix))
+    think = effective_think(
+        completion.think, able, completion.model, if_supported=completion.think_if_supported
+    )
+    require(able, model, completion.model, "generate", insert=bool(completion.suffix))
     return think
 
 
 def _format_and_renderer(
-    asked: Completion, model: Model, format: Format
+    completion: Completion, model: Model, format: Format
 ) -> tuple[Format, Renderer]:
     """Return the format that the request needs, which may replace the model's, and its renderer."""
-    if asked.raw or not isinstance(asked.prompt, str):
+    if completion.raw or not isinstance(completion.prompt, str):
         return PLAIN, parse_go_template(DEFAULT_TEMPLATE)
-    if asked.template:
-        return of_go_template(asked.template), parse_go_template(asked.template)
+    if completion.template:
+        return of_go_template(completion.template), parse_go_template(completion.template)
     return format, renderer_of(model, format)
 
 
-def _suffix_template(asked: Completion, model: Model) -> GoTemplate:
-    return parse_go_template(asked.template) if asked.template else go_template_of(model)
+def _suffix_template(completion: Completion, model: Model) -> GoTemplate:
+    return parse_go_template(completion.template) if completion.template else go_template_of(model)
 
 
-def _messages(asked: Completion, prompt: str, model: Model) -> list[Message]:
-    system = asked.system or model.system
-    history = () if asked.context is not None else model.messages
+def _messages(completion: Completion, prompt: str, model: Model) -> list[Message]:
+    system = completion.system or model.system
+    history = () if completion.context is not None else model.messages
     return [
         *(Message("system", text) for text in (system,) if text),
         *(Message(m.role, m.content) for m in history),
-        Message("user", prompt, images=asked.images),
+        Message("user", prompt, images=completion.images),
     ]

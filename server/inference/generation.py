@@ -9,16 +9,16 @@ from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
 from server.inference.conversation import GenerationParams
 
-LEAST_CONTEXT = 4
-LEAST_CONTEXT_FOR_MEDIA = 2048
+MIN_CONTEXT = 4
+MIN_CONTEXT_FOR_MEDIA = 2048
 """An image takes a thousand tokens and more, a minute of speech hundreds."""
-# What Sampling takes from the options; the bias of tokens is no option.
+# `logit_bias` comes from the request itself.
 _SAMPLING = frozenset(Sampling.__struct_fields__) - {"logit_bias"}
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Clock readings of one request, in nanoseconds."""
+    """When a request started and when its model was loaded, as clock readings in nanoseconds."""
 
     started: int
     leased: int
@@ -55,14 +55,14 @@ def command(
 
 
 def _sampling(options: Options, logit_bias: Mapping[int, float]) -> Sampling:
-    given = {name: value for name in _SAMPLING if (value := getattr(options, name)) is not None}
-    if given.get("seed", 0) == -1:
-        del given["seed"]
-    return Sampling(**given, logit_bias=dict(logit_bias))
+    values = {name: value for name in _SAMPLING if (value := getattr(options, name)) is not None}
+    if values.get("seed", 0) == -1:
+        del values["seed"]
+    return Sampling(**values, logit_bias=dict(logit_bias))
 
 
 def context_of(options: Options, ready: Ready) -> int:
-    """Return the tokens that a request may use: a runner may have been loaded with more."""
-    wanted = ready.n_ctx if options.num_ctx is None else options.num_ctx
-    least = LEAST_CONTEXT_FOR_MEDIA if ready.has_media else LEAST_CONTEXT
-    return min(max(least, wanted), ready.n_ctx)
+    """Return the context of a request in tokens; the runner may have been loaded with more."""
+    n_ctx = ready.n_ctx if options.num_ctx is None else options.num_ctx
+    minimum = MIN_CONTEXT_FOR_MEDIA if ready.has_media else MIN_CONTEXT
+    return min(max(minimum, n_ctx), ready.n_ctx)

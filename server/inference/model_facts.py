@@ -1,4 +1,4 @@
-"""The numbers of a model file that its memory depends on, read from the GGUF header."""
+"""Read from a GGUF header what the memory estimate of a model depends on."""
 
 import re
 from collections import defaultdict
@@ -8,12 +8,12 @@ from model_store.gguf import GGUFHeader
 from runners.host.model_request import ModelFacts
 
 _LAYER = re.compile(r"blk\.([0-9]{1,9})\.")
-# llama.cpp refuses to load more, and the number comes from a stranger's file.
+# llama.cpp refuses to load more; the number comes from an untrusted file.
 _MOST_LAYERS = 512
 
 
 def model_facts(header: GGUFHeader) -> ModelFacts:
-    """Sum the tensors of `header` by where they will live; see `ModelFacts` for the meaning."""
+    """Return the sizes of the tensors of `header` by where they are placed; see `ModelFacts`."""
     arch = header.architecture
     layers: dict[int, int] = defaultdict(int)
     embedding = output = 0

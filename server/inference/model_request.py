@@ -1,4 +1,4 @@
-"""From an installed model and the options of a request to what the scheduler is asked for."""
+"""Build the scheduler's request from an installed model and the options of a request."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -8,7 +8,7 @@ from model_store.errors import ModelNotFound
 from model_store.model import Model, header_of
 from model_store.options import Options
 from runners.host.model_request import LoadOptions, ModelFacts, ModelKey, ModelRequest
-from server.inference.generation import LEAST_CONTEXT, LEAST_CONTEXT_FOR_MEDIA
+from server.inference.generation import MIN_CONTEXT, MIN_CONTEXT_FOR_MEDIA
 from server.inference.model_facts import model_facts
 
 
@@ -20,9 +20,9 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
         WeightsDamaged: they cannot be read.
     """
     key = model_key(model)
-    model.header()  # what is wrong with it is told as the model's fault, not the request's
+    model.header()  # raises for damaged weights before they are loaded
     n_ctx = options.num_ctx
-    smallest = LEAST_CONTEXT if key.projector is None else LEAST_CONTEXT_FOR_MEDIA
+    minimum = MIN_CONTEXT if key.projector is None else MIN_CONTEXT_FOR_MEDIA
     return ModelRequest(
         name=model.name.short,
         digest=model.digest,
@@ -31,7 +31,7 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
         projector=key.projector,
         facts=_facts(key.weights, key.projector),
         options=LoadOptions(
-            num_ctx=None if n_ctx is None else max(n_ctx, smallest),
+            num_ctx=None if n_ctx is None else max(n_ctx, minimum),
             num_batch=options.num_batch,
             num_gpu=options.num_gpu,
             main_gpu=options.main_gpu,
@@ -44,7 +44,7 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
 
 
 def model_key(model: Model) -> ModelKey:
-    """Return what the scheduler knows the model by; raises ModelNotFound without weights."""
+    """Return the files that identify a loaded model; raises ModelNotFound without weights."""
     if model.weights is None:
         raise ModelNotFound(model.name.short)
     return ModelKey(model.weights, model.adapters, next(iter(model.projectors), None))

@@ -1,4 +1,4 @@
-"""Installed models by the names of requests, with each endpoint's way of saying "not here"."""
+"""Look up an installed model by the name in a request, with the 404 text of each endpoint."""
 
 from model_store.errors import ModelNotFound
 from model_store.model import Model
@@ -15,8 +15,8 @@ def find_model(
     """Return the model that `text` names.
 
     Raises:
-        BadRequest: it is no name, or empty and `required`.
-        NotFound: no such model is installed; with `pull_hint` the text says what to do.
+        BadRequest: the name is invalid, or empty and `required`.
+        NotFound: no such model is installed; with `pull_hint` the text says to pull it.
     """
     current().model = text
     if not text.strip():

@@ -1,4 +1,4 @@
-"""Texts as tokens of a model, and back, without loading the model for it."""
+"""Tokenize and detokenize with the vocabulary of a model, without loading its weights."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -11,13 +11,13 @@ from server.inference.models import find_model
 
 
 class TokenService:
-    """Turns texts into tokens and tokens into texts."""
+    """Tokenizes and detokenizes texts."""
 
     def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self._store, self._scheduler = store, scheduler
 
     async def tokenize(self, model: str, text: str, *, add_special: bool) -> tuple[int, ...]:
-        """Return the token ids of `text`, with those that begin and end a prompt if wanted."""
+        """Return the token ids of `text`; `add_special` adds BOS and EOS as the model does."""
         async with self._tokenizer(model) as runner:
             return await runner.tokenize(text, add_special=add_special)
 
@@ -26,7 +26,7 @@ class TokenService:
         async with self._tokenizer(model) as runner:
             return await runner.detokenize(tokens)
 
-    def _tokenizer(self, asked_as: str) -> AbstractAsyncContextManager[RunnerClient]:
-        model = find_model(self._store, asked_as, required=True)
-        model.header()  # what is wrong with the file is told as the model's fault
+    def _tokenizer(self, name: str) -> AbstractAsyncContextManager[RunnerClient]:
+        model = find_model(self._store, name, required=True)
+        model.header()  # raises for damaged weights
         return self._scheduler.tokenizer(model_key(model).weights)

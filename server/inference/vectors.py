@@ -1,4 +1,4 @@
-"""Embedding vectors after the runner: as arrays, at unit length, cut to fewer dimensions."""
+"""Embedding vectors: decode, normalise to unit length, truncate to fewer dimensions."""
 
 import numpy as np
 import numpy.typing as npt
@@ -33,14 +33,14 @@ def cut_to(vectors: Vectors, dimensions: int) -> Vectors:
 
 
 def is_normalised(header: GGUFHeader) -> bool:
-    """Tell whether clients of the older endpoint get unit vectors from this model.
+    """Return whether /api/embeddings returns unit vectors for this model.
 
-    The reference leaves the vectors of a few BERT models as the network made them, unless their
-    metadata asks for normalisation; indexes built with those vectors must keep working.
+    The reference does not normalise the vectors of a few BERT models unless their metadata says
+    so; indexes built with those vectors must keep working.
     """
-    asked = header.flag(f"{header.architecture}.normalize_embeddings")
+    flag = header.flag(f"{header.architecture}.normalize_embeddings")
     if header.architecture in ("nomic-bert", "nomic-bert-moe"):
-        return asked is True
+        return flag is True
     if header.architecture == "bert":
-        return asked is not False and header.text("tokenizer.ggml.model") == "bert"
+        return flag is not False and header.text("tokenizer.ggml.model") == "bert"
     return True

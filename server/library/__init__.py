@@ -1,1 +1,1 @@
-"""Installed and loaded models, as listings and descriptions show them."""
+"""Services for installed models: list, show, pull, push."""

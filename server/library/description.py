@@ -24,7 +24,7 @@ class TensorInfo(msgspec.Struct):
 
 
 class ShownMessage(msgspec.Struct):
-    """A message that the model brings along."""
+    """A message that is part of the model."""
 
     role: str
     content: str
@@ -55,7 +55,7 @@ class Description(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variation:
-    """What to show in place of the model's own: a system text, and options of the Modelfile.
+    """What to show instead of the model's own: a system text, and parameters of the Modelfile.
 
     `verbose` adds the arrays of the metadata, such as the vocabulary.
     """
@@ -96,7 +96,7 @@ def _template(model: Model, header: GGUFHeader, format: Format) -> str:
 
 def _model_info(model: Model, header: GGUFHeader, *, verbose: bool) -> dict[str, object]:
     if verbose and model.weights is not None:
-        # Arrays may hold a vocabulary of a hundred thousand words: read when asked, never kept.
+        # Arrays may hold a vocabulary of a hundred thousand texts, so they are not cached.
         header = read_header(model.weights, with_arrays=True)
     return metadata_of(header, with_arrays=verbose)
 

@@ -1,4 +1,4 @@
-"""What every endpoint tells of a model: its details and its metadata."""
+"""Details and GGUF metadata of a model, as several endpoints show them."""
 
 import msgspec
 
@@ -11,7 +11,7 @@ _HIDDEN = frozenset({"general.name", "tokenizer.chat_template"})
 
 
 class Details(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """Format, family and size; the two lengths are told by listings only."""
+    """Format, family and size; the two lengths are set in /api/tags only."""
 
     parent_model: str
     format: str
@@ -24,7 +24,7 @@ class Details(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 def details_of(model: Model) -> Details:
-    """Return the details that a model's config gives, the quantisation from the file if need be."""
+    """Return the details of a model from its config; the file tells a missing quantisation."""
     config = model.config
     return Details(
         parent_model=model.parent_model,
@@ -37,22 +37,22 @@ def details_of(model: Model) -> Details:
 
 
 def _quantization(model: Model) -> str:
-    told = model.config.file_type
-    if told and told != _UNKNOWN:
-        return told
+    file_type = model.config.file_type
+    if file_type and file_type != _UNKNOWN:
+        return file_type
     try:
         return model.header().file_type
     except (GGUFError, ModelNotFound):
-        return told
+        return file_type
 
 
 def metadata_of(header: GGUFHeader, *, with_arrays: bool) -> dict[str, object]:
-    """Return the metadata as clients know it, sorted; arrays are null unless wanted."""
-    told: dict[str, object] = {"general.parameter_count": header.parameter_count}
+    """Return the metadata sorted by key; arrays are null unless `with_arrays`."""
+    metadata: dict[str, object] = {"general.parameter_count": header.parameter_count}
     for key, value in header.metadata.items():
         if key not in _HIDDEN:
-            told[key] = _shown(value, with_arrays=with_arrays)
-    return dict(sorted(told.items()))
+            metadata[key] = _shown(value, with_arrays=with_arrays)
+    return dict(sorted(metadata.items()))
 
 
 def _shown(value: object, *, with_arrays: bool) -> object:

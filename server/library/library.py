@@ -1,4 +1,4 @@
-"""What tags, ps and show answer, encoded, from one place."""
+"""List and show models, as encoded JSON."""
 
 from model_store.errors import ModelNotFound
 from model_store.model import Model
@@ -15,7 +15,7 @@ _COPILOT = "GitHubCopilotChat/"
 
 
 class Library:
-    """Lists and describes models; `tags` and `show` read files and belong in a worker thread."""
+    """Lists and shows models; `tags` and `show` read files, so call them in a worker thread."""
 
     def __init__(self, store: Store, scheduler: Scheduler, *, go_template: bool | None) -> None:
         self._store, self._scheduler, self._go_template = store, scheduler, go_template
@@ -26,14 +26,14 @@ class Library:
         return self._listing.encode(self._store.models())
 
     def models(self) -> list[Model]:
-        """Return what `tags` lists."""
+        """Return the models that `tags` lists."""
         return self._listing.readable(self._store.models())
 
     def find(self, text: str) -> Model:
         """Return the installed model that `text` names.
 
         Raises:
-            BadRequest: it is no name.
+            BadRequest: the name is invalid.
             NotFound: it is not installed.
         """
         name = model_name(text)
@@ -43,7 +43,7 @@ class Library:
             raise _not_found(name) from None
 
     def running(self) -> bytes:
-        """Return the JSON of every loaded model, the one that stays longest first."""
+        """Return the JSON of every loaded model, the one that expires last first."""
         return encode_loaded(self._scheduler.status())
 
     def show(self, text: str, variation: Variation, user_agent: str = "") -> bytes:

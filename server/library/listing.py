@@ -1,4 +1,4 @@
-"""GET /api/tags and /api/ps: the installed and the loaded models."""
+"""GET /api/tags and /api/ps: list installed and loaded models."""
 
 import logging
 from collections.abc import Sequence
@@ -45,44 +45,44 @@ class LoadedModel(msgspec.Struct, kw_only=True):
 
 
 class Listing:
-    """Tells the installed models; what a manifest says is worked out once, while it is the same.
+    """Lists installed models; the entry of a manifest is computed once while it is unchanged.
 
-    May be used by several threads: a listing replaces what is known as a whole.
+    Thread-safe: a listing replaces the cache as a whole.
     """
 
     def __init__(self, *, go_template: bool | None) -> None:
         self._go_template = go_template
-        # An empty entry stands for a model that is damaged, so that it is tried only once.
-        self._known: dict[_Version, msgspec.Raw] = {}
+        # An empty entry stands for a damaged model, so that it is read only once.
+        self._entries: dict[_Version, msgspec.Raw] = {}
         self._last: tuple[Sequence[Model], bytes] | None = None
 
     def encode(self, models: Sequence[Model]) -> bytes:
         """Return the JSON that lists `models`, without those whose weights cannot be read.
 
-        The same object as the last time costs nothing.
+        The encoded list is reused for the same `models` object.
         """
         if self._last is not None and self._last[0] is models:
             return self._last[1]
-        known = self._known
+        cached = self._entries
         entries = {
-            version: known[version] if version in known else self._entry(model)
+            version: cached[version] if version in cached else self._entry(model)
             for model in models
             for version in (_version(model),)
         }
-        self._known = {version: entry for version, entry in entries.items() if entry is not None}
+        self._entries = {version: entry for version, entry in entries.items() if entry is not None}
         data = encode({"models": [entry for entry in entries.values() if bytes(entry or b"")]})
-        # What is not there now may be there the next time.
+        # A missing file may be back the next time.
         self._last = None if None in entries.values() else (models, data)
         return data
 
     def readable(self, models: Sequence[Model]) -> list[Model]:
         """Return those of `models` that `encode` lists."""
         self.encode(models)
-        known = self._known
-        return [model for model in models if bytes(known.get(_version(model), b""))]
+        cached = self._entries
+        return [model for model in models if bytes(cached.get(_version(model), b""))]
 
     def _entry(self, model: Model) -> msgspec.Raw | None:
-        """Return the JSON of `model`, empty if it is damaged, None if its file is not there now."""
+        """Return the JSON of `model`, empty if it is damaged, None if its file is missing."""
         try:
             return msgspec.Raw(encode(self._installed(model)))
         except GGUFError as e:

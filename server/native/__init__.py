@@ -1,1 +1,1 @@
-"""The native API: between its own objects and what every API asks of a model."""
+"""The native API (/api): request schemas, conversion to and from the domain, wire types."""

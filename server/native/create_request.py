@@ -1,4 +1,4 @@
-"""Convert a create request, with a Modelfile or fields of its own, to what the store makes."""
+"""Convert a create request, by Modelfile or by fields, to a specification for the store."""
 
 from typing import Final
 
@@ -19,11 +19,11 @@ _NO_MODELFILE: Final = ModelfileParts(
 
 
 def create_spec(request: CreateRequest) -> CreateSpec:
-    """Return what the store is to make.
+    """Return the specification of the model.
 
     Raises:
-        InvalidName: the name of the model is none.
-        BadRequest, Forbidden: it asks for what cannot be done.
+        InvalidName: the name of the model is invalid.
+        BadRequest, Forbidden: the request has a field that is not supported.
         CreateError: the Modelfile cannot be read.
     """
     _refuse_unsupported(request)
@@ -55,7 +55,9 @@ def _modelfile_parts(request: CreateRequest) -> ModelfileParts:
 
 def _refuse_unsupported(request: CreateRequest) -> None:
     if request.path:
-        raise BadRequest("a model is made from uploaded files; a path of the server is not read")
+        raise BadRequest(
+            "paths of the server are not read; upload the files as blobs and name them in files"
+        )
     if request.draft_files:
         raise BadRequest("creating a model with a draft model is not supported")
     if request.remote_host:

@@ -1,4 +1,4 @@
-"""Requests about installed models."""
+"""Requests of the native API about installed models: show, create, copy, delete, pull, push."""
 
 from typing import Annotated
 
@@ -17,7 +17,7 @@ class NamedRequest(ApiModel):
 
     @property
     def requested_model(self) -> str:
-        """The model's name as sent."""
+        """The model name as sent."""
         return self.model or self.name
 
 
@@ -34,7 +34,7 @@ class DeleteRequest(NamedRequest):
 
 
 class PullRequest(NamedRequest):
-    """POST /api/pull; `insecure` means plain HTTP, `dry_run` only tells what would be loaded."""
+    """POST /api/pull; `insecure` means plain HTTP, `dry_run` only reports the sizes."""
 
     insecure: bool = False
     stream: bool = True
@@ -70,10 +70,10 @@ Licenses = Annotated[
 
 
 class CreateRequest(NamedRequest):
-    """POST /api/create, with today's fields and the older `modelfile`.
+    """POST /api/create; `modelfile` is the older way to send the other fields.
 
-    `path`, `draft_files` and `remote_host` are known only to be refused: without them the client
-    would get another model than it asked for.
+    `path`, `draft_files` and `remote_host` are refused: ignoring them would create another model
+    than the client describes.
     """
 
     stream: bool = True

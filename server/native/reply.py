@@ -33,7 +33,7 @@ from server.text.timestamps import utc_now
 
 
 async def chat_replies(events: Events, model: str) -> Replies[ChatResponse]:
-    """Yield the pieces of an answer, then its end; or the one object of a load or unload.
+    """Yield the objects of an answer: its pieces and its end, or the one of a load or unload.
 
     `model` is the name as the client sent it. `events` are closed with the stream.
     """
@@ -66,7 +66,7 @@ def _chat_without_answer(
 
 
 def _chat_pieces(model: str, delta: Delta) -> Iterator[ChatResponse]:
-    """Yield a piece of the answer; calls stand apart from text, as clients know them."""
+    """Yield the objects of a piece; text and tool calls are separate objects, as clients expect."""
     logprobs = _logprobs(delta.logprobs)
     if delta.content or delta.thinking or not delta.calls:
         text = ReplyMessage("assistant", delta.content, delta.thinking)
@@ -99,7 +99,7 @@ def _chat_end(model: str, end: Finish) -> ChatResponse:
 
 
 def fold_chat(events: list[ChatResponse]) -> ChatResponse:
-    """Join the pieces of an answer to one object."""
+    """Return one object for a whole answer."""
     last = events[-1]
     last.message.content = "".join(event.message.content for event in events)
     last.message.thinking = "".join(event.message.thinking for event in events)
@@ -109,7 +109,7 @@ def fold_chat(events: list[ChatResponse]) -> ChatResponse:
 
 
 async def generate_replies(events: Events, model: str) -> Replies[GenerateResponse]:
-    """Yield the pieces of an answer, then its end; or the one object of a load or unload.
+    """Yield the objects of an answer: its pieces and its end, or the one of a load or unload.
 
     `model` is the name as the client sent it. `events` are closed with the stream.
     """
@@ -168,7 +168,7 @@ def _generate_end(model: str, end: Finish, calls: list[CompletedCall]) -> Genera
 
 
 def fold_generate(events: list[GenerateResponse]) -> GenerateResponse:
-    """Join the pieces of an answer to one object."""
+    """Return one object for a whole answer."""
     last = events[-1]
     last.response = "".join(event.response for event in events)
     last.thinking = "".join(event.thinking for event in events)
@@ -195,7 +195,7 @@ def embeddings_response(embedding: Embedding) -> EmbeddingsResponse:
 
 
 class _Metrics(TypedDict):
-    """The closing fields that generate and chat share."""
+    """The fields of the last object that generate and chat share."""
 
     total_duration: int
     load_duration: int
@@ -222,7 +222,7 @@ def _metrics(end: Finish) -> _Metrics:
 
 
 def _logprobs(entries: tuple[TokenLogprob, ...]) -> tuple[Logprob, ...]:
-    """Turn the runner's log probabilities into those of the API."""
+    """Convert log probabilities."""
     return tuple(
         Logprob(
             token=_text(entry.chosen),
@@ -243,7 +243,7 @@ def _text(entry: TokenAlternative) -> str:
 
 
 def _calls(calls: tuple[CompletedCall, ...]) -> tuple[ReplyCall, ...]:
-    """Turn calls into those of the API."""
+    """Convert tool calls."""
     return tuple(
         ReplyCall(call.id, CalledFunction(call.index, call.name, call.arguments)) for call in calls
     )

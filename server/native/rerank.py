@@ -10,7 +10,7 @@ from server.inference.rerank import Ranking, RerankService
 from server.schemas.base import ApiModel, Integer, refuse
 from server.schemas.values import KeepAlive, ModelOptions
 
-_NO_DOCUMENTS = 'field "documents" must be a list of texts, and not an empty one'
+_NO_DOCUMENTS = 'field "documents" must be a list of at least one text'
 
 
 def _documents(value: object) -> list[str]:
@@ -22,12 +22,12 @@ def _documents(value: object) -> list[str]:
 def _document(value: object) -> str:
     text = value.get("text") if isinstance(value, dict) else value
     if not isinstance(text, str):
-        raise refuse('each of the "documents" must be a text, or an object with a "text"')
+        raise refuse('each item of "documents" must be a text, or an object with a field "text"')
     return text
 
 
 class RerankRequest(ApiModel):
-    """Texts to put in order by how well they answer `query`; `top_n` 0 returns all of them."""
+    """Documents to order by how well they answer `query`; `top_n` 0 returns all of them."""
 
     model: str = ""
     query: str = ""
@@ -44,20 +44,20 @@ class RerankRequest(ApiModel):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if not self.query:
-            raise refuse('field "query" must be a text, and not an empty one')
+            raise refuse('field "query" must be a text that is not empty')
         if not self.documents:
             raise refuse(_NO_DOCUMENTS)
         return self
 
 
 class ResultDocument(msgspec.Struct):
-    """A text that was sent."""
+    """A document of the request."""
 
     text: str
 
 
 class RerankResult(msgspec.Struct):
-    """One text, by its place in the request; a higher score is a better answer, 1 the best."""
+    """A document by its index in the request; 1 is the best score."""
 
     index: int
     relevance_score: float
@@ -65,14 +65,14 @@ class RerankResult(msgspec.Struct):
 
 
 class RerankUsage(msgspec.Struct):
-    """Tokens of the query and all texts."""
+    """Tokens of the query and all documents."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class RerankResponse(msgspec.Struct):
-    """The best texts, best first."""
+    """The best documents, best first."""
 
     model: str
     results: list[RerankResult]

@@ -13,7 +13,7 @@ def _type(value: object) -> object:
         return value
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return value
-    raise refuse('the "type" of a tool\'s property must be a string or a list of strings')
+    raise refuse('the "type" of a tool parameter must be a string or a list of strings')
 
 
 PropertyType = Annotated[
@@ -21,11 +21,11 @@ PropertyType = Annotated[
     BeforeValidator(_type),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-"""One type or several."""
+"""A JSON Schema type, or a list of them."""
 
 
 class ToolProperty(ApiModel):
-    """The schema of one argument."""
+    """The JSON Schema of one parameter."""
 
     any_of: list["ToolProperty"] = Field(default_factory=list, alias="anyOf")
     type: PropertyType = ""
@@ -37,7 +37,7 @@ class ToolProperty(ApiModel):
 
 
 class ToolParameters(ApiModel):
-    """The schema of all arguments of a tool."""
+    """The JSON Schema of the parameters of a tool."""
 
     type: str = ""
     defs: Any = Field(default=None, alias="$defs")
@@ -63,7 +63,7 @@ class Tool(ApiModel):
 
 
 class FunctionCall(ApiModel):
-    """The function that an assistant called."""
+    """The function of an earlier tool call."""
 
     index: Integer = 0
     name: str = ""
@@ -71,7 +71,7 @@ class FunctionCall(ApiModel):
 
 
 class ToolCall(ApiModel):
-    """A call in an earlier assistant message."""
+    """A tool call in an earlier assistant message."""
 
     id: str = ""
     function: FunctionCall = FunctionCall()
@@ -82,7 +82,7 @@ def _lowered(value: object) -> object:
 
 
 class ChatMessage(ApiModel):
-    """A turn of the conversation; any role is accepted, what it does is the template's affair."""
+    """A message of the conversation; the chat template decides which roles it knows."""
 
     role: Annotated[str, BeforeValidator(_lowered)] = ""
     content: str = ""
@@ -94,7 +94,7 @@ class ChatMessage(ApiModel):
 
 
 class ChatRequest(ApiModel):
-    """The conversation so far, and how to go on; without messages it loads or unloads the model."""
+    """POST /api/chat; without messages it loads or unloads the model."""
 
     model: str = ""
     messages: list[ChatMessage] = Field(default_factory=list)
@@ -112,7 +112,7 @@ class ChatRequest(ApiModel):
 
 
 class GenerateRequest(ApiModel):
-    """What to continue, and how; an empty prompt loads or unloads the model."""
+    """POST /api/generate; with an empty prompt it loads or unloads the model."""
 
     model: str = ""
     prompt: str = ""
@@ -147,11 +147,11 @@ Texts = Annotated[
     BeforeValidator(_texts),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-"""One text or several; an empty text by itself is none."""
+"""A text or a list of texts; an empty text alone counts as no input."""
 
 
 class EmbedRequest(ApiModel):
-    """Texts to turn into vectors."""
+    """POST /api/embed."""
 
     model: str = ""
     input: Texts = Field(default_factory=list)
@@ -162,7 +162,7 @@ class EmbedRequest(ApiModel):
 
 
 class EmbeddingsRequest(ApiModel):
-    """One text, in the older form."""
+    """POST /api/embeddings, the older form for one text."""
 
     model: str = ""
     prompt: str = ""
@@ -171,9 +171,9 @@ class EmbeddingsRequest(ApiModel):
 
 
 class TokenizeRequest(ApiModel):
-    """A text to turn into tokens; `text` and `prompt` are other names of `content`.
+    """POST /api/tokenize; `text` and `prompt` are other names of `content`.
 
-    With `add_special` the tokens that begin and end a prompt are added as the model wants them.
+    With `add_special`, BOS and EOS are added as the model does for a prompt.
     """
 
     model: str = ""
@@ -184,7 +184,7 @@ class TokenizeRequest(ApiModel):
 
 
 class DetokenizeRequest(ApiModel):
-    """Tokens to turn into text."""
+    """POST /api/detokenize."""
 
     model: str = ""
     tokens: list[TokenId] = Field(default_factory=list)

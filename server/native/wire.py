@@ -16,7 +16,7 @@ class Alternative(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class Logprob(msgspec.Struct, omit_defaults=True, frozen=True):
-    """The chosen token, and the most probable ones in its place when they were asked for."""
+    """A generated token, and the most probable alternatives if requested."""
 
     token: str
     logprob: float
@@ -25,7 +25,7 @@ class Logprob(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class CalledFunction(msgspec.Struct):
-    """The function that the assistant calls."""
+    """The function of a tool call."""
 
     index: int
     name: str
@@ -33,14 +33,14 @@ class CalledFunction(msgspec.Struct):
 
 
 class ReplyCall(msgspec.Struct):
-    """A call in the assistant's turn."""
+    """A tool call of the answer."""
 
     id: str
     function: CalledFunction
 
 
 class ReplyMessage(msgspec.Struct, omit_defaults=True):
-    """A piece of the assistant's turn."""
+    """A piece of the assistant's message."""
 
     role: str
     content: str
@@ -102,20 +102,20 @@ class EmbedResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 class EmbeddingsResponse(msgspec.Struct):
-    """The vector of the text; empty for an empty one."""
+    """The vector of the text; empty for an empty text."""
 
     embedding: list[float]
 
 
 class TokenizeResponse(msgspec.Struct):
-    """The tokens' ids."""
+    """The token ids."""
 
     model: str
     tokens: tuple[int, ...]
 
 
 class DetokenizeResponse(msgspec.Struct):
-    """The text, special tokens spelled out."""
+    """The text, with special tokens as text."""
 
     model: str
     content: str

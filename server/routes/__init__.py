@@ -1,1 +1,1 @@
-"""The endpoints; each only decodes, calls a service and encodes."""
+"""HTTP endpoints: decode the request, call a service, encode the reply."""

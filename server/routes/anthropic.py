@@ -1,4 +1,4 @@
-"""/v1/messages: the API that Anthropic's clients speak."""
+"""POST /v1/messages and /v1/messages/count_tokens (Anthropic)."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -40,7 +40,7 @@ async def messages(request: Request) -> Response:
 
 @router.post("/count_tokens", openapi_extra=body_of(CountTokensRequest))
 async def count_tokens(request: Request) -> Response:
-    """Count the tokens of a conversation, as the model would read it."""
+    """Count the prompt tokens of a conversation."""
     body = await read_body(request, CountTokensRequest)
     services = services_of(request)
     conversation = await _conversation(services, body)

@@ -1,4 +1,4 @@
-"""Uploading blobs: streamed to the disk, published once their digest is checked."""
+"""HEAD and POST /api/blobs/:digest: upload blobs, published once their digest is verified."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ _WRITE_SIZE = 1 << 20
 
 @router.head("/{digest}")
 async def has_blob(digest: str, request: Request) -> Response:
-    """Tell by the status whether a blob is there."""
+    """Return 200 if the blob exists, else 404."""
     name = Digest.parse(digest)
     if not await asyncio.to_thread(services_of(request).store.has_blob, name):
         raise NotFound(f'blob "{digest}" not found')
@@ -29,7 +29,7 @@ async def has_blob(digest: str, request: Request) -> Response:
 
 @router.post("/{digest}", status_code=201)
 async def put_blob(digest: str, request: Request) -> Response:
-    """Store the body as a blob, if it is what its digest says."""
+    """Store the body as a blob if its digest matches."""
     name, store = Digest.parse(digest), services_of(request).store
     if await asyncio.to_thread(store.has_blob, name):
         return Response()
@@ -44,7 +44,7 @@ async def put_blob(digest: str, request: Request) -> Response:
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
-    """Yield the body in pieces that are worth a trip to another thread."""
+    """Yield the body in pieces large enough for the cost of a thread switch."""
     gathered = bytearray()
     async for data in request.stream():
         gathered += data

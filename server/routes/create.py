@@ -49,9 +49,9 @@ async def _create(services: Services, spec: CreateSpec) -> Events[Progress]:
 
 
 async def _steps(work: Iterator[CreateProgress]) -> Events[Progress]:
-    """Yield the steps of `work`, which goes on only as fast as they are taken.
+    """Yield the steps of `work`, without repetitions.
 
-    A step that says nothing new is a chance to stop, and no line.
+    The work advances one step at a time, so it stops between two steps when the client disconnects.
     """
     last = None
     try:

@@ -1,4 +1,4 @@
-"""How routes reach the services."""
+"""Access to the services from a request."""
 
 from fastapi import Request
 

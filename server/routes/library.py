@@ -1,4 +1,4 @@
-"""tags, show, ps, copy and delete."""
+"""/api/tags, show, ps, copy and delete."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ async def tags(request: Request) -> Response:
 
 @router.get("/ps")
 async def ps(request: Request) -> Response:
-    """List the models in memory."""
+    """List the loaded models."""
     return raw_json_response(services_of(request).library.running())
 
 
@@ -48,10 +48,10 @@ async def show(request: Request) -> Response:
 
 @router.post("/copy", openapi_extra=body_of(CopyRequest))
 async def copy(request: Request) -> Response:
-    """Give a model a second name."""
+    """Copy a model to a second name."""
     body = await read_body(request, CopyRequest)
-    source = _end(body.source, "source")
-    destination = _end(body.destination, "destination")
+    source = _name_of(body.source, "source")
+    destination = _name_of(body.destination, "destination")
     services = services_of(request)
     try:
         await asyncio.to_thread(services.store.copy, source, destination)
@@ -61,7 +61,7 @@ async def copy(request: Request) -> Response:
     return Response()
 
 
-def _end(text: str, field: str) -> ModelName:
+def _name_of(text: str, field: str) -> ModelName:
     try:
         return ModelName.parse(text)
     except InvalidName:
@@ -70,7 +70,7 @@ def _end(text: str, field: str) -> ModelName:
 
 @router.delete("/delete", openapi_extra=body_of(DeleteRequest))
 async def delete(request: Request) -> Response:
-    """Remove a model; one that is in memory goes as soon as it is idle."""
+    """Delete a model; a loaded one is unloaded as soon as it is idle."""
     text = (await read_body(request, DeleteRequest)).requested_model
     if not text.strip():
         raise BadRequest("model is required")

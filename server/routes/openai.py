@@ -1,4 +1,4 @@
-"""The endpoints that OpenAI's clients use, /v1/responses excepted."""
+"""OpenAI endpoints: chat and text completions, embeddings, transcriptions, models, rerank."""
 
 import asyncio
 from collections.abc import Callable
@@ -61,13 +61,13 @@ async def completions(request: Request) -> Response:
     """Continue one prompt or several."""
     body = await read_body(request, CompletionRequest)
     services = services_of(request)
-    streams = [services.generate(asked) for asked in completions_of(body)]
+    streams = [services.generate(completion) for completion in completions_of(body)]
     replies = CompletionReplies(
         heading=Heading(new_id("cmpl"), body.model),
         n=body.n,
         include_usage=body.stream_options.include_usage,
         with_logprobs=body.logprobs is not None,
-        echoes=await _texts(services.tokens, body) if body.echo else (),
+        echoes=await _prompt_texts(services.tokens, body) if body.echo else (),
     )
     events = answers_to(streams, body.n)
     if body.stream:
@@ -75,8 +75,8 @@ async def completions(request: Request) -> Response:
     return _collected(events, replies.whole)
 
 
-async def _texts(tokens: TokenService, body: CompletionRequest) -> list[str]:
-    """Return the prompts as text."""
+async def _prompt_texts(tokens: TokenService, body: CompletionRequest) -> list[str]:
+    """Return the prompts as text, for `echo`."""
     return [
         prompt if isinstance(prompt, str) else await tokens.detokenize(body.model, prompt)
         for prompt in body.prompt
@@ -85,7 +85,7 @@ async def _texts(tokens: TokenService, body: CompletionRequest) -> list[str]:
 
 @router.post("/embeddings", openapi_extra=body_of(EmbeddingRequest))
 async def embeddings(request: Request) -> Response:
-    """Turn texts into vectors."""
+    """Compute embeddings."""
     body = await read_body(request, EmbeddingRequest)
     service = services_of(request).embedding
 
@@ -104,7 +104,7 @@ async def embeddings(request: Request) -> Response:
 
 @router.post("/audio/transcriptions", openapi_extra=BODY)
 async def transcriptions(request: Request) -> Response:
-    """Write down a recording."""
+    """Transcribe an audio file."""
     form = await read_form(request, MOST_BYTES)
     events = services_of(request).chat(transcription_of(form))
     replies = Transcriptions(form)
@@ -115,7 +115,7 @@ async def transcriptions(request: Request) -> Response:
 
 @router.post("/rerank", openapi_extra=body_of(RerankRequest))
 async def rerank(request: Request) -> Response:
-    """Put texts in order by how well they answer a query."""
+    """Order documents by how well they answer a query."""
     body = await read_body(request, RerankRequest)
     return whole(lambda: rerank_response(services_of(request).rerank, body), FRAMING, OBJECT_TYPE)
 

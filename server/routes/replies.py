@@ -1,4 +1,4 @@
-"""Replies of one object that takes time to make."""
+"""Replies that are one JSON object, cancelled when the client disconnects."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
@@ -13,7 +13,7 @@ def whole(
     framing: Framing | None = None,
     object_type: str = JSON_TYPE,
 ) -> Response:
-    """Reply with the object that `answer` returns; it is cancelled when the client leaves."""
+    """Return a reply with the object that `answer` returns."""
 
     async def events() -> AsyncGenerator[Any, None]:
         yield await answer()
@@ -22,5 +22,5 @@ def whole(
 
 
 def last(replies: list[Any]) -> object:
-    """Return the only object of a reply that is not collected from pieces."""
+    """Return the last event, which is the whole reply."""
     return replies[-1]

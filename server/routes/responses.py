@@ -1,4 +1,4 @@
-"""/v1/responses: OpenAI's API of responses that the server remembers."""
+"""/v1/responses (OpenAI): create, get, delete and cancel responses, list their input items."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -23,7 +23,7 @@ BODIES = (ResponsesRequest,)
 
 @router.post("", openapi_extra=body_of(ResponsesRequest, stream=EVENTS_TYPE))
 async def create_response(request: Request) -> Response:
-    """Answer a text or the items of a conversation."""
+    """Create a response to a text or to input items."""
     body = await read_body(request, ResponsesRequest)
     stream = ResponseStream(body)
     return EventReply[StreamEvent](
@@ -38,23 +38,23 @@ async def create_response(request: Request) -> Response:
 @router.get("/{response_id}")
 @router.head("/{response_id}", include_in_schema=False)
 async def get_response(request: Request, response_id: str) -> Response:
-    """Return a response that is kept or being made."""
+    """Return a response that is stored or in progress."""
     if request.query_params.get("stream") == "true":
-        raise BadRequest("a response cannot be streamed again; leave out stream")
+        raise BadRequest("streaming a stored response is not supported; leave out stream")
     found = await services_of(request).responses.get(response_id)
     return raw_json_response(found, media_type=BARE_JSON_TYPE)
 
 
 @router.delete("/{response_id}")
 async def delete_response(request: Request, response_id: str) -> Response:
-    """Forget a response."""
+    """Delete a stored response."""
     await services_of(request).responses.delete(response_id)
     return json_response(Deleted(id=response_id), media_type=BARE_JSON_TYPE)
 
 
 @router.post("/{response_id}/cancel")
 async def cancel_response(request: Request, response_id: str) -> Response:
-    """End a response that is being made."""
+    """Cancel a response in progress."""
     found = await services_of(request).responses.cancel(response_id)
     return raw_json_response(found, media_type=BARE_JSON_TYPE)
 
@@ -62,14 +62,14 @@ async def cancel_response(request: Request, response_id: str) -> Response:
 @router.get("/{response_id}/input_items", openapi_extra={"parameters": PARAMETERS})
 @router.head("/{response_id}/input_items", include_in_schema=False)
 async def get_input_items(request: Request, response_id: str) -> Response:
-    """List what a response answers."""
+    """List the input items of a response."""
     query = page_query(request.query_params)
     items = await services_of(request).responses.input_items(response_id)
     return json_response(page_of(items, query), media_type=BARE_JSON_TYPE)
 
 
 def _last(events: list[StreamEvent]) -> ResponseObject:
-    """Return the response as the last of its events tells it."""
+    """Return the response of the last event."""
     last = events[-1]
     assert isinstance(last, LifecycleEvent)
     return last.response

@@ -1,4 +1,4 @@
-"""`/`, `/api/version`, `/api/status`, and the endpoints of accounts, which there are not."""
+"""`/`, `/api/version`, `/api/status`, and a refusal for the endpoints of accounts."""
 
 from fastapi import APIRouter
 from starlette.responses import PlainTextResponse, Response
@@ -15,14 +15,14 @@ BODIES: tuple[type[ApiModel], ...] = ()
 @router.get("/")
 @router.head("/", include_in_schema=False)
 async def root() -> Response:
-    """Say that the server is up, in the words that clients wait for."""
+    """Return the text by which clients recognise a running server."""
     return PlainTextResponse("Ollama is running")
 
 
 @router.get("/api/version")
 @router.head("/api/version", include_in_schema=False)
 async def api_version() -> Response:
-    """Tell the matched version and paddock's own."""
+    """Return the matched version of the reference server and paddock's own."""
     return json_response({"version": REFERENCE, "paddock": PADDOCK})
 
 
@@ -37,5 +37,5 @@ async def accounts() -> Response:
 
 @router.get("/api/status")
 async def status() -> Response:
-    """Tell that no remote service is used."""
+    """Return that no remote service is used."""
     return json_response({"cloud": {"disabled": True, "source": "env"}})

@@ -1,4 +1,4 @@
-"""tokenize and detokenize."""
+"""POST /api/tokenize and /api/detokenize."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -16,7 +16,7 @@ BODIES = (TokenizeRequest, DetokenizeRequest)
 
 @router.post("/tokenize", openapi_extra=body_of(TokenizeRequest))
 async def tokenize(request: Request) -> Response:
-    """Turn a text into tokens."""
+    """Tokenize a text."""
     body = await read_body(request, TokenizeRequest)
     service = services_of(request).tokens
 
@@ -30,7 +30,7 @@ async def tokenize(request: Request) -> Response:
 
 @router.post("/detokenize", openapi_extra=body_of(DetokenizeRequest))
 async def detokenize(request: Request) -> Response:
-    """Turn tokens into a text."""
+    """Detokenize token ids."""
     body = await read_body(request, DetokenizeRequest)
     service = services_of(request).tokens
 

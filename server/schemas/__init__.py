@@ -1,1 +1,1 @@
-"""The shapes of requests (pydantic) and replies (msgspec) of the native API."""
+"""What the request schemas and wire types of all APIs share."""

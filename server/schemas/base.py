@@ -1,4 +1,4 @@
-"""What all request objects have in common: strict types, keys in any case, null as if absent."""
+"""Base model of requests: strict types, case-insensitive keys, null as if absent."""
 
 from functools import lru_cache
 from typing import Annotated, Any
@@ -11,20 +11,20 @@ _INT64 = 2**63
 
 
 def refuse(text: str) -> PydanticCustomError:
-    """Return an error whose text reaches the client as it is."""
+    """Return a validation error whose text is sent to the client unchanged."""
     return PydanticCustomError(_OWN, "{text}", {"text": text})
 
 
 def is_own_text(error_type: str) -> bool:
-    """Tell whether an error of this type was made by `refuse`."""
+    """Return whether an error of this type comes from `refuse`."""
     return error_type == _OWN
 
 
 class ApiModel(BaseModel):
     """Base of all request objects.
 
-    Keys match whatever their case, unknown ones are ignored, null counts as absent, and no value
-    is converted to another type.
+    Keys are case-insensitive, unknown ones are ignored, null counts as absent, and no value is
+    converted to another type.
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", populate_by_name=True, frozen=True)
@@ -61,4 +61,4 @@ Integer = Annotated[int, Field(ge=-_INT64, le=_INT64 - 1)]
 """A whole number of at most 64 bits."""
 
 FreeMap = dict[str, Any]
-"""An object whose keys are the client's own; they keep their case."""
+"""An object with any keys, which keep their case."""

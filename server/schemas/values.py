@@ -36,7 +36,7 @@ KeepAlive = Annotated[
         }
     ),
 ]
-"""Seconds; None means not given, infinity for ever."""
+"""Seconds; None means absent, infinity for ever."""
 
 _THINK_LEVELS = ("high", "medium", "low", "max")
 _THINK_VALUES = '"high", "medium", "low", "max", true, or false'
@@ -57,7 +57,7 @@ Think = Annotated[
     BeforeValidator(_think),
     WithJsonSchema({"anyOf": [{"type": "boolean"}, {"enum": list(_THINK_LEVELS)}]}),
 ]
-"""Whether and how hard to think; None means not given."""
+"""Whether and how hard to think; None means absent."""
 
 
 def _image(value: object) -> bytes:
@@ -67,7 +67,7 @@ def _image(value: object) -> bytes:
         raise refuse("an image must be a base64 string")
     text = value.encode()
     if text.startswith(_DATA_URI):
-        # Not what the reference takes, but the form in which the web has images.
+        # The reference does not accept data URIs, but browsers and editors send them.
         text = text.partition(b",")[2]
     try:
         return base64.b64decode(text, validate=True)
@@ -90,11 +90,11 @@ Image = Annotated[
     PlainSerializer(lambda data: base64.b64encode(data).decode(), when_used="json"),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
-"""The decoded bytes of an image or a sound; what they are is for others to find out."""
+"""The decoded bytes of an image or audio file, not checked further."""
 
 
 def _top_logprobs(value: object) -> object:
-    # Checked here, because this mistake is told before that of an unknown model.
+    # Checked here, because the reference reports this before an unknown model.
     if isinstance(value, int) and not isinstance(value, bool) and not 0 <= value <= _MOST_LOGPROBS:
         raise refuse(f"top_logprobs must be between 0 and {_MOST_LOGPROBS}")
     return value

@@ -37,12 +37,15 @@ async def test_the_best_are_returned_with_their_texts_if_wanted(shared: Server) 
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"query": None}, 'field "query" must be a text, and not an empty one'),
-    ({"query": ""}, 'field "query" must be a text, and not an empty one'),
-    ({"documents": None}, 'field "documents" must be a list of texts, and not an empty one'),
-    ({"documents": []}, 'field "documents" must be a list of texts, and not an empty one'),
-    ({"documents": "a"}, 'field "documents" must be a list of texts, and not an empty one'),
-    ({"documents": [5]}, 'each of the "documents" must be a text, or an object with a "text"'),
+    ({"query": None}, 'field "query" must be a text that is not empty'),
+    ({"query": ""}, 'field "query" must be a text that is not empty'),
+    ({"documents": None}, 'field "documents" must be a list of at least one text'),
+    ({"documents": []}, 'field "documents" must be a list of at least one text'),
+    ({"documents": "a"}, 'field "documents" must be a list of at least one text'),
+    (
+        {"documents": [5]},
+        'each item of "documents" must be a text, or an object with a field "text"',
+    ),
     ({"top_n": -1}, 'field "top_n" must be at least 0'),
 ]
 

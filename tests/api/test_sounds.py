@@ -83,8 +83,8 @@ async def test_a_sound_that_cannot_be_used_is_named(
     hearing: Server, data: bytes, problem: str
 ) -> None:
     """The next request is served: no runner has seen the file."""
-    assert await chat(hearing, recording(), data) == (400, f"sound 2 of message 1 {problem}")
-    assert await chat(hearing, data) == (400, f"sound 1 {problem}")
+    assert await chat(hearing, recording(), data) == (400, f"audio 2 of message 1 {problem}")
+    assert await chat(hearing, data) == (400, f"audio 1 {problem}")
     assert await chat(hearing) == (200, "Q ")
     assert len(hearing.runners) == 1
 

@@ -207,7 +207,7 @@ def test_a_store_that_cannot_take_them_does_not_stop_the_server(tmp_path: Path) 
 
     with live_server(tmp_path, PADDOCK_NO_BUILTIN="0") as server:
         assert httpx.get(f"{server.url}/api/tags").json() == {"models": []}
-        assert "models that come along are not installed" in server.log.read_text()
+        assert "the bundled models are not installed" in server.log.read_text()
 
 
 def test_they_can_be_left_out(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ async def test_a_recording_that_cannot_be_used_is_refused(hearing: Server) -> No
     file = ("speech.wav", recording(0.01), "audio/wav")
 
     assert await refused(hearing, data={"model": "ear"}, files={"file": file}) == (
-        "sound 1 is shorter than 0.1 seconds"
+        "audio 1 is shorter than 0.1 seconds"
     )
 
 

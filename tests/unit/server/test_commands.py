@@ -48,7 +48,7 @@ def test_a_model_travels_in_one_file(root: Path, tmp_path: Path) -> None:
     assert run(other, "import", file).stdout == "installed tale:latest\n"
     assert run(other, "import", file, "--name", "story").stdout == "installed story:latest\n"
     assert {model.name.short for model in Store(other).models()} == {"tale:latest", "story:latest"}
-    assert run(other, "verify").stdout == "all blobs are what their names say\n"
+    assert run(other, "verify").stdout == "all blobs match their digests\n"
 
 
 def test_an_export_never_replaces_a_file(root: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_what_is_damaged_is_pulled_again(tmp_path: Path) -> None:
     assert answer.exit_code == 0
     assert answer.stdout.splitlines()[1:] == [
         "tale:latest: repaired",
-        "all blobs are what their names say",
+        "all blobs match their digests",
     ]
     assert weights.read_bytes() == gguf_bytes.model()
 

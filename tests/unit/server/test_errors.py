@@ -107,7 +107,7 @@ def test_every_failure_of_a_request_has_a_sentence(code: FailureCode) -> None:
             "request (70 tokens) exceeds the available context size (64 tokens), try increasing it",
         ),
         (FailureCode.NOT_FINITE, 400, "embedding contains NaN or Inf values"),
-        (FailureCode.BAD_CONSTRAINT, 400, "the format cannot be used: its reason"),
+        (FailureCode.BAD_CONSTRAINT, 400, "the output format cannot be enforced: its reason"),
         (FailureCode.COMPUTE, 500, "the model failed to compute an answer"),
     ],
 )
@@ -125,7 +125,7 @@ def test_a_failure_is_told_in_the_words_that_clients_search_for(
         (errno.ENOSPC, "no space is left on the disk that holds the models"),
         (errno.EDQUOT, "the disk quota of the models directory is used up"),
         (errno.EROFS, "the models directory is on a read-only disk"),
-        (errno.EACCES, "the server may not write to the models directory"),
+        (errno.EACCES, "the server has no permission to write to the models directory"),
     ],
 )
 def test_a_disk_that_takes_nothing_more_is_told_as_such(number: int, text: str) -> None:

@@ -194,7 +194,7 @@ def test_thinking_is_wished_for_but_never_demanded(fields: dict[str, Any], think
     """Clients ask every model to think; one that cannot answers without."""
     given = asked(**fields)
 
-    assert (given.think, given.think_if_able) == (think, True)
+    assert (given.think, given.think_if_supported) == (think, True)
 
 
 def test_tools_keep_their_schema_as_it_was_written() -> None:

@@ -103,7 +103,7 @@ async def test_what_the_parser_finds_is_told_and_the_rest_at_the_end() -> None:
     assert deltas[0] == Delta(thinking="HM")
     assert deltas[-1] == Delta("a")
     assert isinstance(end, Finish)
-    assert (end.called, end.written) == (True, "aHM12")
+    assert (end.called, end.raw_text) == (True, "aHM12")
 
 
 async def test_log_probabilities_are_told_even_where_no_text_is() -> None:

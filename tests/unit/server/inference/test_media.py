@@ -58,9 +58,9 @@ async def test_a_model_that_perceives_nothing_says_so_in_words_that_clients_know
 
 
 async def test_a_model_that_only_sees_or_only_hears_says_so() -> None:
-    with pytest.raises(BadRequest, match="sees images but cannot hear sounds"):
+    with pytest.raises(BadRequest, match="accepts images but not audio"):
         await media_of([Message("user", images=(recording(),))], [], ready(sample_rate=0))
-    with pytest.raises(BadRequest, match="hears sounds but cannot see images"):
+    with pytest.raises(BadRequest, match="accepts audio but not images"):
         await media_of([Message("user", images=(plain(),))], [], ready(has_vision=False))
 
 
@@ -75,13 +75,13 @@ async def test_the_image_that_is_wrong_is_named_as_the_client_counts() -> None:
 
 async def test_the_sound_that_is_wrong_is_named_and_counted_apart() -> None:
     mixed = Message("user", images=(plain(), recording(), plain(), b"fLaC"))
-    with pytest.raises(BadRequest, match=r"^sound 2 of message 1 is no WAV"):
+    with pytest.raises(BadRequest, match=r"^audio 2 of message 1 is no WAV"):
         await media_of([mixed], [mixed], ready())
 
 
 async def test_where_only_one_file_was_sent_nobody_has_to_count_messages() -> None:
     asked = [SYSTEM, Message("user", images=(b"fLaC",))]
-    with pytest.raises(BadRequest, match=r"^sound 1 is no WAV"):
+    with pytest.raises(BadRequest, match=r"^audio 1 is no WAV"):
         await media_of(asked, asked, ready())
 
 
@@ -90,7 +90,7 @@ async def test_the_pixels_of_a_request_are_bounded() -> None:
     fits, too_many = Message("user", images=(large,) * 10), Message("user", images=(large,) * 11)
 
     assert len(await media_of([fits], (), ready())) == 10
-    with pytest.raises(BadRequest, match="at most 42 megapixels or 69 minutes of sound in all"):
+    with pytest.raises(BadRequest, match="at most 42 megapixels or 69 minutes of audio in all"):
         await media_of([too_many], (), ready())
 
 

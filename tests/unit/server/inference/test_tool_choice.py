@@ -76,9 +76,17 @@ def test_without_tools_or_a_format_an_answer_is_free() -> None:
 @pytest.mark.parametrize(
     ("family", "fields", "reason"),
     [
-        ("qwen3", {"tools": (), "tool_choice": ToolChoice.REQUIRED}, "has no tools"),
-        ("qwen3", {"tool_choice": NamedTool("nosuch")}, 'the tool "nosuch" that must be called'),
-        ("passthrough", {"tool_choice": ToolChoice.REQUIRED}, '"m" cannot be made to call a tool'),
+        ("qwen3", {"tools": (), "tool_choice": ToolChoice.REQUIRED}, "the request has no tools"),
+        (
+            "qwen3",
+            {"tool_choice": NamedTool("nosuch")},
+            'names the tool "nosuch", which is not among',
+        ),
+        (
+            "passthrough",
+            {"tool_choice": ToolChoice.REQUIRED},
+            'the tool call syntax of "m" is unknown',
+        ),
     ],
 )
 def test_a_call_that_cannot_be_made_is_refused(

@@ -65,7 +65,7 @@ def test_a_type_that_is_none_is_refused_in_a_sentence(value: object) -> None:
         told({"properties": {"x": {"type": value}}})
 
     (error,) = caught.value.errors()
-    assert error["msg"] == 'the "type" of a tool\'s property must be a string or a list of strings'
+    assert error["msg"] == 'the "type" of a tool parameter must be a string or a list of strings'
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,15 @@
-"""The store that the environment names, for commands that work without a server."""
+"""Settings and store from the environment, for commands that run without a server."""
 
 import os
 
 from model_store.store import Store
-from server.commands.refusal import fail
+from server.commands.console import fail
 from server.config.settings import Settings
 from server.config.variables import SettingError
 
 
 def read_settings() -> Settings:
-    """Return the settings; ends the command when one makes no sense."""
+    """Return the settings; exits when one is invalid."""
     try:
         return Settings.from_env(os.environ)
     except SettingError as e:
@@ -17,5 +17,5 @@ def read_settings() -> Settings:
 
 
 def open_store(settings: Settings) -> Store:
-    """Return the store; a server may be using it at the same time."""
+    """Return the store, which a server may be using at the same time."""
     return Store(settings.models, keep_unreferenced=True)
