@@ -4,16 +4,18 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
 from model_store.create import Tools
 from model_store.errors import StorageFailed, StoreError
 from model_store.names import ModelName
 from model_store.store import Store
+from runners.host.errors import ShuttingDown
 from runners.host.offline_jobs import OfflineJobs
 from runners.host.process import child_environment
 from runners.host.scheduler import Scheduler
+from server.concurrency.interruption import interruptible
 from server.config.settings import Settings
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
@@ -30,13 +32,15 @@ from server.openai.responses.store import StoredResponses
 from server.rendering.client import PromptRenderer, rendering_pool
 from server.versions import USER_AGENT
 
+_T = TypeVar("_T")
+
 _log = logging.getLogger(__name__)
 _PRESTART_DELAY: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services of one server."""
+    """The services of one server; `closing` is set when it shuts down."""
 
     store: Store
     scheduler: Scheduler
@@ -49,6 +53,7 @@ class Services:
     tokens: TokenService
     remote_images: RemoteImages
     responses: ResponsesService
+    closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pull(
         self, name: ModelName, *, insecure: bool = False
@@ -70,8 +75,16 @@ class Services:
         else:
             self.scheduler.retire(model.name.short, model_key(model) if model.weights else None)
 
+    def until_closing(self, steps: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
+        """Yield the steps of a pull, push or create; raises ShuttingDown when the server closes.
+
+        Such work may take hours, so it gets no grace period; a pull is resumed later.
+        """
+        return interruptible(steps, self.closing, ShuttingDown)
+
     async def close(self) -> None:
         """Refuse new requests, let running ones end in the grace period, then stop all runners."""
+        self.closing.set()
         await self.scheduler.shutdown()
 
 

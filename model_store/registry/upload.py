@@ -20,10 +20,11 @@ from model_store.registry.http.repository import Repository
 from model_store.registry.http.response import Response
 from model_store.registry.http.transport import Transport
 from model_store.registry.http.urls import parse_url
-from model_store.registry.parts import PartSizes, Span
+from model_store.registry.parts import PartSizes, Span, cut
 from model_store.registry.retries import RetryPolicy, with_retries
 
 _READ_SIZE = 1 << 20
+_HASH_STEP = 64 << 20
 _CONNECTIONS = 4
 _OCTETS = "application/octet-stream"
 _RANGE = re.compile(r"(?:bytes=)?0-(\d{1,18})\Z")
@@ -210,7 +211,7 @@ class Upload:
         for start in range(0, self.total, self._size):
             if start not in self._sums:
                 part = Span(start, min(start + self._size, self.total))
-                self._sums[start] = await self._threads.run(_md5, self._path, part)
+                self._sums[start] = await self._md5(part)
         sums = b"".join(self._sums[start] for start in sorted(self._sums))
         etag = f"{hashlib.md5(sums, usedforsecurity=False).hexdigest()}-{len(self._sums)}"
         url = session.url.copy_merge_params({"digest": str(self._layer.digest), "etag": etag})
@@ -243,14 +244,17 @@ class Upload:
                 position += len(piece)
                 self._sent[part.start] = position - part.start
 
+    async def _md5(self, part: Span) -> bytes:
+        """Return the MD5 of a part, which registries with a storage server compare."""
+        checksum = hashlib.md5(usedforsecurity=False)
+        for step in cut(part, _HASH_STEP):
+            await self._threads.run(_update, checksum, self._path, step)
+        return checksum.digest()
 
-def _md5(path: Path, span: Span) -> bytes:
-    """Return the MD5 of a part, which registries with a storage server compare."""
-    checksum = hashlib.md5(usedforsecurity=False)
+
+def _update(checksum: "hashlib._Hash", path: Path, span: Span) -> None:
+    """Hash the bytes `span` of a file; raises StorageFailed."""
     with disk_errors(), open_regular(path) as file:
         file.seek(span.start)
-        rest = span.size
-        while rest and (piece := file.read(min(_READ_SIZE, rest))):
-            checksum.update(piece)
-            rest -= len(piece)
-    return checksum.digest()
+        for piece in cut(span, _READ_SIZE):
+            checksum.update(file.read(piece.size))

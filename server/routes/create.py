@@ -25,8 +25,9 @@ BODIES = (CreateRequest,)
 async def create(request: Request) -> Response:
     """Make a model, reporting each step."""
     body = await read_body(request, CreateRequest)
+    services = services_of(request)
     return EventReply(
-        _create(services_of(request), create_spec(body)),
+        services.until_closing(_create(services, create_spec(body))),
         stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,

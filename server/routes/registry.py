@@ -23,7 +23,7 @@ async def pull(request: Request) -> Response:
     services = services_of(request)
     work = services.registry.estimate if body.dry_run else services.pull
     return EventReply(
-        work(name, insecure=body.insecure),
+        services.until_closing(work(name, insecure=body.insecure)),
         stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,
@@ -36,8 +36,11 @@ async def push(request: Request) -> Response:
     body = await read_body(request, PushRequest)
     if not body.requested_model:
         raise BadRequest("model is required")
+    services = services_of(request)
     return EventReply(
-        services_of(request).registry.push(body.requested_model, insecure=body.insecure),
+        services.until_closing(
+            services.registry.push(body.requested_model, insecure=body.insecure)
+        ),
         stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,

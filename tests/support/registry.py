@@ -53,7 +53,8 @@ class Request:
 class Reply:
     """An answer; with `cut`, the connection ends after so many bytes of the body.
 
-    With `stalls`, nothing more comes instead.
+    With `stalls`, nothing more comes instead; with status 0, not even an answer. A body with a
+    `pace` is sent in pieces of so many bytes, with so many seconds between them.
     """
 
     status: int = 200
@@ -61,6 +62,7 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     cut: int | None = None
     stalls: bool = False
+    pace: tuple[int, float] | None = None
 
 
 Interceptor = Callable[[Request, Reply], Reply]
@@ -97,7 +99,7 @@ class FakeRegistry:
         self.requests.append(request)
         reply = self.intercept(request, self._answer(request))
         if reply.status == 0:
-            raise ConnectionAbortedError
+            await _end(reply, receive)
         headers = {"content-length": str(len(reply.body)), **reply.headers}
         await send(
             {
@@ -111,13 +113,15 @@ class FakeRegistry:
             body = body[: reply.cut]
         if request.is_for_data and reply.status in (200, 206):
             self.data_bytes[request.headers.get("user-agent", "")] += len(body)
+        size, seconds = reply.pace or (len(body), 0.0)
+        while size < len(body):
+            await send({"type": "http.response.body", "body": body[:size], "more_body": True})
+            await asyncio.sleep(seconds)
+            body = body[size:]
         is_whole = reply.cut is None
         await send({"type": "http.response.body", "body": body, "more_body": not is_whole})
         if not is_whole:
-            if reply.stalls:
-                while (await receive())["type"] != "http.disconnect":
-                    continue
-            raise ConnectionAbortedError
+            await _end(reply, receive)
 
     def _answer(self, request: Request) -> Reply:
         if request.path == "/token":
@@ -237,6 +241,14 @@ class FakeHub(FakeRegistry):
                 sibling["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 130}
             siblings.append(sibling)
         return {"id": self.repository, "sha": "abc123", "siblings": siblings}
+
+
+async def _end(reply: Reply, receive: Receive) -> None:
+    """End the connection, now or when the client does."""
+    if reply.stalls:
+        while (await receive())["type"] != "http.disconnect":
+            continue
+    raise ConnectionAbortedError
 
 
 async def _read(scope: Scope, receive: Receive) -> Request:

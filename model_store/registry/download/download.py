@@ -12,7 +12,7 @@ from model_store.registry.disk_threads import DiskThreads
 from model_store.registry.download.fetch import fetch
 from model_store.registry.download.part_repair import PartRepair
 from model_store.registry.download.part_target import PartTarget
-from model_store.registry.download.partial_file import DownloadInUse, PartialFile
+from model_store.registry.download.partial_file import DownloadInUse, PartialFile, hash_to
 from model_store.registry.download.resume_state import ResumeState
 from model_store.registry.download.schedule import PartFetch, Schedule
 from model_store.registry.errors import ContentMismatch, RangesUnsupported
@@ -79,7 +79,7 @@ class Download:
             if file is None:
                 return
             await self._fetch_all(file)
-            await self._threads.run(file.hash_to, self.total)
+            await hash_to(file, self.total, self._threads)
             if file.content_digest != self.digest and not await self._repair(file):
                 await self._threads.run(file.discard)
                 raise ContentMismatch(str(self.digest), str(file.content_digest))
@@ -136,8 +136,7 @@ class Download:
         while file.hashed < self.total:
             await self._stored.wait()
             self._stored.clear()
-            if self._schedule.frontier > file.hashed:
-                await self._threads.run(file.hash_to, self._schedule.frontier)
+            await hash_to(file, self._schedule.frontier, self._threads)
             if self._schedule.is_done:
                 return
 

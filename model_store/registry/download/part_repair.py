@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from model_store.registry.disk_threads import DiskThreads
 from model_store.registry.download.fetch import fetch
-from model_store.registry.download.partial_file import PartialFile
+from model_store.registry.download.partial_file import PartialFile, hash_to
 from model_store.registry.http.blob_source import BlobSource
 from model_store.registry.parts import Span, cut
 from model_store.registry.retries import Retries, RetryPolicy
@@ -59,7 +59,8 @@ class PartRepair:
         return False
 
     async def _is_right(self) -> bool:
-        await self._threads.run(self._file.hash_again)
+        self._file.restart_hash()
+        await hash_to(self._file, self._file.size, self._threads)
         return self._file.content_digest == self._file.digest
 
     async def _replace(self, spans: Iterable[Span]) -> bool:

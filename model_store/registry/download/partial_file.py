@@ -15,10 +15,12 @@ from model_store.digests import Digest
 from model_store.disk import disk_errors, replace_durably
 from model_store.errors import StorageFailed
 from model_store.layout import Layout
+from model_store.registry.disk_threads import DiskThreads
 from model_store.registry.download.resume_state import ResumeState
 from model_store.registry.parts import Part
 
 _READ_SIZE = 1 << 20
+_HASH_STEP = 64 << 20
 _MOST_PIECES = 256
 _MODE = 0o644
 
@@ -134,10 +136,9 @@ class PartialFile:
                 self._hash.update(view[:n_bytes])
                 self.hashed += n_bytes
 
-    def hash_again(self) -> None:
-        """Hash all bytes from the start; raises StorageFailed."""
+    def restart_hash(self) -> None:
+        """Forget what was hashed."""
         self._hash, self.hashed = hashlib.sha256(), 0
-        self.hash_to(self.size)
 
     @property
     def content_digest(self) -> Digest:
@@ -169,6 +170,12 @@ class PartialFile:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+async def hash_to(file: PartialFile, stop: int, threads: DiskThreads) -> None:
+    """Hash up to `stop` in steps, between which the caller can be cancelled."""
+    while file.hashed < stop:
+        await threads.run(file.hash_to, min(stop, file.hashed + _HASH_STEP))
 
 
 def _open(path: Path) -> int:
