@@ -156,6 +156,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     store.NoSpace: _plain(507),
     registry.RegistryError: _plain(500),
     registry.RegistryUnreachable: _plain(500),
+    registry.AddressRefused: _plain(403),
     registry.RegistryRefused: _refused,
     registry.RegistryBusy: _refused,
     registry.NotInRegistry: _refused,

@@ -56,11 +56,12 @@ class Services:
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pull(
-        self, name: ModelName, *, insecure: bool = False
+        self, name: ModelName, *, insecure: bool = False, is_untrusted: bool = False
     ) -> AsyncGenerator[Progress, None]:
         """Pull a model as `RegistryService.pull`, and unload the model that it replaces."""
         try:
-            async with aclosing(self.registry.pull(name, insecure=insecure)) as steps:
+            work = self.registry.pull(name, insecure=insecure, is_untrusted=is_untrusted)
+            async with aclosing(work) as steps:
                 async for step in steps:
                     yield step
         finally:
@@ -121,7 +122,11 @@ def _add_bundled(store: Store) -> None:
 @asynccontextmanager
 async def registry_service(store: Store, settings: Settings) -> AsyncIterator[RegistryService]:
     """Open the service that pulls and pushes models, and close it at the end."""
-    registry = RegistryService(store, settings.registries(USER_AGENT))
+    registry = RegistryService(
+        store,
+        settings.registries(USER_AGENT),
+        is_exposed=not settings.address.is_loopback,
+    )
     await asyncio.to_thread(registry.prepare)
     try:
         yield registry

@@ -9,7 +9,7 @@ from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
 from model_store.registry.download.blob_downloads import BlobDownloads, FreeSpace, PullEstimate
 from model_store.registry.download.download import DownloadConfig
-from model_store.registry.http.addresses import IsPublic, is_public
+from model_store.registry.http.addresses import IsPublic, Resolve, is_public, resolve
 from model_store.registry.http.registries import Registries
 from model_store.registry.http.transport import STALL_SECONDS
 from model_store.registry.parts import PartSizes
@@ -23,7 +23,8 @@ class RegistryClient:
     """Pulls and pushes models of one store; to be used on one event loop, and closed there.
 
     `prune` deletes blobs that only a replaced model needed. The other arguments are for tests:
-    part sizes, delays, free disk space and public addresses.
+    part sizes, delays, free disk space, public addresses and name resolution. For a request of an
+    untrusted client, `public_only` limits connections to public addresses and allowed registries.
     """
 
     def __init__(
@@ -38,9 +39,12 @@ class RegistryClient:
         stall_seconds: float = STALL_SECONDS,
         free: FreeSpace = free_space,
         public: IsPublic = is_public,
+        resolve: Resolve = resolve,
     ) -> None:
         download = download or DownloadConfig()
-        self._registries = Registries(config, public=public, stall_seconds=stall_seconds)
+        self._registries = Registries(
+            config, public=public, resolve=resolve, stall_seconds=stall_seconds
+        )
         self._puller = Puller(
             layout,
             catalog,
@@ -54,20 +58,22 @@ class RegistryClient:
         )
 
     def pull(
-        self, name: ModelName, *, insecure: bool = False
+        self, name: ModelName, *, insecure: bool = False, public_only: bool = False
     ) -> AsyncGenerator[TransferProgress, None]:
         """Pull a model; see `Puller.pull`."""
-        return self._puller.pull(name, insecure=insecure)
+        return self._puller.pull(name, insecure=insecure, public_only=public_only)
 
     def push(
-        self, name: ModelName, *, insecure: bool = False
+        self, name: ModelName, *, insecure: bool = False, public_only: bool = False
     ) -> AsyncGenerator[TransferProgress, None]:
         """Push a model; see `Pusher.push`."""
-        return self._pusher.push(name, insecure=insecure)
+        return self._pusher.push(name, insecure=insecure, public_only=public_only)
 
-    async def estimate(self, name: ModelName, *, insecure: bool = False) -> PullEstimate:
+    async def estimate(
+        self, name: ModelName, *, insecure: bool = False, public_only: bool = False
+    ) -> PullEstimate:
         """Return what a pull would download; see `Puller.estimate`."""
-        return await self._puller.estimate(name, insecure=insecure)
+        return await self._puller.estimate(name, insecure=insecure, public_only=public_only)
 
     async def close(self) -> None:
         """Close all connections."""

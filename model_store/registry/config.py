@@ -1,5 +1,6 @@
 """Configuration of the registry client: endpoints, mirrors, proxies and credentials."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,47 @@ class Mirror:
 
 
 @dataclass(frozen=True, slots=True)
+class AllowedRegistry:
+    """A registry that may have an address in a private network.
+
+    It is given by its `host` (`*` is any) and perhaps its `port`, or by the `network` of its
+    address.
+    """
+
+    host: str = ""
+    port: int | None = None
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "AllowedRegistry":
+        """Read `*`, `host[:port]`, an IP address or a network; raises ValueError."""
+        if text == "*":
+            return cls("*")
+        try:
+            return cls(network=ipaddress.ip_network(text.strip("[]"), strict=False))
+        except ValueError:
+            if not _HOST.match(text):
+                raise
+        host, colon, port = text.lower().rpartition(":")
+        if colon and not text.endswith("]"):
+            return cls(host.strip("[]"), int(port))
+        return cls(text.lower().strip("[]"))
+
+    @classmethod
+    def of(cls, endpoint: Endpoint) -> "AllowedRegistry":
+        """Return the entry for an endpoint that is configured anyway."""
+        return cls.parse(endpoint.host)
+
+    def matches(
+        self, host: str, port: int, address: ipaddress.IPv4Address | ipaddress.IPv6Address | None
+    ) -> bool:
+        """Return whether the entry allows a host that was resolved to `address`."""
+        if self.network is not None:
+            return address is not None and address in self.network
+        return self.host in ("*", host.lower().strip("[]")) and self.port in (None, port)
+
+
+@dataclass(frozen=True, slots=True)
 class Proxies:
     """URLs of proxies by the scheme of the request; `exempt` lists hosts reached directly."""
 
@@ -70,7 +112,8 @@ class RegistryConfig:
 
     `keys` is the directory of our key pair, `docker_config` that of a `config.json` with
     credentials. `ca_file` has certificates to trust besides the system's. An empty `hub_token`
-    means the one that `hf auth login` saved. `unusable` maps settings with an invalid value to a
+    means the one that `hf auth login` saved. `allowed` registries may have private addresses, and
+    so may those that are configured here. `unusable` maps settings with an invalid value to a
     sentence about each; with any, no registry is contacted.
     """
 
@@ -82,8 +125,15 @@ class RegistryConfig:
     keys: Path
     docker_config: Path | None = None
     hub: Endpoint = HUB
+    allowed: tuple[AllowedRegistry, ...] = ()
     hub_token: str = ""
     unusable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def all_allowed(self) -> tuple[AllowedRegistry, ...]:
+        """The registries that may have private addresses."""
+        endpoints = (self.default, self.hub, *(mirror.endpoint for mirror in self.mirrors))
+        return (*self.allowed, *map(AllowedRegistry.of, endpoints))
 
     def origin(self, name: ModelName, *, insecure: bool) -> Endpoint:
         """Return the registry that `name` belongs to; `insecure` means plain HTTP."""

@@ -52,6 +52,24 @@ class RegistryUnreachable(RegistryError):
         return True
 
 
+class AddressRefused(RegistryError):
+    """The address policy forbids a connection to `host`.
+
+    The text is the same for a name that does not resolve and for one with a private address:
+    otherwise it would tell an untrusted client which names there are in this network.
+    """
+
+    def __init__(self, host: str, *, is_forbidden: bool) -> None:
+        reason = (
+            "its address is link-local or that of a metadata service"
+            if is_forbidden
+            else "it has no public address; PADDOCK_REGISTRIES can allow registries in private "
+            "networks"
+        )
+        super().__init__(f"connections to {host} are not allowed: {reason}")
+        self.host = host
+
+
 class RegistryRefused(RegistryError):
     """A registry answered with the error `status`.
 

@@ -40,7 +40,7 @@ class Puller:
         self._manifest_retries = replace(retries, tries=min(retries.tries, _MANIFEST_TRIES))
 
     async def pull(
-        self, name: ModelName, *, insecure: bool
+        self, name: ModelName, *, insecure: bool, public_only: bool
     ) -> AsyncGenerator[TransferProgress, None]:
         """Pull `name`, yielding each step; closing the iterator stops it and keeps what arrived.
 
@@ -52,7 +52,7 @@ class Puller:
         yield TransferProgress("pulling manifest")
         name = await self._threads.run(self._catalog.installed_name, name)
         replaced = await self._threads.run(self._catalog.named_by, name)
-        model = await self._find(name, insecure=insecure)
+        model = await self._find(name, insecure=insecure, public_only=public_only)
         await self._threads.run(self._downloads.check_space, model.blobs)
         for rounds_left in reversed(range(_ROUNDS)):
             async for progress in self._download(model):
@@ -81,13 +81,13 @@ class Puller:
             async for completed in self._downloads.download(model, blob):
                 yield TransferProgress(status, str(blob.digest), blob.size, completed)
 
-    async def estimate(self, name: ModelName, *, insecure: bool) -> PullEstimate:
+    async def estimate(self, name: ModelName, *, insecure: bool, public_only: bool) -> PullEstimate:
         """Return what a pull would download; raises ManifestUnavailable or StorageFailed."""
         name = await self._threads.run(self._catalog.installed_name, name)
-        model = await self._find(name, insecure=insecure)
+        model = await self._find(name, insecure=insecure, public_only=public_only)
         return await self._threads.run(self._downloads.estimate, model.blobs)
 
-    async def _find(self, name: ModelName, *, insecure: bool) -> RemoteModel:
+    async def _find(self, name: ModelName, *, insecure: bool, public_only: bool) -> RemoteModel:
         """Return the model that the first registry with `name` has; raises ManifestUnavailable."""
         error: StoreError | None = None
         try:
@@ -95,7 +95,7 @@ class Puller:
                 return await find_on_hub(self._layout, self._registries, name)
             for endpoint in self._registries.config.sources(name, insecure=insecure):
                 try:
-                    return await self._find_at(name, endpoint)
+                    return await self._find_at(name, endpoint, public_only=public_only)
                 except StoreError as e:
                     # A mirror need not have it; the error of the registry itself counts.
                     error = e
@@ -104,9 +104,11 @@ class Puller:
         assert error is not None
         raise ManifestUnavailable(error)
 
-    async def _find_at(self, name: ModelName, endpoint: Endpoint) -> RegistryModel:
+    async def _find_at(
+        self, name: ModelName, endpoint: Endpoint, *, public_only: bool
+    ) -> RegistryModel:
         path = f"{name.namespace}/{name.model}"
-        repository = self._registries.repository(endpoint, path)
+        repository = self._registries.repository(endpoint, path, public_only=public_only)
         try:
             data = await with_retries(
                 lambda: repository.manifest(name.tag),

@@ -37,7 +37,7 @@ class Pusher:
         self._sessions = UploadSessions()
 
     async def push(
-        self, name: ModelName, *, insecure: bool
+        self, name: ModelName, *, insecure: bool, public_only: bool
     ) -> AsyncGenerator[TransferProgress, None]:
         """Push `name` to its registry, yielding each step; closing the iterator stops it.
 
@@ -55,7 +55,9 @@ class Pusher:
             yield TransferProgress("couldn't retrieve manifest")
             raise
         repository = self._registries.repository(
-            self._registries.config.origin(name, insecure=insecure), _path(name)
+            self._registries.config.origin(name, insecure=insecure),
+            _path(name),
+            public_only=public_only,
         )
         layers = (*manifest.layers, *((manifest.config,) if manifest.config else ()))
         for layer in dict.fromkeys(layers):

@@ -8,6 +8,7 @@ from typing import Any
 from model_store.registry.config import (
     DEFAULT_REGISTRY,
     HUB,
+    AllowedRegistry,
     Endpoint,
     Mirror,
     Proxies,
@@ -169,6 +170,13 @@ class Settings:
         read.mirrors,
         "pairs such as registry.ollama.ai=http://mirror:5000 with commas between",
         "Mirrors that pulls try before the registry itself.",
+        unset=(),
+    )
+    allowed_registries: tuple[AllowedRegistry, ...] = setting(
+        "PADDOCK_REGISTRIES",
+        read.allowed_registries,
+        "hosts (registry.lan, 10.1.2.3:5000) and networks (10.0.0.0/8) with commas between, or *",
+        "Registries in private networks that other machines and web pages may use.",
         unset=(),
     )
     keys: Path | None = setting(
@@ -353,6 +361,7 @@ class Settings:
             user_agent=user_agent,
             default=self.registry,
             mirrors=self.mirrors,
+            allowed=self.allowed_registries,
             proxies=Proxies(self.http_proxy, self.https_proxy, self.no_proxy),
             ca_file=self.ca_file,
             keys=self.keys or self.models.parent,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from model_store.registry.config import Mirror
+from model_store.registry.config import AllowedRegistry, Mirror
 from runners.protocol.messages import FlashAttention
 from server.text.durations import parse_duration
 
@@ -165,6 +165,11 @@ def origins(text: str) -> tuple[str, ...]:
 def mirrors(text: str) -> tuple[Mirror, ...]:
     """Parse a comma-separated list of `host=[http[s]://]host[:port]`."""
     return tuple(map(Mirror.parse, words(text)))
+
+
+def allowed_registries(text: str) -> tuple[AllowedRegistry, ...]:
+    """Read hosts and networks with commas between; `*` is any."""
+    return tuple(map(AllowedRegistry.parse, words(text)))
 
 
 def proxy(text: str) -> str:

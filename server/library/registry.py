@@ -47,10 +47,14 @@ class Estimate(msgspec.Struct):
 
 
 class RegistryService:
-    """Pulls and pushes models; the HTTP client is imported with the first one."""
+    """Pulls and pushes models; the HTTP client is imported with the first one.
 
-    def __init__(self, store: Store, config: RegistryConfig) -> None:
-        self._store, self._config = store, config
+    A request that `is_untrusted` comes from a web page, and all do when the server `is_exposed` to
+    other machines: such requests connect to public addresses and allowed registries only.
+    """
+
+    def __init__(self, store: Store, config: RegistryConfig, *, is_exposed: bool = False) -> None:
+        self._store, self._config, self._is_exposed = store, config, is_exposed
         self._client: RegistryClient | None = None
         self._opening = asyncio.Lock()
 
@@ -80,7 +84,7 @@ class RegistryService:
             return self._client
 
     async def pull(
-        self, name: ModelName, *, insecure: bool = False
+        self, name: ModelName, *, insecure: bool = False, is_untrusted: bool = False
     ) -> AsyncGenerator[Progress, None]:
         """Pull a model, yielding each step; closing the iterator stops it and keeps what arrived.
 
@@ -88,11 +92,14 @@ class RegistryService:
             RegistryError, StorageFailed: it cannot be downloaded or stored.
         """
         client = await self._registries()
-        async with contextlib.aclosing(client.pull(name, insecure=insecure)) as steps:
+        work = client.pull(name, insecure=insecure, public_only=is_untrusted or self._is_exposed)
+        async with contextlib.aclosing(work) as steps:
             async for step in steps:
                 yield _progress(step)
 
-    async def push(self, name: str, *, insecure: bool = False) -> AsyncGenerator[Progress, None]:
+    async def push(
+        self, name: str, *, insecure: bool = False, is_untrusted: bool = False
+    ) -> AsyncGenerator[Progress, None]:
         """Push a model, yielding each step; closing the iterator stops it.
 
         Raises:
@@ -106,26 +113,32 @@ class RegistryService:
             yield Progress("couldn't retrieve manifest")
             raise BadRequest(f"unqualified name: {name}") from None
         client = await self._registries()
-        async with contextlib.aclosing(client.push(parsed, insecure=insecure)) as steps:
+        work = client.push(parsed, insecure=insecure, public_only=is_untrusted or self._is_exposed)
+        async with contextlib.aclosing(work) as steps:
             async for step in steps:
                 yield _progress(step)
 
-    async def pull_if_missing(self, name: ModelName) -> AsyncGenerator[Progress, None]:
+    async def pull_if_missing(
+        self, name: ModelName, *, is_untrusted: bool = False
+    ) -> AsyncGenerator[Progress, None]:
         """Pull a model that is not installed; yields nothing for one that is. Raises as `pull`."""
         try:
             await asyncio.to_thread(self._store.resolve, name)
         except ModelNotFound:
-            async with contextlib.aclosing(self.pull(name)) as steps:
+            work = self.pull(name, is_untrusted=is_untrusted)
+            async with contextlib.aclosing(work) as steps:
                 async for step in steps:
                     yield step
 
     async def estimate(
-        self, name: ModelName, *, insecure: bool = False
+        self, name: ModelName, *, insecure: bool = False, is_untrusted: bool = False
     ) -> AsyncGenerator[Progress | Estimate, None]:
         """Yield what a pull would download, and download nothing. Raises as `pull`."""
         yield Progress("pulling manifest")
         client = await self._registries()
-        estimate = await client.estimate(name, insecure=insecure)
+        estimate = await client.estimate(
+            name, insecure=insecure, public_only=is_untrusted or self._is_exposed
+        )
         yield Estimate(
             status="success",
             total=estimate.total,

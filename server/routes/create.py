@@ -14,7 +14,7 @@ from server.http.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.library.registry import Progress
 from server.native.create_request import create_spec
 from server.native.model_schemas import CreateRequest
-from server.routes.dependencies import services_of
+from server.routes.dependencies import is_from_web_page, services_of
 from server.services import Services
 
 router = APIRouter(prefix="/api")
@@ -27,17 +27,20 @@ async def create(request: Request) -> Response:
     body = await read_body(request, CreateRequest)
     services = services_of(request)
     return EventReply(
-        services.until_closing(_create(services, create_spec(body))),
+        services.until_closing(
+            _create(services, create_spec(body), is_untrusted=is_from_web_page(request))
+        ),
         stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,
     )
 
 
-async def _create(services: Services, spec: CreateSpec) -> Events[Progress]:
+async def _create(services: Services, spec: CreateSpec, *, is_untrusted: bool) -> Events[Progress]:
     """Pull the parent if it is not here, then make the model."""
     if spec.parent is not None:
-        async with aclosing(services.registry.pull_if_missing(spec.parent)) as pulled:
+        work = services.registry.pull_if_missing(spec.parent, is_untrusted=is_untrusted)
+        async with aclosing(work) as pulled:
             async for step in pulled:
                 if step.status != "success":
                     yield step

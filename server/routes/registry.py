@@ -9,7 +9,7 @@ from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, EventReply
 from server.model_names import stored_name
 from server.native.model_schemas import PullRequest, PushRequest
-from server.routes.dependencies import services_of
+from server.routes.dependencies import is_from_web_page, services_of
 
 router = APIRouter(prefix="/api")
 BODIES = (PullRequest, PushRequest)
@@ -23,7 +23,9 @@ async def pull(request: Request) -> Response:
     services = services_of(request)
     work = services.registry.estimate if body.dry_run else services.pull
     return EventReply(
-        services.until_closing(work(name, insecure=body.insecure)),
+        services.until_closing(
+            work(name, insecure=body.insecure, is_untrusted=is_from_web_page(request))
+        ),
         stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,
@@ -39,7 +41,11 @@ async def push(request: Request) -> Response:
     services = services_of(request)
     return EventReply(
         services.until_closing(
-            services.registry.push(body.requested_model, insecure=body.insecure)
+            services.registry.push(
+                body.requested_model,
+                insecure=body.insecure,
+                is_untrusted=is_from_web_page(request),
+            )
         ),
         stream=body.stream,
         fold=lambda steps: steps[-1],

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from model_store.config import ModelConfig
 from model_store.create import CreateSpec
 from model_store.digests import Digest
 from model_store.names import ModelName
@@ -133,8 +134,17 @@ async def test_what_one_server_pushes_another_pulls(
 
 
 async def test_digests_are_those_of_the_reference(host: str, puller: Puller) -> None:
+    """The weights are too small a file for a model that this server would create."""
     name = f"{host}/me/vector"
-    _create(puller, name, gguf_bytes.gguf([ARCHITECTURE]))
+    weights = gguf_bytes.gguf([ARCHITECTURE])
+    config = ModelConfig(
+        model_format="gguf",
+        model_family="test",
+        model_families=("test",),
+        model_type="0",
+        file_type="unknown",
+    )
+    puller.install(name, PublishedModel((("model", weights),), config.encode()))
     await puller.push(name)
 
     manifest = httpx.get(

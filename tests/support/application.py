@@ -143,7 +143,9 @@ async def serving(
         stored_responses(given) as stored,
         Scheduler(config, machine=machine, clock=clock) as scheduler,
     ):
-        registry = RegistryService(store, given.registries("paddock-test"))
+        registry = RegistryService(
+            store, given.registries("paddock-test"), is_exposed=not given.address.is_loopback
+        )
         services = make_services(
             store, scheduler, registry, stored, given, prompts=PromptRenderer(InlineJobs())
         )

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_store.blobs import put_blob
 from model_store.catalog import Catalog
 from model_store.digests import Digest
 from model_store.layout import Layout
+from model_store.manifests import write_manifest
 from model_store.names import ModelName
 from model_store.registry.client import RegistryClient
 from model_store.registry.config import RegistryConfig
@@ -61,6 +63,14 @@ class Puller:
     async def push(self, name: str) -> list[TransferProgress]:
         """Push a model by plain HTTP; return what was told."""
         return [step async for step in self.client.push(ModelName.parse(name), insecure=True)]
+
+    def install(self, name: str, model: PublishedModel) -> None:
+        """Put a model into the store as another program would: nobody looks into its files."""
+        layout = Layout(self.root)
+        for content in model.blobs.values():
+            put_blob(layout, content)
+        parsed = ModelName.parse(name)
+        write_manifest(layout, parsed, model.manifest)
 
     def manifest(self, name: str) -> Path:
         """Return where the manifest of `name` lies."""

@@ -1,24 +1,22 @@
 """Connection pools that check the resolved address at connect, and read in large pieces."""
 
 import asyncio
-import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 import httpcore2
 import httpx2
 
-from model_store.registry.http.addresses import Address, IsPublic, parsed_address
+from model_store.registry.http.addresses import Address, AddressPolicy, parsed_address
 
 _READ_SIZE = 1 << 18
 _LARGE_WRITE = 1 << 16
 _IDLE_CONNECTIONS = 32
 _IDLE_SECONDS = 30.0
+_NEXT_ADDRESS_SECONDS = 0.25
 
-
-class InnerAddress(Exception):
-    """A name resolves to this machine or its network, where a public server may not send us."""
+Connect = Callable[[str], Awaitable[httpcore2.AsyncNetworkStream]]
 
 
 class _LargeReadStream(httpcore2.AsyncNetworkStream):
@@ -52,14 +50,14 @@ class _LargeReadStream(httpcore2.AsyncNetworkStream):
 
 
 class _CheckedBackend(httpcore2.AsyncNetworkBackend):
-    """Connects; with `allowed`, only to addresses that it accepts.
+    """Connects to addresses that the policy permits.
 
-    A name is resolved once: the connection goes to the very address that was checked.
+    A host is resolved once: the connection goes to the very address that was checked.
     """
 
-    def __init__(self, allowed: IsPublic | None) -> None:
+    def __init__(self, policy: AddressPolicy, *, public_only: bool) -> None:
         self._inner = httpcore2.AnyIOBackend()
-        self._allowed = allowed
+        self._policy, self._public_only = policy, public_only
 
     async def connect_tcp(
         self,
@@ -69,37 +67,52 @@ class _CheckedBackend(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        hosts = [host] if self._allowed is None else await self._resolve(host, port)
-        for address in hosts[:-1]:
-            try:
-                return await self._connect(address, port, timeout, local_address, socket_options)
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
-                continue
-        return await self._connect(hosts[-1], port, timeout, local_address, socket_options)
-
-    async def _connect(self, host: str, *rest: Any) -> httpcore2.AsyncNetworkStream:
-        return _LargeReadStream(await self._inner.connect_tcp(host, *rest))
-
-    async def _resolve(self, host: str, port: int) -> list[str]:
-        assert self._allowed is not None
-        loop = asyncio.get_running_loop()
         try:
-            entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await self._policy.addresses(host, port, public_only=self._public_only)
         except OSError as e:
             raise httpcore2.ConnectError(str(e)) from e
-        addresses = [str(entry[4][0]) for entry in entries]
-        for text in addresses:
-            address = parsed_address(text)
-            if address is None or not self._allowed(address):
-                raise InnerAddress(host)
-        return addresses
+
+        async def connect(address: str) -> httpcore2.AsyncNetworkStream:
+            return await self._inner.connect_tcp(
+                address, port, timeout, local_address, socket_options
+            )
+
+        return _LargeReadStream(await _first(connect, addresses))
+
+
+async def _first(connect: Connect, addresses: Sequence[str]) -> httpcore2.AsyncNetworkStream:
+    """Return the first connection that succeeds; the addresses are tried shortly after another."""
+    waiting, running = list(addresses), set[asyncio.Task[httpcore2.AsyncNetworkStream]]()
+    error: BaseException = httpcore2.ConnectError("the host has no address")
+    try:
+        while waiting or running:
+            if waiting:
+                running.add(asyncio.ensure_future(connect(waiting.pop(0))))
+            done, _ = await asyncio.wait(
+                running,
+                timeout=_NEXT_ADDRESS_SECONDS if waiting else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            for task in done:
+                running.remove(task)
+                failure = task.exception()
+                if failure is None:
+                    return task.result()
+                error = failure
+        raise error
+    finally:
+        for task in running:
+            task.cancel()
+        for late in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(late, httpcore2.AsyncNetworkStream):
+                await late.aclose()
 
 
 class ConnectionPool(httpx2.AsyncHTTPTransport):
-    """A pool of connections to any host; with `allowed`, only to addresses that it accepts."""
+    """A pool of connections to any host, through `proxy` or to addresses that `policy` permits."""
 
     def __init__(
-        self, context: ssl.SSLContext, *, proxy: str = "", allowed: IsPublic | None = None
+        self, context: ssl.SSLContext, *, proxy: str, policy: AddressPolicy, public_only: bool
     ) -> None:
         limits = httpx2.Limits(
             max_connections=None,
@@ -114,7 +127,7 @@ class ConnectionPool(httpx2.AsyncHTTPTransport):
                 max_connections=limits.max_connections,
                 max_keepalive_connections=limits.max_keepalive_connections,
                 keepalive_expiry=limits.keepalive_expiry,
-                network_backend=_CheckedBackend(allowed),
+                network_backend=_CheckedBackend(policy, public_only=public_only),
             )
 
 

@@ -38,15 +38,23 @@ class HTTPClient(Protocol):
 class Repository:
     """The repository `path` (`namespace/model`) of the registry at `endpoint`.
 
-    The Authorization header is kept for the life of the object.
+    With `public_only`, only public addresses and allowed registries are connected to. The
+    Authorization header is kept for the life of the object.
     """
 
     def __init__(
-        self, transport: Transport, authenticator: Authenticator, endpoint: Endpoint, path: str
+        self,
+        transport: Transport,
+        authenticator: Authenticator,
+        endpoint: Endpoint,
+        path: str,
+        *,
+        public_only: bool,
     ) -> None:
         self._transport, self._authenticator = transport, authenticator
-        self.endpoint, self.path = endpoint, path
+        self.endpoint, self.path, self._public_only = endpoint, path, public_only
         self._authorization = ""
+        self._is_public = False
         self._authenticating = asyncio.Lock()
 
     def url(self, path: str) -> httpx2.URL:
@@ -87,7 +95,10 @@ class Repository:
                 authorization=authorization,
                 content=content,
                 follow=follow,
+                public_only=self._public_only or (self._is_public and not is_own),
             ) as response:
+                if is_own:
+                    self._is_public = response.public_only
                 if response.status != 401:
                     yield response
                     return

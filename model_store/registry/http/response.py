@@ -12,13 +12,14 @@ import httpx2
 
 from model_store.registry.errors import (
     AccessDenied,
+    AddressRefused,
     InvalidResponse,
     NotInRegistry,
     RegistryBusy,
     RegistryRefused,
     RegistryUnreachable,
 )
-from model_store.registry.http.connections import InnerAddress
+from model_store.registry.http.addresses import AddressNotPermitted
 
 _LARGEST_ERROR = 16 << 10
 _LONGEST_MESSAGE = 500
@@ -142,13 +143,11 @@ def _seconds(text: str) -> float | None:
 
 @contextlib.contextmanager
 def network_errors(host: str) -> Iterator[None]:
-    """Turn errors of the HTTP client into RegistryUnreachable, with a reason in our words."""
+    """Turn errors of the HTTP client into errors of this package, with a reason in our words."""
     try:
         yield
-    except InnerAddress:
-        raise InvalidResponse(
-            f"the registry redirects to {host}, which is an address of this machine or its network"
-        ) from None
+    except AddressNotPermitted as e:
+        raise AddressRefused(e.host, is_forbidden=e.is_forbidden) from None
     except httpx2.HTTPError as e:
         raise RegistryUnreachable(host, _reason(e)) from e
 

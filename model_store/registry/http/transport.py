@@ -9,8 +9,8 @@ import httpx2
 
 from model_store.registry.config import RegistryConfig
 from model_store.registry.errors import InvalidResponse
-from model_store.registry.http.addresses import IsPublic, is_public, parsed_address
-from model_store.registry.http.connections import ConnectionPool, InnerAddress, peer_of
+from model_store.registry.http.addresses import AddressPolicy, IsPublic, Resolve, is_public, resolve
+from model_store.registry.http.connections import ConnectionPool, peer_of
 from model_store.registry.http.proxies import proxy_for
 from model_store.registry.http.response import Response, network_errors
 from model_store.registry.http.urls import origin_of, parse_url
@@ -28,8 +28,8 @@ Content = bytes | AsyncIterator[bytes]
 class Transport:
     """Sends requests; one for the life of the server, for all registries.
 
-    A registry that responds from a public address cannot redirect us to an inner one: neither to
-    this machine nor to its network. `public` decides which addresses are public.
+    A registry that responds from a public address, or through a proxy, cannot redirect us to an
+    address that is not public.
     """
 
     def __init__(
@@ -37,9 +37,11 @@ class Transport:
         config: RegistryConfig,
         *,
         public: IsPublic = is_public,
+        resolve: Resolve = resolve,
         stall_seconds: float = STALL_SECONDS,
     ) -> None:
-        self._config, self._public = config, public
+        self._config = config
+        self._policy = AddressPolicy(config.all_allowed, public, resolve)
         self._timeout = httpx2.Timeout(
             connect=CONNECT_SECONDS, read=stall_seconds, write=stall_seconds, pool=None
         ).as_dict()
@@ -66,10 +68,11 @@ class Transport:
         """Send a request; its response can be read inside the block.
 
         `authorization` is sent to the origin of `url` alone. Redirects are followed with
-        `follow`, and never from HTTPS to HTTP. With `public_only`, no inner address is connected
-        to.
+        `follow`, and never from HTTPS to HTTP. With `public_only`, only public addresses and
+        allowed registries are connected to.
 
         Raises:
+            AddressRefused: the address policy forbids the connection.
             RegistryUnreachable: there is no response.
             InvalidResponse: it redirects to where we do not go.
         """
@@ -80,15 +83,13 @@ class Transport:
                 fields["Authorization"] = authorization
             raw = await self._send(method, target, fields, content, public_only=public_only)
             try:
-                peer = peer_of(raw)
-                is_from_public = public_only or (peer is not None and self._public(peer))
-                response = Response(raw, target, is_from_public)
+                response = Response(raw, target, public_only or self._is_from_public(raw, target))
                 if not follow or response.status not in _REDIRECTS:
                     yield response
                     return
                 location = _location(response)
-                changes_origin = origin_of(location) != origin_of(target)
-                public_only = public_only or (is_from_public and changes_origin)
+                if origin_of(location) != origin_of(target):
+                    public_only = response.public_only
                 target = location
             finally:
                 await _close(raw)
@@ -119,19 +120,26 @@ class Transport:
             return await pool.handle_async_request(request)
 
     async def _pool(self, url: httpx2.URL, *, public_only: bool) -> ConnectionPool:
-        _, host, port = origin_of(url)
-        proxy = proxy_for(self._config.proxies, url.scheme, host, port)
-        literal = parsed_address(host)
-        if public_only and literal is not None and not self._public(literal):
-            raise InnerAddress(host)
-        # A proxy resolves names itself, and what it may reach is its owner's business.
-        checked = public_only and not proxy
-        key = (url.scheme, proxy, checked)
+        proxy = self._proxy(url)
+        if proxy:
+            _, host, port = origin_of(url)
+            await self._policy.check_proxied(host, port, public_only=public_only)
+        key = (url.scheme, proxy, public_only)
         if key not in self._pools:
-            allowed = self._public if checked else None
             context = await self._context(url.scheme)
-            self._pools.setdefault(key, ConnectionPool(context, proxy=proxy, allowed=allowed))
+            pool = ConnectionPool(
+                context, proxy=proxy, policy=self._policy, public_only=public_only
+            )
+            self._pools.setdefault(key, pool)
         return self._pools[key]
+
+    def _proxy(self, url: httpx2.URL) -> str:
+        _, host, port = origin_of(url)
+        return proxy_for(self._config.proxies, url.scheme, host, port)
+
+    def _is_from_public(self, response: httpx2.Response, url: httpx2.URL) -> bool:
+        peer = peer_of(response)
+        return bool(self._proxy(url)) or peer is None or self._policy.is_public(peer)
 
     async def _context(self, scheme: str) -> ssl.SSLContext:
         if scheme == "http":
