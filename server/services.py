@@ -11,9 +11,9 @@ from model_store.create import Tools
 from model_store.errors import StorageFailed, StoreError
 from model_store.names import ModelName
 from model_store.store import Store
+from runners.host.environment import child_environment
 from runners.host.errors import ShuttingDown
 from runners.host.offline_jobs import OfflineJobs
-from runners.host.process import child_environment
 from runners.host.scheduler import Scheduler
 from server.concurrency.interruption import interruptible
 from server.config.settings import Settings

@@ -7,24 +7,26 @@ from typing import cast
 from runners.host.errors import RunnerError
 from runners.host.event_queue import Answer, EventQueue
 from runners.protocol.framing import FrameBuffer, FrameError, decode_event, encode
-from runners.protocol.messages import Command, SetupEvent, Step
+from runners.protocol.messages import Command, ProcessEvent, Step
 
 
 class Connection(asyncio.Protocol):
     """One runner's socket, as an asyncio protocol.
 
-    Events that answer a request go to its queue, setup events (which have no id) to `on_setup`.
+    Events that answer a request go to its queue, those about the process to `on_event`.
     `closed` is done when the socket is closed. Requests are failed separately, by `fail`, because
     only the owner of the process knows why it exited.
     """
 
-    def __init__(self, on_setup: Callable[[SetupEvent], None]) -> None:
-        self._on_setup = on_setup
+    def __init__(self, on_event: Callable[[ProcessEvent], None]) -> None:
+        self._on_event = on_event
         self._frames = FrameBuffer()
         self._queues: dict[int, EventQueue] = {}
         self._last_id = 0
         self._transport: asyncio.WriteTransport | None = None
         self._error: Callable[[], RunnerError] | None = None
+        self.n_received = 0
+        """Number of times that bytes arrived."""
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
@@ -73,14 +75,15 @@ class Connection(asyncio.Protocol):
             self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
+        self.n_received += 1
         try:
             for body in self._frames.feed(data):
                 event = decode_event(body)
                 if type(event) is Step:
                     for answer in event.events:
                         self._deliver(answer)
-                elif isinstance(event, SetupEvent):
-                    self._on_setup(event)
+                elif isinstance(event, ProcessEvent):
+                    self._on_event(event)
                 elif not isinstance(event, Step):
                     self._deliver(event)
         except FrameError:

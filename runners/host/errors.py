@@ -17,16 +17,25 @@ from runners.protocol.messages import FailureCode
 
 
 class RunnerError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    `can_retry`: the runner was killed from outside or did not respond, so the request did not
+    cause the error and may succeed with another runner.
+    """
+
+    can_retry = False
 
 
 class RunnerDied(RunnerError):
     """A runner process exited during a request; `detail` says how, in one sentence."""
 
-    def __init__(self, detail: str, *, out_of_memory: bool = False) -> None:
+    def __init__(
+        self, detail: str, *, out_of_memory: bool = False, can_retry: bool = False
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.out_of_memory = out_of_memory
+        self.can_retry = can_retry
 
 
 class RequestFailed(RunnerError):
@@ -45,10 +54,18 @@ class RequestFailed(RunnerError):
 class LoadFailed(RunnerError):
     """A model could not be loaded."""
 
-    def __init__(self, message: str, *, out_of_memory: bool = False) -> None:
+    def __init__(
+        self, message: str, *, out_of_memory: bool = False, can_retry: bool = False
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.out_of_memory = out_of_memory
+        self.can_retry = can_retry
+
+    @classmethod
+    def by_death(cls, died: RunnerDied) -> "LoadFailed":
+        """Return the failure of a load whose runner died."""
+        return cls(died.detail, out_of_memory=died.out_of_memory, can_retry=died.can_retry)
 
 
 class QuantizeFailed(RunnerError):

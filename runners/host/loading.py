@@ -73,7 +73,7 @@ async def _start(machine: Machine) -> Runner:
     try:
         return await machine.start_runner()
     except RunnerDied as e:
-        raise LoadFailed(e.detail, out_of_memory=e.out_of_memory) from e
+        raise LoadFailed.by_death(e) from e
 
 
 async def _gpus(runner: Runner, request: ModelRequest) -> tuple[Device, ...]:

@@ -5,8 +5,8 @@ import queue
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
-from runners.host.errors import LoadFailed, ModelUnusable, RunnerDied
-from runners.host.process import FOREVER, RunnerProcess
+from runners.host.errors import LoadFailed, LoadTimeout, ModelUnusable
+from runners.host.process import RunnerProcess
 from runners.protocol.messages import LoadSpec
 from runners.protocol.placement import Projector
 from runners.protocol.quantization import Quantize
@@ -14,6 +14,8 @@ from runners.protocol.quantization import Quantize
 _TICK = 0.5
 """Seconds after which the caller can cancel."""
 _TEST_SIZE = 32
+_LOAD_TIMEOUT = 300.0
+"""Seconds without progress."""
 
 TensorTypes = Sequence[tuple[str, int]]
 Progress = tuple[int, int]
@@ -78,8 +80,8 @@ class OfflineJobs:
 
         async def load(runner: RunnerProcess, _report: Report) -> None:
             try:
-                await runner.load(spec, stall_timeout=FOREVER)
-            except (LoadFailed, RunnerDied) as e:
+                await runner.load(spec, stall_timeout=_LOAD_TIMEOUT)
+            except (LoadFailed, LoadTimeout) as e:
                 raise ModelUnusable(str(e)) from e
 
         return self._in_runner(load)

@@ -1,21 +1,14 @@
-"""Start, watch and reap one runner process, connected by a socket pair.
-
-`runner_environment` chooses the environment variables that a runner inherits.
-"""
+"""Start, watch and reap one runner process, connected by a socket pair."""
 
 import asyncio
-import contextlib
 import logging
-import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-import runners
 from runners.host.client import RunnerClient
 from runners.host.connection import Connection
+from runners.host.environment import child_environment
 from runners.host.errors import (
     LoadFailed,
     LoadTimeout,
@@ -23,8 +16,11 @@ from runners.host.errors import (
     RunnerDied,
     ShuttingDown,
 )
+from runners.host.liveness import DEFAULT_PROBE, ProbeConfig
 from runners.host.native_errors import describe_exit, describe_failure, is_out_of_memory
 from runners.host.output_tail import OutputTail
+from runners.host.probe import Probe
+from runners.host.spawn import Child, OutputReader, Spawn, spawn
 from runners.protocol import messages, quantization
 from runners.protocol.messages import (
     Device,
@@ -34,6 +30,8 @@ from runners.protocol.messages import (
     Load,
     Loading,
     LoadSpec,
+    Pong,
+    ProcessEvent,
     Ready,
     SetupEvent,
 )
@@ -43,67 +41,50 @@ logger = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "runners")
 START_TIMEOUT = 60.0
-READ_SIZE = 4096
 FOREVER = 365 * 24 * 3600.0
 # A runner that closed its socket is about to exit. It is killed only if it does not, so that its
 # own exit status is reported.
 EXIT_GRACE = 1.0
-
-# Paths of libraries, locale and devices. Nothing else, above all no secrets, is inherited.
-_INHERITED_NAMES = frozenset(
-    "PATH HOME USER LANG LANGUAGE TZ TMPDIR TEMP TMP SYSTEMROOT PYTHONPATH VIRTUAL_ENV "
-    "LD_LIBRARY_PATH LD_PRELOAD DYLD_LIBRARY_PATH GPU_DEVICE_ORDINAL HSA_OVERRIDE_GFX_VERSION "
-    "JETSON_JETPACK".split()
-)
-_INHERITED_PREFIXES = (
-    "LC_", "CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "ROCM_", "AMD_", "GGML_", "VK_",
-    "ONEAPI_", "SYCL_", "ZE_", "MTL_", "OMP_", "GOMP_", "KMP_", "COVERAGE_",
-)  # fmt: skip
-
-# Otherwise a crashing ggml starts a debugger to print its stack, while clients wait.
-_DEFAULTS = {"GGML_NO_BACKTRACE": "1"}
-
-
-def runner_environment(source: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of `source` that a runner inherits."""
-    inherited = {
-        name: value
-        for name, value in source.items()
-        if name in _INHERITED_NAMES or name.startswith(_INHERITED_PREFIXES)
-    }
-    return _DEFAULTS | inherited
-
-
-def child_environment() -> dict[str, str]:
-    """Return the part of this process's environment that child processes inherit."""
-    return runner_environment(os.environ)
+# Sent by administrators and by the system's out-of-memory killer.
+_KILL_SIGNALS = (-signal.SIGKILL, -signal.SIGTERM)
 
 
 class RunnerProcess:
     """A runner process, from its start to its end; the one who starts it closes it.
 
-    `died` is done when the process has exited and been reaped, whatever the cause; its result
-    says how. All pending requests have failed by then.
+    `lost` is done as soon as it can serve no request any more, because it exited or hangs. `died`
+    is done when the process has also been reaped; its result says how it ended. All pending
+    requests have failed by then.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, child: Child, probe: ProbeConfig) -> None:
         loop = asyncio.get_running_loop()
+        self.lost: asyncio.Future[None] = loop.create_future()
         self.died: asyncio.Future[RunnerDied] = loop.create_future()
-        self.connection = Connection(self._on_setup)
+        self.connection = Connection(self._on_event)
         self.client = RunnerClient(self.connection, self.died)
         self._hello: Hello | None = None
-        self._process = process
+        self._child = child
+        self._probe = Probe(child.pid, self.connection, self._on_hung, probe)
+        self._kill_timeout = probe.kill
+        self._output = OutputReader(self._record_output)
         self._tail = OutputTail()
+        self._hung = ""
         self._closing = False
-        self._exit_timer: asyncio.TimerHandle | None = None
+        self._timers: list[asyncio.TimerHandle] = []
         self._setup_events: asyncio.Queue[SetupEvent | None] = asyncio.Queue()
         self._stall: tuple[asyncio.Timeout, float] | None = None
         self._on_quantizing: Callable[[int, int], None] = lambda _done, _total: None
-        self._watcher = asyncio.create_task(self._watch(), name=f"runner {process.pid}")
+        self._watcher = asyncio.create_task(self._watch(), name=f"runner {child.pid}")
 
     @classmethod
     async def start(
-        cls, command: Sequence[str] = COMMAND, *, env: Mapping[str, str] | None = None
+        cls,
+        command: Sequence[str] = COMMAND,
+        *,
+        env: Mapping[str, str] | None = None,
+        probe: ProbeConfig = DEFAULT_PROBE,
+        spawn: Spawn = spawn,
     ) -> "RunnerProcess":
         """Start a runner and wait for its `Hello`.
 
@@ -111,16 +92,11 @@ class RunnerProcess:
             RunnerDied: it exited before it sent `Hello`.
             LoadTimeout: it sent nothing for a minute.
         """
-        ours, theirs = socket.socketpair()
+        child = await spawn(command, child_environment() if env is None else env)
+        runner = cls(child, probe)
         try:
-            with theirs:
-                process = await _spawn(command, theirs, env)
-        except BaseException:
-            ours.close()
-            raise
-        runner = cls(process)
-        try:
-            await runner._handshake(ours)
+            await runner._connect()
+            await runner._handshake()
         except BaseException:
             await runner.close()
             raise
@@ -129,7 +105,7 @@ class RunnerProcess:
     @property
     def pid(self) -> int:
         """Id of the process."""
-        return self._process.pid
+        return self._child.pid
 
     @property
     def hello(self) -> Hello:
@@ -138,9 +114,14 @@ class RunnerProcess:
         return self._hello
 
     async def devices(self) -> tuple[Device, ...]:
-        """Return the devices that the runner can compute on; initialises their drivers."""
+        """Return the devices that the runner can compute on; initialises their drivers.
+
+        Raises:
+            LoadFailed: the runner died.
+            LoadTimeout: it did not answer.
+        """
         self.connection.send(ListDevices())
-        event = await self._next_setup_event(START_TIMEOUT)
+        event = await self._next_load_event(START_TIMEOUT)
         assert isinstance(event, Devices)
         return event.devices
 
@@ -152,16 +133,14 @@ class RunnerProcess:
             LoadTimeout: no progress for `stall_timeout` seconds.
         """
         self.connection.send(Load(spec))
-        try:
-            event = await self._next_setup_event(stall_timeout)
-        except RunnerDied as e:
-            raise LoadFailed(e.detail, out_of_memory=e.out_of_memory) from e
+        event = await self._next_load_event(stall_timeout)
         if isinstance(event, messages.LoadFailed):
             if event.native:
                 logger.warning("runner %d: %s: %s", self.pid, event.message, event.native)
             message = describe_failure(event.message, event.native)
             raise LoadFailed(message, out_of_memory=is_out_of_memory(event.native))
         assert isinstance(event, Ready)
+        self._probe.all_on_gpu = event.n_gpu_layers >= event.n_layers
         return event
 
     async def quantize(self, command: Quantize, on_progress: Callable[[int, int], None]) -> None:
@@ -186,54 +165,112 @@ class RunnerProcess:
         self.connection.fail(ShuttingDown)
         self._kill()
         self.connection.close()
-        await asyncio.shield(self._watcher)
+        await asyncio.wait([self._watcher])
 
-    async def _handshake(self, sock: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
+    async def _connect(self) -> None:
+        loop, sock = asyncio.get_running_loop(), self._child.socket
         try:
+            await self._output.connect(self._child.output)
             await loop.create_unix_connection(lambda: self.connection, sock=sock)
         except BaseException:
             sock.close()
             self.connection.connection_lost(None)
             raise
+
+    async def _handshake(self) -> None:
         hello = await self._next_setup_event(START_TIMEOUT)
         assert isinstance(hello, Hello)
         self._hello = hello
+        self._probe.start()
+
+    # The end of the process.
 
     async def _watch(self) -> None:
-        """Read the output until the process exits, then fail the pending requests."""
+        """Wait until the process exits, then fail the pending requests."""
         self.connection.closed.add_done_callback(self._expect_exit)
-        output = self._process.stdout
-        assert output is not None
-        while data := await output.read(READ_SIZE):
-            self._record_output(data)
-        returncode = await self._process.wait()
-        # Frames that the process sent before it exited are delivered first.
-        await self.connection.closed
+        returncode = await self._child.wait()
+        self._probe.stop()
+        # Frames and output from before the exit are read first. Not for long: a process that
+        # the runner started may hold both open.
+        await asyncio.wait([self.connection.closed, self._output.closed], timeout=EXIT_GRACE)
         self._report_exit(returncode)
 
-    def _expect_exit(self, closed: "asyncio.Future[None]") -> None:
+    def _expect_exit(self, _closed: "asyncio.Future[None]") -> None:
         if not self.died.done():
-            self._exit_timer = closed.get_loop().call_later(EXIT_GRACE, self._kill)
+            self._call_later(EXIT_GRACE, self._kill)
 
-    def _report_exit(self, returncode: int) -> None:
-        output = self._tail.text
-        detail, memory = describe_exit(returncode, output), is_out_of_memory(output)
-        self.died.set_result(RunnerDied(detail, out_of_memory=memory))
-        self.connection.fail(lambda: RunnerDied(detail, out_of_memory=memory))
+    def _on_hung(self, reason: str) -> None:
+        self._hung = f"the model runner {reason} and was stopped"
+        self.connection.fail(self._hung_error)
+        self._set_lost()
+        self._kill()
+
+    def _hung_error(self) -> RunnerDied:
+        return RunnerDied(self._hung, can_retry=True)
+
+    def _kill(self) -> None:
+        if not self.died.done():
+            self._child.kill()
+            self._call_later(self._kill_timeout, self._abandon)
+
+    def _abandon(self) -> None:
+        """Give up a process that does not end although it was killed."""
+        if not self._watcher.done():
+            logger.error(
+                "runner %d was killed and does not exit; its memory stays in use", self.pid
+            )
+            self._watcher.cancel()
+            self._report_exit(None)
+
+    def _report_exit(self, returncode: int | None) -> None:
+        self._output.close()
+        self.connection.close()
+        for timer in self._timers:
+            timer.cancel()
+        self._probe.stop()
+        died = self._describe_death(returncode)
+        self._set_lost()
+        self.died.set_result(died)
+        # Each request gets an error object of its own: a traceback is attached to it.
+        self.connection.fail(
+            lambda: RunnerDied(
+                died.detail, out_of_memory=died.out_of_memory, can_retry=died.can_retry
+            )
+        )
         self._setup_events.put_nowait(None)
-        if self._exit_timer is not None:
-            self._exit_timer.cancel()
         if not self._closing:
-            logger.warning("runner %d: %s; it wrote:\n%s", self.pid, detail, output)
+            logger.warning("runner %d: %s; it wrote:\n%s", self.pid, died.detail, self._tail.text)
+
+    def _describe_death(self, returncode: int | None) -> RunnerDied:
+        if self._hung:
+            return self._hung_error()
+        output = self._tail.text
+        # Killed while it loads, it may have taken too much memory and would do so again.
+        can_retry = returncode in _KILL_SIGNALS and not self._probe.is_loading
+        return RunnerDied(
+            describe_exit(returncode, output),
+            out_of_memory=is_out_of_memory(output),
+            can_retry=can_retry,
+        )
+
+    def _set_lost(self) -> None:
+        if not self.lost.done():
+            self.lost.set_result(None)
+
+    def _call_later(self, delay: float, callback: Callable[[], None]) -> None:
+        self._timers.append(asyncio.get_running_loop().call_later(delay, callback))
+
+    # Events and output.
 
     def _record_output(self, data: bytes) -> None:
         self._tail.add(data)
         self._extend_deadline()
         logger.debug("runner %d: %s", self.pid, data.decode(errors="replace").rstrip())
 
-    def _on_setup(self, event: SetupEvent) -> None:
-        if isinstance(event, Loading):
+    def _on_event(self, event: ProcessEvent) -> None:
+        if isinstance(event, Pong):
+            self._probe.record(event)
+        elif isinstance(event, Loading):
             self._extend_deadline()
         elif isinstance(event, Quantizing):
             self._on_quantizing(event.done, event.total)
@@ -245,6 +282,15 @@ class RunnerProcess:
             deadline, seconds = self._stall
             if not deadline.expired():
                 deadline.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    async def _next_load_event(self, stall_timeout: float) -> SetupEvent:
+        self._probe.is_loading = True
+        try:
+            return await self._next_setup_event(stall_timeout)
+        except RunnerDied as e:
+            raise LoadFailed.by_death(e) from e
+        finally:
+            self._probe.is_loading = False
 
     async def _next_setup_event(self, stall_timeout: float) -> SetupEvent:
         """Return the next setup event; progress extends the timeout."""
@@ -259,31 +305,7 @@ class RunnerProcess:
         if event is None:
             self._setup_events.put_nowait(None)
             died = self.died.result()
-            raise RunnerDied(died.detail, out_of_memory=died.out_of_memory)
+            raise RunnerDied(
+                died.detail, out_of_memory=died.out_of_memory, can_retry=died.can_retry
+            )
         return event
-
-    def _kill(self) -> None:
-        if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-
-
-async def _spawn(
-    command: Sequence[str], sock: socket.socket, env: Mapping[str, str] | None
-) -> asyncio.subprocess.Process:
-    """Start the command with `sock` as its only inherited descriptor, in a session of its own.
-
-    Ctrl-C in a terminal then signals the server alone, which lets running requests finish.
-    """
-    return await asyncio.create_subprocess_exec(
-        *command,
-        "--fd",
-        str(sock.fileno()),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        pass_fds=(sock.fileno(),),
-        start_new_session=True,
-        cwd=Path(runners.__file__).parents[1],
-        env=child_environment() if env is None else dict(env),
-    )

@@ -117,6 +117,7 @@ class RunnerPool:
         is_cancelled, runner.unloading = runner.unloading, False
         runner.mark_ready(loaded, self._clock.now())
         self.gpus = loaded.plan.inputs.gpus or self.gpus
+        loaded.runner.lost.add_done_callback(lambda _: self._lost(runner))
         loaded.runner.died.add_done_callback(lambda _: self._died(runner))
         if is_cancelled:
             # The load succeeded before the cancellation could reach it.
@@ -130,6 +131,10 @@ class RunnerPool:
         await runner.process.close()
         logger.info("unloaded %s", runner.request.name)
         self._remove(runner, None)
+
+    def _lost(self, runner: LoadedRunner) -> None:
+        """Give no more requests to a runner that hangs, although its process is still there."""
+        runner.phase = Phase.DRAINING
 
     def _died(self, runner: LoadedRunner) -> None:
         if not runner.unloading:

@@ -9,6 +9,8 @@ from runners.host.process import RunnerProcess
 logger = logging.getLogger(__name__)
 
 REFILL_DELAY = 1.0
+# Not at once, since whatever ended the runner may end the next one too.
+REPLACE_DELAY = 30.0
 
 
 class Standby:
@@ -19,9 +21,11 @@ class Standby:
         start: Callable[[], Awaitable[RunnerProcess]] = RunnerProcess.start,
         *,
         delay: float = REFILL_DELAY,
+        replace_delay: float = REPLACE_DELAY,
     ) -> None:
         self._start = start
         self._delay = delay
+        self._replace_delay = replace_delay
         self._ready: RunnerProcess | None = None
         self._refill_event = asyncio.Event()
         self._starting: asyncio.Task[RunnerProcess] | None = None
@@ -31,7 +35,7 @@ class Standby:
 
         Called when a load has ended: starting an interpreter during a load would slow it down.
         """
-        if self._ready is None:
+        if self._ready is None or self._ready.lost.done():
             self._refill_event.set()
 
     async def take(self) -> RunnerProcess:
@@ -41,7 +45,7 @@ class Standby:
             await asyncio.wait([self._starting])
         runner, self._ready = self._ready, None
         if runner is not None:
-            if not runner.died.done():
+            if not runner.lost.done():
                 return runner
             await runner.close()
         return await self._start()
@@ -63,7 +67,10 @@ class Standby:
 
     async def _fill(self) -> None:
         if self._ready is not None:
-            return
+            if not self._ready.lost.done():
+                return
+            lost, self._ready = self._ready, None
+            await lost.close()
         starting = self._starting = asyncio.ensure_future(self._start())
         try:
             await asyncio.wait([starting])
@@ -75,6 +82,13 @@ class Standby:
             # Also when cancelled: the process may have started just before.
             self._starting = None
             self._ready = _result(starting)
+            if self._ready is not None:
+                self._ready.lost.add_done_callback(self._replace)
+
+    def _replace(self, lost: "asyncio.Future[None]") -> None:
+        """Replace a standby runner that exited or hangs; one that was taken needs no other."""
+        if self._ready is not None and self._ready.lost is lost:
+            lost.get_loop().call_later(self._replace_delay, self.refill)
 
 
 def _result(starting: "asyncio.Future[RunnerProcess]") -> RunnerProcess | None:

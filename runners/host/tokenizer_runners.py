@@ -86,7 +86,7 @@ class TokenizerRunners:
         try:
             runner = await self._machine.start_runner()
         except RunnerDied as e:
-            return LoadFailed(e.detail)
+            return LoadFailed.by_death(e)
         spec = LoadSpec(
             weights=str(weights), n_ctx=0, n_cells=0, n_seq=0, n_batch=0, vocab_only=True
         )
@@ -110,7 +110,7 @@ class TokenizerRunners:
         if outcome is None or isinstance(outcome, RunnerError):
             self._forget(entry)
         else:
-            outcome.died.add_done_callback(lambda _: self._forget(entry))
+            outcome.lost.add_done_callback(lambda _: self._forget(entry))
 
     def _forget(self, entry: _Entry) -> None:
         if self._entries.get(entry.weights) is entry:

@@ -173,12 +173,16 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     id: int
 
 
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Ask whether the process is alive; answered by `Pong` at once, also during a step."""
+
+
 class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """End the process now. End of file on the socket means the same."""
 
 
 Request = Generate | Embed | Tokenize | Detokenize | Stats
-Command = Load | ListDevices | Quantize | Request | Cancel | Shutdown
+Command = Load | ListDevices | Quantize | Request | Cancel | Ping | Shutdown
 
 
 # Events: engine to host.
@@ -200,6 +204,18 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
     pid: int
     supports_gpu: bool
+
+
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """Answer to `Ping`.
+
+    `busy`: there are requests without a terminal event, or the engine loads, computes or
+    quantizes. `steps` counts the steps of the batching loop; a long encoding of media counts as
+    several.
+    """
+
+    busy: bool
+    steps: int
 
 
 class Devices(msgspec.Struct, frozen=True, tag="devices"):
@@ -403,4 +419,6 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
 
 
 SetupEvent = Hello | Devices | Loading | Ready | LoadFailed | QuantizeEvent
-Event = SetupEvent | Step | Failed | Embedded | Tokens | Text | StatsReport
+ProcessEvent = SetupEvent | Pong
+"""Events about the process and not about a request: they have no id."""
+Event = ProcessEvent | Step | Failed | Embedded | Tokens | Text | StatsReport

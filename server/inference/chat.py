@@ -27,6 +27,7 @@ from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
+from server.inference.retry import retry_call, retry_stream
 from server.inference.tool_choice import constraint_on
 from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
@@ -72,6 +73,7 @@ class ChatService:
         self._store, self._scheduler, self._prompts = store, scheduler, prompts
         self._go_template = go_template
 
+    @retry_stream
     async def __call__(self, conversation: Conversation) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
@@ -116,6 +118,7 @@ class ChatService:
                 async for event in events:
                     yield event
 
+    @retry_call
     async def count(self, conversation: Conversation) -> int:
         """Return the number of tokens of the prompt, without truncation."""
         model = find_model(self._store, conversation.model, required=True)

@@ -16,6 +16,7 @@ from server.errors import BadRequest
 from server.inference.model_request import model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
+from server.inference.retry import retry_call
 from server.inference.vectors import (
     Vectors,
     at_unit_length,
@@ -82,6 +83,7 @@ class EmbedService:
         vectors = at_unit_length(embedding.vectors)
         return Embedding(vectors, embedding.n_tokens, embedding.load_ns)
 
+    @retry_call
     async def _embed(
         self,
         model: Model,

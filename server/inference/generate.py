@@ -28,6 +28,7 @@ from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
+from server.inference.retry import retry_stream
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Think
@@ -51,6 +52,7 @@ class GenerateService:
         self._store, self._scheduler, self._prompts = store, scheduler, prompts
         self._go_template = go_template
 
+    @retry_stream
     async def __call__(self, completion: Completion) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()

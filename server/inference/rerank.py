@@ -14,6 +14,7 @@ from runners.protocol.messages import Embedded
 from server.inference.model_request import model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
+from server.inference.retry import retry_call
 from server.inference.vectors import at_unit_length, vectors_of
 from server.request_record import current
 
@@ -44,6 +45,7 @@ class RerankService:
     def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self._store, self._scheduler = store, scheduler
 
+    @retry_call
     async def __call__(
         self,
         model_name: str,

@@ -8,6 +8,7 @@ from runners.host.client import RunnerClient
 from runners.host.scheduler import Scheduler
 from server.inference.model_request import model_key
 from server.inference.models import find_model
+from server.inference.retry import retry_call
 
 
 class TokenService:
@@ -16,11 +17,13 @@ class TokenService:
     def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self._store, self._scheduler = store, scheduler
 
+    @retry_call
     async def tokenize(self, model: str, text: str, *, add_special: bool) -> tuple[int, ...]:
         """Return the token ids of `text`; `add_special` adds BOS and EOS as the model does."""
         async with self._tokenizer(model) as runner:
             return await runner.tokenize(text, add_special=add_special)
 
+    @retry_call
     async def detokenize(self, model: str, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`."""
         async with self._tokenizer(model) as runner:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from runners.host.errors import LoadFailed
@@ -73,12 +74,51 @@ async def test_an_answer_of_which_nothing_was_sent_has_the_status_of_its_failure
 
 
 async def test_the_request_after_a_death_is_served_by_another_runner(server: Server) -> None:
-    await ask(server, "generate", "die", stream=False)
+    await ask(server, "generate", "assert", stream=False)
 
     answer = await ask(server, "generate", "one two", stream=False)
 
     assert answer.json()["response"] == "one two "
     assert len(server.runners) == 2
+
+
+async def test_a_request_whose_runner_is_killed_before_it_sent_anything_is_tried_once_more(
+    server: Server,
+) -> None:
+    """ "die" kills the second runner too; one that crashes by itself is not tried again."""
+    answer = await ask(server, "generate", "die", stream=True)
+
+    assert answer.status_code == 500
+    assert len(server.runners) == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/generate", {"prompt": "one two"}),
+        ("/api/generate", {"prompt": "one two", "stream": False}),
+        ("/api/chat", {"messages": [{"role": "user", "content": "one two"}]}),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "one two"}]}),
+        ("/v1/completions", {"prompt": "one two"}),
+        ("/v1/embeddings", {"input": "one two"}),
+        ("/v1/messages/count_tokens", {"messages": [{"role": "user", "content": "one two"}]}),
+        ("/api/embed", {"input": "one two"}),
+        ("/api/embeddings", {"prompt": "one two"}),
+        ("/api/rerank", {"query": "one", "documents": ["two"]}),
+        ("/api/tokenize", {"prompt": "one two"}),
+        ("/api/detokenize", {"tokens": [97]}),
+    ],
+)
+async def test_a_request_that_meets_a_runner_just_killed_is_answered_by_the_next(
+    server: Server, path: str, body: dict[str, Any]
+) -> None:
+    await ask(server, "generate", "one two", stream=False)
+    psutil.Process(server.runners[-1].pid).kill()
+
+    answer = await server.post(path, model="base", **body)
+
+    assert answer.status_code == 200, answer.text
+    assert "error" not in answer.text
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -19,9 +19,10 @@ from fastapi import FastAPI
 from model_store.create import Tools
 from model_store.registry.config import Endpoint
 from model_store.store import Store
+from runners.host.environment import child_environment
 from runners.host.machine import LocalMachine, Machine
 from runners.host.offline_jobs import OfflineJobs
-from runners.host.process import RunnerProcess, child_environment
+from runners.host.process import RunnerProcess
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from server.app import create_app

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from model_store.convert.process import Job, convert
-from runners.host.process import child_environment
+from runners.host.environment import child_environment
 from tests.support.hf_folders import Files, written
 
 

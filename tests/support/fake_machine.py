@@ -35,6 +35,7 @@ class FakeRunner:
         self.spec: LoadSpec | None = None
         self.closed = False
         self.hello = Hello(pid=1, supports_gpu=bool(machine.gpus))
+        self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.died: asyncio.Future[RunnerDied] = asyncio.get_running_loop().create_future()
         self.client = cast(RunnerClient, object())
 
@@ -57,10 +58,16 @@ class FakeRunner:
         self.closed = True
         self.die("closed")
 
+    def hang(self) -> None:
+        """Respond no more, as if the process were stopped."""
+        self.lost.set_result(None)
+
     def die(self, detail: str = "killed") -> None:
         """End as if the process had."""
         if self in self._machine.running:
             self._machine.running.remove(self)
+        if not self.lost.done():
+            self.lost.set_result(None)
         if not self.died.done():
             self.died.set_result(RunnerDied(detail))
 

@@ -9,6 +9,8 @@ quantisation (whose result is a copy), the first word of a prompt scripts the ge
     prompt    forever          chunks until cancelled  die X Y      says X Y, is killed by a signal
               assert           aborts with a message   refuse       Failed(PROMPT_TOO_LONG)
               flood N          N chunks in one go      deaf         answers nothing, not even cancel
+              compute N        N CPU-seconds of one step, then says itself back
+              fork N           starts a process of N seconds that holds its socket and output
               anything else    is said back word by word, after the sizes of its pictures and sounds
 """
 
@@ -44,6 +46,8 @@ from runners.protocol.messages import (
     Loading,
     LoadSpec,
     MemoryUse,
+    Ping,
+    Pong,
     Ready,
     Stats,
     StatsReport,
@@ -81,8 +85,11 @@ class FakeRunner:
                 self._answer(decode_command(body))
 
     def _send(self, event: Event) -> None:
-        with self._lock:
-            self._socket.sendall(encode(event))
+        try:
+            with self._lock:
+                self._socket.sendall(encode(event))
+        except OSError:
+            os._exit(0)
 
     def _answer(self, command: object) -> None:
         match command:
@@ -96,12 +103,14 @@ class FakeRunner:
                 self._cancelled[command.id] = threading.Event()
                 threading.Thread(target=self._generate, args=(command,), daemon=True).start()
             case Cancel(id):
-                if id in self._cancelled:
-                    self._cancelled[id].set()
+                if event := self._cancelled.get(id):
+                    event.set()
             case Embed():
                 self._embed(command)
             case Stats(id):
                 self._send(self._stats(id))
+            case Ping():
+                self._send(Pong(busy=bool(self._cancelled), steps=self._generated))
             case _:
                 self._convert(command)
 
@@ -165,9 +174,13 @@ class FakeRunner:
                 failure = Failed(
                     id=request.id, code=FailureCode.PROMPT_TOO_LONG, n_tokens=9, n_ctx=4
                 )
+                self._cancelled.pop(request.id)
                 self._send(Step((failure,)))
             case ["deaf", *_]:
                 return
+            case ["fork" | "compute" as what, seconds, *_]:
+                (fork if what == "fork" else compute)(float(seconds))
+                self._say(request, iter(words))
             case ["flood", count, *_]:
                 self._flood(request, int(count))
             case ["forever", *_]:
@@ -191,10 +204,15 @@ class FakeRunner:
             self._generated += 1
             self._send(Step((Chunk(request.id, word),)))
             time.sleep(0.001)
+        self._finish(request, reason, n_eval)
+
+    def _finish(self, request: Generate, reason: StopReason, n_eval: int) -> None:
+        self._cancelled.pop(request.id)
         self._send(Step((done(request.id, reason, n_eval),)))
 
     def _flood(self, request: Generate, count: int) -> None:
         chunks = tuple(Chunk(request.id, f"{n} ") for n in range(count))
+        self._cancelled.pop(request.id)
         self._send(Step((*chunks, done(request.id, StopReason.STOP, count))))
 
     def _embed(self, request: Embed) -> None:
@@ -251,6 +269,21 @@ def done(request_id: int, reason: StopReason, n_eval: int) -> Done:
         prompt_ns=1,
         eval_ns=1,
     )
+
+
+def fork(seconds: float) -> None:
+    """Leave a process that outlives this one and holds all that it has open."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(seconds)
+        os._exit(0)
+
+
+def compute(seconds: float) -> None:
+    """Use the CPU for so many seconds of its time."""
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
 
 
 def abort(message: str) -> None:

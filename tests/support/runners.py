@@ -5,18 +5,23 @@ import sys
 from pathlib import Path
 
 import runners
+from runners.host.liveness import DEFAULT_PROBE, ProbeConfig
 from runners.host.process import RunnerProcess
+from runners.host.spawn import Spawn, spawn
 from runners.protocol.messages import LoadSpec
 
 COMMAND = (sys.executable, "-m", "tests.support.fake_runner")
 ROOTS = (Path(runners.__file__).parents[1], Path(__file__).parents[2])
 
 
-async def start_fake_runner(*arguments: str) -> RunnerProcess:
+async def start_fake_runner(
+    *arguments: str, probe: ProbeConfig = DEFAULT_PROBE, spawn: Spawn = spawn
+) -> RunnerProcess:
     """Start `tests.support.fake_runner`, which see, as a runner process."""
     paths = os.pathsep.join(str(root) for root in ROOTS)
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
-    return await RunnerProcess.start((*COMMAND, *arguments), env=environment)
+    command = (*COMMAND, *arguments)
+    return await RunnerProcess.start(command, env=environment, probe=probe, spawn=spawn)
 
 
 async def start_fake_gpu_runner() -> RunnerProcess:

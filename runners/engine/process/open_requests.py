@@ -10,6 +10,11 @@ class OpenRequests:
         self._lock = threading.Lock()
         self._cancelled: dict[int, bool] = {}
 
+    def __len__(self) -> int:
+        """Return how many requests are open."""
+        with self._lock:
+            return len(self._cancelled)
+
     def add(self, request_id: int) -> None:
         """Add a request that arrived."""
         with self._lock:

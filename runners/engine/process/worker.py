@@ -42,6 +42,8 @@ from runners.protocol.messages import (
     LoadFailed,
     Loading,
     LoadSpec,
+    Ping,
+    Pong,
     Ready,
     Shutdown,
     Stats,
@@ -73,6 +75,8 @@ class Worker:
         self._work: queue.SimpleQueue[Work] = queue.SimpleQueue()
         self._open = OpenRequests()
         self._engine: Engine | None = None
+        self._is_working = False
+        self._n_steps = 0
 
     def run(self) -> None:
         """Serve until the socket closes; never returns."""
@@ -82,6 +86,7 @@ class Worker:
             self._accept_work()
             if self._engine is not None and self._engine.busy:
                 self._engine.step()
+                self._n_steps += 1
 
     def _start_thread(self, target: Callable[[], None], name: str) -> None:
         threading.Thread(target=target, name=name, daemon=True).start()
@@ -120,6 +125,8 @@ class Worker:
     def _dispatch(self, command: Command) -> None:
         if isinstance(command, Shutdown):
             os._exit(0)
+        elif isinstance(command, Ping):
+            self._send(Pong(self._is_working or len(self._open) > 0, self._n_steps))
         elif isinstance(command, Cancel):
             self._cancel(command)
         elif isinstance(command, Stats | ListDevices | Load | Quantize):
@@ -172,7 +179,15 @@ class Worker:
         """Accept all work that has arrived; block when there is nothing to compute."""
         wait = self._engine is None or not self._engine.busy
         if wait:
-            self._accept(self._work.get())
+            self._is_working = False
+            work = self._work.get()
+            self._is_working = True
+            self._accept(work)
+        self._accept_arrived()
+
+    def _pause(self) -> None:
+        """Count a part of a long step, and take the work that has arrived meanwhile."""
+        self._n_steps += 1
         self._accept_arrived()
 
     def _accept_arrived(self) -> None:
@@ -217,7 +232,7 @@ class Worker:
             spec,
             send=self._answer,
             on_progress=self._progress(),
-            on_pause=self._accept_arrived,
+            on_pause=self._pause,
         )
         self._engine = engine
         self._start_intake(engine.intake, engine.intake.tokenizer)

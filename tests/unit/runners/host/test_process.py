@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
+from runners.host.environment import runner_environment
 from runners.host.errors import LoadFailed, LoadTimeout, RunnerDied, ShuttingDown
-from runners.host.process import RunnerProcess, runner_environment
+from runners.host.process import RunnerProcess
 from runners.protocol.messages import Chunk, Generate
 from tests.support.runners import load_spec, start_fake_runner
 

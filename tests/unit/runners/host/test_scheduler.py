@@ -416,6 +416,30 @@ async def test_error_that_nobody_foresaw_fails_the_request_and_not_the_scheduler
         assert w.machine.running == []
 
 
+async def test_runner_that_hangs_gets_no_more_requests_even_before_its_process_ends() -> None:
+    async with world() as w, AsyncExitStack() as stack:
+        await w.hold(stack, model_request("a"))
+        (hung,) = w.machine.running
+        hung.hang()
+        await settled()
+        request = asyncio.create_task(w.use(model_request("a")))
+        await settled()
+        assert not request.done()
+        assert w.machine.loaded_names == ["a"], "the memory of the process is still in use"
+        hung.die()
+        await request
+        assert w.machine.loaded_names == ["a", "a"]
+
+
+async def test_idle_runner_that_hangs_is_replaced_by_the_next_request() -> None:
+    async with world() as w:
+        await w.use(model_request("a"))
+        w.machine.running[0].hang()
+        await settled()
+        await w.use(model_request("a"))
+        assert w.machine.loaded_names == ["a", "a"]
+
+
 async def test_dead_runner_is_no_longer_listed_and_is_replaced_by_the_next_request() -> None:
     async with world() as w:
         async with w.scheduler.lease(model_request("a")):

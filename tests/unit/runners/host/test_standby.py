@@ -98,6 +98,29 @@ async def test_standby_that_died_meanwhile_is_replaced_by_a_fresh_one() -> None:
         await runner.close()
 
 
+async def test_standby_that_died_is_replaced_before_it_is_needed() -> None:
+    start = Starter()
+    standby = Standby(start, delay=0.0, replace_delay=0.0)
+    async with running(standby):
+        standby.refill()
+        await start.has(1)
+        psutil.Process(start.started[0].pid).kill()
+        await start.has(2)
+    assert not any(psutil.pid_exists(runner.pid) for runner in start.started)
+
+
+async def test_standby_that_was_taken_is_not_replaced_when_it_dies() -> None:
+    start = Starter()
+    standby = Standby(start, delay=0.0, replace_delay=0.0)
+    async with running(standby):
+        standby.refill()
+        await start.has(1)
+        runner = await standby.take()
+        await runner.close()
+        await asyncio.sleep(0.05)
+        assert len(start.started) == 1
+
+
 async def test_standby_that_cannot_start_is_reported_to_whoever_needs_one() -> None:
     async def start() -> RunnerProcess:
         return await start_fake_runner("--silent")

@@ -174,3 +174,14 @@ async def test_closing_ends_them_all_loading_or_in_use() -> None:
             await waiting
         with pytest.raises(ShuttingDown):
             await w.use(C)
+
+
+async def test_a_runner_that_hangs_is_replaced_by_the_next_use() -> None:
+    async with world() as w:
+        await w.use(A)
+        (hung,) = w.machine.running
+        hung.hang()
+        await settled()
+        await w.use(A)
+        assert w.machine.running[-1] is not hung
+        hung.die()
