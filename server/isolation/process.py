@@ -14,8 +14,8 @@ from typing import Final, NoReturn, Protocol
 import psutil
 
 import server
+from runners.host.environment import child_environment
 from runners.host.output_tail import OutputTail
-from runners.host.process import child_environment
 from server.isolation.channel import Channel
 from server.isolation.errors import Crashed, Overrun, Unavailable
 from server.isolation.framing import Status
