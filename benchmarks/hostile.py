@@ -39,8 +39,15 @@ def main() -> int:
         embedder = write_llama(Path(folder) / "embedder.gguf", pooling=PoolingType.MEAN)
         server.create(bodies.EMBEDDER, embedder)
         openapi = httpx.get(f"{server.url}/openapi.json").json()
-        measured = list(_run(under_attack, openapi, arguments.only))
-    _print(measured if arguments.each else _worst(measured))
+        measured = []
+        print(_COLUMNS.format("attack", "outcome", "seconds", "wait (ms)", "control", "MB"))
+        for each in _run(under_attack, openapi, arguments.only):
+            measured.append(each)
+            if arguments.each:
+                _print(each)
+    if not arguments.each:
+        for each in _worst(measured):
+            _print(each)
     faults = [m for m in measured if _breaks_rule(m)]
     print(f"{len(measured)} attacks, {len(faults)} break the rule")
     return len(faults)
@@ -71,12 +78,10 @@ def _breaks_rule(measured: Measurement) -> bool:
     return is_slow or measured.memory > measured.max_memory or measured.n_failed > 0
 
 
-def _print(measured: list[Measurement]) -> None:
-    print(_COLUMNS.format("attack", "outcome", "seconds", "wait (ms)", "control", "MB"))
-    for m in measured:
-        wait, control = f"{m.longest_wait * 1000:.0f}", f"{m.control_wait * 1000:.0f}"
-        line = (m.name[:56], m.outcome, f"{m.seconds:.2f}", wait, control, m.memory >> 20)
-        print(_COLUMNS.format(*line) + ("  !" if _breaks_rule(m) else ""))
+def _print(m: Measurement) -> None:
+    wait, control = f"{m.longest_wait * 1000:.0f}", f"{m.control_wait * 1000:.0f}"
+    line = (m.name[:56], m.outcome, f"{m.seconds:.2f}", wait, control, m.memory >> 20)
+    print(_COLUMNS.format(*line) + ("  !" if _breaks_rule(m) else ""), flush=True)
 
 
 if __name__ == "__main__":

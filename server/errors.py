@@ -27,10 +27,10 @@ class BadRequest(ServerError):
 
 
 class BodyTooLarge(ServerError):
-    """The body of a request is larger than `limit` bytes."""
+    """The body of a request, or a part of it, is larger than `limit` bytes."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"the request body is larger than the {limit} bytes allowed here")
+    def __init__(self, limit: int, part: str = "request body") -> None:
+        super().__init__(f"the {part} is larger than the {limit} bytes allowed here")
 
 
 class NotFound(ServerError):

@@ -7,6 +7,7 @@ joins the names of the objects on the way and leaves out positions in lists.
 
 import json
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
@@ -17,14 +18,22 @@ from pydantic import ValidationError
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest, BodyTooLarge
 from server.http.decompression import decompressed
+from server.http.json_scan import check_shape, refuse_depth
 from server.schemas.base import ApiModel, is_own_text
+from server.schemas.limits import CONVERSATION, MAX_DEPTH, BodyLimits
 
-# Code that walks through a body recursively uses several Python frames for each level.
-MAX_DEPTH = 128
 # Parsing a larger body on the event loop would delay other requests by more than a thread costs.
 _INLINE_BYTES = 1 << 18
+_INLINE_CONTAINERS = 1000
+# Parsing so little is quick whatever it is.
+_UNSCANNED_BYTES = 1 << 14
+# Larger bodies have to be JSON: reading others as clients mean them takes several times as long.
+_TOLERATED_BYTES = 1 << 22
 _MAX_PATH_LENGTH = 200
 _BLANKS = " \t\r\n"
+_BLANK_BYTES = re.compile(rb"[ \t\r\n]*")
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_PLACE = re.compile(r"\(byte ([0-9]+)\)")
 # The beginning of a literal, a number or an escape, at which a truncated body ends.
 _TRUNCATED = re.compile(r"(t(ru?)?|f(al?|als)?|n(ul?)?|-|\.|[eE][+-]?|u[0-9a-fA-F]{0,3})\Z")
 _KINDS = {
@@ -60,55 +69,101 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
     Raises:
         BadRequest: the body does not fit `model`; the text names the field and its type. Or the
             compressed data are damaged.
-        BodyTooLarge: the body is larger than the setting allows.
+        BodyTooLarge: the body is larger than the setting or the endpoint allows.
     """
-    limit: int = request.app.state.max_body
+    setting: int = request.app.state.max_body
+    limit = min(setting or sys.maxsize, model.body_limits.size)
+    if int(request.headers.get("content-length") or 0) > limit:
+        raise BodyTooLarge(limit)
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():
         size += len(part)
-        if limit and size > limit:
+        if size > limit:
             raise BodyTooLarge(limit)
         parts.append(part)
     encodings = request.headers.get("content-encoding", "")
 
     def parsed() -> _ModelT:
         data = b"".join(parts)
-        return parse_body(decompressed(data, encodings, limit) if encodings else data, model)
+        parts.clear()
+        return parse_body(decompressed(data, encodings, setting) if encodings else data, model)
 
-    return await in_thread(parsed) if encodings or size > _INLINE_BYTES else parsed()
+    n_containers = sum(part.count(b"{") + part.count(b"[") for part in parts)
+    is_quick = size <= _INLINE_BYTES and n_containers <= _INLINE_CONTAINERS and not encodings
+    return parsed() if is_quick else await in_thread(parsed)
 
 
 def parse_body(data: bytes, model: type[_ModelT]) -> _ModelT:
     """Return the first JSON value of `data` as `model`; raises BadRequest."""
-    value = first_value(data)
+    value = first_value(data, model.body_limits)
+    del data  # large ones are not needed twice
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        raise BadRequest(f"the request body must be an object, not {_KINDS[type(value)]}")
+        raise _wrong_kind(type(value))
     try:
         return model.model_validate(value)
     except ValidationError as e:
         raise BadRequest(_sentence(e)) from None
 
 
-def first_value(data: bytes) -> object:
+def _wrong_kind(kind: type) -> BadRequest:
+    return BadRequest(f"the request body must be an object, not {_KINDS[kind]}")
+
+
+def first_value(data: bytes, limits: BodyLimits = CONVERSATION) -> object:
     """Return the first JSON value of `data`, with bounded depth, finite numbers and valid Unicode.
 
+    A large body must be an object, in valid UTF-8.
+
     Raises:
-        BadRequest: `data` does not begin with one.
+        BadRequest: `data` does not begin with one, or it has too many parts.
+        BodyTooLarge: it is larger than allowed.
     """
+    if len(data) <= _UNSCANNED_BYTES:
+        return _small_value(data)
+    start = _end_of_blanks(data)
+    first = data[start : start + 1]
+    if first == b'"':
+        raise _wrong_kind(str)
+    if first not in (b"{", b"["):
+        # A number of such a length is never right, nor are blanks.
+        return _small_value(data[start : start + _UNSCANNED_BYTES])
+    end = check_shape(data, limits)
+    if first == b"[":
+        raise _wrong_kind(list)
+    try:
+        return msgspec.json.decode(memoryview(data)[:end])
+    except ValueError as e:
+        if len(data) > _TOLERATED_BYTES:
+            raise BadRequest(f"the request body is not valid JSON: {_reason(e)}") from None
+        return _without_surrogates(_tolerant_value(data.decode("utf-8", "replace")))
+
+
+def _small_value(data: bytes) -> object:
     try:
         # Many times faster, but it refuses text after the first value and invalid Unicode.
         value: object = msgspec.json.decode(data)
     except RecursionError:
-        _refuse_depth()
+        refuse_depth()
     except ValueError:
         value = _tolerant_value(data.decode("utf-8", "replace"))
         _check_depth(data, value)
         return _without_surrogates(value)
     _check_depth(data, value)
     return value
+
+
+def _end_of_blanks(data: bytes) -> int:
+    blanks = _BLANK_BYTES.match(data)
+    return blanks.end() if blanks else 0
+
+
+def _reason(error: ValueError) -> str:
+    """Return where the parser found a fault, in the words of this module."""
+    place = _PLACE.search(str(error))
+    return f"unexpected character at position {int(place[1]) + 1}" if place else "unexpected EOF"
 
 
 def _tolerant_value(text: str) -> object:
@@ -121,7 +176,7 @@ def _tolerant_value(text: str) -> object:
     except json.JSONDecodeError as e:
         _refuse_syntax(text, e)
     except RecursionError:
-        _refuse_depth()
+        refuse_depth()
     except ValueError:
         raise BadRequest("the request body has a number that is out of range") from None
 
@@ -150,12 +205,6 @@ def _refuse_syntax(text: str, error: json.JSONDecodeError) -> NoReturn:
     ) from None
 
 
-def _refuse_depth() -> NoReturn:
-    raise BadRequest(
-        f"the request body is nested too deeply: more than {MAX_DEPTH} levels"
-    ) from None
-
-
 def _check_depth(data: bytes, value: object) -> None:
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return
@@ -168,7 +217,7 @@ def _check_depth(data: bytes, value: object) -> None:
         ]
         if not level:
             return
-    _refuse_depth()
+    refuse_depth()
 
 
 def _containers(values: Iterable[object]) -> list[list[object] | dict[str, object]]:
@@ -179,16 +228,12 @@ def _containers(values: Iterable[object]) -> list[list[object] | dict[str, objec
 def _without_surrogates(value: object) -> object:
     """Replace lone surrogates, which cannot be encoded as UTF-8."""
     if isinstance(value, str):
-        return value if value.isascii() else _replace_surrogates(value)
+        return value if value.isascii() else _SURROGATES.sub("\ufffd", value)
     if isinstance(value, list):
         return [_without_surrogates(item) for item in value]
     if isinstance(value, dict):
-        return {_replace_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+        return {_SURROGATES.sub("\ufffd", k): _without_surrogates(v) for k, v in value.items()}
     return value
-
-
-def _replace_surrogates(text: str) -> str:
-    return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
 
 
 def _sentence(error: ValidationError) -> str:
@@ -199,6 +244,8 @@ def _sentence(error: ValidationError) -> str:
     if first["type"] in _EXPECTED_KINDS:
         return f"{field} must be {_EXPECTED_KINDS[first['type']]}, not {_kind(first)}"
     limits = first.get("ctx", {})
+    if "max_length" in limits:
+        return f"{field} must have at most {limits['max_length']} elements"
     if "ge" in limits:
         return f"{field} must be at least {limits['ge']}"
     if "le" in limits:

@@ -28,6 +28,7 @@ from server.inference.models import find_model
 from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.retry import retry_call, retry_stream
+from server.inference.text_length import require_countable
 from server.inference.tool_choice import constraint_on
 from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
@@ -134,6 +135,7 @@ class ChatService:
                 untruncated, model, format, lease=lease, options=options, think=think
             )
             text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
+            require_countable(text, context_of(options, lease.ready))
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
             return n_tokens + image_tags.TOKENS_PER_IMAGE * image_tags.count(prompt.messages)
 

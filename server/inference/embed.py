@@ -13,10 +13,12 @@ from runners.host.errors import RequestFailed
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import EmbedInput, FailureCode
 from server.errors import BadRequest
+from server.inference.generation import context_of
 from server.inference.model_request import model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
 from server.inference.retry import retry_call
+from server.inference.text_length import INPUT_TOO_LONG, cut_inputs
 from server.inference.vectors import (
     Vectors,
     at_unit_length,
@@ -99,11 +101,13 @@ class EmbedService:
             load_ns = time.perf_counter_ns() - started
             if not inputs:
                 return Embedding(np.empty((0, 0), np.float32), 0, load_ns)
+            n_ctx = context_of(merged, lease.ready)
+            inputs = await cut_inputs(lease.runner, inputs, n_ctx, truncate=truncate)
             try:
                 answer = await lease.runner.embed(inputs, truncate=truncate)
             except RequestFailed as e:
                 if e.code is FailureCode.PROMPT_TOO_LONG:
-                    raise BadRequest("the input length exceeds the context length") from e
+                    raise BadRequest(INPUT_TOO_LONG) from e
                 raise
         current().add_answer(n_prompt=answer.n_tokens)
         return Embedding(vectors_of(answer), answer.n_tokens, load_ns)

@@ -29,6 +29,7 @@ from server.inference.models import find_model
 from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.retry import retry_stream
+from server.inference.text_length import max_characters, require_fit, too_long
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Think
@@ -84,6 +85,8 @@ class GenerateService:
                 n_ctx=n_ctx,
                 n_predict=options.num_predict,
             )
+            if isinstance(prompt, str):
+                await require_fit(runner, prompt, n_ctx)
             if completion.debug_render_only:
                 text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)
                 yield Rendered(text, len(completion.images))
@@ -131,6 +134,9 @@ class GenerateService:
         if completion.raw or not isinstance(completion.prompt, str):
             return completion.prompt
         if completion.suffix:
+            n_characters = len(completion.prompt) + len(completion.suffix)
+            if n_characters > max_characters(n_ctx):
+                raise too_long(n_characters, n_ctx)
             template = await in_thread(_suffix_template, completion, model)
             return await self._prompts.render_suffix(
                 template, completion.prompt, completion.suffix, think

@@ -7,11 +7,12 @@ from typing import Final
 
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
+from server.inference.text_length import begins_within, max_characters, require_fit, too_long
 from server.parsing.output_format import OutputFormat
 from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.renderer import Renderer, placing_of
-from server.prompt.truncate import Fitted, fit_history
+from server.prompt.truncate import Fitted, fit_history, is_instruction
 from server.rendering.client import PromptRenderer
 from server.rendering.messages import RenderInput
 
@@ -54,11 +55,14 @@ async def fitted_prompt(
         return await render(kept, as_sent=True)
 
     async def count(text: str) -> int:
+        if not await begins_within(lease.runner, text, n_ctx):
+            return n_ctx + 1
         return len(await lease.runner.tokenize(text))
 
+    _require_fit(messages, n_ctx, truncate=truncate)
     if truncate:
         fitted = await fit_history(
-            messages,
+            _newest(messages, max_characters(n_ctx)),
             render_as_sent,
             count,
             n_ctx - _EXTRA_TOKENS - lease.ready.adds_bos,
@@ -68,6 +72,7 @@ async def fitted_prompt(
         )
     else:
         fitted = Fitted(await render(messages), messages)
+    await require_fit(lease.runner, fitted.prompt, n_ctx)
     if n_dropped := len(messages) - len(fitted.messages):
         _log.warning(
             "%d of %d messages were dropped, as the prompt did not fit the context",
@@ -80,6 +85,30 @@ async def fitted_prompt(
     if placing is None:
         return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
     return Fitted(await render(image_tags.with_tags(fitted.messages, placing)), fitted.messages)
+
+
+def _require_fit(messages: Sequence[Message], n_ctx: int, *, truncate: bool) -> None:
+    """Raise BadRequest for messages that cannot fit, before they are rendered."""
+    n_characters = sum(map(_n_characters, messages[-1:] if truncate else messages))
+    if n_characters > max_characters(n_ctx):
+        raise too_long(n_characters, n_ctx)
+
+
+def _newest(messages: Sequence[Message], limit: int) -> Sequence[Message]:
+    """Return the instructions and the newest messages, which have up to `limit` characters."""
+    n_characters = 0
+    for start in range(len(messages) - 1, -1, -1):
+        n_characters += _n_characters(messages[start])
+        if n_characters > limit:
+            return [
+                *(m for m in messages[: start + 1] if is_instruction(m)),
+                *messages[start + 1 :],
+            ]
+    return messages
+
+
+def _n_characters(message: Message) -> int:
+    return len(message.content) + len(message.thinking)
 
 
 def for_tokenizer(prompt: str, renderer: Renderer, ready: Ready) -> str:

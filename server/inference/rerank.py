@@ -10,11 +10,13 @@ from model_store.model import Model
 from model_store.store import Store
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Scheduler
-from runners.protocol.messages import Embedded
+from runners.protocol.messages import Embedded, EmbedInput
+from server.inference.generation import context_of
 from server.inference.model_request import model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
 from server.inference.retry import retry_call
+from server.inference.text_length import cut_inputs
 from server.inference.vectors import at_unit_length, vectors_of
 from server.request_record import current
 
@@ -65,20 +67,23 @@ class RerankService:
         model = find_model(self._store, model_name, required=True)
         merged = merged_options(model.parameters, options)
         async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
-            scores, n_tokens = await _scores(lease.runner, query, documents, model)
+            n_ctx = context_of(merged, lease.ready)
+            texts = await cut_inputs(lease.runner, [query, *documents], n_ctx)
+            scores, n_tokens = await _scores(lease.runner, texts, model)
         current().add_answer(n_prompt=n_tokens)
         best = np.argsort(-scores, kind="stable")[: top_n or None]
         return Ranking([RankedDocument(int(i), float(scores[i])) for i in best], n_tokens)
 
 
 async def _scores(
-    runner: RunnerClient, query: str, documents: Sequence[str], model: Model
+    runner: RunnerClient, texts: Sequence[EmbedInput], model: Model
 ) -> tuple[Scores, int]:
+    """Score the texts after the first one, which is the query."""
     header = model.header()
     if header.integer(f"{header.architecture}.pooling_type") == _POOLING_RANK:
-        answer = await runner.embed(documents, query=query)
+        answer = await runner.embed(texts[1:], query=str(texts[0]))
         return _relevance(answer), answer.n_tokens
-    answer = await runner.embed([query, *documents])
+    answer = await runner.embed(texts)
     vectors = at_unit_length(vectors_of(answer)).astype(np.float64)
     cosines: Scores = vectors[1:] @ vectors[0]
     return cosines, answer.n_tokens

@@ -1,14 +1,14 @@
 """Tokenize and detokenize with the vocabulary of a model, without loading its weights."""
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 
+from model_store.model import Model
 from model_store.store import Store
-from runners.host.client import RunnerClient
 from runners.host.scheduler import Scheduler
 from server.inference.model_request import model_key
 from server.inference.models import find_model
 from server.inference.retry import retry_call
+from server.inference.text_length import require_countable
 
 
 class TokenService:
@@ -20,16 +20,23 @@ class TokenService:
     @retry_call
     async def tokenize(self, model: str, text: str, *, add_special: bool) -> tuple[int, ...]:
         """Return the token ids of `text`; `add_special` adds BOS and EOS as the model does."""
-        async with self._tokenizer(model) as runner:
+        resolved = self._find(model)
+        require_countable(text, _context_length(resolved))
+        async with self._scheduler.tokenizer(model_key(resolved).weights) as runner:
             return await runner.tokenize(text, add_special=add_special)
 
     @retry_call
     async def detokenize(self, model: str, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`."""
-        async with self._tokenizer(model) as runner:
+        async with self._scheduler.tokenizer(model_key(self._find(model)).weights) as runner:
             return await runner.detokenize(tokens)
 
-    def _tokenizer(self, name: str) -> AbstractAsyncContextManager[RunnerClient]:
+    def _find(self, name: str) -> Model:
         model = find_model(self._store, name, required=True)
         model.header()  # raises for damaged weights
-        return self._scheduler.tokenizer(model_key(model).weights)
+        return model
+
+
+def _context_length(model: Model) -> int:
+    header = model.header()
+    return header.integer(f"{header.architecture}.context_length") or 0

@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.native.schemas import ChatMessage
 from server.schemas.base import ApiModel, FreeMap, Text, refuse
+from server.schemas.limits import NAMES
 from server.schemas.values import ModelOptions
 
 
@@ -24,6 +25,7 @@ class NamedRequest(ApiModel):
 class ShowRequest(NamedRequest):
     """POST /api/show."""
 
+    body_limits = NAMES
     system: str = ""
     verbose: bool = False
     options: ModelOptions = Field(default_factory=dict)
@@ -32,10 +34,13 @@ class ShowRequest(NamedRequest):
 class DeleteRequest(NamedRequest):
     """DELETE /api/delete."""
 
+    body_limits = NAMES
+
 
 class PullRequest(NamedRequest):
     """POST /api/pull; `insecure` means plain HTTP, `dry_run` only reports the sizes."""
 
+    body_limits = NAMES
     insecure: bool = False
     stream: bool = True
     dry_run: bool = False
@@ -44,6 +49,7 @@ class PullRequest(NamedRequest):
 class PushRequest(NamedRequest):
     """POST /api/push; `insecure` means plain HTTP."""
 
+    body_limits = NAMES
     insecure: bool = False
     stream: bool = True
 
@@ -51,6 +57,7 @@ class PushRequest(NamedRequest):
 class CopyRequest(ApiModel):
     """POST /api/copy."""
 
+    body_limits = NAMES
     source: str = ""
     destination: str = ""
 

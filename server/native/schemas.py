@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.schemas.base import ApiModel, FreeMap, Integer, Text, refuse
-from server.schemas.values import Image, KeepAlive, ModelOptions, Think, TokenId, TopLogprobs
+from server.schemas.limits import TOKENS
+from server.schemas.values import Image, KeepAlive, ModelOptions, Think, TokenIds, TopLogprobs
 
 
 def _type(value: object) -> object:
@@ -114,12 +115,13 @@ class ChatRequest(ApiModel):
 class GenerateRequest(ApiModel):
     """POST /api/generate; with an empty prompt it loads or unloads the model."""
 
+    body_limits = TOKENS
     model: str = ""
     prompt: str = ""
     suffix: str = ""
     system: str = ""
     template: str = ""
-    context: list[TokenId] | None = None
+    context: TokenIds | None = None
     stream: bool = True
     raw: bool = False
     format: Any = Field(default=None, description='"json" or a JSON Schema object.')
@@ -186,5 +188,6 @@ class TokenizeRequest(ApiModel):
 class DetokenizeRequest(ApiModel):
     """POST /api/detokenize."""
 
+    body_limits = TOKENS
     model: str = ""
-    tokens: list[TokenId] = Field(default_factory=list)
+    tokens: TokenIds = Field(default_factory=list)

@@ -10,6 +10,7 @@ from server.http.json_encoding import shortest
 from server.inference.embed import Embedding
 from server.openai.prompts import Prompt, prompts_of
 from server.schemas.base import ApiModel, Integer, refuse
+from server.schemas.limits import TOKENS
 from server.schemas.values import KeepAlive, ModelOptions
 
 
@@ -35,6 +36,7 @@ def _encoding(value: object) -> object:
 class EmbeddingRequest(ApiModel):
     """Texts, or tokens, to turn into vectors; `options` and `keep_alive` as in the native API."""
 
+    body_limits = TOKENS
     model: str = ""
     input: Annotated[
         tuple[Prompt, ...],

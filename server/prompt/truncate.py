@@ -13,6 +13,11 @@ Render = Callable[[Sequence[Message]], Awaitable[str]]
 Count = Callable[[str], Awaitable[int]]
 
 
+def is_instruction(message: Message) -> bool:
+    """Return whether a message is of the system or a developer, and stays."""
+    return message.role in _INSTRUCTING
+
+
 class Fitted(NamedTuple):
     """A prompt, and the messages that it was made of."""
 
@@ -82,7 +87,7 @@ class _Search:
 
     async def render(self, start: int) -> Fitted:
         before, kept = self._messages[:start], self._messages[start:]
-        messages = [*(m for m in before if m.role in _INSTRUCTING), *kept]
+        messages = [*filter(is_instruction, before), *kept]
         return Fitted(await self._render(messages), messages)
 
     async def longest(self, whole: Fitted) -> Fitted:

@@ -1,10 +1,19 @@
 """Base model of requests: strict types, case-insensitive keys, null as if absent."""
 
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    model_validator,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+
+from server.schemas.limits import CONVERSATION, BodyLimits, bound_lists
 
 _OWN = "paddock"
 _INT64 = 2**63
@@ -28,6 +37,17 @@ class ApiModel(BaseModel):
     """
 
     model_config = ConfigDict(strict=True, extra="ignore", populate_by_name=True, frozen=True)
+    body_limits: ClassVar[BodyLimits] = CONVERSATION
+    """What a body may hold that is an object of this class."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Bound all lists, and let them report their first wrong element instead of each."""
+        schema = handler(source)
+        bound_lists(schema)
+        return schema
 
     @model_validator(mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from model_store.options import OPTIONS, Option, OptionType
 from server.schemas.base import FreeMap, refuse
+from server.schemas.limits import MAX_TOKENS
 from server.text.durations import keep_alive_seconds
 from server.text.quoting import quoted
 
@@ -137,8 +138,16 @@ ModelOptions = Annotated[
 ]
 """Model options by name; the types and bounds are checked when they are merged."""
 
-TokenId = Annotated[
-    int,
-    Field(ge=-_INT32, le=_INT32 - 1),
-    BeforeValidator(lambda value: 0 if value is None else value),
+
+def _zeros_for_nulls(value: object) -> object:
+    if isinstance(value, list) and None in value:
+        return [0 if item is None else item for item in value]
+    return value
+
+
+TokenIds = Annotated[
+    list[Annotated[int, Field(ge=-_INT32, le=_INT32 - 1)]],
+    Field(max_length=MAX_TOKENS),
+    BeforeValidator(_zeros_for_nulls),
 ]
+"""Ids of tokens; a million of them are checked in no more than milliseconds."""

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from server.openai.prompts import Prompt, prompts_of
 from server.openai.schemas import GenerationRequest
 from server.schemas.base import Integer, refuse
+from server.schemas.limits import TOKENS
 from server.schemas.values import TopLogprobs
 
 # Each one waits for its turn with a task and a stream of its own.
@@ -37,6 +38,7 @@ class CompletionRequest(GenerationRequest):
     `logprobs` is the number of alternatives to each token. `best_of` may only be what `n` is.
     """
 
+    body_limits = TOKENS
     prompt: Prompts = ("",)
     suffix: str = ""
     top_p: Annotated[float | None, AfterValidator(lambda value: value or None)] = None

@@ -9,13 +9,15 @@ from typing import Annotated, TypeVar
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, ValidationError
 from starlette.requests import Request
 
 from server.errors import BadRequest, BodyTooLarge
-from server.http.body import MAX_DEPTH, parse_body, read_body
+from server.http.body import parse_body, read_body
+from server.native.model_schemas import CopyRequest
 from server.native.schemas import ChatRequest, GenerateRequest
 from server.schemas.base import ApiModel
+from server.schemas.limits import MAX_DEPTH, MAX_ELEMENTS
 from tests.support.asgi import Client, http_scope
 
 T = TypeVar("T")
@@ -133,3 +135,82 @@ async def test_a_body_within_the_limit_is_read(limit: int) -> None:
     body = b'{"model":"a"}'
 
     assert (await read_body(request_of(body, max_body=limit), ChatRequest)).model == "a"
+
+
+LIST_FIELDS = {
+    "messages": '{"messages":%s}',
+    "tools": '{"tools":%s}',
+    "images": '{"messages":[{"images":%s}]}',
+    "calls": '{"messages":[{"tool_calls":%s}]}',
+}
+
+
+@pytest.mark.parametrize("field", LIST_FIELDS)
+def test_a_list_has_a_bounded_number_of_elements(field: str) -> None:
+    """Whatever they are: 20,000 `null` are within all other limits."""
+    body = LIST_FIELDS[field] % ("[" + ",".join(["null"] * (MAX_ELEMENTS + 1)) + "]")
+
+    assert f"must have at most {MAX_ELEMENTS} elements" in refusal(body)
+
+
+def test_the_first_of_many_faults_is_reported_and_no_other_is_made() -> None:
+    body = '{"messages":[' + ",".join(["1"] * 10_000) + "]}"
+    with pytest.raises(ValidationError) as caught:
+        ChatRequest.model_validate({"messages": [1] * 10_000})
+
+    assert caught.value.error_count() == 1
+    assert refusal(body) == 'each element of field "messages" must be an object, not a number'
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("[" + "{}," * 50_000 + "{}]", "objects and lists"),
+        ("[" + "0," * 300_000 + "0]", "values"),
+        ("{" + ",".join(f'"{n}":0' for n in range(200_000)) + "}", "values"),
+        ('["a"' + ' "a"' * 200_000 + "]", "strings and keys"),
+    ],
+    ids=["objects", "numbers", "keys", "strings"],
+)
+def test_what_the_endpoint_does_not_know_is_counted_too(value: str, reason: str) -> None:
+    assert refusal('{"unknown":' + value + "}").endswith(reason)
+
+
+def test_a_context_may_have_a_million_tokens() -> None:
+    body = '{"context":[' + ",".join(["7"] * 1_000_000) + "]}"
+
+    assert len(parse_body(body.encode(), GenerateRequest).context or ()) == 1_000_000
+
+
+@pytest.mark.anyio
+async def test_a_request_of_names_is_small() -> None:
+    body = b'{"model":"' + b"a" * (2 << 20) + b'"}'
+    with pytest.raises(BodyTooLarge):
+        await read_body(request_of(body, max_body=0), CopyRequest)
+
+
+@pytest.mark.anyio
+async def test_a_size_that_is_announced_is_refused_before_it_is_read() -> None:
+    request = request_of(b"{", max_body=100)
+    request.scope["headers"].append((b"content-length", b"1000"))
+
+    with pytest.raises(BodyTooLarge):
+        await read_body(request, ChatRequest)
+    assert (await request.receive())["body"] == b"{"
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b'{"x":"' + b"\xff" * (5 << 20) + b'"}', "the request body is not valid JSON"),
+        (b'{"x":"' + b"a" * (5 << 20) + b'" 1}', "unexpected character at position 5242889"),
+        (b'{"x":"' + b"a" * (5 << 20), "unexpected EOF"),
+        (b'"' + b"a" * (5 << 20) + b'"', "the request body must be an object, not a string"),
+        (b"[" + b"0," * 50_000 + b"0]", "the request body must be an object, not a list"),
+        (b" " * (5 << 20), "missing request body"),
+    ],
+    ids=["Unicode", "syntax", "open", "string", "list", "blanks"],
+)
+def test_a_large_body_that_is_no_json_is_refused_at_little_cost(body: bytes, sentence: str) -> None:
+    with pytest.raises(BadRequest, match=sentence):
+        parse_body(body, ChatRequest)

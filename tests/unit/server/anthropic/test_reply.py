@@ -13,6 +13,7 @@ from server.anthropic.framing import MessageFraming
 from server.anthropic.reply import message_events, message_of
 from server.http.streaming import BARE_JSON_TYPE, EventReply
 from server.inference.conversation import CompletedCall, Delta, Ending, Event, Finish, LoadOutcome
+from server.request_record import RequestRecord, begin
 from tests.support.asgi import Reply
 from tests.support.scripted_events import scripted, sent
 from tests.support.sse import events_of
@@ -196,13 +197,14 @@ async def test_a_delta_with_nothing_in_it_sends_nothing() -> None:
 
 
 async def test_a_stream_that_fails_says_so_and_ends() -> None:
+    begin(RequestRecord(id="req_1"))
     reply = await answered(Delta("Hi"), RunnerDied("it was killed"))
     name, data = events_of(reply.body.decode())[-1]
 
     assert name == data["type"] == "error"
     assert data["error"]["type"] == "api_error"
     assert data["error"]["message"].endswith("it was killed")
-    assert re.fullmatch("req_[0-9a-f]{24}", data["request_id"])
+    assert data["request_id"] == "req_1"
     assert b"message_stop" not in reply.body
 
 

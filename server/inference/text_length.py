@@ -1,0 +1,77 @@
+"""Refuse or cut texts that cannot fit a context, before they are rendered or tokenized as a whole.
+
+A tokenizer takes a hundred bytes of memory for each byte of text. Of a text over 1 MiB only that
+much is tokenized at first: if it has more tokens than the context already, the rest need not be.
+"""
+
+from collections.abc import Sequence
+
+from runners.host.client import RunnerClient
+from runners.protocol.messages import EmbedInput
+from server.errors import BadRequest
+
+INPUT_TOO_LONG = "the input length exceeds the context length"
+"""What clients know of an input that must not be cut."""
+UNCHECKED = 1 << 20
+"""Characters of a text that may be tokenized whatever it is."""
+_MAX_CHARACTERS_PER_TOKEN = 256
+_COUNTED_CHARACTERS_PER_TOKEN = 8
+
+
+def max_characters(n_ctx: int) -> int:
+    """Return how many characters `n_ctx` tokens can have, in any vocabulary."""
+    return max(UNCHECKED, n_ctx * _MAX_CHARACTERS_PER_TOKEN)
+
+
+def too_long(n_characters: int, n_ctx: int) -> BadRequest:
+    """Return the refusal of a prompt."""
+    return BadRequest(
+        f"the prompt of {n_characters} characters does not fit the context of {n_ctx} tokens; "
+        "shorten it, or set a larger num_ctx"
+    )
+
+
+async def require_fit(runner: RunnerClient, text: str, n_ctx: int) -> None:
+    """Raise BadRequest for a text over 1 MiB that has more than `n_ctx` tokens."""
+    if len(text) > max_characters(n_ctx) or not await begins_within(runner, text, n_ctx):
+        raise too_long(len(text), n_ctx)
+
+
+def require_countable(text: str, n_ctx: int) -> None:
+    """Raise BadRequest for a text whose tokens are not counted for a model with this context."""
+    limit = max(UNCHECKED, n_ctx * _COUNTED_CHARACTERS_PER_TOKEN)
+    if len(text) > limit:
+        raise BadRequest(
+            f"the text of {len(text)} characters is too long for this model, for which at most "
+            f"{limit} are tokenized; split it"
+        )
+
+
+async def cut_inputs(
+    runner: RunnerClient, inputs: Sequence[EmbedInput], n_ctx: int, *, truncate: bool = True
+) -> Sequence[EmbedInput]:
+    """Return texts to embed without what lies behind the first `n_ctx` tokens of long ones.
+
+    Raises:
+        BadRequest: one would be cut, and must not be: `truncate` is not set.
+    """
+    if all(len(text) <= UNCHECKED for text in inputs):
+        return inputs
+    cut = [await _cut(runner, text, n_ctx) for text in inputs]
+    if not truncate and cut != list(inputs):
+        raise BadRequest(INPUT_TOO_LONG)
+    return cut
+
+
+async def _cut(runner: RunnerClient, text: EmbedInput, n_ctx: int) -> EmbedInput:
+    if not isinstance(text, str):
+        return text
+    fits = await begins_within(runner, text, n_ctx)
+    return text[: max_characters(n_ctx) if fits else UNCHECKED]
+
+
+async def begins_within(runner: RunnerClient, text: str, n_ctx: int) -> bool:
+    """Return whether the first MiB of a longer text has at most `n_ctx` tokens."""
+    if len(text) <= UNCHECKED:
+        return True
+    return len(await runner.tokenize(text[:UNCHECKED])) <= n_ctx
