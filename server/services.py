@@ -28,7 +28,7 @@ from server.library.library import Library
 from server.library.registry import Progress, RegistryService
 from server.media.remote_images import RemoteImages
 from server.openai.responses.service import ResponsesService
-from server.openai.responses.store import StoredResponses
+from server.openai.responses.store import ResponseStore
 from server.rendering.client import PromptRenderer, rendering_pool
 from server.versions import USER_AGENT
 
@@ -135,9 +135,9 @@ async def registry_service(store: Store, settings: Settings) -> AsyncIterator[Re
 
 
 @asynccontextmanager
-async def stored_responses(settings: Settings) -> AsyncIterator[StoredResponses]:
+async def stored_responses(settings: Settings) -> AsyncIterator[ResponseStore]:
     """Open the store of responses, and close it at the end."""
-    stored = StoredResponses(settings.responses_file, settings.keep_responses)
+    stored = ResponseStore(settings.responses_file, settings.keep_responses)
     try:
         yield stored
     finally:
@@ -163,7 +163,7 @@ def make_services(
     store: Store,
     scheduler: Scheduler,
     registry: RegistryService,
-    stored: StoredResponses,
+    stored: ResponseStore,
     settings: Settings,
     *,
     prompts: PromptRenderer,

@@ -1,1 +1,1 @@
-"""The API that Anthropic's clients speak."""
+"""Anthropic's API: request schemas, conversion to and from the domain, wire types."""

@@ -1,4 +1,4 @@
-"""How long a prompt may be, in tokens, told before anybody has counted them."""
+"""Estimate the prompt tokens of a request, for `message_start`, before they are counted."""
 
 import json
 
@@ -14,7 +14,7 @@ _BYTES_PER_TOKEN = 4
 
 
 def estimated_tokens(request: MessagesRequest) -> int:
-    """Return a quarter of the bytes of `request`, at least 1; images do not count."""
+    """Return a quarter of the bytes of the texts in `request`, at least 1."""
     texts = [block.text for block in request.system if isinstance(block, TextContent)]
     for message in request.messages:
         texts += [message.role, *(_text(block) for block in message.content or ())]

@@ -1,4 +1,4 @@
-"""How the API of Anthropic streams: every event has the name that its data tell too."""
+"""Stream format of Anthropic's API: named server-sent events."""
 
 from server.anthropic.wire import StreamEvent
 from server.errors import explain

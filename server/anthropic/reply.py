@@ -1,4 +1,4 @@
-"""The events of an answer as those of a message stream; a whole message is the stream, folded."""
+"""Convert the events of an answer to those of a message stream, or to one message."""
 
 import secrets
 from collections.abc import AsyncGenerator, Collection, Iterator
@@ -31,7 +31,7 @@ from server.inference.conversation import CompletedCall, Delta, Ending, Event, E
 
 
 class _Blocks:
-    """Which block of the answer is open: text and thinking grow until something else begins."""
+    """Content blocks; text and thinking grow until a block of another type begins."""
 
     def __init__(self) -> None:
         self._open: type[TextBlock | ThinkingBlock] | None = None
@@ -73,17 +73,18 @@ class _Blocks:
 async def message_events(
     events: Events, *, model: str, n_input: int, stops: Collection[str]
 ) -> AsyncGenerator[StreamEvent, None]:
-    """Yield what a client is sent of `events`; `n_input` is told until the prompt is counted.
+    """Yield the events of a message stream.
 
-    `stops` are the client's own: one of the model's says no more than that its turn ended.
+    `n_input` is the estimated number of prompt tokens for `message_start`. `stops` are the stop
+    sequences of the request; a stop string of the model is reported as `end_turn`.
     """
     blocks = _Blocks()
-    begun = False
+    started = False
     async with aclosing(events):
         async for event in events:
-            if not begun:
+            if not started:
                 yield MessageStart(_empty_message(model, n_input))
-                begun = True
+                started = True
             if isinstance(event, Delta):
                 for piece in blocks.add(event):
                     yield piece
@@ -101,12 +102,12 @@ def _empty_message(model: str, n_input: int) -> Message:
 
 
 def _end(event: Event, stops: Collection[str]) -> MessageDelta:
-    # A conversation in which nobody says anything has no answer either.
+    # A request without messages only loads the model.
     finish = event if isinstance(event, Finish) else Finish()
     stop = finish.stop if finish.stop in stops else None
     reason = _stop_reason(finish, stop)
-    told = Stop(reason, stop if reason == "stop_sequence" else None)
-    end = MessageDelta(delta=told, usage=Usage(finish.n_prompt, finish.n_generated))
+    delta = Stop(reason, stop if reason == "stop_sequence" else None)
+    end = MessageDelta(delta=delta, usage=Usage(finish.n_prompt, finish.n_generated))
     end.note_truncation(finish.n_dropped)
     return end
 
@@ -120,7 +121,7 @@ def _stop_reason(finish: Finish, stop: str | None) -> StopReason:
 
 
 def message_of(events: list[StreamEvent]) -> Message:
-    """Return the message that `events` stream."""
+    """Return the message of a whole stream."""
     first = events[0]
     assert isinstance(first, MessageStart)
     message = first.message

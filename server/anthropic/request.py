@@ -1,4 +1,4 @@
-"""What clients of this API ask, as the conversation that the service answers."""
+"""Convert a messages request to a conversation of the domain."""
 
 from collections.abc import Iterable, Iterator, Mapping
 
@@ -21,12 +21,12 @@ from server.text.quoting import quoted
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
 _CHOICES = {"auto": ToolChoice.AUTO, "any": ToolChoice.REQUIRED, "none": ToolChoice.NONE}
-# The hosted service itself runs these; nobody else would.
+# Tools that only the hosted service can run.
 _HOSTED = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset")
 
 
 def remote_images(request: CountTokensRequest) -> tuple[str, ...]:
-    """Return the addresses of the images that have to be fetched first."""
+    """Return the URLs of the images that have to be fetched first."""
     blocks = [block for message in request.messages for block in message.content or ()]
     inner = [b for block in blocks if isinstance(block, ToolResultContent) for b in block.content]
     sources = [b.source for b in (*blocks, *inner) if isinstance(b, ImageContent)]
@@ -34,15 +34,17 @@ def remote_images(request: CountTokensRequest) -> tuple[str, ...]:
 
 
 def conversation_of(request: CountTokensRequest, fetched: Mapping[str, bytes]) -> Conversation:
-    """Return what `request` asks of its model; `fetched` holds remote images by their addresses.
+    """Return the conversation of `request`; `fetched` maps URLs of remote images to their bytes.
 
     Raises:
-        BadRequest: it lacks something, or holds what cannot be read.
+        BadRequest: a required field is missing, or one is invalid.
     """
     _check(request)
     turns = tuple(TurnReader(fetched).read(request.messages))
     if not turns:
-        raise BadRequest("messages must hold a text, an image, a call or a result")
+        raise BadRequest(
+            "messages must have at least one text, image, tool_use or tool_result block"
+        )
     return Conversation(
         model=request.model,
         messages=(*_system(request.system), *turns),
@@ -104,23 +106,23 @@ def _think(request: CountTokensRequest) -> Think | None:
 
 
 def _constraint(request: CountTokensRequest) -> JSONSchema | None:
-    wanted = request.output_config.format or request.output_format
-    if wanted is None:
+    output_format = request.output_config.format or request.output_format
+    if output_format is None:
         return None
-    if wanted.type != "json_schema" or wanted.schema_ is None:
-        raise BadRequest("the format of the output must have the type json_schema and a schema")
-    return json_schema(wanted.schema_)
+    if output_format.type != "json_schema" or output_format.schema_ is None:
+        raise BadRequest("the output format must have the type json_schema and a schema")
+    return json_schema(output_format.schema_)
 
 
 def _options(request: CountTokensRequest) -> dict[str, object]:
-    given: dict[str, object] = {"num_ctx": request.num_ctx}
+    fields: dict[str, object] = {"num_ctx": request.num_ctx}
     if isinstance(request, MessagesRequest):
-        given |= {
+        fields |= {
             "num_predict": request.max_tokens,
             "temperature": request.temperature,
             "top_p": request.top_p,
             "top_k": request.top_k,
             "stop": request.stop_sequences or None,
         }
-    asked = {name: value for name, value in given.items() if value is not None}
-    return {**request.options, **asked}
+    options = {name: value for name, value in fields.items() if value is not None}
+    return {**request.options, **options}

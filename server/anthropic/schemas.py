@@ -1,7 +1,7 @@
-"""POST /v1/messages and /v1/messages/count_tokens: what clients send.
+"""POST /v1/messages and /v1/messages/count_tokens: the requests.
 
-What only the hosted service could do (cache hints, containers, citations, betas) is ignored, and
-so is every kind of content that is not listed here.
+Features of the hosted service (cache hints, containers, citations, betas) and content blocks of
+other types than the ones below are ignored.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class TextContent(ApiModel):
 
 
 class ImageSource(ApiModel):
-    """Where an image comes from: `data` in base64, or a `url` where the operator allows it."""
+    """The source of an image: `data` in base64, or a `url` where PADDOCK_REMOTE_IMAGES is set."""
 
     type: str = ""
     data: str = ""
@@ -45,20 +45,20 @@ class ImageContent(ApiModel):
 
 
 class DocumentContent(ApiModel):
-    """A document; its `source` holds text, or something that cannot be read and is ignored."""
+    """A document; a `source` that is not text is ignored."""
 
     title: str = ""
     source: Any = None
 
 
 class ThinkingContent(ApiModel):
-    """What the assistant thought in an earlier turn."""
+    """Reasoning of the assistant in an earlier turn."""
 
     thinking: str = ""
 
 
 class ToolUseContent(ApiModel):
-    """A call that the assistant made in an earlier turn."""
+    """A tool call of the assistant in an earlier turn."""
 
     id: str = ""
     name: str = ""
@@ -66,11 +66,11 @@ class ToolUseContent(ApiModel):
 
 
 class OtherContent(ApiModel):
-    """Content of any other kind; it is ignored."""
+    """Content of another type; it is ignored."""
 
 
 class ToolResultContent(ApiModel):
-    """What came of a call; a text, or texts and images."""
+    """The result of a tool call: a text, or text and image blocks."""
 
     tool_use_id: str = ""
     content: "Blocks" = Field(default_factory=list)
@@ -82,7 +82,7 @@ def _kind(value: object) -> str:
 
 
 def _as_blocks(value: object) -> object:
-    """Accept a plain text for a list with one block of text."""
+    """Return a plain text as a list with one text block."""
     return [{"type": "text", "text": value}] if isinstance(value, str) else value
 
 
@@ -96,21 +96,21 @@ Block = Annotated[
     | Annotated[OtherContent, Tag(_OTHER)],
     Discriminator(_kind),
 ]
-"""One block of content."""
+"""A content block."""
 
 Blocks = Annotated[list[Block], BeforeValidator(_as_blocks)]
-"""Content in blocks; a plain text counts as one."""
+"""A list of content blocks, or a plain text."""
 
 
 class InputMessage(ApiModel):
-    """A turn of the conversation."""
+    """A message of the conversation."""
 
     role: str = ""
     content: Blocks | None = None
 
 
 class ToolDefinition(ApiModel):
-    """A tool that the model may use; one of the hosted service's own has a `type` and no schema."""
+    """A tool that the model may use; those of the hosted service have a `type` and no schema."""
 
     type: str = ""
     name: str = ""
@@ -119,7 +119,7 @@ class ToolDefinition(ApiModel):
 
 
 class ToolSelection(ApiModel):
-    """Whether and which tools must be used."""
+    """Whether the model must call a tool, and which."""
 
     type: str = "auto"
     name: str = ""
@@ -127,27 +127,27 @@ class ToolSelection(ApiModel):
 
 
 class ThinkingConfig(ApiModel):
-    """Whether to think; how many tokens that may take is left to the model."""
+    """Whether to think; a token budget is ignored."""
 
     type: str = ""
 
 
 class OutputFormat(ApiModel):
-    """What the answer must look like."""
+    """The output format."""
 
     type: str = ""
     schema_: FreeMap | None = Field(default=None, alias="schema")
 
 
 class OutputConfig(ApiModel):
-    """How hard to try, and what the answer must look like."""
+    """The effort and the output format."""
 
     effort: str = ""
     format: OutputFormat | None = None
 
 
 class CountTokensRequest(ApiModel):
-    """A conversation whose tokens are to be counted.
+    """POST /v1/messages/count_tokens.
 
     `options`, `keep_alive`, `think` and `num_ctx` mean what they mean in the native API.
     """
@@ -167,7 +167,7 @@ class CountTokensRequest(ApiModel):
 
 
 class MessagesRequest(CountTokensRequest):
-    """A conversation, and how to go on."""
+    """POST /v1/messages."""
 
     max_tokens: Integer = 0
     stream: bool = False

@@ -1,4 +1,4 @@
-"""Turns in blocks, as the messages of a conversation."""
+"""Convert messages made of content blocks to messages of the domain."""
 
 import base64
 import binascii
@@ -20,17 +20,17 @@ from server.prompt.messages import Message, ToolCall
 
 
 class TurnReader:
-    """Makes messages of turns, in order; `fetched` holds remote images by their addresses."""
+    """Converts messages, in order; `fetched` maps URLs of remote images to their bytes."""
 
     def __init__(self, fetched: Mapping[str, bytes]) -> None:
         self._fetched = fetched
         self._names: dict[str, str] = {}
 
     def read(self, turns: Iterable[InputMessage]) -> Iterator[Message]:
-        """Yield the messages; a turn in which nothing is said has none.
+        """Yield the messages, without empty ones.
 
         Raises:
-            BadRequest: a turn has no content, or one that cannot be read.
+            BadRequest: a message has no content, or invalid content.
         """
         for position, turn in enumerate(turns):
             if turn.content is None:
@@ -38,9 +38,9 @@ class TurnReader:
             results = [self._result(b) for b in turn.content if isinstance(b, ToolResultContent)]
             message = self._message(turn.role.lower(), turn.content)
             self._names |= {call.id: call.name for call in message.tool_calls}
-            said = [message] if _says_something(message) else []
-            # What a user adds to the results of calls must not stand between a call and its result.
-            yield from (*results, *said) if message.role == "user" else (*said, *results)
+            messages = [message] if _has_content(message) else []
+            # Text of the user goes after the tool results, which must follow their calls directly.
+            yield from (*results, *messages) if message.role == "user" else (*messages, *results)
 
     def _message(self, role: str, blocks: Sequence[Block]) -> Message:
         calls = [block for block in blocks if isinstance(block, ToolUseContent)]
@@ -79,12 +79,12 @@ class TurnReader:
             return base64.b64decode(source.data, validate=True)
         except (binascii.Error, ValueError):
             raise BadRequest(
-                "invalid base64 image data: it holds something that is not base64"
+                "invalid base64 image data: it contains characters that are not base64"
             ) from None
 
 
 def text_of(blocks: Iterable[Block]) -> str:
-    """Return the texts among `blocks`, those of documents too, joined."""
+    """Return the joined texts of `blocks`, documents included."""
     return "".join(map(_text, blocks))
 
 
@@ -94,7 +94,6 @@ def _text(block: Block) -> str:
             return text
         case DocumentContent(title=title, source=source):
             text = _document(source)
-            # Apart from what is said about it.
             return "".join(f"{part}\n\n" for part in (title, text) if part) if text else ""
     return ""
 
@@ -115,7 +114,7 @@ def _part(block: object) -> str:
     return ""
 
 
-def _says_something(message: Message) -> bool:
+def _has_content(message: Message) -> bool:
     return bool(message.content or message.thinking or message.images or message.tool_calls)
 
 

@@ -1,4 +1,4 @@
-"""What clients of this API are sent: messages, and the events of a streamed one."""
+"""Messages and the events of a message stream, as they are sent."""
 
 from typing import Literal
 
@@ -16,14 +16,14 @@ class TextBlock(msgspec.Struct, tag="text"):
 
 
 class ThinkingBlock(msgspec.Struct, tag="thinking"):
-    """What the model thought; clients expect the hosted service's signature, which is empty."""
+    """Reasoning; the signature, which clients expect, is empty."""
 
     thinking: str = ""
     signature: str = ""
 
 
 class ToolUseBlock(msgspec.Struct, tag="tool_use"):
-    """A call; `input` is a JSON object."""
+    """A tool call; `input` is a JSON object."""
 
     id: str
     name: str
@@ -41,7 +41,7 @@ class Usage(msgspec.Struct):
 
 
 class Message(TruncationNotice, tag="message", kw_only=True):
-    """The assistant's turn."""
+    """A message of the assistant."""
 
     id: str
     role: str = "assistant"
@@ -59,13 +59,13 @@ class TextDelta(msgspec.Struct, tag="text_delta"):
 
 
 class ThinkingDelta(msgspec.Struct, tag="thinking_delta"):
-    """More of what the model thinks."""
+    """More of the reasoning."""
 
     thinking: str
 
 
 class InputJSONDelta(msgspec.Struct, tag="input_json_delta"):
-    """More of the JSON text of a call's input."""
+    """More of the JSON text of the input of a tool call."""
 
     partial_json: str
 
@@ -104,7 +104,7 @@ class Stop(msgspec.Struct):
 
 
 class MessageDelta(TruncationNotice, tag="message_delta", kw_only=True):
-    """What is known of the message only in the end."""
+    """The fields of the message that are known at its end."""
 
     delta: Stop
     usage: Usage
@@ -125,6 +125,6 @@ StreamEvent = (
 
 
 class TokenCount(msgspec.Struct):
-    """The answer of count_tokens."""
+    """The reply of count_tokens."""
 
     input_tokens: int

@@ -48,11 +48,11 @@ async def fitted_prompt(
     """
     tools, level = output.rename_tools(tools), output.thinking_level(think)
 
-    async def render(kept: Sequence[Message], *, as_sent: bool = False) -> str:
-        return await prompts.render(renderer, RenderInput(kept, tools, level, as_sent))
+    async def render(subset: Sequence[Message], *, as_sent: bool = False) -> str:
+        return await prompts.render(renderer, RenderInput(subset, tools, level, as_sent))
 
-    async def render_as_sent(kept: Sequence[Message]) -> str:
-        return await render(kept, as_sent=True)
+    async def render_as_sent(subset: Sequence[Message]) -> str:
+        return await render(subset, as_sent=True)
 
     async def count(text: str) -> int:
         if not await begins_within(lease.runner, text, n_ctx):

@@ -69,8 +69,8 @@ def _messages(request: CreateRequest, parts: ModelfileParts) -> list[dict[str, o
 
 
 def _stored(message: ChatMessage) -> dict[str, object]:
-    told = message.model_dump(mode="json", exclude_defaults=True)
-    return {"role": message.role, "content": message.content} | told
+    fields = message.model_dump(mode="json", exclude_defaults=True)
+    return {"role": message.role, "content": message.content} | fields
 
 
 def _check_template(source: str) -> None:

@@ -1,1 +1,1 @@
-"""The API of OpenAI, translated to and from what the services know."""
+"""OpenAI's API: request schemas, conversion to and from the domain, wire types."""

@@ -1,4 +1,4 @@
-"""The content of a message: a text, or parts of several kinds that make one message."""
+"""Parse the content of a chat message: a text, or a list of parts."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ _TEXT_TYPES = ("text/", "application/json", "application/xml", "application/x-ya
 
 @dataclass(frozen=True, slots=True)
 class RemoteImage:
-    """An image that lies elsewhere."""
+    """An image on another machine, by its URL."""
 
     url: str
 
 
 Media = bytes | RemoteImage
-"""An image or a sound; its first bytes tell which."""
+"""An image or audio file, which its first bytes distinguish."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a message says and shows; texts of several parts stand on lines of their own."""
+    """The text and the files of a message; the texts of several parts are joined by newlines."""
 
     text: str = ""
     media: tuple[Media, ...] = ()
@@ -55,41 +55,41 @@ MessageContent = Annotated[
 
 def _part(part: object) -> str | Media:
     if not isinstance(part, dict):
-        _refuse_form()
+        _refuse_part()
     kind = part.get("type")
     if not isinstance(kind, str) or kind not in _READERS:
-        _refuse_form()
+        _refuse_part()
     return _READERS[kind](part)
 
 
-def _refuse_form() -> NoReturn:
+def _refuse_part() -> NoReturn:
     raise refuse("invalid message format")
 
 
 def _text(part: Mapping[str, object]) -> str:
     text = part.get("text")
     if not isinstance(text, str):
-        _refuse_form()
+        _refuse_part()
     return text
 
 
 def _refusal(part: Mapping[str, object]) -> str:
     text = part.get("refusal")
     if not isinstance(text, str):
-        _refuse_form()
+        _refuse_part()
     return text
 
 
 def _image(part: Mapping[str, object]) -> Media:
-    found = part.get("image_url")
-    url = found.get("url") if isinstance(found, dict) else found
+    image = part.get("image_url")
+    url = image.get("url") if isinstance(image, dict) else image
     if not isinstance(url, str):
-        _refuse_form()
+        _refuse_part()
     return RemoteImage(url) if is_remote(url) else image_of(url)
 
 
 def is_remote(url: str) -> bool:
-    """Tell whether an image lies elsewhere; else its address is to hold it."""
+    """Return whether `url` is an http or https URL; otherwise it must be a data URI."""
     return url[: len(_REMOTE[-1])].lower().startswith(_REMOTE)
 
 
@@ -112,20 +112,24 @@ def _audio(part: Mapping[str, object]) -> bytes:
 def _file(part: Mapping[str, object]) -> str:
     file = part.get("file")
     if not isinstance(file, dict) or not isinstance(file.get("file_data"), str):
-        raise refuse("a file must come with its content, as a data URI in file.file_data")
+        raise refuse("file.file_data must hold the file as a data URI")
     return text_of_file(file["file_data"], file.get("filename"))
 
 
 def text_of_file(data: str, name: object) -> str:
-    """Return the text in a data URI, under the name of the file; raises a refusal if it is none."""
+    """Return the text in a data URI, below the name of the file.
+
+    Raises:
+        PydanticCustomError: it is not a data URI of a text file.
+    """
     head, _, encoded = data.partition(";base64,")
     kind = head.removeprefix("data:")
     if not head.startswith("data:") or not kind.startswith(_TEXT_TYPES):
-        raise refuse(f"only text can be read from a file, not {quoted(kind[:100])}")
+        raise refuse(f"only text files are supported, not {quoted(kind[:100])}")
     try:
         text = decoded(encoded).decode()
     except ValueError:
-        raise refuse("the content of a file must be UTF-8 text in base64") from None
+        raise refuse("a file must be UTF-8 text in base64") from None
     return f"{name}:\n{text}" if isinstance(name, str) and name else text
 
 

@@ -24,17 +24,17 @@ def _input(value: object) -> tuple[Prompt, ...]:
 
 
 def _encoding(value: object) -> object:
-    wanted = value.lower() if isinstance(value, str) else value
-    if wanted not in ("", "float", "base64"):
+    encoding = value.lower() if isinstance(value, str) else value
+    if encoding not in ("", "float", "base64"):
         raise refuse(
             f"Invalid value for 'encoding_format' = {str(value)[:100]}. "
             "Supported values: ['float', 'base64']."
         )
-    return wanted or "float"
+    return encoding or "float"
 
 
 class EmbeddingRequest(ApiModel):
-    """Texts, or tokens, to turn into vectors; `options` and `keep_alive` as in the native API."""
+    """Texts or token ids to embed; `options` and `keep_alive` as in the native API."""
 
     body_limits = TOKENS
     model: str = ""
@@ -83,16 +83,16 @@ class EmbeddingList(msgspec.Struct):
     object: str = "list"
 
 
-def embedding_list(request: EmbeddingRequest, found: Embedding) -> EmbeddingList:
+def embedding_list(request: EmbeddingRequest, embedding: Embedding) -> EmbeddingList:
     """Return the reply to `request`."""
     encoded: list[Any]
     if request.encoding_format == "base64":
-        rows = found.vectors.astype("<f4")
+        rows = embedding.vectors.astype("<f4")
         encoded = [base64.b64encode(row.tobytes()).decode() for row in rows]
     else:
-        encoded = shortest(found.vectors).tolist()
+        encoded = shortest(embedding.vectors).tolist()
     return EmbeddingList(
         data=[EmbeddingObject(vector, index) for index, vector in enumerate(encoded)],
         model=request.model,
-        usage=EmbeddingUsage(found.n_tokens, found.n_tokens),
+        usage=EmbeddingUsage(embedding.n_tokens, embedding.n_tokens),
     )

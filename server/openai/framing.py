@@ -1,4 +1,4 @@
-"""How OpenAI's clients read streams and errors."""
+"""Stream format of OpenAI's API: server-sent events that end with `[DONE]`."""
 
 from server.http.envelopes import openai_envelope
 from server.http.sse import ServerSentEvents

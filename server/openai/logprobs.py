@@ -1,4 +1,4 @@
-"""Log probabilities as OpenAI's clients read them, in today's form and in the older one."""
+"""Log probabilities in OpenAI's current format and in that of /v1/completions."""
 
 import codecs
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ class Alternative(msgspec.Struct):
 
 
 class Entry(msgspec.Struct):
-    """The chosen token, and the most probable ones in its place."""
+    """A generated token, and the most probable alternatives."""
 
     token: str
     logprob: float
@@ -31,8 +31,8 @@ class Logprobs(msgspec.Struct):
     content: tuple[Entry, ...]
 
 
-class OlderLogprobs(msgspec.Struct):
-    """The log probabilities of a completion: a list for each thing to know of a token.
+class LegacyLogprobs(msgspec.Struct):
+    """The log probabilities of a text completion, as parallel lists.
 
     `text_offset` are the positions in the text, in characters, at which the tokens begin.
     """
@@ -43,8 +43,8 @@ class OlderLogprobs(msgspec.Struct):
     text_offset: list[int] = []
 
 
-def entries_of(found: Iterable[TokenLogprob]) -> tuple[Entry, ...]:
-    """Return today's form."""
+def entries_of(logprobs: Iterable[TokenLogprob]) -> tuple[Entry, ...]:
+    """Return the current format."""
     return tuple(
         Entry(
             token=_text(entry.chosen),
@@ -54,28 +54,28 @@ def entries_of(found: Iterable[TokenLogprob]) -> tuple[Entry, ...]:
                 Alternative(_text(other), other.logprob, tuple(other.text)) for other in entry.top
             ),
         )
-        for entry in found
+        for entry in logprobs
     )
 
 
-class OlderForm:
-    """Writes the older form of one answer."""
+class LegacyLogprobsBuilder:
+    """Builds the format of /v1/completions for one answer."""
 
     def __init__(self) -> None:
         self._offset = 0
-        # A character may be spread over several tokens.
+        # A character may consist of several tokens.
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
-    def next(self, found: Iterable[TokenLogprob]) -> OlderLogprobs:
-        """Return the form of the next tokens."""
-        told = OlderLogprobs()
-        for entry in found:
-            told.tokens.append(_text(entry.chosen))
-            told.token_logprobs.append(entry.chosen.logprob)
-            told.top_logprobs.append({_text(other): other.logprob for other in entry.top})
-            told.text_offset.append(self._offset)
+    def next(self, logprobs: Iterable[TokenLogprob]) -> LegacyLogprobs:
+        """Return the entries of the next tokens."""
+        lists = LegacyLogprobs()
+        for entry in logprobs:
+            lists.tokens.append(_text(entry.chosen))
+            lists.token_logprobs.append(entry.chosen.logprob)
+            lists.top_logprobs.append({_text(other): other.logprob for other in entry.top})
+            lists.text_offset.append(self._offset)
             self._offset += len(self._decoder.decode(entry.chosen.text))
-        return told
+        return lists
 
 
 def _text(entry: TokenAlternative) -> str:

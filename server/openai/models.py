@@ -24,7 +24,7 @@ class ModelList(msgspec.Struct):
 
 
 def model_object(model: Model, id: str | None = None) -> ModelObject:
-    """Describe `model`, under the name by which it was asked for, if it was."""
+    """Return the object of `model`, with `id` as its name if given."""
     return ModelObject(
         id=model.name.short if id is None else id,
         object="model",
@@ -34,5 +34,5 @@ def model_object(model: Model, id: str | None = None) -> ModelObject:
 
 
 def model_list(models: Iterable[Model]) -> ModelList:
-    """List `models`."""
+    """Return the list of `models`."""
     return ModelList([model_object(model) for model in models])

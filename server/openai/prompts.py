@@ -1,13 +1,13 @@
-"""Texts and tokens, one or several, as prompts and as inputs of embeddings."""
+"""Parse prompts and embedding inputs: a text, token ids, or a list of either."""
 
 Prompt = str | tuple[int, ...]
-"""A text, or the ids of its tokens."""
+"""A text or token ids."""
 
-_LARGEST_ID = 2**31 - 1
+_MAX_TOKEN_ID = 2**31 - 1
 
 
 def prompts_of(value: object) -> tuple[Prompt, ...] | None:
-    """Return what `value` lists; None when it is neither text nor tokens, or an empty list."""
+    """Return the prompts in `value`; None when it has none or is of another type."""
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple) or not value:
@@ -27,4 +27,4 @@ def _prompt(value: object) -> Prompt | None:
 
 
 def _are_tokens(values: list[object] | tuple[object, ...]) -> bool:
-    return all(type(value) is int and 0 <= value <= _LARGEST_ID for value in values)
+    return all(type(value) is int and 0 <= value <= _MAX_TOKEN_ID for value in values)

@@ -1,4 +1,4 @@
-"""The parts that replies of several endpoints share."""
+"""Build the parts that several replies share: ids, headings, usage."""
 
 import secrets
 import time
@@ -13,13 +13,13 @@ OBJECT_TYPE = BARE_JSON_TYPE
 
 
 def new_id(prefix: str) -> str:
-    """Return an id that no other answer has."""
+    """Return a new random id."""
     return f"{prefix}-{secrets.token_hex(12)}"
 
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What all objects of one answer have in common; `model` is the name as it was sent."""
+    """Fields that all objects of one reply share; `model` is the name as the client sent it."""
 
     id: str
     model: str
@@ -27,7 +27,7 @@ class Heading:
 
 
 def usage_of(finishes: Iterable[Finish], n: int) -> Usage:
-    """Sum the counters of all answers; every `n` of them have one prompt."""
+    """Sum the counters of all answers; `n` answers share one prompt."""
     ends = list(finishes)
     prompts = [end for end in ends if end.choice % n == 0]
     n_prompt = sum(end.n_prompt for end in prompts)

@@ -26,7 +26,7 @@ _FORMATS = "text, json_object, json_schema, regex, lark or gbnf"
 
 
 class SharedParams(TypedDict):
-    """The part of `GenerationParams` that both kinds of requests fill alike."""
+    """The part of `GenerationParams` that chat and text completions set alike."""
 
     model: str
     options: Mapping[str, object]

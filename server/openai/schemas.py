@@ -10,19 +10,19 @@ from server.schemas.values import KeepAlive, ModelOptions, Think
 
 
 class StreamOptions(ApiModel):
-    """What a stream tells besides the answer."""
+    """What a stream contains besides the answer."""
 
     include_usage: bool = False
 
 
 class JSONSchemaFormat(ApiModel):
-    """A schema in its wrapping; name and strictness mean nothing here: it always holds."""
+    """A wrapped JSON Schema; `name` and `strict` are ignored, as the schema is always enforced."""
 
     schema_: FreeMap | None = Field(default=None, alias="schema")
 
 
 class ResponseFormat(ApiModel):
-    """What the answer must look like; `regex`, `lark` and `gbnf` hold what their type names."""
+    """The output format; `regex`, `lark` and `gbnf` hold the grammar of the type of that name."""
 
     type: str = "text"
     json_schema: JSONSchemaFormat = JSONSchemaFormat()
@@ -32,7 +32,7 @@ class ResponseFormat(ApiModel):
 
 
 class Reasoning(ApiModel):
-    """How to think."""
+    """Reasoning settings."""
 
     effort: Effort = None
 
@@ -41,7 +41,7 @@ Answers = Annotated[int, Field(ge=1, le=128)]
 
 
 class GenerationRequest(ApiModel):
-    """How to answer: the fields of OpenAI, and those of the native API that it lacks."""
+    """Generation parameters of OpenAI, and those of the native API that it lacks."""
 
     model: str = ""
     stream: bool = False

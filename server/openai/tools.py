@@ -1,4 +1,4 @@
-"""Tools, the choice among them and earlier calls, as chat requests write them."""
+"""Parse tools, the tool choice and earlier tool calls of chat requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,25 +46,25 @@ Arguments = Annotated[
     BeforeValidator(_arguments),
     WithJsonSchema({"type": "string", "contentMediaType": "application/json"}),
 ]
-"""The JSON text of an object; a call without arguments may leave it empty."""
+"""The JSON text of an object; it may be empty for a call without arguments."""
 
 
 class CalledFunction(ApiModel):
-    """The function that an assistant called."""
+    """The function of an earlier tool call."""
 
     name: str = ""
     arguments: Arguments = Field(default_factory=dict)
 
 
 class ToolCallField(ApiModel):
-    """A call in an earlier assistant message."""
+    """A tool call in an earlier assistant message."""
 
     id: str = ""
     function: CalledFunction = CalledFunction()
 
 
 def calls_of(fields: Sequence[ToolCallField]) -> tuple[ToolCall, ...]:
-    """Return earlier calls as templates see them."""
+    """Return earlier tool calls of the domain."""
     return tuple(
         ToolCall(call.id, index, call.function.name, call.function.arguments)
         for index, call in enumerate(fields)
@@ -73,31 +73,31 @@ def calls_of(fields: Sequence[ToolCallField]) -> tuple[ToolCall, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """The tools of a request and the choice among them."""
+    """The tools of a request and the tool choice."""
 
     tools: tuple[Tool, ...]
     choice: ToolChoice | NamedTool
 
 
 def toolbox_of(tools: Sequence[ToolField], choice: object) -> Toolbox:
-    """Return the tools of a request, cut down to those that `choice` allows.
+    """Return the tools of a request, without those that `allowed_tools` excludes, and the choice.
 
     Raises:
-        BadRequest: a tool has no name, or the choice is none.
+        BadRequest: a tool has no name, or the tool choice is invalid.
     """
-    found = tuple(_tool(tool) for tool in tools)
+    converted = tuple(_tool(tool) for tool in tools)
     match choice:
         case None | "auto":
-            return Toolbox(found, ToolChoice.AUTO)
+            return Toolbox(converted, ToolChoice.AUTO)
         case "none":
-            return Toolbox(found, ToolChoice.NONE)
+            return Toolbox(converted, ToolChoice.NONE)
         case "required":
-            return Toolbox(found, ToolChoice.REQUIRED)
+            return Toolbox(converted, ToolChoice.REQUIRED)
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(allowed)}}:
             names = {_name(entry) for entry in allowed}
             return toolbox_of([tool for tool in tools if tool.function.name in names], mode)
         case dict():
-            return Toolbox(found, NamedTool(_name(choice)))
+            return Toolbox(converted, NamedTool(_name(choice)))
     raise BadRequest(f"tool_choice must be {_CHOICES}")
 
 

@@ -1,4 +1,4 @@
-"""/v1/audio/transcriptions: a recording, written down by a model that hears."""
+"""POST /v1/audio/transcriptions: transcribe an audio file with a model that accepts audio."""
 
 from collections.abc import Iterable
 from contextlib import aclosing
@@ -15,8 +15,8 @@ from server.media.audio_decoding import is_audio
 from server.prompt.messages import Message
 from server.text.quoting import quoted
 
-MOST_BYTES: Final = 25 << 20
-"""Of a form, as OpenAI has it: hours of compressed speech."""
+MAX_BYTES: Final = 25 << 20
+"""Of the form, the limit of OpenAI: hours of compressed speech."""
 _TEXT: Final = "text"
 _JSON: Final = ("json", "verbose_json")
 _TRUE: Final = ("true", "1")
@@ -46,48 +46,48 @@ BODY: Final[dict[str, Any]] = {
         },
     }
 }
-"""What the description of the API says of a request."""
+"""The request in the OpenAPI description."""
 
 
 class Transcription(msgspec.Struct):
-    """What was said."""
+    """The transcript."""
 
     text: str
 
 
 class TextDelta(msgspec.Struct, tag_field="type", tag="transcript.text.delta"):
-    """The next piece of a text."""
+    """The next piece of the transcript."""
 
     delta: str
 
 
 class TextDone(msgspec.Struct, tag_field="type", tag="transcript.text.done"):
-    """The end of a stream, with the whole text."""
+    """The end of a stream, with the whole transcript."""
 
     text: str
 
 
 def transcription_of(form: Form) -> Conversation:
-    """Return the conversation that writes down the recording in `form`.
+    """Return the conversation that transcribes the audio file in `form`.
 
     Raises:
-        BadRequest: something is missing, or cannot be used.
+        BadRequest: a field is missing or invalid.
     """
     model = form.texts.get("model", "")
     if not model:
         raise BadRequest("model is required")
     if "file" not in form.files:
-        raise BadRequest("file is required: send the recording as a file of that name")
+        raise BadRequest("file is required: send the audio as a form file of that name")
     recording = form.files["file"]
     if not recording:
         raise BadRequest("audio file is empty")
     if not is_audio(recording):
-        raise BadRequest("the file is no WAV, MP3, FLAC or Ogg file, or is damaged")
+        raise BadRequest("the file is not a WAV, MP3, FLAC or Ogg file, or it is damaged")
     format = form.texts.get("response_format", "json")
     if format not in (*_JSON, _TEXT):
         raise BadRequest(
             f"response_format must be {', '.join(_JSON)} or {_TEXT}, not {quoted(format)}: "
-            "it is not known at which time a word is said"
+            "timestamps are not supported"
         )
     return Conversation(
         model=model,
@@ -107,23 +107,23 @@ def _task(form: Form) -> str:
 
 
 def is_streamed(form: Form) -> bool:
-    """Tell whether the text is wanted piece by piece."""
+    """Return whether the request has `stream`."""
     return form.texts.get("stream", "").lower() in _TRUE
 
 
 class Transcriptions:
-    """Makes the reply to the request in `form`."""
+    """Builds the reply to the request in `form`."""
 
     def __init__(self, form: Form) -> None:
         self._plain = form.texts.get("response_format") == _TEXT
 
     def whole(self, events: list[Event]) -> Transcription | PlainTextResponse:
-        """Return the text, alone or in an object; thoughts are left out."""
+        """Return the transcript, as plain text or as an object."""
         text = _joined(event.content for event in events if isinstance(event, Delta))
         return PlainTextResponse(text) if self._plain else Transcription(text)
 
     async def streamed(self, events: Events) -> Replies[TextDelta | TextDone]:
-        """Yield the text piece by piece, then as a whole; `events` are closed with it."""
+        """Yield the transcript in pieces, then as a whole; `events` are closed with it."""
         pieces: list[str] = []
         async with aclosing(events):
             async for event in events:

@@ -1,4 +1,4 @@
-"""Values that several requests have: stop strings, biases, effort, data URIs."""
+"""Field types of OpenAI requests: stop strings, logit biases, effort, data URIs."""
 
 import base64
 import binascii
@@ -10,10 +10,10 @@ from pydantic import BeforeValidator, WithJsonSchema
 from server.schemas.base import refuse
 from server.text.quoting import quoted
 
-_MOST_BIAS = 100.0
+_MAX_BIAS = 100.0
 _TOKEN_ID = re.compile(r"[0-9]{1,9}")
 _IMAGE_TYPES = ("", "image/jpeg", "image/jpg", "image/png", "image/webp", "image/gif")
-# What clients of the reference are used to read where they sent something else.
+# Names of the types of JSON values in error texts of the reference server.
 _KINDS = {
     type(None): "<nil>",
     bool: "bool",
@@ -26,7 +26,7 @@ _KINDS = {
 
 
 def kind_of(value: object) -> str:
-    """Return the name that the reference has for the type of a JSON value."""
+    """Return the name of the type of a JSON value in error texts of the reference server."""
     return _KINDS[type(value)]
 
 
@@ -45,7 +45,7 @@ Stop = Annotated[
     BeforeValidator(_stop),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
-"""One text or several before which the answer ends."""
+"""A text or a list of texts before which the answer ends."""
 
 
 def _logit_bias(value: object) -> object:
@@ -61,7 +61,7 @@ def _token(key: str) -> int:
 
 
 def _bias(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MOST_BIAS:
+    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > _MAX_BIAS:
         raise refuse('the values of field "logit_bias" must be numbers from -100 to 100')
     return float(value)
 
@@ -71,7 +71,7 @@ LogitBias = Annotated[
     BeforeValidator(_logit_bias),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "number"}}),
 ]
-"""What is added to the logit of each of these tokens."""
+"""Token ids with what is added to their logits."""
 
 _EFFORTS: dict[object, bool | str | None] = {
     "": None,
@@ -100,11 +100,11 @@ Effort = Annotated[
     BeforeValidator(_effort),
     WithJsonSchema({"enum": [name for name in _EFFORTS if name]}),
 ]
-"""How hard to think, as `think` of the native API; None leaves it to the model."""
+"""The effort as `think` of the native API; None leaves it to the model."""
 
 
 def image_of(url: str) -> bytes:
-    """Return the bytes of an image in a data URI; raises a refusal if it is none."""
+    """Return the bytes of an image in a data URI; raises PydanticCustomError."""
     for kind in _IMAGE_TYPES:
         head = f"data:{kind};base64,"
         if url.startswith(head):

@@ -7,13 +7,13 @@ FINGERPRINT = "fp_ollama"
 
 
 class PromptTokensDetails(msgspec.Struct):
-    """How many tokens of the prompt were not computed again."""
+    """The tokens of the prompt that were taken from the KV cache."""
 
     cached_tokens: int
 
 
 class Usage(msgspec.Struct):
-    """Tokens of the prompt, which counts once for all answers to it, and of the answers."""
+    """Tokens of the prompts and of the answers; a prompt counts once for all its answers."""
 
     prompt_tokens: int
     completion_tokens: int

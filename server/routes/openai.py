@@ -15,7 +15,7 @@ from server.http.streaming import EventReply, Events, json_response
 from server.inference.tokens import TokenService
 from server.native.rerank import RerankRequest, rerank_response
 from server.openai.chat.reply import ChatReplies
-from server.openai.chat.request import conversation_of, remote_images, speaks_of_functions
+from server.openai.chat.request import conversation_of, remote_images, uses_legacy_functions
 from server.openai.chat.schemas import ChatCompletionRequest
 from server.openai.completions.reply import CompletionReplies, answers_to
 from server.openai.completions.request import completions_of
@@ -26,7 +26,7 @@ from server.openai.models import model_list, model_object
 from server.openai.reply import OBJECT_TYPE, Heading, new_id
 from server.openai.transcriptions import (
     BODY,
-    MOST_BYTES,
+    MAX_BYTES,
     Transcriptions,
     is_streamed,
     transcription_of,
@@ -49,7 +49,7 @@ async def chat_completions(request: Request) -> Response:
         heading=Heading(new_id("chatcmpl"), body.model),
         n=body.n,
         include_usage=body.stream_options.include_usage,
-        older=speaks_of_functions(body),
+        legacy_functions=uses_legacy_functions(body),
     )
     if body.stream:
         return _streamed(replies.streamed(events))
@@ -90,14 +90,14 @@ async def embeddings(request: Request) -> Response:
     service = services_of(request).embedding
 
     async def answer() -> EmbeddingList:
-        found = await service.unit_vectors(
+        embedding = await service.unit_vectors(
             body.model,
             body.input,
             dimensions=body.dimensions,
             options=body.options,
             keep_alive=body.keep_alive,
         )
-        return embedding_list(body, found)
+        return embedding_list(body, embedding)
 
     return whole(answer, FRAMING, OBJECT_TYPE)
 
@@ -105,7 +105,7 @@ async def embeddings(request: Request) -> Response:
 @router.post("/audio/transcriptions", openapi_extra=BODY)
 async def transcriptions(request: Request) -> Response:
     """Transcribe an audio file."""
-    form = await read_form(request, MOST_BYTES)
+    form = await read_form(request, MAX_BYTES)
     events = services_of(request).chat(transcription_of(form))
     replies = Transcriptions(form)
     if is_streamed(form):
@@ -124,8 +124,8 @@ async def rerank(request: Request) -> Response:
 @router.head("/models", include_in_schema=False)
 async def models(request: Request) -> Response:
     """List the installed models."""
-    found = await asyncio.to_thread(services_of(request).library.models)
-    return json_response(model_list(found), media_type=OBJECT_TYPE)
+    models = await asyncio.to_thread(services_of(request).library.models)
+    return json_response(model_list(models), media_type=OBJECT_TYPE)
 
 
 @router.get("/models/{model:path}")
@@ -134,8 +134,8 @@ async def one_model(model: str, request: Request) -> Response:
     """Describe an installed model."""
     if not model:
         raise HTTPException(404)
-    found = await asyncio.to_thread(services_of(request).library.find, model)
-    return json_response(model_object(found, model), media_type=OBJECT_TYPE)
+    installed = await asyncio.to_thread(services_of(request).library.find, model)
+    return json_response(model_object(installed, model), media_type=OBJECT_TYPE)
 
 
 def _streamed(events: Events[Any]) -> Response:

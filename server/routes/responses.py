@@ -41,8 +41,8 @@ async def get_response(request: Request, response_id: str) -> Response:
     """Return a response that is stored or in progress."""
     if request.query_params.get("stream") == "true":
         raise BadRequest("streaming a stored response is not supported; leave out stream")
-    found = await services_of(request).responses.get(response_id)
-    return raw_json_response(found, media_type=BARE_JSON_TYPE)
+    response = await services_of(request).responses.get(response_id)
+    return raw_json_response(response, media_type=BARE_JSON_TYPE)
 
 
 @router.delete("/{response_id}")
@@ -55,8 +55,8 @@ async def delete_response(request: Request, response_id: str) -> Response:
 @router.post("/{response_id}/cancel")
 async def cancel_response(request: Request, response_id: str) -> Response:
     """Cancel a response in progress."""
-    found = await services_of(request).responses.cancel(response_id)
-    return raw_json_response(found, media_type=BARE_JSON_TYPE)
+    response = await services_of(request).responses.cancel(response_id)
+    return raw_json_response(response, media_type=BARE_JSON_TYPE)
 
 
 @router.get("/{response_id}/input_items", openapi_extra={"parameters": PARAMETERS})

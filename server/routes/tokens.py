@@ -22,8 +22,8 @@ async def tokenize(request: Request) -> Response:
 
     async def answer() -> TokenizeResponse:
         text = body.content or body.text or body.prompt
-        found = await service.tokenize(body.model, text, add_special=body.add_special)
-        return TokenizeResponse(body.model, found)
+        tokens = await service.tokenize(body.model, text, add_special=body.add_special)
+        return TokenizeResponse(body.model, tokens)
 
     return whole(answer)
 

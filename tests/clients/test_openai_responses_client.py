@@ -15,7 +15,7 @@ from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.service import ResponsesService
-from server.openai.responses.store import StoredResponses
+from server.openai.responses.store import ResponseStore
 from tests.support.live_server import LiveServer, live_server
 from tests.support.scripted_events import scripted
 from tests.support.tiny_models import CHATML, write_llama
@@ -121,7 +121,7 @@ async def test_thoughts_and_calls_arrive_as_items(tmp_path: Any) -> None:
         Finish(called=True),
     )
     request = ResponsesRequest(model="m", input="Hello", stream=True, store=False)
-    stored = StoredResponses(tmp_path / "x", 0)
+    stored = ResponseStore(tmp_path / "x", 0)
     images = RemoteImages(is_allowed=False)
     service = ResponsesService(lambda _: scripted(*answer), stored, images.fetch)
 

@@ -115,5 +115,5 @@ def test_the_text_comes_alone_where_it_is_wanted_so(openai: OpenAI) -> None:
 def test_what_cannot_be_written_down_is_a_bad_request(openai: OpenAI) -> None:
     with pytest.raises(BadRequestError, match="does not support multimodal requests"):
         openai.audio.transcriptions.create(model="deaf", file=("a.flac", recording()))
-    with pytest.raises(BadRequestError, match="the file is no WAV, MP3, FLAC or Ogg file"):
+    with pytest.raises(BadRequestError, match="the file is not a WAV, MP3, FLAC or Ogg file"):
         openai.audio.transcriptions.create(model="ear", file=("a.flac", b"nothing"))

@@ -1,4 +1,4 @@
-"""From the events of a conversation to a chat completion, streamed or whole."""
+"""Convert the events of a conversation to a chat completion, streamed or whole."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -36,18 +36,18 @@ from server.schemas.wire import DebugInfo
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatReplies:
-    """Makes the replies to one request, which wanted `n` answers.
+    """Builds the replies to one request for `n` answers.
 
-    With `older`, a call is told as `function_call`, not among `tool_calls`.
+    With `legacy_functions`, a tool call is sent as `function_call` instead of in `tool_calls`.
     """
 
     heading: Heading
     n: int = 1
     include_usage: bool = False
-    older: bool = False
+    legacy_functions: bool = False
 
     def whole(self, events: list[Event]) -> ChatCompletion:
-        """Return the answers in one object."""
+        """Return all answers in one object."""
         if isinstance(events[0], Rendered):
             return self._rendered(events[0])
         answers: dict[int, _Answer] = defaultdict(_Answer)
@@ -65,7 +65,7 @@ class ChatReplies:
 
     async def streamed(self, events: Events) -> Replies[ChatChunk | ChatCompletion]:
         """Yield the chunks of a stream; the stream of `events` is closed with it."""
-        begun: set[int] = set()
+        started: set[int] = set()
         ends = []
         async with aclosing(events):
             async for event in events:
@@ -73,11 +73,14 @@ class ChatReplies:
                     yield Single(self._rendered(event))
                     return
                 if isinstance(event, Delta):
-                    for choice in (*_openings(event.choice, begun), *self._pieces(event, begun)):
+                    for choice in (
+                        *_openings(event.choice, started),
+                        *self._pieces(event, started),
+                    ):
                         yield self._chunk(choice)
                 elif isinstance(event, Finish):
                     ends.append(event)
-                    for choice in _openings(event.choice + 1, begun):
+                    for choice in _openings(event.choice + 1, started):
                         yield self._chunk(choice)
                     last = self._chunk(ChunkChoice(event.choice, Part(), self._reason(event)))
                     last.note_truncation(event.n_dropped)
@@ -87,44 +90,44 @@ class ChatReplies:
             chunk.usage = usage_of(ends, self.n)
             yield chunk
 
-    def _pieces(self, delta: Delta, begun: set[int]) -> Iterator[ChunkChoice]:
-        """Yield the parts of `delta`: what was thought and what is said go in chunks of their own.
+    def _pieces(self, delta: Delta, started: set[int]) -> Iterator[ChunkChoice]:
+        """Yield the parts of `delta`: reasoning and content are separate chunks.
 
-        The log probabilities belong to the first.
+        The first one carries the log probabilities.
         """
         logprobs = Logprobs(entries_of(delta.logprobs)) if delta.logprobs else UNSET
-        speaks = bool(delta.content or delta.calls)
+        has_answer = bool(delta.content or delta.calls)
         if delta.thinking:
-            said: str | UnsetType = UNSET if speaks else ""
-            thought = Part(content=said, reasoning=delta.thinking)
-            yield _piece(delta.choice, thought, begun, logprobs)
+            content: str | UnsetType = UNSET if has_answer else ""
+            reasoning = Part(content=content, reasoning=delta.thinking)
+            yield _piece(delta.choice, reasoning, started, logprobs)
             logprobs = UNSET
-        if speaks or logprobs is not UNSET:
+        if has_answer or logprobs is not UNSET:
             part = Part(content=delta.content)
-            self._tell_calls(part, delta.calls)
-            yield _piece(delta.choice, part, begun, logprobs)
+            self._add_calls(part, delta.calls)
+            yield _piece(delta.choice, part, started, logprobs)
 
-    def _tell_calls(self, part: Part, calls: Iterable[CompletedCall]) -> None:
-        made = [
+    def _add_calls(self, part: Part, calls: Iterable[CompletedCall]) -> None:
+        tool_calls = [
             ToolCall(call.id, call.index, "function", CalledFunction(call.name, _json(call)))
             for call in calls
         ]
-        if made and self.older:
-            part.function_call = made[0].function
-        elif made:
-            part.tool_calls = made
+        if tool_calls and self.legacy_functions:
+            part.function_call = tool_calls[0].function
+        elif tool_calls:
+            part.tool_calls = tool_calls
 
     def _choice(self, index: int, answer: "_Answer") -> Choice:
         thinking = "".join(answer.thinking)
         message = Part("assistant", "".join(answer.content), thinking or UNSET)
-        self._tell_calls(message, answer.calls)
+        self._add_calls(message, answer.calls)
         logprobs = Logprobs(tuple(answer.logprobs)) if answer.logprobs else UNSET
         reason = self._reason(answer.end) if answer.end else None
         return Choice(index, message, reason, logprobs)
 
     def _reason(self, end: Finish) -> str:
         if end.ending is Ending.STOP and end.called:
-            return "function_call" if self.older else "tool_calls"
+            return "function_call" if self.legacy_functions else "tool_calls"
         return str(end.ending)
 
     def _rendered(self, prompt: Rendered) -> ChatCompletion:
@@ -153,7 +156,7 @@ class ChatReplies:
 
 @dataclass(slots=True)
 class _Answer:
-    """The events of one answer, collected."""
+    """The collected events of one answer."""
 
     content: list[str] = field(default_factory=list)
     thinking: list[str] = field(default_factory=list)
@@ -168,19 +171,19 @@ class _Answer:
         self.logprobs.extend(entries_of(delta.logprobs))
 
 
-def _openings(end: int, begun: set[int]) -> Iterator[ChunkChoice]:
-    """Begin the answers before number `end`: clients count on meeting them in their order."""
+def _openings(end: int, started: set[int]) -> Iterator[ChunkChoice]:
+    """Begin the answers before number `end`: clients expect the choices to begin in order."""
     for choice in range(end):
-        if choice not in begun:
-            yield _piece(choice, Part(content=""), begun)
+        if choice not in started:
+            yield _piece(choice, Part(content=""), started)
 
 
 def _piece(
-    choice: int, part: Part, begun: set[int], logprobs: Logprobs | UnsetType = UNSET
+    choice: int, part: Part, started: set[int], logprobs: Logprobs | UnsetType = UNSET
 ) -> ChunkChoice:
-    """Return a piece of an answer; the first one says whose it is."""
-    if choice not in begun:
-        begun.add(choice)
+    """Return a piece of an answer; the first one of a choice carries the role."""
+    if choice not in started:
+        started.add(choice)
         part.role = "assistant"
     return ChunkChoice(choice, part, None, logprobs)
 

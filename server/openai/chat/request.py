@@ -1,4 +1,4 @@
-"""From a chat completion request to the conversation that the service knows."""
+"""Convert a chat completion request to a conversation of the domain."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -10,30 +10,30 @@ from server.openai.request import generation_params
 from server.openai.tools import ToolCallField, ToolField, calls_of, toolbox_of
 from server.prompt.messages import Message
 
-# What OpenAI's clients may rely on when they say nothing; these win over the model's own.
+# OpenAI's documented defaults, which override the parameters of the model.
 _DEFAULTS = {"temperature": 1.0, "top_p": 1.0}
 
 
 def remote_images(request: ChatCompletionRequest) -> tuple[str, ...]:
-    """Return the addresses of the images that have to be fetched first."""
+    """Return the URLs of the images that have to be fetched first."""
     media = [item for m in request.messages if m.content for item in m.content.media]
     return tuple(dict.fromkeys(item.url for item in media if isinstance(item, RemoteImage)))
 
 
 def conversation_of(request: ChatCompletionRequest, fetched: Mapping[str, bytes]) -> Conversation:
-    """Translate `request`; `fetched` holds the remote images by their addresses.
+    """Return the conversation of `request`; `fetched` maps URLs of remote images to their bytes.
 
     Raises:
-        BadRequest: it asks for something that makes no sense.
+        BadRequest: the response format, a tool or the tool choice is invalid.
     """
-    box = toolbox_of(_tools(request), _choice(request))
+    toolbox = toolbox_of(_tools(request), _choice(request))
     conversation = Conversation(
         **generation_params(request, _DEFAULTS),
         messages=tuple(_messages(request, fetched)),
-        tools=box.tools,
-        tool_choice=box.choice,
-        # The older form has room for a single call.
-        parallel_tool_calls=request.parallel_tool_calls and not speaks_of_functions(request),
+        tools=toolbox.tools,
+        tool_choice=toolbox.choice,
+        # `function_call` holds a single call.
+        parallel_tool_calls=request.parallel_tool_calls and not uses_legacy_functions(request),
         logprobs=request.top_logprobs if request.logprobs else None,
         debug_render_only=request.debug_render_only,
     )
@@ -43,8 +43,8 @@ def conversation_of(request: ChatCompletionRequest, fetched: Mapping[str, bytes]
     return replace(conversation, options={**conversation.options, **limit})
 
 
-def speaks_of_functions(request: ChatCompletionRequest) -> bool:
-    """Tell whether the request is in the older form, and its answer has to be."""
+def uses_legacy_functions(request: ChatCompletionRequest) -> bool:
+    """Return whether the request, and so its reply, has functions instead of tools."""
     return bool(request.functions) and not request.tools
 
 
@@ -55,7 +55,7 @@ def _tools(request: ChatCompletionRequest) -> list[ToolField]:
 
 
 def _choice(request: ChatCompletionRequest) -> object:
-    return request.function_call if speaks_of_functions(request) else request.tool_choice
+    return request.function_call if uses_legacy_functions(request) else request.tool_choice
 
 
 def _messages(request: ChatCompletionRequest, fetched: Mapping[str, bytes]) -> Iterator[Message]:

@@ -12,7 +12,7 @@ from server.schemas.values import TopLogprobs
 
 
 class MessageField(ApiModel):
-    """A turn of the conversation; any role is accepted.
+    """A message of the conversation; any role is accepted.
 
     `function_call` and the role `function` are the older form of `tool_calls` and `tool`.
     """
@@ -28,7 +28,7 @@ class MessageField(ApiModel):
     refusal: str = ""
 
     @model_validator(mode="after")
-    def _says_something(self) -> Self:
+    def _has_content(self) -> Self:
         texts = (self.reasoning, self.reasoning_content, self.refusal)
         parts = (self.content, self.tool_calls, self.function_call)
         if all(part is None for part in parts) and not any(texts):
@@ -37,7 +37,7 @@ class MessageField(ApiModel):
 
 
 class ChatCompletionRequest(GenerationRequest):
-    """The conversation so far, and how to go on.
+    """The conversation and how to answer it.
 
     `functions` and `function_call` are the older form of `tools` and `tool_choice`. `options`,
     `keep_alive`, `think` and `num_ctx` mean what they mean in the native API.

@@ -16,7 +16,7 @@ class CalledFunction(msgspec.Struct):
 
 
 class ToolCall(msgspec.Struct):
-    """A call; always whole, never in pieces."""
+    """A tool call, which is never sent in pieces."""
 
     id: str
     index: int
@@ -25,7 +25,7 @@ class ToolCall(msgspec.Struct):
 
 
 class Part(msgspec.Struct):
-    """What an answer says: all of it in a message, the next of it in a delta."""
+    """The content of an answer: all of it in a message, the next piece in a delta."""
 
     role: str | UnsetType = UNSET
     content: str | UnsetType = UNSET
@@ -66,7 +66,7 @@ class ChunkChoice(msgspec.Struct):
 
 
 class ChatChunk(TruncationNotice, kw_only=True):
-    """An event of a stream; `usage` comes alone in the last one, if it was asked for."""
+    """An event of a stream; the last one has only the `usage`, if requested."""
 
     id: str
     object: str = "chat.completion.chunk"

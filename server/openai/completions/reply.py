@@ -1,4 +1,4 @@
-"""From the events of completions to a text completion, streamed or whole."""
+"""Convert the events of completions to a text completion, streamed or whole."""
 
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Sequence
@@ -11,26 +11,26 @@ from server.concurrency.merge import merged
 from server.inference.answers import numbered
 from server.inference.conversation import Delta, Event, Events, Finish, LoadOutcome
 from server.openai.completions.wire import Choice, TextCompletion
-from server.openai.logprobs import OlderForm
+from server.openai.logprobs import LegacyLogprobsBuilder
 from server.openai.reply import Heading, usage_of
 from server.openai.wire import NO_USAGE, Usage
 
-_MOST_PROMPTS_AT_ONCE = 16
+_MAX_CONCURRENT_PROMPTS = 16
 
 
 def answers_to(streams: Sequence[Events], n: int) -> Events:
-    """Return the events of the answers to several prompts, `n` to each, numbered throughout."""
+    """Return the events of the answers to several prompts, `n` per prompt, numbered throughout."""
     if len(streams) == 1:
         return streams[0]
-    each = [numbered(stream, place * n) for place, stream in enumerate(streams)]
-    return merged(each, concurrency=_MOST_PROMPTS_AT_ONCE)
+    renumbered = [numbered(stream, place * n) for place, stream in enumerate(streams)]
+    return merged(renumbered, concurrency=_MAX_CONCURRENT_PROMPTS)
 
 
 @dataclass(slots=True, kw_only=True)
 class CompletionReplies:
-    """Makes the replies to one request, which wanted `n` answers to each prompt.
+    """Builds the replies to one request for `n` answers per prompt.
 
-    `echoes` are the texts that go before the answers, one for each prompt, if they are wanted.
+    `echoes` are the prompts as text, which precede their answers when the request has `echo`.
     """
 
     heading: Heading
@@ -38,11 +38,13 @@ class CompletionReplies:
     include_usage: bool = False
     with_logprobs: bool = False
     echoes: Sequence[str] = ()
-    _forms: dict[int, OlderForm] = field(default_factory=lambda: defaultdict(OlderForm))
+    _logprobs: dict[int, LegacyLogprobsBuilder] = field(
+        default_factory=lambda: defaultdict(LegacyLogprobsBuilder)
+    )
     _ends: list[Finish] = field(default_factory=list)
 
     def whole(self, events: list[Event]) -> TextCompletion:
-        """Return the answers in one object."""
+        """Return all answers in one object."""
         choices: dict[int, Choice] = {}
         texts: dict[int, list[str]] = {}
         for event in events:
@@ -62,13 +64,13 @@ class CompletionReplies:
 
     async def streamed(self, events: Events) -> AsyncGenerator[TextCompletion, None]:
         """Yield the chunks of a stream; the stream of `events` is closed with it."""
-        begun: set[int] = set()
+        started: set[int] = set()
         async with aclosing(events):
             async for event in events:
                 if (piece := self._piece(event)) is None:
                     continue
-                if piece.index not in begun:
-                    begun.add(piece.index)
+                if piece.index not in started:
+                    started.add(piece.index)
                     if echo := self._echo(piece.index):
                         yield self._chunk(Choice(echo, piece.index))
                 chunk = self._chunk(piece)
@@ -81,12 +83,12 @@ class CompletionReplies:
             yield last
 
     def _piece(self, event: Event) -> Choice | None:
-        """Return what `event` adds to an answer; None for thoughts, which have no place here."""
+        """Return what `event` adds to an answer; None for reasoning, which has no field."""
         match event:
             case Delta() if event.content or (self.with_logprobs and event.logprobs):
                 piece = Choice(event.content, event.choice)
                 if self.with_logprobs:
-                    piece.logprobs = self._forms[event.choice].next(event.logprobs)
+                    piece.logprobs = self._logprobs[event.choice].next(event.logprobs)
                 return piece
             case Finish():
                 self._ends.append(event)

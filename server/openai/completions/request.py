@@ -4,7 +4,7 @@ from server.inference.conversation import Completion
 from server.openai.completions.schemas import CompletionRequest
 from server.openai.request import generation_params
 
-# What OpenAI's clients may rely on when they say nothing; these win over the model's own.
+# OpenAI's documented defaults, which override the parameters of the model.
 _DEFAULTS = {
     "temperature": 1.0,
     "top_p": 1.0,
@@ -14,7 +14,7 @@ _DEFAULTS = {
 
 
 def completions_of(request: CompletionRequest) -> list[Completion]:
-    """Return a completion for each prompt of `request`.
+    """Return one completion per prompt of `request`.
 
     Raises:
         BadRequest: the response format is unknown or incomplete.

@@ -10,18 +10,18 @@ from server.schemas.base import Integer, refuse
 from server.schemas.limits import TOKENS
 from server.schemas.values import TopLogprobs
 
-# Each one waits for its turn with a task and a stream of its own.
-_MOST_PROMPTS = 2048
+# Each prompt has a task and a stream of its own while it waits.
+_MAX_PROMPTS = 2048
 
 
 def _prompts(value: object) -> tuple[Prompt, ...]:
     prompts = prompts_of(value)
     if prompts is None:
         raise refuse('field "prompt" must be a text, a list of texts, or tokens')
-    if len(prompts) > _MOST_PROMPTS:
-        raise refuse(f"at most {_MOST_PROMPTS} prompts can be answered by one request")
+    if len(prompts) > _MAX_PROMPTS:
+        raise refuse(f"a request may have at most {_MAX_PROMPTS} prompts")
     if not all(prompts) and len(prompts) > 1:
-        raise refuse("a prompt among several must not be empty")
+        raise refuse("a prompt of several must not be empty")
     return prompts
 
 
@@ -33,9 +33,9 @@ Prompts = Annotated[
 
 
 class CompletionRequest(GenerationRequest):
-    """Prompts to go on from; `n` answers to each, in the order of the prompts.
+    """One prompt or several, with `n` answers to each.
 
-    `logprobs` is the number of alternatives to each token. `best_of` may only be what `n` is.
+    `logprobs` is the number of alternatives per token. `best_of` must equal `n`.
     """
 
     body_limits = TOKENS
@@ -47,9 +47,9 @@ class CompletionRequest(GenerationRequest):
     best_of: Integer | None = Field(default=None)
 
     @model_validator(mode="after")
-    def _can_be_answered(self) -> Self:
+    def _is_supported(self) -> Self:
         if self.best_of not in (None, self.n):
-            raise refuse('field "best_of" must be the same as "n": every answer is returned')
+            raise refuse('field "best_of" must equal "n"')
         if self.echo and self.logprobs is not None:
-            raise refuse("echo cannot be had with logprobs: those of the prompt are not computed")
+            raise refuse("logprobs with echo is not supported")
         return self

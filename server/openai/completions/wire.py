@@ -3,7 +3,7 @@
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from server.openai.logprobs import OlderLogprobs
+from server.openai.logprobs import LegacyLogprobs
 from server.openai.wire import FINGERPRINT, Usage
 from server.schemas.wire import TruncationNotice
 
@@ -14,7 +14,7 @@ class Choice(msgspec.Struct):
     text: str
     index: int
     finish_reason: str | None = None
-    logprobs: OlderLogprobs | UnsetType = UNSET
+    logprobs: LegacyLogprobs | UnsetType = UNSET
 
 
 class TextCompletion(TruncationNotice, kw_only=True):

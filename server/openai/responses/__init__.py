@@ -1,1 +1,1 @@
-"""The Responses API: answers in items, and conversations that the server remembers."""
+"""OpenAI's Responses API: items, streamed events, and the store of responses."""

@@ -1,4 +1,4 @@
-"""The events of a streamed response; whoever sends them numbers them."""
+"""Events of a streamed response; the framing numbers them."""
 
 import msgspec
 
@@ -13,12 +13,12 @@ class StreamEvent(msgspec.Struct, kw_only=True):
 
     @property
     def name(self) -> str:
-        """What the event is called on the wire."""
+        """The name of the event on the wire."""
         return str(self.__struct_config__.tag)
 
 
 class LifecycleEvent(StreamEvent, kw_only=True):
-    """Base of the events that tell the whole response, as it is then."""
+    """Base of the events that carry the whole response in its current state."""
 
     response: Response
 
@@ -32,11 +32,11 @@ class ResponseInProgress(LifecycleEvent, tag="response.in_progress"):
 
 
 class ResponseCompleted(LifecycleEvent, tag="response.completed"):
-    """The last event of an answer that came to its end."""
+    """The last event of a complete answer."""
 
 
 class ResponseIncomplete(LifecycleEvent, tag="response.incomplete"):
-    """The last event of an answer that was cut."""
+    """The last event of an answer that a limit ended."""
 
 
 class ResponseFailed(LifecycleEvent, tag="response.failed"):
@@ -86,7 +86,7 @@ class OutputTextDone(_ContentEvent, tag="response.output_text.done", kw_only=Tru
 
 
 class ContentPartDone(_ContentEvent, tag="response.content_part.done", kw_only=True):
-    """The part that holds the text is complete."""
+    """The part with the text is complete."""
 
     part: OutputText
 
@@ -96,31 +96,31 @@ class _SummaryEvent(_PieceEvent, kw_only=True):
 
 
 class SummaryPartAdded(_SummaryEvent, tag="response.reasoning_summary_part.added", kw_only=True):
-    """Thoughts begin."""
+    """A reasoning summary begins."""
 
     part: SummaryText
 
 
 class SummaryTextDelta(_SummaryEvent, tag="response.reasoning_summary_text.delta", kw_only=True):
-    """More of the thoughts."""
+    """More of the reasoning summary."""
 
     delta: str
 
 
 class SummaryTextDone(_SummaryEvent, tag="response.reasoning_summary_text.done", kw_only=True):
-    """The thoughts are complete."""
+    """The reasoning summary is complete."""
 
     text: str
 
 
 class SummaryPartDone(_SummaryEvent, tag="response.reasoning_summary_part.done", kw_only=True):
-    """The part that holds the thoughts is complete."""
+    """The part with the reasoning summary is complete."""
 
     part: SummaryText
 
 
 class ArgumentsDelta(_PieceEvent, tag="response.function_call_arguments.delta", kw_only=True):
-    """Arguments of a call, all at once."""
+    """The arguments of a tool call, all at once."""
 
     delta: str
 

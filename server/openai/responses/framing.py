@@ -1,4 +1,4 @@
-"""How the Responses API streams: numbered events, each with a name."""
+"""Stream format of the Responses API: numbered, named server-sent events."""
 
 from itertools import count
 

@@ -1,4 +1,4 @@
-"""Items, of a request or of an earlier response, as the messages of a conversation."""
+"""Convert response items, of a request or of an earlier response, to messages."""
 
 import json
 import secrets
@@ -18,44 +18,44 @@ Item = dict[str, Any]
 
 _ASSISTANT = "assistant"
 _TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal"}
-"""Kinds of parts that are texts, and where their text is."""
+"""Types of text parts, and the field that holds the text."""
 _IMAGE = "input_image"
-_LONGEST_SHOWN = 100
+_MAX_SHOWN = 100
 _PREFIXES = {"message": "msg", "reasoning": "rs", "function_call": "fc"}
 
 
-def input_items(given: object) -> list[Item]:
-    """Return the items of a request's `input`, in the form in which they are told again.
+def input_items(value: object) -> list[Item]:
+    """Return the items of the `input` of a request, in the form in which they are listed later.
 
     Raises:
         BadRequest: it is neither a text nor a list of objects.
     """
-    if given is None or given == "":
+    if value is None or value == "":
         return []
-    if isinstance(given, str):
-        given = [{"type": "message", "role": "user", "content": given}]
-    if not isinstance(given, list):
+    if isinstance(value, str):
+        value = [{"type": "message", "role": "user", "content": value}]
+    if not isinstance(value, list):
         raise BadRequest("input must be a string or array")
-    return [_told(item, f"input[{index}]") for index, item in enumerate(given)]
+    return [_listed(item, f"input[{index}]") for index, item in enumerate(value)]
 
 
-def _told(item: object, where: str) -> Item:
+def _listed(item: object, where: str) -> Item:
     if not isinstance(item, dict):
         raise BadRequest(f"{where}: each item must be an object")
     kind = item.get("type") or ("message" if item.get("role") else None)
     if not isinstance(kind, str):
         raise BadRequest(f"{where}: input item missing required 'type' field")
-    told: Item = {**item, "type": kind}
-    if not isinstance(told.get("id"), str) or not told["id"]:
-        told["id"] = f"{_PREFIXES.get(kind, 'item')}_{secrets.token_hex(16)}"
-    if kind == "message" and isinstance(text := told.get("content"), str):
-        part = "output_text" if told.get("role") == _ASSISTANT else "input_text"
-        told["content"] = [{"type": part, "text": text}]
-    return told
+    listed: Item = {**item, "type": kind}
+    if not isinstance(listed.get("id"), str) or not listed["id"]:
+        listed["id"] = f"{_PREFIXES.get(kind, 'item')}_{secrets.token_hex(16)}"
+    if kind == "message" and isinstance(text := listed.get("content"), str):
+        part = "output_text" if listed.get("role") == _ASSISTANT else "input_text"
+        listed["content"] = [{"type": part, "text": text}]
+    return listed
 
 
 def remote_images(items: Iterable[Item]) -> tuple[str, ...]:
-    """Return the addresses of the images that have to be fetched first."""
+    """Return the URLs of the images that have to be fetched first."""
     urls = (
         part["image_url"]
         for item in items
@@ -70,7 +70,7 @@ def remote_images(items: Iterable[Item]) -> tuple[str, ...]:
 
 @dataclass(slots=True)
 class _Turn:
-    """A turn of the assistant, to which more items may belong; its parts are joined only once."""
+    """A message of the assistant, to which several items may belong."""
 
     texts: list[str] = field(default_factory=list)
     images: list[bytes] = field(default_factory=list)
@@ -88,7 +88,7 @@ class _Turn:
 
 
 class ItemReader:
-    """Makes messages of items, in order; `fetched` holds the remote images by their addresses."""
+    """Converts items to messages, in order; `fetched` maps URLs of remote images to their bytes."""
 
     def __init__(self, fetched: Mapping[str, bytes]) -> None:
         self._fetched = fetched
@@ -97,7 +97,7 @@ class ItemReader:
         self._names: dict[str, str] = {}
 
     def messages(self) -> tuple[Message, ...]:
-        """Return the messages of all items that were read."""
+        """Return the messages of all items read so far."""
         self._end_thinking()
         return tuple(turn if isinstance(turn, Message) else turn.message() for turn in self._turns)
 
@@ -105,7 +105,7 @@ class ItemReader:
         """Read more items.
 
         Raises:
-            BadRequest: one is of an unknown kind, or holds what cannot be read.
+            BadRequest: an item has an unknown type or invalid content.
         """
         for index, item in enumerate(items):
             self._read(item, f"input[{index}]")
@@ -121,12 +121,10 @@ class ItemReader:
             case "function_call_output":
                 self._output(item, where)
             case "web_search_call":
-                # What was found is not in it.
+                # It does not contain the results.
                 return
             case kind:
-                raise BadRequest(
-                    f"{where}: unknown input item type: {quoted(kind[:_LONGEST_SHOWN])}"
-                )
+                raise BadRequest(f"{where}: unknown input item type: {quoted(kind[:_MAX_SHOWN])}")
 
     def _message(self, item: Item, where: str) -> None:
         text, images = self._content(item.get("content"), f"{where}: content")
@@ -135,7 +133,7 @@ class ItemReader:
             self._end_thinking()
             self._turns.append(Message(role, text, images=images))
             return
-        # A text between a call and its result belongs to the turn of the call.
+        # Text between a call and its result belongs to the message of the call.
         last = self._answer()
         turn = last if last is not None and last.calls else self._begin_answer()
         turn.texts.append(text)
@@ -150,7 +148,7 @@ class ItemReader:
         self._attach_thinking(turn)
 
     def _answer(self) -> _Turn | None:
-        """Return the last turn if it is the assistant's."""
+        """Return the last message if it is the assistant's."""
         last = self._turns[-1] if self._turns else None
         return last if isinstance(last, _Turn) else None
 
@@ -174,7 +172,7 @@ class ItemReader:
         )
 
     def _content(self, value: object, where: str) -> tuple[str, tuple[bytes, ...]]:
-        """Return the text and the images of a content."""
+        """Return the text and the images of a content field."""
         if isinstance(value, str):
             return value, ()
         if not isinstance(value, list):
@@ -193,7 +191,7 @@ class ItemReader:
             elif kind == "input_file":
                 texts.append(_file(part))
             else:
-                raise BadRequest(f"{place}: unknown content type: {kind[:_LONGEST_SHOWN]}")
+                raise BadRequest(f"{place}: unknown content type: {kind[:_MAX_SHOWN]}")
         return "".join(texts), tuple(images)
 
     def _images(self, part: Mapping[str, object], where: str) -> Sequence[bytes]:
@@ -208,21 +206,21 @@ class ItemReader:
             raise BadRequest(e.message()) from None
 
     def _attach_thinking(self, turn: _Turn) -> None:
-        """Let `turn` be what was thought about."""
+        """Add the reasoning read so far to `turn`."""
         turn.thoughts.append("".join(self._thoughts))
         self._thoughts = []
 
     def _end_thinking(self) -> None:
-        """Let thoughts that led to nothing be a turn of their own."""
+        """Put reasoning without an answer in a message of its own."""
         if any(self._thoughts):
             self._attach_thinking(self._begin_answer())
 
 
 def _file(part: Mapping[str, object]) -> str:
-    """Return the text of a file, apart from what else is said."""
+    """Return the text of a file, separated from the text after it."""
     data = part.get("file_data")
     if not isinstance(data, str):
-        raise BadRequest("file inputs are not currently supported, except texts in file_data")
+        raise BadRequest("file inputs are not currently supported, except text files as data URIs")
     try:
         return f"{text_of_file(data, part.get('filename'))}\n\n"
     except PydanticCustomError as e:

@@ -1,4 +1,4 @@
-"""Lists of items, page by page."""
+"""Pages of the input items of a response."""
 
 import re
 from collections.abc import Mapping
@@ -9,23 +9,23 @@ from server.openai.responses.items import Item
 from server.openai.responses.wire import ItemList
 
 _NUMBER = re.compile(r"[0-9]{1,3}")
-_MOST = 100
+_MAX_LIMIT = 100
 _ORDERS = ("asc", "desc")
 
 PARAMETERS: list[dict[str, object]] = [
     {"name": name, "in": "query", "required": False, "schema": schema}
     for name, schema in (
-        ("limit", {"type": "integer", "minimum": 1, "maximum": _MOST, "default": 20}),
+        ("limit", {"type": "integer", "minimum": 1, "maximum": _MAX_LIMIT, "default": 20}),
         ("order", {"enum": list(_ORDERS), "default": "desc"}),
         ("after", {"type": "string"}),
     )
 ]
-"""What the description of the API tells of a page's query."""
+"""The query parameters in the OpenAPI description."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageQuery:
-    """Which page is wanted: at most `limit` items, behind the one with the id `after`."""
+    """The page to return: at most `limit` items, after the one with the id `after`."""
 
     limit: int = 20
     newest_first: bool = True
@@ -35,8 +35,8 @@ class PageQuery:
 def page_query(parameters: Mapping[str, str]) -> PageQuery:
     """Read the query of a request; raises BadRequest."""
     limit, order = parameters.get("limit", "20"), parameters.get("order", "desc")
-    if not _NUMBER.fullmatch(limit) or not 1 <= int(limit) <= _MOST:
-        raise BadRequest(f"limit must be a whole number from 1 to {_MOST}")
+    if not _NUMBER.fullmatch(limit) or not 1 <= int(limit) <= _MAX_LIMIT:
+        raise BadRequest(f"limit must be a whole number from 1 to {_MAX_LIMIT}")
     if order not in _ORDERS:
         raise BadRequest("order must be asc or desc")
     return PageQuery(int(limit), order == "desc", parameters.get("after"))
@@ -46,7 +46,7 @@ def page_of(items: list[Item], query: PageQuery) -> ItemList:
     """Return the page of `items`, which are oldest first.
 
     Raises:
-        BadRequest: there is no item behind which it could begin.
+        BadRequest: no item has the id `after`.
     """
     ordered = items[::-1] if query.newest_first else items
     start = 0
@@ -55,10 +55,10 @@ def page_of(items: list[Item], query: PageQuery) -> ItemList:
         if query.after not in ids:
             raise BadRequest("after must be the id of one of the items")
         start = ids.index(query.after) + 1
-    found = ordered[start : start + query.limit]
+    page = ordered[start : start + query.limit]
     return ItemList(
-        data=found,
-        first_id=found[0]["id"] if found else None,
-        last_id=found[-1]["id"] if found else None,
+        data=page,
+        first_id=page[0]["id"] if page else None,
+        last_id=page[-1]["id"] if page else None,
         has_more=start + query.limit < len(ordered),
     )

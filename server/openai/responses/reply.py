@@ -1,4 +1,7 @@
-"""The events of an answer as those of a response; a whole response is the stream's last one."""
+"""Convert the events of an answer to those of a streamed response.
+
+A response that is not streamed is the last event's.
+"""
 
 import secrets
 import time
@@ -48,11 +51,11 @@ from server.openai.responses.wire import (
     Usage,
 )
 
-_CUT = "max_output_tokens"
+_LIMIT_REACHED = "max_output_tokens"
 
 
 class ResponseStream:
-    """Writes one response, item after item: text and thoughts grow until something else begins."""
+    """Builds one response; text and reasoning grow until an item of another type begins."""
 
     def __init__(self, request: ResponsesRequest) -> None:
         self._response = _empty_response(request)
@@ -62,47 +65,47 @@ class ResponseStream:
 
     @property
     def response(self) -> Response:
-        """The response as it is now; it does not change with the stream."""
+        """A copy of the response in its current state."""
         return replace(self._response)
 
     def begin(self, *, store: bool) -> Iterator[StreamEvent]:
-        """Yield the first events; `store` tells whether the response will be kept."""
+        """Yield the first events; `store` is whether the response will be stored."""
         self._response.store = store
         yield ResponseCreated(response=self.response)
         yield ResponseInProgress(response=self.response)
 
     def add(self, delta: Delta) -> Iterator[StreamEvent]:
-        """Yield what a client is sent of `delta`."""
+        """Yield the events of `delta`."""
         if delta.thinking:
-            yield from self._think(delta.thinking)
+            yield from self._add_reasoning(delta.thinking)
         if delta.content or (delta.logprobs and isinstance(self._open, MessageItem)):
-            yield from self._say(delta.content, entries_of(delta.logprobs))
+            yield from self._add_text(delta.content, entries_of(delta.logprobs))
         for call in delta.calls:
-            yield from self._call(call)
+            yield from self._add_call(call)
 
     def finish(self, finish: Finish) -> Iterator[StreamEvent]:
-        """Yield what completes the items; `last` is the event that follows."""
-        is_cut = finish.ending is Ending.LENGTH
-        yield from self._close("incomplete" if is_cut else "completed")
+        """Yield the events that complete the items; `last` returns the one that follows."""
+        is_incomplete = finish.ending is Ending.LENGTH
+        yield from self._close("incomplete" if is_incomplete else "completed")
         if not self._response.output:
-            yield from self._say("")
-            yield from self._close("incomplete" if is_cut else "completed")
+            yield from self._add_text("")
+            yield from self._close("incomplete" if is_incomplete else "completed")
         self._response.usage = _usage(finish)
         self._response.note_truncation(finish.n_dropped)
-        if is_cut:
+        if is_incomplete:
             self._response.status = "incomplete"
-            self._response.incomplete_details = IncompleteDetails(_CUT)
+            self._response.incomplete_details = IncompleteDetails(_LIMIT_REACHED)
         else:
             self._response.status = "completed"
             self._response.completed_at = int(time.time())
 
     def cancel(self) -> Iterator[StreamEvent]:
-        """Yield what completes the items of an answer that somebody cancelled."""
+        """Yield the events that complete the items of a cancelled answer."""
         yield from self._close("incomplete")
         self._response.status = "cancelled"
 
     def last(self, *, store: bool) -> LifecycleEvent:
-        """Return the last event; `store` tells whether the response is kept."""
+        """Return the last event; `store` is whether the response is stored."""
         self._response.store = store
         kind = ResponseCompleted if self._response.status == "completed" else ResponseIncomplete
         return kind(response=self.response)
@@ -119,7 +122,7 @@ class ResponseStream:
     def _index(self) -> int:
         return len(self._response.output)
 
-    def _think(self, text: str) -> Iterator[StreamEvent]:
+    def _add_reasoning(self, text: str) -> Iterator[StreamEvent]:
         item = self._open
         if not isinstance(item, ReasoningItem):
             item = ReasoningItem(id=_new_id("rs"))
@@ -128,7 +131,7 @@ class ResponseStream:
         self._parts.append(text)
         yield SummaryTextDelta(item_id=item.id, output_index=self._index, delta=text)
 
-    def _say(self, text: str, logprobs: tuple[Entry, ...] = ()) -> Iterator[StreamEvent]:
+    def _add_text(self, text: str, logprobs: tuple[Entry, ...] = ()) -> Iterator[StreamEvent]:
         item = self._open
         if not isinstance(item, MessageItem):
             item = MessageItem(id=_new_id("msg"), status="in_progress")
@@ -141,7 +144,7 @@ class ResponseStream:
                 item_id=item.id, output_index=self._index, delta=text, logprobs=logprobs
             )
 
-    def _call(self, call: CompletedCall) -> Iterator[StreamEvent]:
+    def _add_call(self, call: CompletedCall) -> Iterator[StreamEvent]:
         yield from self._close()
         empty = FunctionCallItem(
             id=_new_id("fc"), status="in_progress", call_id=call.id, name=call.name, arguments=""
@@ -220,8 +223,8 @@ def _empty_response(request: ResponsesRequest) -> Response:
 
 
 def _tool(tool: dict[str, object]) -> dict[str, object]:
-    """Leave out the list of inner tools where there are none."""
+    """Return `tool` without an empty list of inner tools."""
     inner = tool.pop("tools")
     if isinstance(inner, list) and inner:
-        tool["tools"] = [_tool(each) for each in inner]
+        tool["tools"] = [_tool(field) for field in inner]
     return tool

@@ -1,4 +1,4 @@
-"""A request and the items before it, as the conversation that the service answers."""
+"""Convert a response request and earlier items to a conversation of the domain."""
 
 from collections.abc import Iterable, Mapping
 
@@ -15,7 +15,7 @@ from server.openai.values import Effort
 from server.prompt.messages import Message, Think
 from server.text.quoting import quoted
 
-# What OpenAI's clients may rely on when they say nothing; it wins over the model's own.
+# OpenAI's documented default, which overrides the parameter of the model.
 _TEMPERATURE = 1.0
 _WITH_LOGPROBS = "message.output_text.logprobs"
 _effort: TypeAdapter[bool | str | None] = TypeAdapter(Effort)
@@ -27,13 +27,13 @@ def conversation_of(
     history: Iterable[Item],
     fetched: Mapping[str, bytes],
 ) -> Conversation:
-    """Return what `request` asks.
+    """Return the conversation of `request`.
 
-    `items` are its input, `history` is what went before, and `fetched` holds the remote images of
-    both by their addresses.
+    `items` are its input, `history` the items before them, and `fetched` maps the URLs of remote
+    images to their bytes.
 
     Raises:
-        BadRequest: it asks for something that makes no sense or that nobody does here.
+        BadRequest: a field is invalid or not supported.
     """
     _refuse_unsupported(request)
     box = toolbox(request.tools, request.tool_choice)
@@ -53,9 +53,9 @@ def conversation_of(
 
 def _refuse_unsupported(request: ResponsesRequest) -> None:
     if request.background:
-        raise BadRequest("responses cannot be made in the background here; leave out background")
+        raise BadRequest("background responses are not supported; leave out background")
     if request.conversation is not None:
-        raise BadRequest("conversations are not kept here; use previous_response_id to go on")
+        raise BadRequest("conversation is not supported; use previous_response_id to continue")
 
 
 def _messages(
@@ -67,21 +67,21 @@ def _messages(
     reader = ItemReader(fetched)
     reader.read(history)
     reader.read(items)
-    said = reader.messages()
-    if not request.instructions or not said:
-        return said
-    return Message("system", request.instructions), *said
+    messages = reader.messages()
+    if not request.instructions or not messages:
+        return messages
+    return Message("system", request.instructions), *messages
 
 
 def _options(request: ResponsesRequest) -> dict[str, object]:
-    given = {
+    fields = {
         "temperature": request.temperature,
         "top_p": request.top_p,
         "num_predict": request.max_output_tokens,
         "num_ctx": request.num_ctx,
     }
-    asked = {name: value for name, value in given.items() if value is not None}
-    return {"temperature": _TEMPERATURE, **request.options, **asked}
+    options = {name: value for name, value in fields.items() if value is not None}
+    return {"temperature": _TEMPERATURE, **request.options, **options}
 
 
 def _think(request: ResponsesRequest) -> Think | None:
@@ -93,21 +93,21 @@ def _think(request: ResponsesRequest) -> Think | None:
         raise BadRequest(e.errors()[0]["msg"]) from None
 
 
-def _constraint(wanted: TextFormat) -> Constraint | None:
-    match wanted.type:
+def _constraint(text_format: TextFormat) -> Constraint | None:
+    match text_format.type:
         case "text":
             return None
         case "json_object":
             return any_json_object()
         case "json_schema":
-            if wanted.schema_ is None:
-                raise BadRequest("text.format of type json_schema needs a schema")
-            return json_schema(wanted.schema_)
+            if text_format.schema_ is None:
+                raise BadRequest('text.format of type json_schema needs a field "schema"')
+            return json_schema(text_format.schema_)
     raise BadRequest(
-        f"text.format.type must be text, json_object or json_schema, not {quoted(wanted.type)}"
+        f"text.format.type must be text, json_object or json_schema, not {quoted(text_format.type)}"
     )
 
 
 def _logprobs(request: ResponsesRequest) -> int | None:
-    wanted = request.top_logprobs > 0 or _WITH_LOGPROBS in request.include
-    return request.top_logprobs if wanted else None
+    requested = request.top_logprobs > 0 or _WITH_LOGPROBS in request.include
+    return request.top_logprobs if requested else None

@@ -1,4 +1,4 @@
-"""POST /v1/responses: what clients send."""
+"""POST /v1/responses: the request."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from server.schemas.values import KeepAlive, ModelOptions, Think, TopLogprobs
 
 
 class Reasoning(ApiModel):
-    """How hard to think; thoughts are always told whole, whatever `summary` says."""
+    """Reasoning settings; the reasoning is always returned in full, whatever `summary` says."""
 
     effort: str | None = None
     summary: str | None = None
 
 
 class TextFormat(ApiModel):
-    """What the text of the answer must look like; name and strictness mean nothing here."""
+    """The output format; `name` and `strict` are ignored, as a schema is always enforced."""
 
     type: str = "text"
     name: str | None = None
@@ -26,14 +26,14 @@ class TextFormat(ApiModel):
 
 
 class TextConfig(ApiModel):
-    """How the text of the answer is to be."""
+    """Settings for the text of the answer."""
 
     format: TextFormat = Field(default_factory=TextFormat)
     verbosity: str | None = None
 
 
 class ToolField(ApiModel):
-    """A tool that the model may use; a `namespace` holds more of them."""
+    """A tool that the model may use; a `namespace` contains further tools."""
 
     type: str = ""
     name: str | None = None
@@ -44,7 +44,7 @@ class ToolField(ApiModel):
 
 
 class ResponsesRequest(ApiModel):
-    """What to answer, and how.
+    """The input and how to answer it.
 
     `options`, `keep_alive`, `think` and `num_ctx` mean what they mean in the native API.
     """

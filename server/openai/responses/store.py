@@ -1,7 +1,7 @@
-"""Responses that are remembered, in an SQLite file, until they expire or are too many.
+"""Store responses in an SQLite file, until they expire or exceed a size limit.
 
-All work on the file is done by one thread of its own. The file is opened when the first response
-comes to be kept; where that is not possible nothing is kept, and the server answers all the same.
+A thread of its own does all work on the file. The file is opened when the first response is stored;
+where that fails nothing is stored, and responses are generated all the same.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS responses (
 CREATE INDEX IF NOT EXISTS responses_by_age ON responses (created);
 PRAGMA user_version = {_VERSION};
 """
-# From the response asked for to the first one; a link that is not there has no row of its own.
+# From the given response to the first one; a missing response has no row to join.
 _CHAIN_OF = """
 WITH RECURSIVE chain (depth, id) AS (
     SELECT 0, ?
@@ -41,101 +41,101 @@ LEFT JOIN responses ON responses.id = chain.id AND created > ?
 """
 _CHAIN = _CHAIN_OF.format("chain.id, input, response") + "ORDER BY depth DESC"
 _CHAIN_BYTES = _CHAIN_OF.format("total(length(input) + length(response))")
-_LONGEST_CHAIN = 10_000
-# As much as a request may bring that tells the whole conversation itself.
-_LARGEST_CHAIN = 64 << 20
-_MOST_BYTES = 1 << 30
-# How much of what is kept makes room at once when there is too much.
-_SHARE = 16
+_MAX_CHAIN = 10_000
+# As large as a request that sends the whole conversation itself may be.
+_MAX_CHAIN_BYTES = 64 << 20
+_MAX_BYTES = 1 << 30
+# One of so many stored responses is deleted at once to make room.
+_EVICTED_SHARE = 16
 
 _T = TypeVar("_T")
 _FAILURES = (sqlite3.Error, OSError)
 
 
-class Kept(NamedTuple):
-    """A response: its input items and itself, both as JSON."""
+class StoredResponse(NamedTuple):
+    """A response and its input items, both as JSON."""
 
     id: str
     input: bytes
     response: bytes
 
 
-class Missing(Exception):
-    """A response that is not kept, or no longer."""
+class ResponseMissing(Exception):
+    """A response is not in the store, or no longer."""
 
     def __init__(self, id: str) -> None:
         super().__init__(id)
         self.id = id
 
 
-class TooLarge(Exception):
-    """A response goes on from more than one request may have in memory."""
+class HistoryTooLarge(Exception):
+    """The responses before one are larger than a request may be."""
 
 
-class StoredResponses:
-    """Remembers responses for `seconds` (0: not at all) in the file at `path`."""
+class ResponseStore:
+    """Stores responses for `seconds` (0: not at all) in the file at `path`."""
 
     def __init__(
         self,
         path: Path,
         seconds: float,
         *,
-        most_bytes: int = _MOST_BYTES,
-        largest_chain: int = _LARGEST_CHAIN,
+        max_bytes: int = _MAX_BYTES,
+        max_chain_bytes: int = _MAX_CHAIN_BYTES,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._path, self._seconds, self._most_bytes = path, seconds, most_bytes
-        self._largest_chain = largest_chain
+        self._path, self._seconds, self._max_bytes = path, seconds, max_bytes
+        self._max_chain_bytes = max_chain_bytes
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "responses")
         self._connection: sqlite3.Connection | None = None
         self._has_warned = False
 
     async def is_ready(self) -> bool:
-        """Tell whether responses can be kept; why they cannot is logged once."""
-        return self._seconds > 0 and await self._tried(lambda _: None)
+        """Return whether responses can be stored; logs once why they cannot."""
+        return self._seconds > 0 and await self._try(lambda _: None)
 
-    async def put(self, kept: Kept, previous: str | None) -> bool:
-        """Keep a response that goes on from `previous`; tell whether that worked."""
+    async def put(self, response: StoredResponse, previous: str | None) -> bool:
+        """Store a response that continues `previous`; return whether that succeeded."""
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "INSERT INTO responses VALUES (?, ?, ?, ?, ?)",
-                (kept.id, previous, self._clock(), kept.input, kept.response),
+                (response.id, previous, self._clock(), response.input, response.response),
             )
             self._make_room(connection)
 
-        return await self._tried(insert)
+        return await self._try(insert)
 
-    async def get(self, id: str) -> Kept:
-        """Return a response; raises Missing."""
+    async def get(self, id: str) -> StoredResponse:
+        """Return a response; raises ResponseMissing."""
         return (await self.history(id, longest=0))[-1]
 
-    async def history(self, id: str, longest: int = _LONGEST_CHAIN) -> list[Kept]:
-        """Return a response after those from which it goes on, at most `longest`, oldest first.
+    async def history(self, id: str, longest: int = _MAX_CHAIN) -> list[StoredResponse]:
+        """Return the responses that lead to one, and that one last; at most `longest` before it.
 
         Raises:
-            Missing: one of them is not kept.
-            TooLarge: they are, but are too large together.
+            ResponseMissing: one of them is not in the store.
+            HistoryTooLarge: they are too large together.
         """
         if self._seconds <= 0:
-            raise Missing(id)
+            raise ResponseMissing(id)
 
-        def select(connection: sqlite3.Connection) -> list[Kept]:
-            wanted = (id, longest, self._oldest())
-            [n_bytes] = connection.execute(_CHAIN_BYTES, wanted).fetchone()
-            if longest and n_bytes > self._largest_chain:
-                raise TooLarge
-            return [Kept(*row) for row in connection.execute(_CHAIN, wanted)]
+        def select(connection: sqlite3.Connection) -> list[StoredResponse]:
+            parameters = (id, longest, self._oldest())
+            [n_bytes] = connection.execute(_CHAIN_BYTES, parameters).fetchone()
+            if longest and n_bytes > self._max_chain_bytes:
+                raise HistoryTooLarge
+            return [StoredResponse(*row) for row in connection.execute(_CHAIN, parameters)]
 
         chain = await self._run(select)
-        for kept in chain:
-            if kept.response is None:
-                raise Missing(kept.id)
+        for response in chain:
+            if response.response is None:
+                raise ResponseMissing(response.id)
         return chain
 
     async def delete(self, id: str) -> None:
-        """Forget a response; raises Missing."""
+        """Delete a response; raises ResponseMissing."""
 
         def delete(connection: sqlite3.Connection) -> int:
             return connection.execute(
@@ -143,10 +143,10 @@ class StoredResponses:
             ).rowcount
 
         if self._seconds <= 0 or not await self._run(delete):
-            raise Missing(id)
+            raise ResponseMissing(id)
 
     async def close(self) -> None:
-        """Close the file once all that was begun is done."""
+        """Close the file after the work in progress."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -157,23 +157,23 @@ class StoredResponses:
         if self._connection is not None:
             self._connection.close()
 
-    async def _tried(self, work: Callable[[sqlite3.Connection], object]) -> bool:
+    async def _try(self, work: Callable[[sqlite3.Connection], object]) -> bool:
         try:
             await self._run(work)
         except _FAILURES as e:
             if not self._has_warned:
                 self._has_warned = True
-                _log.warning("responses are not kept: %s (%s)", e, self._path)
+                _log.warning("responses are not stored: %s (%s)", e, self._path)
             return False
         self._has_warned = False
         return True
 
     async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Do `work` as one transaction in the thread."""
+        """Run `work` as one transaction in the thread."""
 
         def transaction() -> _T:
             if self._connection is None:
-                self._connection = _opened(self._path)
+                self._connection = _open(self._path)
             with self._connection:
                 return work(self._connection)
 
@@ -184,18 +184,18 @@ class StoredResponses:
 
     def _make_room(self, connection: sqlite3.Connection) -> None:
         connection.execute("DELETE FROM responses WHERE created <= ?", (self._oldest(),))
-        while _bytes_used(connection) > self._most_bytes:
+        while _bytes_used(connection) > self._max_bytes:
             removed = connection.execute(
                 "DELETE FROM responses WHERE id IN (SELECT id FROM responses ORDER BY created "
                 "LIMIT (SELECT 1 + count(*) / ? FROM responses))",
-                (_SHARE,),
+                (_EVICTED_SHARE,),
             )
             if not removed.rowcount:
                 return
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    # What people ask is nobody else's affair; the files that SQLite puts beside inherit the mode.
+def _open(path: Path) -> sqlite3.Connection:
+    # Only the owner may read conversations; the files that SQLite adds inherit the mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(path)
     try:

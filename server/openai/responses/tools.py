@@ -1,4 +1,4 @@
-"""Tools of a request and the choice among them, in the form that chat requests have."""
+"""Convert the tools and the tool choice of a response request to those of chat requests."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,14 +12,14 @@ _SEARCH = "web_search"
 
 
 def toolbox(fields: Iterable[ToolField], choice: object) -> Toolbox:
-    """Return the tools of a request, cut down to those that `choice` allows.
+    """Return the tools of a request, without those that `allowed_tools` excludes, and the choice.
 
-    What only the hosted service could run is left out.
+    Tools that only the hosted service can run are left out.
 
     Raises:
-        BadRequest: a function has no name, or the choice is none or names a tool that is not there.
+        BadRequest: a function has no name, or the tool choice is invalid.
     """
-    return toolbox_of(list(_functions(fields)), _as_in_chat(choice))
+    return toolbox_of(list(_functions(fields)), _chat_choice(choice))
 
 
 def _functions(fields: Iterable[ToolField], prefix: str = "") -> Iterator[ChatToolField]:
@@ -41,7 +41,7 @@ def _function(field: ToolField, name: str) -> ChatToolField:
     return ChatToolField(type=field.type, function=function)
 
 
-def _as_in_chat(choice: object) -> object:
+def _chat_choice(choice: object) -> object:
     match choice:
         case {"type": "allowed_tools", "mode": mode, "tools": tools}:
             return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": tools}}

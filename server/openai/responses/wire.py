@@ -1,4 +1,4 @@
-"""What clients of the Responses API are sent: responses and their items."""
+"""Responses and their items, as they are sent."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from server.schemas.wire import TruncationNotice
 Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Echo = object
-"""What the client sent, told again as it was."""
+"""A value of the request, returned unchanged."""
 
 
 class OutputText(msgspec.Struct, tag="output_text", kw_only=True):
@@ -23,7 +23,7 @@ class OutputText(msgspec.Struct, tag="output_text", kw_only=True):
 
 
 class MessageItem(msgspec.Struct, tag="message", kw_only=True):
-    """What the assistant says."""
+    """A message of the assistant."""
 
     id: str
     status: ItemStatus
@@ -32,13 +32,13 @@ class MessageItem(msgspec.Struct, tag="message", kw_only=True):
 
 
 class SummaryText(msgspec.Struct, tag="summary_text"):
-    """What was thought."""
+    """A part of the reasoning."""
 
     text: str = ""
 
 
 class ReasoningItem(msgspec.Struct, tag="reasoning", kw_only=True):
-    """What the model thought; `encrypted_content`, which clients send back, is the plain text."""
+    """Reasoning; `encrypted_content`, which clients send back, is the plain text."""
 
     id: str
     summary: tuple[SummaryText, ...] = ()
@@ -46,7 +46,7 @@ class ReasoningItem(msgspec.Struct, tag="reasoning", kw_only=True):
 
 
 class FunctionCallItem(msgspec.Struct, tag="function_call", kw_only=True):
-    """A call; `arguments` is JSON text."""
+    """A tool call; `arguments` is JSON text."""
 
     id: str
     status: ItemStatus
@@ -59,14 +59,14 @@ OutputItem = MessageItem | ReasoningItem | FunctionCallItem
 
 
 class InputTokensDetails(msgspec.Struct):
-    """How many tokens of the prompt were not computed again."""
+    """The tokens of the prompt that were taken from the KV cache."""
 
     cached_tokens: int
     cache_write_tokens: int = 0
 
 
 class OutputTokensDetails(msgspec.Struct):
-    """Thoughts are not counted apart."""
+    """Reasoning is not counted separately."""
 
     reasoning_tokens: int = 0
 
@@ -82,7 +82,7 @@ class Usage(msgspec.Struct):
 
 
 class IncompleteDetails(msgspec.Struct):
-    """Why an answer was cut."""
+    """Why an answer is incomplete."""
 
     reason: str
 
@@ -95,7 +95,7 @@ class ResponseError(msgspec.Struct):
 
 
 class Response(TruncationNotice, kw_only=True):
-    """An answer, with the request's fields beside it; moments in seconds since 1970."""
+    """A response, with fields of the request; times in seconds since 1970."""
 
     id: str
     object: str = "response"
@@ -131,7 +131,7 @@ class Response(TruncationNotice, kw_only=True):
 
 
 class Deleted(msgspec.Struct, kw_only=True):
-    """The answer of DELETE."""
+    """The reply of DELETE."""
 
     id: str
     object: str = "response"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from server.openai.transcriptions import MOST_BYTES
+from server.openai.transcriptions import MAX_BYTES
 from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server
 from tests.support.gguf_bytes import projector
@@ -78,7 +78,7 @@ async def test_a_form_that_lacks_something_says_what(shared: Server) -> None:
     assert (await refused(shared, data=model, files={"other": FILE})).startswith("file is required")
     assert await refused(shared, data=model, files={"file": ("a", b"")}) == "audio file is empty"
     assert await refused(shared, data=model, files={"file": ("a", b"RIFF")}) == (
-        "the file is no WAV, MP3, FLAC or Ogg file, or is damaged"
+        "the file is not a WAV, MP3, FLAC or Ogg file, or it is damaged"
     )
 
 
@@ -104,11 +104,11 @@ async def test_times_of_words_are_not_promised(shared: Server) -> None:
 
 
 async def test_a_form_that_is_too_large_is_not_read_to_its_end(shared: Server) -> None:
-    file = ("speech.wav", recording() + bytes(MOST_BYTES), "audio/wav")
+    file = ("speech.wav", recording() + bytes(MAX_BYTES), "audio/wav")
 
     text = await refused(shared, 413, data={"model": "base"}, files={"file": file})
 
-    assert text == f"the request body is larger than the {MOST_BYTES} bytes allowed here"
+    assert text == f"the request body is larger than the {MAX_BYTES} bytes allowed here"
 
 
 async def test_a_recording_that_cannot_be_used_is_refused(hearing: Server) -> None:

@@ -98,7 +98,7 @@ INVALID = (400, "invalid_request_error")
         (
             {"background": True},
             INVALID,
-            "responses cannot be made in the background here; leave out background",
+            "background responses are not supported; leave out background",
         ),
         (
             {"previous_response_id": "resp_x"},

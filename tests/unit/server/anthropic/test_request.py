@@ -250,7 +250,7 @@ def test_structured_output_is_asked_for_by_a_schema(place: str) -> None:
         ({"messages": [{"role": "user"}]}, "messages[0] has no content"),
         (
             {"messages": [{"role": "user", "content": ""}], "system": "Be brief."},
-            "messages must hold a text, an image, a call or a result",
+            "messages must have at least one text, image, tool_use or tool_result block",
         ),
         ({"messages": [user({"type": "image"})]}, "invalid image source"),
         (
@@ -259,7 +259,7 @@ def test_structured_output_is_asked_for_by_a_schema(place: str) -> None:
         ),
         (
             {"messages": [user({"type": "image", "source": {"type": "base64", "data": "?"}})]},
-            "invalid base64 image data: it holds something that is not base64",
+            "invalid base64 image data: it contains characters that are not base64",
         ),
         (
             {"messages": [user({"type": "tool_result", "content": [{"type": "image"}]})]},
@@ -285,7 +285,7 @@ def test_structured_output_is_asked_for_by_a_schema(place: str) -> None:
         ),
         (
             {"output_format": {"type": "grammar"}},
-            "the format of the output must have the type json_schema and a schema",
+            "the output format must have the type json_schema and a schema",
         ),
         (
             {"messages": [user({"type": "text", "text": 5})]},

@@ -98,15 +98,15 @@ async def test_a_call_is_told_whole() -> None:
     ]
 
 
-async def test_a_client_that_speaks_of_functions_is_told_of_one() -> None:
+async def test_a_client_that_uses_legacy_functions_is_told_of_one() -> None:
     events = (Delta(calls=(CALL,)), Finish(called=True))
     function = TOLD_CALL["function"]
 
-    assert await streamed(*events, older=True) == [
+    assert await streamed(*events, legacy_functions=True) == [
         chunk({"role": "assistant", "content": "", "function_call": function}),
         chunk({}, "function_call"),
     ]
-    [choice] = whole(*events, older=True)["choices"]
+    [choice] = whole(*events, legacy_functions=True)["choices"]
     assert choice["message"] == {"role": "assistant", "content": "", "function_call": function}
     assert choice["finish_reason"] == "function_call"
 

@@ -355,15 +355,15 @@ BAD_PARTS: list[tuple[object, str]] = [
     ),
     (
         [{"type": "file", "file": {"file_id": "f"}}],
-        "a file must come with its content, as a data URI in file.file_data",
+        "file.file_data must hold the file as a data URI",
     ),
     (
         [{"type": "file", "file": {"file_data": f"data:application/pdf;base64,{PNG}"}}],
-        'only text can be read from a file, not "application/pdf"',
+        'only text files are supported, not "application/pdf"',
     ),
     (
         [{"type": "file", "file": {"file_data": f"data:text/plain;base64,{PNG}"}}],
-        "the content of a file must be UTF-8 text in base64",
+        "a file must be UTF-8 text in base64",
     ),
 ]
 

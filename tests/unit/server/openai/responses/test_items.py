@@ -213,11 +213,11 @@ def test_what_a_hosted_search_did_is_passed_over() -> None:
         ),
         (
             [said("user", {"type": "input_file", "file_id": "f"})],
-            "file inputs are not currently supported, except texts in file_data",
+            "file inputs are not currently supported, except text files as data URIs",
         ),
         (
             [said("user", {"type": "input_file", "file_data": "data:application/pdf;base64,AA=="})],
-            'only text can be read from a file, not "application/pdf"',
+            'only text files are supported, not "application/pdf"',
         ),
         (
             [said("user", {"type": "input_image", "image_url": "data:image/png;base64,?"})],

@@ -182,11 +182,11 @@ def test_log_probabilities_are_told_when_asked_for(
     [
         (
             {"background": True},
-            "responses cannot be made in the background here; leave out background",
+            "background responses are not supported; leave out background",
         ),
         (
             {"conversation": "conv_1"},
-            "conversations are not kept here; use previous_response_id to go on",
+            "conversation is not supported; use previous_response_id to continue",
         ),
         ({"tool_choice": "some"}, "tool_choice must be none, auto, required, or an object that"),
         ({"tool_choice": {"type": "file_search"}}, "tool_choice must be none, auto, required, or"),
@@ -197,7 +197,7 @@ def test_log_probabilities_are_told_when_asked_for(
         ),
         (
             {"text": {"format": {"type": "json_schema"}}},
-            "text.format of type json_schema needs a schema",
+            'text.format of type json_schema needs a field "schema"',
         ),
         (
             {"reasoning": {"effort": "bogus"}},

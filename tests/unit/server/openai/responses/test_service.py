@@ -14,7 +14,7 @@ from server.openai.responses.events import LifecycleEvent, StreamEvent
 from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.service import ResponsesService
-from server.openai.responses.store import Kept, StoredResponses
+from server.openai.responses.store import ResponseStore, StoredResponse
 from tests.support.scripted_events import scripted
 
 pytestmark = pytest.mark.anyio
@@ -23,8 +23,8 @@ REQUEST = ResponsesRequest(model="m", input="Hello")
 
 
 @pytest.fixture
-async def stored(tmp_path: Path) -> AsyncIterator[StoredResponses]:
-    opened = StoredResponses(tmp_path / "responses.db", 60)
+async def stored(tmp_path: Path) -> AsyncIterator[ResponseStore]:
+    opened = ResponseStore(tmp_path / "responses.db", 60)
     yield opened
     await opened.close()
 
@@ -33,7 +33,7 @@ async def no_images(urls: Sequence[str]) -> dict[str, bytes]:
     return {}
 
 
-def service(stored: StoredResponses, *events: Event | Exception) -> ResponsesService:
+def service(stored: ResponseStore, *events: Event | Exception) -> ResponsesService:
     return ResponsesService(lambda _: scripted(*events), stored, no_images)
 
 
@@ -42,17 +42,17 @@ def ending(events: list[StreamEvent]) -> LifecycleEvent:
     return events[-1]
 
 
-class FullDisk(StoredResponses):
+class FullDisk(ResponseStore):
     """What can be opened, but takes nothing more."""
 
-    async def put(self, kept: Kept, previous: str | None) -> bool:
+    async def put(self, kept: StoredResponse, previous: str | None) -> bool:
         return False
 
 
-class BrokenDisk(StoredResponses):
+class BrokenDisk(ResponseStore):
     """What can no longer be read."""
 
-    async def history(self, id: str, longest: int = 0) -> list[Kept]:
+    async def history(self, id: str, longest: int = 0) -> list[StoredResponse]:
         raise sqlite3.OperationalError("disk I/O error")
 
     async def delete(self, id: str) -> None:
@@ -86,7 +86,7 @@ async def test_a_disk_that_cannot_be_read_has_no_responses(tmp_path: Path) -> No
 
 
 async def test_a_response_that_failed_is_neither_kept_nor_under_way(
-    stored: StoredResponses,
+    stored: ResponseStore,
 ) -> None:
     stream = ResponseStream(REQUEST)
     served = service(stored, Delta("Hi"), ValueError("broken"))
@@ -99,7 +99,7 @@ async def test_a_response_that_failed_is_neither_kept_nor_under_way(
 
 
 async def test_a_response_whose_client_does_not_read_can_be_cancelled(
-    stored: StoredResponses,
+    stored: ResponseStore,
 ) -> None:
     """The sender waits, not the model: there is nobody left to tell, and nothing hangs."""
     stream = ResponseStream(REQUEST)

@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from server.openai.responses.store import Kept, Missing, StoredResponses, TooLarge
+from server.openai.responses.store import (
+    HistoryTooLarge,
+    ResponseMissing,
+    ResponseStore,
+    StoredResponse,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -24,9 +29,9 @@ class Clock:
 
 @asynccontextmanager
 async def opened(
-    path: Path, seconds: float = DAY, *, most_bytes: int = 1 << 30, clock: Clock | None = None
-) -> AsyncIterator[StoredResponses]:
-    stored = StoredResponses(path, seconds, most_bytes=most_bytes, clock=clock or Clock())
+    path: Path, seconds: float = DAY, *, max_bytes: int = 1 << 30, clock: Clock | None = None
+) -> AsyncIterator[ResponseStore]:
+    stored = ResponseStore(path, seconds, max_bytes=max_bytes, clock=clock or Clock())
     try:
         yield stored
     finally:
@@ -38,8 +43,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "responses.db"
 
 
-def kept(id: str, size: int = 1) -> Kept:
-    return Kept(id, f"input of {id}".encode(), f"response {id}".encode() * size)
+def kept(id: str, size: int = 1) -> StoredResponse:
+    return StoredResponse(id, f"input of {id}".encode(), f"response {id}".encode() * size)
 
 
 def files_of(path: Path) -> list[Path]:
@@ -84,7 +89,7 @@ async def test_a_history_with_a_gap_is_none(path: Path) -> None:
             await stored.put(kept(id), previous)
         await stored.delete("b")
 
-        with pytest.raises(Missing) as raised:
+        with pytest.raises(ResponseMissing) as raised:
             await stored.history("c")
         assert raised.value.id == "b"
         assert await stored.get("c") == kept("c")
@@ -94,9 +99,9 @@ async def test_what_is_deleted_is_gone_from_the_file_too(path: Path) -> None:
     async with opened(path) as stored:
         await stored.put(kept("a", size=1000), None)
         await stored.delete("a")
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.get("a")
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.delete("a")
 
     assert b"response a" not in content_of(path)
@@ -111,11 +116,11 @@ async def test_responses_expire(path: Path) -> None:
         assert await stored.get("old") == kept("old")
 
         clock.now += 1
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.get("old")
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.delete("old")
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.history("new")
         assert await stored.get("new") == kept("new")
 
@@ -130,35 +135,35 @@ async def test_responses_expire(path: Path) -> None:
 
 async def test_the_oldest_make_room_for_the_newest(path: Path) -> None:
     clock, most = Clock(), 300_000
-    async with opened(path, most_bytes=most, clock=clock) as stored:
+    async with opened(path, max_bytes=most, clock=clock) as stored:
         for number in range(60):
             clock.now += 1
             assert await stored.put(kept(f"{number:06}", size=1000), None)
 
         assert await stored.get("000059")
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.get("000000")
 
     assert size_of(path) < 2 * most
 
 
 async def test_one_response_that_is_too_large_is_not_kept_for_ever(path: Path) -> None:
-    async with opened(path, most_bytes=100_000) as stored:
+    async with opened(path, max_bytes=100_000) as stored:
         assert await stored.put(kept("a", size=50_000), None)
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.get("a")
 
 
 async def test_a_conversation_too_large_for_a_request_is_not_read(path: Path) -> None:
     """Each response adds to it, and a server must not be filled by asking for the last one."""
-    stored = StoredResponses(path, 60, largest_chain=250)
-    large = [Kept(id, b"x" * 50, b"y" * 50) for id in "abc"]
+    stored = ResponseStore(path, 60, max_chain_bytes=250)
+    large = [StoredResponse(id, b"x" * 50, b"y" * 50) for id in "abc"]
     for one, previous in zip(large, (None, "a", "b"), strict=True):
         await stored.put(one, previous)
 
     assert await stored.history("b") == large[:2]
     assert await stored.get("c") == large[2]
-    with pytest.raises(TooLarge):
+    with pytest.raises(HistoryTooLarge):
         await stored.history("c")
     await stored.close()
 
@@ -166,9 +171,9 @@ async def test_a_conversation_too_large_for_a_request_is_not_read(path: Path) ->
 async def test_nothing_is_kept_when_nothing_is_to_be_kept(path: Path) -> None:
     async with opened(path, 0) as stored:
         assert not await stored.is_ready()
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.get("a")
-        with pytest.raises(Missing):
+        with pytest.raises(ResponseMissing):
             await stored.delete("a")
 
     assert files_of(path) == []
