@@ -83,7 +83,7 @@ async def benchmark(options: argparse.Namespace) -> None:
             "raw": render.raw,
             "jinja, 9 turns": lambda: render.chat("jinja", turns(9)),
             "jinja, 9 turns, 20 tools": lambda: render.chat("jinja", turns(9), tools=TOOLS),
-            "jinja, 401 turns": lambda: render.chat("jinja", turns(401)),
+            "jinja, 101 turns": lambda: render.chat("jinja", turns(101)),
             "go, 9 turns": lambda: render.chat("go", turns(9)),
             "jinja, 9 turns, 8 at once": lambda: render.at_once(8, "jinja", turns(9)),
         }

@@ -26,6 +26,7 @@ from server.inference.tokens import TokenService
 from server.isolation.pool import WorkerPool
 from server.library.library import Library
 from server.library.registry import Progress, RegistryService
+from server.media.decoder import MediaDecoder, media_pool
 from server.media.remote_images import RemoteImages
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.store import ResponseStore
@@ -104,11 +105,18 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     async with (
         registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
-        rendering_workers() as rendering,
+        worker_processes() as (rendering, decoding),
         Scheduler(settings.scheduler()) as scheduler,
     ):
-        prompts = PromptRenderer(rendering)
-        yield make_services(store, scheduler, registry, stored, settings, prompts=prompts)
+        yield make_services(
+            store,
+            scheduler,
+            registry,
+            stored,
+            settings,
+            prompts=PromptRenderer(rendering),
+            decoder=MediaDecoder(decoding),
+        )
 
 
 def _add_bundled(store: Store) -> None:
@@ -145,18 +153,19 @@ async def stored_responses(settings: Settings) -> AsyncIterator[ResponseStore]:
 
 
 @asynccontextmanager
-async def rendering_workers() -> AsyncIterator[WorkerPool]:
-    """Open the worker processes that render templates, and end them in the end.
+async def worker_processes() -> AsyncIterator[tuple[WorkerPool, WorkerPool]]:
+    """Open the workers that render templates and those that decode media; end them in the end.
 
-    The first one starts when the server has answered its first requests, or needs one.
+    The first one starts a moment after the server, or when it is needed.
     """
-    pool = rendering_pool()
-    starting = asyncio.get_running_loop().call_later(_PRESTART_DELAY, pool.prestart)
+    rendering, decoding = rendering_pool(), media_pool()
+    starting = asyncio.get_running_loop().call_later(_PRESTART_DELAY, rendering.prestart)
     try:
-        yield pool
+        yield rendering, decoding
     finally:
         starting.cancel()
-        await pool.close()
+        await rendering.close()
+        await decoding.close()
 
 
 def make_services(
@@ -167,17 +176,18 @@ def make_services(
     settings: Settings,
     *,
     prompts: PromptRenderer,
+    decoder: MediaDecoder,
 ) -> Services:
     """Create the services of a server."""
     go_template = settings.go_template
     remote_images = RemoteImages(is_allowed=settings.remote_images)
-    chat = ChatService(store, scheduler, prompts, go_template=go_template)
+    chat = ChatService(store, scheduler, prompts, decoder, go_template=go_template)
     return Services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
         registry=registry,
-        generate=GenerateService(store, scheduler, prompts, go_template=go_template),
+        generate=GenerateService(store, scheduler, prompts, decoder, go_template=go_template),
         chat=chat,
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),

@@ -30,6 +30,7 @@ from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.retry import retry_call, retry_stream
 from server.inference.text_length import require_countable
 from server.inference.tool_choice import constraint_on
+from server.media.decoder import MediaDecoder
 from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
 from server.prompt import image_tags
@@ -68,10 +69,12 @@ class ChatService:
         store: Store,
         scheduler: Scheduler,
         prompts: PromptRenderer,
+        decoder: MediaDecoder,
         *,
         go_template: bool | None,
     ) -> None:
-        self._store, self._scheduler, self._prompts = store, scheduler, prompts
+        self._store, self._scheduler = store, scheduler
+        self._prompts, self._decoder = prompts, decoder
         self._go_template = go_template
 
     @retry_stream
@@ -87,6 +90,8 @@ class ChatService:
         current().set_format(format.renderer, format.output.name, format.reason)
         think = _check(conversation, model, format)
         options = merged_options(model.parameters, conversation.options)
+        if image_tags.count(conversation.messages):
+            self._decoder.prepare()
         async with self._scheduler.lease(
             model_request(model, options, conversation.keep_alive)
         ) as lease:
@@ -101,7 +106,11 @@ class ChatService:
                 yield Rendered(prompt.text, image_tags.count(prompt.messages))
                 return
             media = await media_of(
-                prompt.messages, conversation.messages, lease.ready, conversation.n
+                self._decoder,
+                prompt.messages,
+                conversation.messages,
+                lease.ready,
+                conversation.n,
             )
             parsers = [prompt.parser() for _ in range(conversation.n)]
             constraint, must_hold = constraint_on(conversation, parsers[0])

@@ -30,6 +30,7 @@ from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, for_tokenizer
 from server.inference.retry import retry_stream
 from server.inference.text_length import max_characters, require_fit, too_long
+from server.media.decoder import MediaDecoder
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
 from server.prompt.messages import Message, Think
@@ -47,10 +48,12 @@ class GenerateService:
         store: Store,
         scheduler: Scheduler,
         prompts: PromptRenderer,
+        decoder: MediaDecoder,
         *,
         go_template: bool | None,
     ) -> None:
-        self._store, self._scheduler, self._prompts = store, scheduler, prompts
+        self._store, self._scheduler = store, scheduler
+        self._prompts, self._decoder = prompts, decoder
         self._go_template = go_template
 
     @retry_stream
@@ -65,6 +68,8 @@ class GenerateService:
         format = await in_thread(choose, model, self._go_template)
         think = _check(completion, model, format)
         options = merged_options(model.parameters, completion.options)
+        if completion.images:
+            self._decoder.prepare()
         async with self._scheduler.lease(
             model_request(model, options, completion.keep_alive)
         ) as lease:
@@ -92,7 +97,7 @@ class GenerateService:
                 yield Rendered(text, len(completion.images))
                 return
             messages = [Message("user", images=completion.images)]
-            media = await media_of(messages, (), lease.ready, completion.n)
+            media = await media_of(self._decoder, messages, (), lease.ready, completion.n)
             if isinstance(prompt, str):
                 prompt = for_tokenizer(prompt, renderer, lease.ready)
             text = prompt if isinstance(prompt, str) else ""

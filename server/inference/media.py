@@ -1,48 +1,49 @@
 """Decode the images and audio of a request for the runner."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from runners.protocol.media import DecodedImage, Medium
 from runners.protocol.messages import Ready
 from server.errors import BadRequest
-from server.media.audio_decoding import UnusableAudio, decode_audio, is_audio
-from server.media.image_decoding import UnusableImage, decode_image
+from server.media.decoder import MediaDecoder
+from server.media.errors import MediaError
+from server.media.file_types import is_audio
 from server.prompt import image_tags
 from server.prompt.messages import Message
 
 MAX_BYTES = 128 << 20
 """Of the decoded media of one request, times its answers: they are sent to the runner in one
 message per answer, during which other requests wait."""
-_DECODERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="media")
-"""Threads of their own: decoded files are large, and other work needs the shared threads."""
 _NO_MEDIA = "Multimodal data provided, but model does not support multimodal requests."
 _NO_AUDIO = "this model accepts images but not audio"
 _NO_VISION = "this model accepts audio but not images"
 
 
 async def media_of(
-    prompted: Sequence[Message], sent: Sequence[Message], ready: Ready, n: int = 1
+    decoder: MediaDecoder,
+    prompted: Sequence[Message],
+    sent: Sequence[Message],
+    ready: Ready,
+    n: int = 1,
 ) -> tuple[Medium, ...]:
-    """Return the decoded media of the messages in the prompt, in order; decodes in threads.
+    """Return the decoded media of the messages in the prompt, in order.
 
     `sent` are the messages as the client sent them, by whose numbers errors name a file; empty for
     a request without messages. `n` is the number of answers.
 
     Raises:
         BadRequest: the model does not accept such media, or a file cannot be decoded.
+        ServerBusy: there is no worker process to decode them.
     """
     is_only = image_tags.count(prompted) == 1
     media: list[Medium] = []
     n_bytes = 0
-    loop = asyncio.get_running_loop()
     for message in prompted:
         for name, data in _named(message):
             try:
                 # One file at a time, so that requests take turns and a disconnect is noticed.
-                medium = await loop.run_in_executor(_DECODERS, _read, data, ready)
-            except (UnusableImage, UnusableAudio) as e:
+                medium = await decoder.decode(data, _sample_rate(data, ready))
+            except MediaError as e:
                 where = "" if is_only else _of_message(message, sent)
                 raise BadRequest(f"{name}{where} {e}") from e
             n_bytes += len(medium.rgb if isinstance(medium, DecodedImage) else medium.samples)
@@ -61,14 +62,15 @@ def _named(message: Message) -> Iterator[tuple[str, bytes]]:
         yield f"{kind} {numbers[kind]}", data
 
 
-def _read(data: bytes, ready: Ready) -> Medium:
+def _sample_rate(data: bytes, ready: Ready) -> int | None:
+    """Return the sample rate for an audio file, None for an image; raises BadRequest."""
     if is_audio(data):
         if not ready.sample_rate:
             raise BadRequest(_NO_AUDIO if ready.has_vision else _NO_MEDIA)
-        return decode_audio(data, ready.sample_rate)
+        return ready.sample_rate
     if not ready.has_vision:
         raise BadRequest(_NO_VISION if ready.sample_rate else _NO_MEDIA)
-    return decode_image(data)
+    return None
 
 
 def _too_large(ready: Ready, n: int) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from server.media.audio_decoding import is_audio
+from server.media.file_types import is_audio
 from server.openai.values import decoded, image_of, kind_of
 from server.schemas.base import refuse
 from server.text.quoting import quoted

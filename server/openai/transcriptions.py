@@ -11,7 +11,7 @@ from server.errors import BadRequest
 from server.http.forms import Form
 from server.http.streaming import Events as Replies
 from server.inference.conversation import Conversation, Delta, Event, Events
-from server.media.audio_decoding import is_audio
+from server.media.file_types import is_audio
 from server.prompt.messages import Message
 from server.text.quoting import quoted
 

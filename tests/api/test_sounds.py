@@ -72,7 +72,7 @@ async def test_the_input_audio_of_a_chat_completion_is_heard(hearing: Server) ->
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (recording()[:30], "is no WAV, MP3, FLAC or Ogg file, or is damaged"),
+        (recording()[:30], "is not a WAV, MP3, FLAC or Ogg file, or is damaged"),
         (recording(0.01), "is shorter than 0.1 seconds"),
         (recorded(np.zeros(31 * 60 * 4000), rate=4000, kind="flac"), "is longer than 30 minutes"),
         (recorded(np.zeros((1600, 9))), "has 9 channels: at most 8 are allowed"),

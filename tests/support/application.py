@@ -31,6 +31,7 @@ from server.library.registry import RegistryService
 from server.rendering.client import PromptRenderer
 from server.services import make_services, stored_responses
 from tests.support.clock import FakeClock
+from tests.support.decoding import inline_decoder
 from tests.support.rendering import InlineJobs
 from tests.support.runners import start_fake_runner
 
@@ -148,7 +149,13 @@ async def serving(
             store, given.registries("paddock-test"), is_exposed=not given.address.is_loopback
         )
         services = make_services(
-            store, scheduler, registry, stored, given, prompts=PromptRenderer(InlineJobs())
+            store,
+            scheduler,
+            registry,
+            stored,
+            given,
+            prompts=PromptRenderer(InlineJobs()),
+            decoder=inline_decoder(),
         )
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)

@@ -32,3 +32,25 @@ def bomb(width: int, height: int) -> bytes:
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in ((b"IHDR", header), (b"IDAT", pixels), (b"IEND", b""))
     )
+
+
+def webp_claim(width: int, height: int, chunk: str = "extended") -> bytes:
+    """Return a WebP file of a few bytes that claims to be large."""
+    match chunk:
+        case "extended":
+            kind = b"VP8X"
+            body = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        case "lossless":
+            kind, body = b"VP8L", struct.pack("<BI", 0x2F, width - 1 | height - 1 << 14)
+        case _:
+            kind, body = b"VP8 ", b"\x10\0\0\x9d\x01\x2a" + struct.pack("<HH", width, height)
+    chunks = kind + struct.pack("<I", len(body)) + body
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+def repeated_scans(count: int) -> bytes:
+    """Return a progressive JPEG file, 64 pixels wide and high, with so many scans."""
+    file = encoded(Image.new("RGB", (64, 64), RED), "JPEG", progressive=True)
+    scans = file.split(b"\xff\xda")
+    last = b"\xff\xda" + scans[-1].removesuffix(b"\xff\xd9")
+    return file.removesuffix(b"\xff\xd9") + last * (count - len(scans) + 1) + b"\xff\xd9"

@@ -7,14 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runners.protocol.media import FULL_SCALE, DecodedAudio
-from server.media.audio_decoding import UnusableAudio, decode_audio, is_audio
+from server.media.audio_decoding import decode_audio
+from server.media.errors import MediaError
+from server.media.file_types import is_audio
 from tests.support.image_files import FORMATS as IMAGE_FORMATS
 from tests.support.image_files import plain
 from tests.support.sound_files import FORMATS, recorded, recording, tone
 
 RATE = 16_000
 FILES = {kind: recorded(tone(0.2, rate=48_000), rate=48_000, kind=kind) for kind in FORMATS}
-NO_SOUND = "is no WAV, MP3, FLAC or Ogg file, or is damaged"
+NO_SOUND = "is not a WAV, MP3, FLAC or Ogg file, or is damaged"
 
 
 def heard(sound: DecodedAudio) -> npt.NDArray[np.float64]:
@@ -22,7 +24,7 @@ def heard(sound: DecodedAudio) -> npt.NDArray[np.float64]:
 
 
 def refusal(data: bytes) -> str:
-    with pytest.raises(UnusableAudio) as caught:
+    with pytest.raises(MediaError) as caught:
         decode_audio(data, RATE)
     return str(caught.value)
 
@@ -116,7 +118,7 @@ def test_encodings_that_no_client_sends_are_not_even_tried() -> None:
     """Each further decoder is a way in for damaged files."""
     data = recorded(tone(), format="WAV", subtype="MS_ADPCM")
 
-    assert refusal(data) == "has an encoding that is not known here: Microsoft ADPCM"
+    assert refusal(data) == "has an encoding that is not supported: Microsoft ADPCM"
 
 
 @pytest.mark.parametrize(
@@ -158,6 +160,6 @@ def test_no_damage_gets_through(kind: str, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(file)))
     try:
         sound = decode_audio(bytes(file[:cut]), RATE)
-    except UnusableAudio:
+    except MediaError:
         return
     assert len(sound.samples) >= 2 * RATE // 10

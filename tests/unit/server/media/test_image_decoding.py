@@ -5,11 +5,23 @@ from io import BytesIO
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageChops
 
 from runners.protocol.media import DecodedImage
-from server.media.image_decoding import MOST_SENT_PIXELS, UnusableImage, decode_image
-from tests.support.image_files import BLUE, FORMATS, GREEN, RED, bomb, encoded, plain
+from server.media.errors import MediaError
+from server.media.image_decoding import MAX_SENT_PIXELS, decode_image
+from server.media.image_headers import MAX_SCANS, JPEGScans, webp_size
+from tests.support.image_files import (
+    BLUE,
+    FORMATS,
+    GREEN,
+    RED,
+    bomb,
+    encoded,
+    plain,
+    repeated_scans,
+    webp_claim,
+)
 
 FILES = {format: plain(format=format) for format in FORMATS}
 
@@ -19,7 +31,7 @@ def seen(picture: DecodedImage) -> Image.Image:
 
 
 def refusal(data: bytes) -> str:
-    with pytest.raises(UnusableImage) as caught:
+    with pytest.raises(MediaError) as caught:
         decode_image(data)
     return str(caught.value)
 
@@ -94,7 +106,7 @@ def test_of_moving_images_the_first_frame_counts() -> None:
 def test_a_large_image_is_made_smaller_and_keeps_its_shape(format: str) -> None:
     picture = decode_image(plain(6000, 1500, format=format))
 
-    assert MOST_SENT_PIXELS * 0.99 < picture.width * picture.height <= MOST_SENT_PIXELS
+    assert MAX_SENT_PIXELS * 0.99 < picture.width * picture.height <= MAX_SENT_PIXELS
     assert picture.width / picture.height == pytest.approx(4, rel=0.01)
     assert len(picture.rgb) == 3 * picture.width * picture.height
 
@@ -107,8 +119,70 @@ def test_a_small_image_stays_as_it_is() -> None:
 
 def test_a_file_that_unpacks_to_far_more_is_refused_before_it_is_unpacked() -> None:
     assert refusal(bomb(50_000, 50_000)) == (
-        "has 50000 x 50000 pixels, more than the 64 megapixels allowed"
+        "has 50000 x 50000 pixels, more than the 24 megapixels allowed for its format"
     )
+
+
+@pytest.mark.parametrize("chunk", ["lossy", "lossless", "extended"])
+def test_a_webp_file_that_claims_to_be_large_is_refused_before_it_is_opened(chunk: str) -> None:
+    """The library takes four bytes for each pixel of the canvas, three times, to open it."""
+    assert refusal(webp_claim(16_000, 16_000, chunk)) == (
+        "has 16000 x 16000 pixels, more than the 8 megapixels allowed for its format"
+    )
+    assert "is damaged" in refusal(webp_claim(8, 4, chunk))
+
+
+def test_the_size_of_webp_files_is_read_as_the_library_reads_it() -> None:
+    image = Image.new("RGBA", (300, 200), (1, 2, 3, 4))
+    for options in ({}, {"lossless": True}, {"exif": b"Exif\0\0"}):
+        for mode in ("RGB", "RGBA"):
+            assert webp_size(encoded(image.convert(mode), "WEBP", **options)) == (300, 200)
+
+
+@pytest.mark.parametrize("n_scans", [32, 33, 3000])
+def test_a_jpeg_file_that_repeats_its_scans_is_refused(n_scans: int) -> None:
+    """Each of them costs as much as the whole image."""
+    file = repeated_scans(n_scans)
+    if n_scans <= MAX_SCANS:
+        assert seen(decode_image(file)).size == (64, 64)
+    else:
+        assert refusal(file) == "has more than 32 scans: save it as a baseline JPEG file"
+
+
+def test_scans_of_a_thumbnail_inside_a_jpeg_file_do_not_count() -> None:
+    exif = b"Exif\0\0" + repeated_scans(100)
+
+    assert JPEGScans(encoded(Image.new("RGB", (8, 8)), "JPEG", exif=exif)).count == 1
+
+
+def test_baseline_and_progressive_jpeg_files_are_told_apart() -> None:
+    image = Image.effect_noise((64, 64), 50).convert("RGB")
+    baseline = JPEGScans(encoded(image, "JPEG"))
+    progressive = JPEGScans(encoded(image, "JPEG", progressive=True))
+
+    assert (baseline.progressive, baseline.count) == (False, 1)
+    assert (progressive.progressive, progressive.count) == (True, 10)
+
+
+@given(st.binary(max_size=64))
+def test_headers_of_any_bytes_are_read_without_an_error(data: bytes) -> None:
+    webp_size(b"RIFF\0\0\0\0WEBP" + data)
+    JPEGScans(b"\xff\xd8" + data)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "I;16"])
+def test_a_large_image_is_scaled_in_strips_without_seams(mode: str) -> None:
+    image = Image.linear_gradient("L").resize((5000, 2000)).convert("RGB")
+    if mode == "I;16":
+        large = image.convert("L").convert("I").point(lambda value: value * 256).convert("I;16")
+    else:
+        large = image.quantize(256) if mode == "P" else image.convert(mode)
+
+    picture = seen(decode_image(encoded(large, compress_level=1))).convert("L")
+
+    expected = image.convert("L").resize(picture.size, Image.Resampling.BOX)
+    difference = ImageChops.difference(picture, expected)
+    assert difference.getextrema()[1] <= 8
 
 
 def test_a_line_is_no_image() -> None:
@@ -123,12 +197,12 @@ def test_a_line_is_no_image() -> None:
     [b"hello", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"BM", b"\xff\xd8\xff", bytes(1000), b"<svg/>"],
 )
 def test_what_is_no_image_is_named_so(data: bytes) -> None:
-    assert refusal(data) == "is no PNG, JPEG, WebP, GIF or BMP file, or is damaged"
+    assert refusal(data) == "is not a PNG, JPEG, WebP, GIF or BMP file, or is damaged"
 
 
 def test_formats_that_no_client_sends_are_not_even_tried() -> None:
     """Each further reader is a way in for damaged files."""
-    assert "is no PNG" in refusal(encoded(Image.new("RGB", (4, 4)), "TIFF"))
+    assert "is not a PNG" in refusal(encoded(Image.new("RGB", (4, 4)), "TIFF"))
 
 
 def test_an_empty_image_is_named_so() -> None:
@@ -150,7 +224,7 @@ def test_no_damage_gets_through(format: str, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(file)))
     try:
         picture = decode_image(bytes(file[:cut]))
-    except UnusableImage:
+    except MediaError:
         return
     assert len(picture.rgb) == 3 * picture.width * picture.height > 0
 
