@@ -19,7 +19,7 @@ from typing import IO, NamedTuple
 from model_store.blobs import BlobWriter, blob_path
 from model_store.catalog import Catalog
 from model_store.digests import Digest
-from model_store.disk import disk_errors, is_regular, open_regular
+from model_store.disk import disk_errors, open_regular
 from model_store.errors import ArchiveInvalid, DigestMismatch, InvalidDigest, InvalidName
 from model_store.layout import Layout
 from model_store.manifests import LARGEST_MANIFEST, MANIFEST_TYPE, parse_manifest
@@ -123,15 +123,16 @@ class Archive:
         """
         data = self._manifest(entry)
         manifest = parse_manifest(name.short, data)
-        for digest in sorted(manifest.digests, key=str):
-            member = self._members.get(_BLOB_FOLDER + digest.hex)
-            if is_regular(layout.blob(digest)):
-                progress(member.size if member else 0)
-            elif member is None:
-                raise ArchiveInvalid(f"the blob {digest} is missing")
-            else:
-                self._copy(member, digest, layout, progress)
-        catalog.install(name, manifest, data)
+        with catalog.leases.hold(manifest.digests):
+            for digest in sorted(manifest.digests, key=str):
+                member = self._members.get(_BLOB_FOLDER + digest.hex)
+                if catalog.integrity.check(digest) is None:
+                    progress(member.size if member else 0)
+                elif member is None:
+                    raise ArchiveInvalid(f"the blob {digest} is missing")
+                else:
+                    self._copy(member, digest, layout, progress)
+            catalog.install(name, manifest, data)
 
     def _copy(
         self, member: tarfile.TarInfo, digest: Digest, layout: Layout, progress: Progress

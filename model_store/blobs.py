@@ -1,27 +1,34 @@
 """Blobs: written under a temporary name, verified, then published under their digest.
 
-A blob that is there is whole, so nothing here ever writes to one. Only regular files count: a
-link, pipe or device in the directory is neither opened nor followed.
+Nothing here writes to a blob that is there: one with other content is replaced. Only regular files
+count: a link, pipe or device in the directory is neither opened nor followed.
 """
 
 import contextlib
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
 from model_store.digests import Digest
-from model_store.disk import disk_errors, is_regular, open_regular, replace_durably
+from model_store.disk import (
+    disk_errors,
+    is_regular,
+    open_regular,
+    read_errors,
+    replace_durably,
+)
 from model_store.errors import BlobNotFound, DigestMismatch
 from model_store.layout import BLOB_SCRATCH_PREFIX, Layout
+from model_store.scratch_files import open_scratch
 
 LARGEST_TEXT = 16 * 2**20
 """Bytes; the largest layer that is read as a whole (templates, messages, licences …)."""
 
 _MODE = 0o644
+_CHUNK = 1 << 20
 
 
 class StoredBlob(NamedTuple):
@@ -42,8 +49,7 @@ class BlobWriter:
         self._hash = hashlib.sha256()
         with disk_errors():
             layout.make()
-            descriptor, path = tempfile.mkstemp(prefix=BLOB_SCRATCH_PREFIX, dir=layout.blobs)
-        self._path = Path(path)
+            descriptor, self._path = open_scratch(layout.blobs, BLOB_SCRATCH_PREFIX)
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         self.size = 0
 
@@ -56,6 +62,11 @@ class BlobWriter:
             while rest:
                 rest = rest[self._file.write(rest) :]
 
+    @property
+    def digest(self) -> Digest:
+        """The digest of what was written so far."""
+        return Digest(self._hash.hexdigest())
+
     def commit(self) -> StoredBlob:
         """Publish the blob under its digest.
 
@@ -63,15 +74,14 @@ class BlobWriter:
             DigestMismatch: the bytes are not those announced; they are kept under their true name.
             StorageFailed: they could not be written; nothing is left.
         """
-        blob = StoredBlob(Digest(self._hash.hexdigest()), is_new=self._publish())
+        blob = StoredBlob(self.digest, is_new=self._publish())
         if self._expected is not None and blob.digest != self._expected:
             raise DigestMismatch(str(self._expected), str(blob.digest))
         return blob
 
     def _publish(self) -> bool:
         with self._discarded_on_failure():
-            self._file.close()
-            is_new = publish_file(self._layout, self._path, Digest(self._hash.hexdigest()))
+            is_new = publish_file(self._layout, self._path, self.digest)
         self.discard()
         return is_new
 
@@ -87,9 +97,10 @@ class BlobWriter:
     def discard(self) -> None:
         """Remove what was written; after `commit` this does nothing."""
         with contextlib.suppress(OSError):
-            self._file.close()
-        with contextlib.suppress(OSError):
             self._path.unlink()
+        # Only now: closing ends the lock that keeps others from removing the file.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Self:
         return self
@@ -106,12 +117,12 @@ class BlobWriter:
 def publish_file(layout: Layout, path: Path, digest: Digest) -> bool:
     """Give the file at `path`, whose digest was computed, its name; tell whether it is new.
 
-    What is there already is kept, and the file at `path` with it. Raises OSError.
+    A blob with the same bytes that is there already is kept, and the file at `path` with it; one
+    with other bytes is damaged and is replaced. Raises OSError.
     """
     final = layout.blob(digest)
-    # Another size means that a crash cut off what some other program wrote there.
-    if is_regular(final) and final.stat().st_size == path.stat().st_size:
-        os.utime(final)
+    if _is_same(path, final):
+        os.utime(final, follow_symlinks=False)
         return False
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -123,6 +134,19 @@ def publish_file(layout: Layout, path: Path, digest: Digest) -> bool:
     return True
 
 
+def _is_same(written: Path, final: Path) -> bool:
+    try:
+        with open_regular(final) as old, open_regular(written) as new:
+            if os.fstat(old.fileno()).st_size != os.fstat(new.fileno()).st_size:
+                return False
+            while data := new.read(_CHUNK):
+                if old.read(_CHUNK) != data:
+                    return False
+            return True
+    except OSError:
+        return False
+
+
 def put_blob(layout: Layout, data: bytes) -> StoredBlob:
     """Store `data`; raises StorageFailed."""
     with BlobWriter(layout, None) as writer:
@@ -131,7 +155,7 @@ def put_blob(layout: Layout, data: bytes) -> StoredBlob:
 
 
 def blob_path(layout: Layout, digest: Digest) -> Path:
-    """Return the path of a blob that is there; raises BlobNotFound."""
+    """Return the path of a blob that is there; raises BlobNotFound or StorageUnreadable."""
     path = layout.blob(digest)
     if not is_regular(path):
         raise BlobNotFound(str(digest))
@@ -139,30 +163,14 @@ def blob_path(layout: Layout, digest: Digest) -> Path:
 
 
 def read_blob(layout: Layout, digest: Digest) -> bytes:
-    """Return a small blob's bytes, at most LARGEST_TEXT + 1 of them; raises BlobNotFound."""
-    try:
-        with open_regular(layout.blob(digest)) as file:
-            return file.read(LARGEST_TEXT + 1)
-    except OSError as e:
-        raise BlobNotFound(str(digest)) from e
-
-
-def touch_blobs(layout: Layout, digests: Iterable[Digest]) -> None:
-    """Mark blobs as wanted, so that no server that shares the directory prunes them.
-
-    A blob that belongs to another user can only be read; that is no error.
+    """Return a small blob's bytes, at most LARGEST_TEXT + 1 of them.
 
     Raises:
-        BlobNotFound: one is gone.
-        StorageFailed: the disk is read-only or broken.
+        BlobNotFound: it is not there.
+        StorageUnreadable: it cannot be read.
     """
-    for digest in digests:
-        path = blob_path(layout, digest)
-        with disk_errors(), contextlib.suppress(PermissionError):
-            os.utime(path)
-
-
-def remove_blob(layout: Layout, digest: Digest) -> None:
-    """Delete a blob; one that is already gone is no error. Raises StorageFailed."""
-    with disk_errors(), contextlib.suppress(FileNotFoundError, IsADirectoryError):
-        layout.blob(digest).unlink()
+    try:
+        with read_errors(f"the blob {digest}"), open_regular(layout.blob(digest)) as file:
+            return file.read(LARGEST_TEXT + 1)
+    except FileNotFoundError as e:
+        raise BlobNotFound(str(digest)) from e

@@ -1,19 +1,29 @@
-"""The installed models: found, listed, copied and deleted."""
+"""The catalog of installed models: look up, list, copy, delete."""
 
 import contextlib
-import threading
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_store.blobs import remove_blob, touch_blobs
 from model_store.digests import Digest
 from model_store.disk import disk_errors, is_regular
-from model_store.errors import ManifestInvalid, ModelNotFound
+from model_store.errors import (
+    ManifestInvalid,
+    ModelNotFound,
+    StorageUnreadable,
+    TooManyOpenFiles,
+)
 from model_store.index import ManifestFile, ManifestIndex
+from model_store.integrity import BlobIntegrity
 from model_store.layout import Layout
+from model_store.leases import BlobLeases
 from model_store.manifests import Manifest, write_manifest
 from model_store.model import Model, load_model
 from model_store.names import ModelName, fold
+from model_store.unused_blobs import UnusedBlobs
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,38 +41,63 @@ class Catalog:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._index = ManifestIndex(layout)
+        self.leases = BlobLeases()
+        self.integrity = BlobIntegrity(layout)
+        self._unused = UnusedBlobs(layout, self._index, self.leases)
         self._models: dict[str, _Loaded] = {}
         self._listed: tuple[list[ManifestFile], tuple[Model, ...]] = ([], ())
+        self._omitted: frozenset[str] = frozenset()
         self._texts: dict[Digest, str] = {}
-        # Held while blobs gain or lose their last manifest, so that a delete cannot take away
-        # what a model that is being made relies on.
-        self._references = threading.RLock()
 
     def models(self) -> tuple[Model, ...]:
-        """Return every readable model, newest first, then by name; damaged ones are left out.
+        """Return every readable model, newest first, then by name; the log tells of the others.
 
         While nothing has changed on the disk, it is the same object.
+
+        Raises:
+            StorageUnreadable: the list would be incomplete.
         """
         files = self._index.scan()
         listed, models = self._listed
         if files == listed:
             return models
-        known: dict[str, _Loaded] = {}
-        n_away = 0
+        loaded: dict[str, _Loaded] = {}
+        omitted: dict[str, str] = {}
+        may_return = False
         for file in files:
             try:
-                known[file.path] = self._load(file)
-            except ManifestInvalid:
-                continue
-            except ModelNotFound:
-                n_away += 1
-        self._models = known
+                loaded[file.path] = self._load(file)
+            except TooManyOpenFiles:
+                raise
+            except (ManifestInvalid, ModelNotFound, StorageUnreadable) as e:
+                may_return |= not isinstance(e, ManifestInvalid)
+                if not file.is_hidden:
+                    absent = isinstance(e, ModelNotFound)
+                    omitted[file.path] = self._absence(file) if absent else str(e)
+        self._models = loaded
         self._forget_texts()
-        ranked = sorted(known.values(), key=lambda kept: kept.rank)
-        models = tuple(loaded.model for loaded in ranked)
+        self._report(omitted)
+        ranked = sorted(loaded.values(), key=lambda each: each.rank)
+        models = tuple(each.model for each in ranked)
         # Blobs that are away may come back, and no manifest changes with them.
-        self._listed = ([], ()) if n_away else (files, models)
+        self._listed = ([], ()) if may_return else (files, models)
         return models
+
+    def _absence(self, file: ManifestFile) -> str:
+        """Say why blobs that a manifest names cannot be used."""
+        for path in map(self._layout.blob, file.named):
+            if path.is_symlink():
+                return f"{path.name} is a link, which is not followed; use a bind mount instead"
+            if not path.is_file():
+                return f"{path.name} is missing"
+        return "a blob is missing"
+
+    def _report(self, omitted: dict[str, str]) -> None:
+        """Log each reason for leaving a model out once, and again after it was listed."""
+        for path, reason in omitted.items():
+            if path not in self._omitted:
+                _log.warning("%s is left out of the list: %s", ascii(path), reason)
+        self._omitted = frozenset(omitted)
 
     def resolve(self, name: ModelName) -> Model:
         """Return the installed model that `name` means, whatever its case.
@@ -70,6 +105,7 @@ class Catalog:
         Raises:
             ModelNotFound: there is none, or one of its blobs is gone.
             ManifestInvalid: it is damaged.
+            StorageUnreadable: the operating system does not let us look.
         """
         file = self._find(name)
         loaded = self._load(file)
@@ -108,8 +144,18 @@ class Catalog:
 
     def _forget_texts(self) -> None:
         """Keep only the small layers of models that are still installed."""
-        needed = {digest for kept in self._models.values() for digest in kept.file.named}
+        needed = {digest for each in self._models.values() for digest in each.file.named}
         self._texts = {d: text for d, text in list(self._texts.items()) if d in needed}
+
+    def forget(self, digests: Iterable[Digest]) -> None:
+        """Read what these blobs say again: a damaged one may have been replaced."""
+        changed = frozenset(digests)
+        for digest in changed:
+            self._texts.pop(digest, None)
+        self._models = {
+            path: each for path, each in self._models.items() if not changed & each.file.named
+        }
+        self._listed = ([], ())
 
     def manifest(self, name: ModelName) -> Manifest:
         """Return the manifest of exactly this name; raises ModelNotFound or ManifestInvalid."""
@@ -126,16 +172,19 @@ class Catalog:
         return file.named if file else frozenset()
 
     def install(self, name: ModelName, manifest: Manifest, data: bytes | None = None) -> None:
-        """Write a manifest, after making sure that all its blobs are there and stay.
+        """Write a manifest, after making sure that its model can be read and its blobs stay.
 
         `data` is the manifest as somebody else wrote it, who knows it by the digest of its bytes.
 
         Raises:
-            BlobNotFound: one was deleted in the meantime.
+            BlobNotFound: a blob was deleted in the meantime.
+            ManifestInvalid: a small layer cannot be read.
             StorageFailed: the manifest cannot be written.
         """
-        with self._references:
-            touch_blobs(self._layout, manifest.digests)
+        with self._unused.lock:
+            self.integrity.touch(manifest.digests)
+            self.forget(manifest.digests)
+            load_model(self._layout, name, manifest, digest="", modified_at=0.0, texts=self._texts)
             write_manifest(self._layout, name, manifest.encode() if data is None else data)
 
     def manifest_bytes(self, name: ModelName) -> bytes:
@@ -159,7 +208,7 @@ class Catalog:
         source, destination = self.installed_name(source), self.installed_name(destination)
         if source == destination:
             return
-        with self._references:
+        with self._unused.lock:
             write_manifest(self._layout, destination, self._index.read(source))
 
     def delete(self, name: ModelName) -> ModelName:
@@ -169,14 +218,18 @@ class Catalog:
 
         Raises:
             ModelNotFound: there is none of that name.
+            StorageUnreadable: it is unknown which blobs other models need; nothing was removed.
             StorageFailed: its files cannot be removed.
         """
-        with self._references:
+        with self._unused.lock:
             file = self._find(name)
+            self._index.scan()
             with disk_errors():
                 Path(file.path).unlink(missing_ok=True)
             self._remove_empty_folders(Path(file.path).parent)
-            self.remove_unreferenced(file.named)
+            # What is not known now for sure, the next start finds out.
+            with contextlib.suppress(StorageUnreadable):
+                self._unused.remove(file.named)
             return file.name or name
 
     def _remove_empty_folders(self, folder: Path) -> None:
@@ -185,11 +238,25 @@ class Catalog:
                 folder.rmdir()
                 folder = folder.parent
 
-    def remove_unreferenced(self, digests: frozenset[Digest]) -> None:
-        """Delete those of `digests` that no manifest names any more; raises StorageFailed."""
-        with self._references:
-            for digest in digests - self.referenced():
-                remove_blob(self._layout, digest)
+    def remove_unreferenced(self, digests: Iterable[Digest], *, min_age: float = 0.0) -> int:
+        """Delete those of `digests` that nothing needs any more; see `UnusedBlobs.remove`."""
+        return self._unused.remove(digests, min_age=min_age)
+
+    def remove_postponed(self) -> None:
+        """Delete what nobody has a lease on any more; see `UnusedBlobs.remove_postponed`."""
+        self._unused.remove_postponed()
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Tell whether a blob is there and not known to be damaged.
+
+        If so, it stays for a while: whoever asks does not upload it.
+        """
+        with self._unused.lock:
+            is_there = is_regular(self._layout.blob(digest))
+            if not is_there or self.integrity.is_known_damaged(digest):
+                return False
+            self.leases.grant(digest)
+            return True
 
     def referenced(self) -> frozenset[Digest]:
         """Return every digest that some manifest names, also one that is too damaged to use."""

@@ -1,11 +1,11 @@
-"""The config blob of a model: what it is, in the words that listings show."""
+"""The config blob of a model: format, family, sizes and capabilities, as listings show them."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 from model_store.canonical import canonical_json
 from model_store.errors import ManifestInvalid
+from model_store.json_text import parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +34,8 @@ class ModelConfig:
         """Return the blob's bytes."""
         always = {"model_format", "model_family", "model_families", "model_type", "file_type"}
         values = {field.name: getattr(self, field.name) for field in fields(self)}
-        kept = {k: v for k, v in values.items() if k in always or v}
-        return canonical_json({**kept, "architecture": "amd64", "os": "linux"})
+        written = {k: v for k, v in values.items() if k in always or v}
+        return canonical_json({**written, "architecture": "amd64", "os": "linux"})
 
 
 def parse_config(name: str, data: bytes | str) -> ModelConfig:
@@ -45,17 +45,17 @@ def parse_config(name: str, data: bytes | str) -> ModelConfig:
         ManifestInvalid: it is no JSON object.
     """
     try:
-        found = json.loads(data)
-    except (ValueError, RecursionError) as e:
-        raise ManifestInvalid(name, "its config is no JSON") from e
-    if not isinstance(found, Mapping):
-        raise ManifestInvalid(name, "its config is no JSON object")
-    known: dict[str, object] = {}
+        content = parse_json(data)
+    except ValueError as e:
+        raise ManifestInvalid(name, "its config is not JSON in UTF-8") from e
+    if not isinstance(content, Mapping):
+        raise ManifestInvalid(name, "its config is not a JSON object")
+    values: dict[str, object] = {}
     for field in fields(ModelConfig):
-        value = found.get(field.name)
+        value = content.get(field.name)
         if isinstance(value, list):
             value = tuple(item for item in value if isinstance(item, str))
         default = field.default if field.default is not None else ()
         if isinstance(value, type(default)) and not isinstance(value, bool):
-            known[field.name] = value
-    return ModelConfig(**known)  # type: ignore[arg-type]  # each value has its default's type
+            values[field.name] = value
+    return ModelConfig(**values)  # type: ignore[arg-type]  # each value has its default's type

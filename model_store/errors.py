@@ -7,6 +7,7 @@
     │   └── ParentNotFound    the model that another one should be made from is not installed
     ├── ManifestInvalid       a manifest or one of its small layers cannot be read
     ├── BlobNotFound          a blob that was referred to is not there
+    ├── BlobDamaged           the bytes of an uploaded blob have changed on the disk
     ├── DigestMismatch        bytes that are not what their digest says
     ├── GGUFError             a model file that is damaged, hostile or no model file
     │   └── WeightsDamaged    the model file of an installed model cannot be read
@@ -15,7 +16,10 @@
     ├── ArchiveInvalid        a file that is no archive of models, or a damaged one
     ├── ConversionDied        the process that converts files ended before it was done
     └── StorageFailed         the disk is full, read-only or broken
-        └── NoSpace           the disk has less room than the work needs
+        ├── NoSpace           the disk has less room than the work needs
+        └── StorageUnreadable     the operating system does not let the store read
+            ├── StorageMissing    the models directory has vanished
+            └── TooManyOpenFiles  the process has no file descriptor left
 
 The text of every one may be shown to a client: none holds a path.
 """
@@ -74,6 +78,14 @@ class BlobNotFound(StoreError):
         self.digest = digest
 
 
+class BlobDamaged(StoreError):
+    """The bytes of the blob `digest` have changed on the disk."""
+
+    def __init__(self, digest: str) -> None:
+        super().__init__(f'blob "{digest}" is damaged on the disk; upload it again')
+        self.digest = digest
+
+
 class DigestMismatch(StoreError):
     """The bytes received have another digest than the one that was announced."""
 
@@ -124,6 +136,28 @@ class StorageFailed(StoreError):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the models directory cannot be written: {reason}")
         self.reason = reason
+
+
+class StorageUnreadable(StorageFailed):
+    """The operating system refused to read `subject`, which may well be there."""
+
+    def __init__(self, reason: str, subject: str = "the models directory") -> None:
+        StoreError.__init__(self, f"{subject} cannot be read: {reason}")
+        self.reason = reason
+
+
+class StorageMissing(StorageUnreadable):
+    """The models directory, or the manifests that belong to its blobs, are gone."""
+
+    def __init__(self) -> None:
+        super().__init__("it is not there; check that its disk is mounted")
+
+
+class TooManyOpenFiles(StorageUnreadable):
+    """The process, or the machine, has no file descriptor left."""
+
+    def __init__(self) -> None:
+        super().__init__("too many files are open; close idle connections or raise the limit")
 
 
 class NoSpace(StorageFailed):

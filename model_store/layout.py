@@ -3,7 +3,7 @@
     <root>/blobs/sha256-<hex>                               one blob
     <root>/blobs/sha256-<hex>-partial                       a blob that is being downloaded
     <root>/blobs/sha256-<hex>-partial-<number>              how far a part of it is
-    <root>/blobs/sha256-<anything else>                     a blob that is being written
+    <root>/blobs/sha256-new-<anything>                  a blob that is being written
     <root>/manifests/<host>/<namespace>/<model>/<tag>       one manifest
     <root>/manifests/.new-<anything>                        a manifest that is being written
     <root>/.paddock-bundled                                 the bundled models were installed once
@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_store.digests import Digest
+from model_store.errors import StorageMissing
 from model_store.names import ModelName
 
-BLOB_SCRATCH_PREFIX = "sha256-"
+BLOB_SCRATCH_PREFIX = "sha256-new-"
 PARTIAL_SUFFIX = "-partial"
 MANIFEST_SCRATCH_PREFIX = ".new-"
 MANIFEST_DEPTH = 4
@@ -45,10 +46,38 @@ class Layout:
         """File that is there once the bundled models were installed."""
         return self.root / ".paddock-bundled"
 
+    def create(self) -> None:
+        """Create the directories of a new store; of one that is there, as `make`."""
+        if not self.blobs.is_dir():
+            self.manifests.mkdir(parents=True, exist_ok=True)
+        self.make()
+
     def make(self) -> None:
-        """Create the directories that are missing."""
-        for folder in (self.blobs, self.manifests):
-            folder.mkdir(parents=True, exist_ok=True)
+        """Create what is missing of a store that is there.
+
+        Raises:
+            StorageMissing: it has vanished; what is written now would hide it, and what is
+                deleted would be missed when it is back.
+            OSError: a directory cannot be created.
+        """
+        try:
+            if not self.manifests.is_dir():
+                self.require_manifests()
+                self.manifests.mkdir(exist_ok=True)
+            self.blobs.mkdir(exist_ok=True)
+        except FileExistsError:
+            if self.blobs.is_symlink() or self.manifests.is_symlink():
+                # It leads to a disk that is not mounted.
+                raise StorageMissing from None
+            raise
+
+    def require_manifests(self) -> None:
+        """Raise StorageMissing unless it is all right that there is no directory of manifests.
+
+        It is while there are no blobs: other programs remove the directory when it is empty.
+        """
+        if not self.blobs.is_dir() or any(self.blobs.iterdir()):
+            raise StorageMissing
 
     def blob(self, digest: Digest) -> Path:
         """Path of a blob."""

@@ -1,11 +1,9 @@
 """Manifests: which blobs make a model. Read as others wrote them, written in one fixed form."""
 
 import contextlib
-import json
 import os
 import re
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,8 +11,10 @@ from model_store.canonical import canonical_json
 from model_store.digests import Digest
 from model_store.disk import disk_errors, replace_durably
 from model_store.errors import InvalidDigest, ManifestInvalid, StorageFailed
+from model_store.json_text import parse_json
 from model_store.layout import MANIFEST_SCRATCH_PREFIX, Layout
 from model_store.names import ModelName
+from model_store.scratch_files import open_scratch
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
@@ -103,9 +103,9 @@ def parse_manifest(name: str, data: bytes) -> Manifest:
     if len(data) > LARGEST_MANIFEST:
         raise ManifestInvalid(name, "it is too large")
     try:
-        fields = json.loads(data)
-    except (ValueError, RecursionError) as e:
-        raise ManifestInvalid(name, "it is not JSON") from e
+        fields = parse_json(data)
+    except ValueError as e:
+        raise ManifestInvalid(name, "it is not JSON in UTF-8") from e
     if not isinstance(fields, Mapping):
         raise ManifestInvalid(name, "it is not a JSON object")
     layers = fields.get("layers") or ()
@@ -123,7 +123,7 @@ def _layer(name: str, fields: object) -> Layer:
     if not isinstance(fields, Mapping):
         raise ManifestInvalid(name, "a layer is not a JSON object")
     size = fields.get("size") or 0
-    if not isinstance(size, int) or size < 0:
+    if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ManifestInvalid(name, "a layer has no valid size")
     try:
         digest = Digest.parse(_text(fields, "digest"))
@@ -153,25 +153,23 @@ def write_manifest(layout: Layout, name: ModelName, data: bytes) -> None:
     final = layout.manifest(name)
     with disk_errors():
         layout.make()
-        written = _write_scratch(layout, data)
-        try:
-            _move(written, final)
-        finally:
-            written.unlink(missing_ok=True)
-
-
-def _write_scratch(layout: Layout, data: bytes) -> Path:
-    descriptor, path = tempfile.mkstemp(prefix=MANIFEST_SCRATCH_PREFIX, dir=layout.manifests)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
+        descriptor, written = open_scratch(layout.manifests, MANIFEST_SCRATCH_PREFIX)
+        with os.fdopen(descriptor, "wb") as file, _removed(written):
             file.write(data)
             file.flush()
             os.fchmod(descriptor, _MODE)
             os.fsync(descriptor)
-    except BaseException:
-        Path(path).unlink(missing_ok=True)
-        raise
-    return Path(path)
+            _move(written, final)
+
+
+@contextlib.contextmanager
+def _removed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        # An error here must not hide why the work failed; what stays is removed at a start.
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _move(written: Path, final: Path) -> None:

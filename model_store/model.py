@@ -1,6 +1,5 @@
 """An installed model, with everything that its manifest names read or located."""
 
-import json
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +9,7 @@ from typing import TypeVar
 from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
 from model_store.config import ModelConfig, parse_config
 from model_store.digests import Digest
+from model_store.disk import FileVersion, read_errors
 from model_store.errors import (
     BlobNotFound,
     GGUFError,
@@ -18,6 +18,7 @@ from model_store.errors import (
     WeightsDamaged,
 )
 from model_store.gguf import ChatTemplate, GGUFHeader, read_chat_template, read_header
+from model_store.json_text import parse_json
 from model_store.layout import Layout
 from model_store.manifests import Layer, Manifest
 from model_store.names import ModelName
@@ -66,7 +67,8 @@ class Model:
 
         Raises:
             ModelNotFound: the weights are gone, or the model has none in this format.
-            WeightsDamaged: they cannot be read.
+            StorageUnreadable: the operating system does not let us read them.
+            WeightsDamaged: they are no GGUF file.
         """
         return self._read(header_of)
 
@@ -78,25 +80,36 @@ class Model:
         if self.weights is None:
             raise ModelNotFound(self.name.short)
         try:
-            return read(self.weights)
-        except OSError as e:
+            with read_errors(f"the file of model '{self.name.short}'"):
+                return read(self.weights)
+        except FileNotFoundError as e:
             raise ModelNotFound(self.name.short) from e
         except GGUFError as e:
             raise WeightsDamaged(self.name.short, str(e)) from e
 
 
-@lru_cache(maxsize=_KEPT_HEADERS)
 def header_of(path: Path) -> GGUFHeader:
-    """Return the header of the blob at `path`; raises GGUFError or OSError.
+    """Return the header of the blob at `path`; those used last are kept.
 
-    A blob never changes under its name, so the headers used last are kept.
+    Raises:
+        GGUFError: it is damaged.
+        OSError: it cannot be read.
     """
-    return read_header(path)
+    return _header_of(FileVersion.of(path))
+
+
+def _chat_template_of(path: Path) -> ChatTemplate:
+    return _kept_chat_template(FileVersion.of(path))
 
 
 @lru_cache(maxsize=_KEPT_HEADERS)
-def _chat_template_of(path: Path) -> ChatTemplate:
-    return read_chat_template(path)
+def _header_of(file: FileVersion) -> GGUFHeader:
+    return read_header(file.path)
+
+
+@lru_cache(maxsize=_KEPT_HEADERS)
+def _kept_chat_template(file: FileVersion) -> ChatTemplate:
+    return read_chat_template(file.path)
 
 
 def load_model(
@@ -173,9 +186,9 @@ class _Parts:
 
     def json(self, kind: str) -> tuple[object, ...]:
         try:
-            return tuple(json.loads(text) for text in self.texts(kind))
-        except (ValueError, RecursionError) as e:
-            raise ManifestInvalid(self._name, f"its layer of {kind} is not JSON") from e
+            return tuple(map(parse_json, self.texts(kind)))
+        except ValueError as e:
+            raise ManifestInvalid(self._name, f"its layer of {kind} is not JSON in UTF-8") from e
 
     def config(self) -> ModelConfig:
         if self._manifest.config is None:

@@ -10,10 +10,15 @@ DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 
-_HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}\Z")
+_LABEL = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
+_HOST = re.compile(rf"(?=.{{1,255}}\Z){_LABEL}(?:\.{_LABEL})*(?::(?P<port>[0-9]{{1,5}}))?\Z")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}\Z")
-_MODEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}\Z")
-_GRAMMAR = (_HOST, _NAMESPACE, _MODEL, _MODEL)
+_MODEL = re.compile(r"(?=.{1,80}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_-])?\Z")
+_DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:[.:]|\Z)", re.IGNORECASE)
+"""Files of these names cannot exist on Windows and its file servers, whatever follows a dot."""
+_PORTS = range(1, 2**16)
+_PATH_WORDS = frozenset({"blobs", "manifests"})
+"""In a registry's paths these words end the name of a model."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -26,8 +31,20 @@ class ModelName:
     tag: str
 
     def __post_init__(self) -> None:
-        if not all(p.match(part) for p, part in zip(_GRAMMAR, self.parts, strict=True)):
+        if not self._is_valid():
             raise InvalidName(self.full)
+
+    def _is_valid(self) -> bool:
+        host = _HOST.match(self.host)
+        if host is None or int(host["port"] or 1) not in _PORTS:
+            return False
+        if not (
+            _NAMESPACE.match(self.namespace) and _MODEL.match(self.model) and _MODEL.match(self.tag)
+        ):
+            return False
+        if {self.namespace.lower(), self.model.lower()} & _PATH_WORDS:
+            return False
+        return not any(map(_DEVICE.match, self.parts))
 
     @classmethod
     def parse(cls, text: str) -> "ModelName":

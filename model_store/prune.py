@@ -1,4 +1,4 @@
-"""What a start of the server tidies up: blobs that no model needs, and scratch files."""
+"""Pruning: delete blobs that no model needs, and files of uploads and downloads that ended."""
 
 import contextlib
 import logging
@@ -11,8 +11,14 @@ from pathlib import Path
 from model_store.catalog import Catalog
 from model_store.digests import Digest
 from model_store.disk import disk_errors
-from model_store.errors import InvalidDigest
-from model_store.layout import MANIFEST_SCRATCH_PREFIX, PARTIAL_SUFFIX, Layout
+from model_store.errors import InvalidDigest, StorageFailed
+from model_store.layout import (
+    BLOB_SCRATCH_PREFIX,
+    MANIFEST_SCRATCH_PREFIX,
+    PARTIAL_SUFFIX,
+    Layout,
+)
+from model_store.scratch_files import remove_abandoned
 
 _MIN_AGE = 3600
 """Seconds; younger files may belong to another server that shares the directory."""
@@ -27,30 +33,40 @@ def rename_old_blobs(layout: Layout) -> None:
     """Give blobs of very old stores (`sha256:…`) the name that is used today."""
     with disk_errors():
         for path in layout.blobs.glob("sha256:*"):
-            path.rename(path.with_name(path.name.replace(":", "-", 1)))
+            target = path.with_name(path.name.replace(":", "-", 1))
+            if not target.exists():
+                path.rename(target)
 
 
-def prune(layout: Layout, catalog: Catalog) -> int:
-    """Delete what nothing refers to, and return how many files that were.
+def prune(layout: Layout, catalog: Catalog) -> None:
+    """Delete what nothing refers to; what cannot be proven to be unused stays, and the log says so.
 
-    Nothing is deleted while a manifest is damaged: which blobs it needs is not known for sure.
+    Raises:
+        StorageFailed: the directory of the blobs cannot be read.
     """
-    if damaged := catalog.damaged():
-        names = ", ".join(name.short for name in damaged)
-        _log.warning("unused blobs are kept, because of damaged manifests: %s", names)
-        _log.warning("delete these models or pull them again to free the space")
-        return 0
-    used = catalog.referenced()
-    wanted = _live_downloads(layout.blobs)
-    unused = [
-        path
-        for path in _old_files(layout.blobs)
-        if _digest(path.name) not in used and _download(path.name) not in wanted
-    ]
-    stale = layout.manifests.glob(MANIFEST_SCRATCH_PREFIX + "*")
-    removed = sum(map(_remove, [*unused, *filter(_is_old_file, stale)]))
-    _remove_empty_folders(layout.manifests)
-    return removed
+    with disk_errors():
+        files = list(_old_files(layout.blobs))
+        live = _live_downloads(layout.blobs)
+        blobs = [digest for path in files if (digest := _digest(path.name)) is not None]
+        with contextlib.suppress(StorageFailed):
+            catalog.remove_unreferenced(blobs, min_age=_MIN_AGE)
+        for path in files:
+            if _digest(path.name) is None and _download(path.name) not in live:
+                _remove(path)
+        remove_scratch(layout)
+        _remove_empty_folders(layout.manifests)
+
+
+def remove_scratch(layout: Layout) -> None:
+    """Remove what killed uploads and other work left; raises OSError.
+
+    What a living process has locked stays; where files cannot be locked, what is young.
+    """
+    blobs = layout.blobs.glob(BLOB_SCRATCH_PREFIX + "*")
+    manifests = layout.manifests.glob(MANIFEST_SCRATCH_PREFIX + "*")
+    for path in (*blobs, *manifests):
+        if remove_abandoned(path) is None and _is_old_file(path):
+            _remove(path)
 
 
 def _live_downloads(folder: Path) -> frozenset[str]:
@@ -83,13 +99,14 @@ def _is_old_file(path: Path, age: float = _MIN_AGE) -> bool:
     return stat.S_ISREG(facts.st_mode) and facts.st_mtime < time.time() - age
 
 
-def _remove(path: Path) -> bool:
+def _remove(path: Path) -> None:
+    """Remove a scratch file, unless somebody writes to it."""
+    if remove_abandoned(path) is not None:
+        return
     try:
-        path.unlink()
+        path.unlink(missing_ok=True)
     except OSError as e:
         _log.warning("an unused file cannot be removed: %s", e)
-        return False
-    return True
 
 
 def _remove_empty_folders(root: Path) -> None:

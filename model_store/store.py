@@ -1,26 +1,30 @@
 """The store as the server sees it: one directory of models that other programs may share."""
 
+import logging
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from model_store.archive import Archive, Entry, Progress, export_model
-from model_store.blobs import BlobWriter, remove_blob
+from model_store.blobs import BlobWriter, StoredBlob
 from model_store.bundled import install_bundled
 from model_store.catalog import Catalog
 from model_store.create import CreateProgress, CreateSpec, Tools, create_model
 from model_store.digests import Digest
-from model_store.disk import disk_errors, is_regular
-from model_store.errors import ManifestInvalid, ModelNotFound
+from model_store.disk import disk_errors
+from model_store.errors import ManifestInvalid, ModelNotFound, StorageFailed, StorageMissing
+from model_store.integrity import Damage
 from model_store.layout import Layout
 from model_store.model import Model
 from model_store.names import ModelName
-from model_store.prune import prune, rename_old_blobs
+from model_store.prune import prune, remove_scratch, rename_old_blobs
 from model_store.registry.config import RegistryConfig
-from model_store.verify import HurtModel, find_damage
+from model_store.verify import DamagedModel, find_damage
 
 if TYPE_CHECKING:
     from model_store.registry.client import RegistryClient
+
+_log = logging.getLogger(__name__)
 
 
 class Store:
@@ -41,14 +45,33 @@ class Store:
     def prepare(self) -> None:
         """Make the directories, bring an old layout up to date, remove what nothing needs.
 
+        A store with blobs but without manifests is left as it is: its disk may not be mounted.
+
         Raises:
             StorageFailed: the directories cannot be made or read.
         """
-        with disk_errors():
-            self._layout.make()
-            rename_old_blobs(self._layout)
-            if self._prunes:
-                prune(self._layout, self._catalog)
+        try:
+            with disk_errors():
+                rename_old_blobs(self._layout)
+                self._layout.create()
+                if self._prunes:
+                    prune(self._layout, self._catalog)
+        except StorageMissing as e:
+            _log.warning("no model can be used: %s", e)
+
+    def tidy(self) -> None:
+        """Remove what killed uploads left, and blobs that a client's lease has spared; logs errors.
+
+        To be called now and then while the server runs.
+        """
+        if not self._prunes:
+            return
+        self._catalog.remove_postponed()
+        try:
+            with disk_errors():
+                remove_scratch(self._layout)
+        except StorageFailed as e:
+            _log.warning("abandoned uploads cannot be removed: %s", e)
 
     def add_bundled(self) -> bool:
         """Install the models that paddock brings along, once in the life of a store.
@@ -61,12 +84,33 @@ class Store:
         return install_bundled(self._layout, self._catalog)
 
     def has_blob(self, digest: Digest) -> bool:
-        """Tell whether a blob is there."""
-        return is_regular(self._layout.blob(digest))
+        """Tell whether a blob is there; see `Catalog.has_blob`."""
+        return self._catalog.has_blob(digest)
+
+    def is_intact(self, digest: Digest) -> bool:
+        """Tell whether a blob's bytes are right; they are read unless that is known."""
+        return self._catalog.integrity.check(digest) is None
+
+    def has_intact_blob(self, digest: Digest) -> bool:
+        """Tell whether a blob is there and its bytes are right; reads all of them."""
+        damage = self._catalog.integrity.check(digest, again=True)
+        if damage not in (None, Damage.MISSING):
+            _log.warning("the blob %s %s; the upload of it replaces it", digest, damage)
+        return damage is None and self._catalog.has_blob(digest)
 
     def blob_writer(self, digest: Digest) -> BlobWriter:
         """Begin to store the blob `digest`; see BlobWriter. Raises StorageFailed."""
         return BlobWriter(self._layout, digest)
+
+    def commit_blob(self, writer: BlobWriter) -> StoredBlob:
+        """Publish an uploaded blob, which stays for its uploader; raises as `BlobWriter.commit`."""
+        digest = writer.digest
+        # Before it can be seen: nobody may delete it in between.
+        self._catalog.leases.grant(digest)
+        blob = writer.commit()
+        self._catalog.integrity.trust(digest)
+        self._catalog.forget([digest])
+        return blob
 
     def models(self) -> tuple[Model, ...]:
         """Return every readable model, newest first."""
@@ -96,11 +140,6 @@ class Store:
         """
         return self._catalog.delete(name)
 
-    def remove_damaged(self, model: HurtModel) -> None:
-        """Remove the blobs of a model that are not what their names say; raises StorageFailed."""
-        for digest in model.blobs:
-            remove_blob(self._layout, digest)
-
     def registries(self, config: RegistryConfig) -> "RegistryClient":
         """Return what pulls and pushes models of this store; raises RegistryError.
 
@@ -121,20 +160,22 @@ class Store:
         """Install a model of an archive as `name`; see `Archive.install`."""
         archive.install(entry, name, self._layout, self._catalog, progress)
 
-    def verify(self, names: Collection[ModelName], progress: Progress) -> list[HurtModel]:
-        """Hash the blobs of the models named, of all without names; return those that are hurt.
+    def verify(self, names: Collection[ModelName], progress: Progress) -> list[DamagedModel]:
+        """Hash the blobs of the models named, of all without names; return the damaged ones.
 
         Raises:
             ModelNotFound: a name means no model.
         """
-        known, damaged = self._catalog.manifests(), set(self._catalog.damaged())
-        wanted = [self._catalog.installed_name(name) for name in names] or list(known)
-        for name in wanted:
-            if name not in known:
+        installed, damaged = self._catalog.manifests(), set(self._catalog.damaged())
+        selected = [self._catalog.installed_name(name) for name in names] or list(installed)
+        for name in selected:
+            if name not in installed:
                 raise ModelNotFound(name.short)
-        hurt = find_damage(self._layout, {name: known[name] for name in wanted}, progress)
-        told = {model.name for model in hurt}
-        return hurt + [HurtModel(name, {}) for name in wanted if name in damaged - told]
+        blobs = {name: installed[name] for name in selected}
+        models = find_damage(self._catalog.integrity, blobs, progress)
+        reported = {model.name for model in models}
+        unreadable = [name for name in selected if name in damaged - reported]
+        return models + [DamagedModel(name, {}) for name in unreadable]
 
     def create(self, spec: CreateSpec) -> Iterator[CreateProgress]:
         """Make a model; see `create_model` for the steps and errors."""

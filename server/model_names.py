@@ -15,7 +15,7 @@ def model_name(text: str) -> ModelName:
         BadRequest: the name is invalid.
         Forbidden: it names a model of Ollama's cloud.
     """
-    trimmed = text.strip()
+    trimmed = _trimmed(text)
     name, suffix = _one_suffix(trimmed)
     if suffix == "cloud" or _is_cloud_tag(trimmed):
         raise Forbidden(_CLOUD)
@@ -32,12 +32,17 @@ def stored_name(text: str) -> ModelName:
         BadRequest: it has two suffixes.
         InvalidName: the name is invalid.
     """
-    trimmed = text.strip()
+    trimmed = _trimmed(text)
     name, suffix = _one_suffix(trimmed)
     if suffix == "cloud":
         has_tag = ":" in name.rpartition("/")[2]
         return ModelName.parse(f"{name}-cloud" if has_tag else trimmed)
     return ModelName.parse(name)
+
+
+def _trimmed(text: str) -> str:
+    """Return `text` without the blanks around it; with a line break it stays, and is no name."""
+    return text if any(char < " " and char != "\t" for char in text) else text.strip()
 
 
 def _one_suffix(text: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -37,6 +37,7 @@ _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 _PRESTART_DELAY: Final = 1.0
+_TIDY_SECONDS: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Services:
         """Unload the model loaded under `name` if that now names another model or none."""
         try:
             model = await asyncio.to_thread(self.store.resolve, name)
+        except StorageFailed:
+            return  # unknown; the next request for the name finds out
         except StoreError:
             self.scheduler.retire(name.short)
         else:
@@ -103,6 +106,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     if not settings.no_builtin:
         await asyncio.to_thread(_add_bundled, store)
     async with (
+        tidying(store),
         registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
         worker_processes() as (rendering, decoding),
@@ -125,6 +129,24 @@ def _add_bundled(store: Store) -> None:
         store.add_bundled()
     except StorageFailed as e:
         _log.warning("the bundled models are not installed: %s", e)
+
+
+@asynccontextmanager
+async def tidying(store: Store, seconds: float = _TIDY_SECONDS) -> AsyncIterator[None]:
+    """Tidy the store every so many seconds until the block ends."""
+
+    async def repeat() -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            await asyncio.to_thread(store.tidy)
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 @asynccontextmanager

@@ -1,9 +1,10 @@
 """Create a model step by step; its manifest is written last."""
 
+import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from model_store.blobs import LARGEST_TEXT, put_blob
+from model_store.blobs import LARGEST_TEXT
 from model_store.canonical import canonical_json, untyped
 from model_store.catalog import Catalog
 from model_store.create.describe import default_parameters, describe
@@ -13,7 +14,15 @@ from model_store.create.sources import FileSources, Source, Steps, inherited_lay
 from model_store.create.spec import CreateProgress, CreateSpec
 from model_store.create.tools import Tools
 from model_store.digests import Digest
-from model_store.errors import CreateError, ModelNotFound, ParentNotFound
+from model_store.disk import disk_errors
+from model_store.errors import (
+    BlobDamaged,
+    CreateError,
+    ModelNotFound,
+    ParentNotFound,
+    StorageFailed,
+)
+from model_store.integrity import Damage
 from model_store.layout import Layout
 from model_store.manifests import CONFIG_TYPE, LAYER_PREFIX, Layer, Manifest
 from model_store.model import Model
@@ -37,19 +46,32 @@ def create_model(
         ParentNotFound: the parent is not installed, or not completely.
         ConversionDied, StorageFailed: the server failed, or its disk is full.
     """
+    with disk_errors():
+        yield from _create(layout, catalog, spec, tools, prune=prune)
+
+
+def _create(
+    layout: Layout, catalog: Catalog, spec: CreateSpec, tools: Tools, *, prune: bool
+) -> Steps:
     spec.check()
     name = catalog.installed_name(spec.name)
     replaced, known = catalog.named_by(name), catalog.referenced()
     parent = _parent(catalog, spec.parent)
-    with Scratch(layout) as scratch:
+    uploads = [Digest.parse(text) for text in (*spec.files.values(), *spec.adapters.values())]
+    inherited_digests = [layer.digest for layer in parent.layers] if parent else []
+    with (
+        catalog.leases.hold((*uploads, *inherited_digests)) as hold,
+        Scratch(layout, hold) as scratch,
+    ):
         files = FileSources(layout, scratch, tools)
         inherited = inherited_layers(layout, parent) if parent else []
+        _check_uploads(catalog, [] if parent and not spec.adapters else uploads)
         sources = yield from _gathered(spec, inherited, files)
         for place, source in enumerate(sources):
             if needs_quantizing(source, spec.quantization):
                 sources[place] = yield from quantized(source, spec, scratch, tools)
-        draft = _Draft(layout, spec, parent, sources, files.parameters)
-        yield from draft.add_sources(sources, scratch)
+        draft = _Draft(scratch, spec, parent, sources, files.parameters)
+        yield from draft.add_sources(sources)
         draft.add_texts()
         for layer in draft.layers:
             is_new = layer.digest in draft.new or layer.digest not in known
@@ -57,9 +79,20 @@ def create_model(
             yield CreateProgress(f"{verb} layer {layer.digest}")
         yield CreateProgress("writing manifest")
         catalog.install(name, draft.manifest())
+    catalog.leases.redeem(set(uploads))
+    catalog.remove_postponed()
     if prune:
-        catalog.remove_unreferenced(replaced)
+        # The model is made; what stays behind is removed at the next start, and the log says why.
+        with contextlib.suppress(StorageFailed):
+            catalog.remove_unreferenced(replaced)
     yield CreateProgress("success")
+
+
+def _check_uploads(catalog: Catalog, uploads: Iterable[Digest]) -> None:
+    """Refuse files that the disk has damaged since they were uploaded; raises BlobDamaged."""
+    for digest in uploads:
+        if catalog.integrity.check(digest) not in (None, Damage.MISSING):
+            raise BlobDamaged(str(digest))
 
 
 def _parent(catalog: Catalog, name: ModelName | None) -> Model | None:
@@ -88,13 +121,13 @@ class _Draft:
 
     def __init__(
         self,
-        layout: Layout,
+        scratch: Scratch,
         spec: CreateSpec,
         parent: Model | None,
         sources: Iterable[Source],
         recommended: Mapping[str, object],
     ) -> None:
-        self._layout, self._spec = layout, spec
+        self._scratch, self._spec = scratch, spec
         headers = [s.header for s in sources if s.header and s.kind == "model"]
         self.layers: list[Layer] = []
         self.new: set[Digest] = set()
@@ -103,13 +136,13 @@ class _Draft:
         defaults = default_parameters(headers)
         self._parameters = {**recommended, **defaults, **inherited, **spec.parameters}
 
-    def add_sources(self, sources: Iterable[Source], scratch: Scratch) -> Steps:
+    def add_sources(self, sources: Iterable[Source]) -> Steps:
         """Add the layers of files; those that were just made become blobs."""
         for source in sources:
             layer = source.layer
             if layer is None:
                 size = source.path.stat().st_size
-                blob = yield from scratch.publish(source.path, "verifying conversion")
+                blob = yield from self._scratch.publish(source.path, "verifying conversion")
                 layer = Layer(LAYER_PREFIX + source.kind, blob.digest, size)
                 if blob.is_new:
                     self.new.add(blob.digest)
@@ -145,7 +178,7 @@ class _Draft:
     def _put(self, kind: str, data: bytes) -> None:
         if len(data) > LARGEST_TEXT:
             raise CreateError(f"the {kind} is larger than {LARGEST_TEXT} bytes")
-        blob = put_blob(self._layout, data)
+        blob = self._scratch.put(data)
         if blob.is_new:
             self.new.add(blob.digest)
         self.layers.append(Layer(LAYER_PREFIX + kind, blob.digest, len(data)))
@@ -153,7 +186,7 @@ class _Draft:
     def manifest(self) -> Manifest:
         """Store the config and return the finished manifest."""
         data = self._config.encode()
-        config = Layer(CONFIG_TYPE, put_blob(self._layout, data).digest, len(data))
+        config = Layer(CONFIG_TYPE, self._scratch.put(data).digest, len(data))
         return Manifest(config, tuple(self.layers))
 
 

@@ -58,7 +58,7 @@ def inherited_layers(layout: Layout, parent: Model) -> list[Source]:
     """
     try:
         return [_inherited(layout, layer, parent.name.short) for layer in parent.layers]
-    except (BlobNotFound, OSError) as e:
+    except (BlobNotFound, FileNotFoundError) as e:
         raise ModelNotFound(parent.name.short) from e
 
 

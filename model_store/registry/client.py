@@ -49,7 +49,7 @@ class RegistryClient:
             layout,
             catalog,
             self._registries,
-            BlobDownloads(layout, self._registries.threads, download, free),
+            BlobDownloads(layout, catalog.integrity, self._registries.threads, download, free),
             retries=download.retries,
             prune=prune,
         )

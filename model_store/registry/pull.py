@@ -54,18 +54,20 @@ class Puller:
         replaced = await self._threads.run(self._catalog.named_by, name)
         model = await self._find(name, insecure=insecure, public_only=public_only)
         await self._threads.run(self._downloads.check_space, model.blobs)
-        for rounds_left in reversed(range(_ROUNDS)):
-            async for progress in self._download(model):
-                yield progress
-            yield TransferProgress("verifying sha256 digest")
-            yield TransferProgress("writing manifest")
-            try:
-                await self._threads.run(model.install, self._catalog, name)
-                break
-            except BlobNotFound:
-                # A model that had it was deleted during the download of the rest.
-                if not rounds_left:
-                    raise
+        with self._catalog.leases.hold(blob.digest for blob in model.blobs):
+            for rounds_left in reversed(range(_ROUNDS)):
+                async for progress in self._download(model):
+                    yield progress
+                yield TransferProgress("verifying sha256 digest")
+                yield TransferProgress("writing manifest")
+                try:
+                    await self._threads.run(model.install, self._catalog, name)
+                    break
+                except BlobNotFound:
+                    # Another program that shares the directory deleted it meanwhile.
+                    if not rounds_left:
+                        raise
+        await self._threads.run(self._catalog.remove_postponed)
         needed = await self._threads.run(self._catalog.named_by, name)
         if self._prune and (unused := replaced - needed):
             yield TransferProgress("removing unused layers")

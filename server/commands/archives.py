@@ -40,6 +40,7 @@ def import_models(
     """Install the models of an archive; every blob is verified."""
     store = open_store(read_settings())
     with errors_as_exit(), open_archive(file) as archive:
+        store.prepare()
         for entry, target in _targets(archive, name):
             with progress_bar("reading", archive.size(entry)) as progress:
                 store.import_model(archive, entry, target, progress)

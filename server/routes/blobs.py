@@ -21,23 +21,23 @@ _WRITE_SIZE = 1 << 20
 @router.head("/{digest}")
 async def has_blob(digest: str, request: Request) -> Response:
     """Return 200 if the blob exists, else 404."""
-    name = Digest.parse(digest)
-    if not await asyncio.to_thread(services_of(request).store.has_blob, name):
+    store = services_of(request).store
+    if not await asyncio.to_thread(store.has_blob, Digest.parse(digest)):
         raise NotFound(f'blob "{digest}" not found')
     return Response()
 
 
 @router.post("/{digest}", status_code=201)
 async def put_blob(digest: str, request: Request) -> Response:
-    """Store the body as a blob if its digest matches."""
-    name, store = Digest.parse(digest), services_of(request).store
-    if await asyncio.to_thread(store.has_blob, name):
+    """Store the body as a blob if its digest matches; it replaces a damaged blob."""
+    expected, store = Digest.parse(digest), services_of(request).store
+    if await in_thread(store.has_intact_blob, expected):
         return Response()
-    writer = await asyncio.to_thread(store.blob_writer, name)
+    writer = await asyncio.to_thread(store.blob_writer, expected)
     try:
         async for data in _pieces(request):
             await in_thread(writer.write, data)
-        await in_thread(writer.commit)
+        await in_thread(store.commit_blob, writer)
     finally:
         await in_thread(writer.discard)
     return Response(status_code=201)

@@ -74,8 +74,11 @@ async def test_a_name_of_blanks_is_none(
 
 @pytest.mark.parametrize(
     "name",
-    ["a@b", "a b", "..", "-m", "m:", "/m", "h//m", "a/b/c/d", "h:5000/m", "m" * 81, "é", "m:t\n:u"],
-)
+    [
+        "a@b", "a b", "..", "-m", "m:", "/m", "h//m", "a/b/c/d", "h:5000/m", "m" * 81, "é",
+        "m:t\n:u", "base\n", "base:latest\n", "a:b:c/d/e", "x/manifests", "con", "h../n/m", "base.",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 async def test_what_is_no_name_is_refused(shared: Server, endpoint: str, name: str) -> None:
     answer = await ask(shared, endpoint, model=name)
@@ -175,3 +178,18 @@ async def test_a_model_whose_manifest_is_damaged_is_the_servers_fault(
     assert answer.status_code == 500
     assert answer.json()["error"].startswith("the manifest of model 'base:latest' is damaged: ")
     assert str(server.store) not in answer.text
+
+
+@pytest.mark.parametrize("name", ["x:y\n", "a:b:c/d/e", "x/manifests", "con", "h:99999/n/m"])
+async def test_no_model_gets_a_name_that_is_none(server: Server, name: str) -> None:
+    """Whatever would write a manifest says 400, and writes none."""
+    copied = await server.post("/api/copy", source="base", destination=name)
+    made = await server.post("/api/create", model=name, **{"from": "base"}, stream=False)
+    pulled = await server.post("/api/pull", model=name, stream=False)
+    pushed = await server.post("/api/push", model=name, stream=False)
+    deleted = await server.http.request("DELETE", "/api/delete", json={"model": name})
+
+    statuses = [answer.status_code for answer in (copied, made, pulled, pushed, deleted)]
+    assert statuses == [400] * 5
+    manifests = (server.store / "manifests").rglob("*")
+    assert [path for path in manifests if path.is_file()] == [server.manifest("base")]

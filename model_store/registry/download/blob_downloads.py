@@ -7,6 +7,7 @@ from pathlib import Path
 from model_store.blobs import put_blob
 from model_store.digests import Digest
 from model_store.disk import disk_errors, free_space, is_regular
+from model_store.integrity import BlobIntegrity
 from model_store.layout import Layout
 from model_store.registry.disk_threads import DiskThreads
 from model_store.registry.download.download import Download, DownloadConfig
@@ -41,11 +42,13 @@ class BlobDownloads:
     def __init__(
         self,
         layout: Layout,
+        integrity: BlobIntegrity,
         threads: DiskThreads,
         config: DownloadConfig,
         free: FreeSpace = free_space,
     ) -> None:
-        self._layout, self._threads, self._config, self._free = layout, threads, config, free
+        self._layout, self._integrity, self._threads = layout, integrity, threads
+        self._config, self._free = config, free
         self._transfers: SharedTransfers[Download] = SharedTransfers()
 
     def has(self, blob: BlobDescriptor) -> bool:
@@ -80,7 +83,7 @@ class BlobDownloads:
 
         Raises what `Download.run` raises.
         """
-        if await self._threads.run(self.has, blob):
+        if await self._threads.run(self._has_intact, blob):
             yield blob.size
             return
         if not blob.size:
@@ -101,7 +104,11 @@ class BlobDownloads:
                     # Another client's download failed, perhaps from elsewhere: try our own.
                     if is_own:
                         raise
+        await self._threads.run(self._integrity.trust, blob.digest)
         yield blob.size
+
+    def _has_intact(self, blob: BlobDescriptor) -> bool:
+        return self.has(blob) and self._integrity.check(blob.digest) is None
 
     def _download(self, model: RemoteModel, blob: BlobDescriptor) -> Download:
         return Download(self._layout, self._threads, blob.digest, model.source(blob), self._config)

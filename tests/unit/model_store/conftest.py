@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def layout(root: Path) -> Layout:
     layout = Layout(root)
-    layout.make()
+    layout.create()
     return layout
 
 

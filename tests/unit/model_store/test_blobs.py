@@ -1,5 +1,6 @@
 """A blob appears whole and verified, or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -13,12 +14,12 @@ from model_store.blobs import (
     blob_path,
     put_blob,
     read_blob,
-    remove_blob,
-    touch_blobs,
 )
+from model_store.catalog import Catalog
 from model_store.digests import Digest
-from model_store.errors import BlobNotFound, DigestMismatch, StorageFailed
+from model_store.errors import BlobNotFound, DigestMismatch, StorageFailed, StorageUnreadable
 from model_store.layout import Layout
+from tests.support.file_faults import file_faults
 from tests.unit.model_store.conftest import blobs
 
 HELLO = Digest.of(b"hello")
@@ -152,7 +153,7 @@ def test_a_scratch_file_taken_away_by_another_program_is_told(layout: Layout) ->
 def test_what_is_no_regular_file_is_no_blob(layout: Layout, tmp_path: Path, kind: str) -> None:
     secret = tmp_path / "secret"
     secret.write_text("secret")
-    path = layout.blob(HELLO)
+    path, catalog = layout.blob(HELLO), Catalog(layout)
     if kind == "link":
         path.symlink_to(secret)
     elif kind == "pipe":
@@ -164,8 +165,8 @@ def test_what_is_no_regular_file_is_no_blob(layout: Layout, tmp_path: Path, kind
         with pytest.raises(BlobNotFound):
             look(layout, HELLO)
     with pytest.raises(BlobNotFound):
-        touch_blobs(layout, [HELLO])
-    remove_blob(layout, HELLO)
+        catalog.integrity.touch([HELLO])
+    catalog.remove_unreferenced([HELLO])
     assert secret.read_text() == "secret"
 
 
@@ -184,7 +185,23 @@ def test_a_link_in_the_place_of_a_blob_is_replaced_not_followed(
 
 def test_removing_a_blob_twice_is_no_error(layout: Layout) -> None:
     put_blob(layout, b"hello")
-    remove_blob(layout, HELLO)
-    remove_blob(layout, HELLO)
+    catalog = Catalog(layout)
+    assert [catalog.remove_unreferenced([HELLO]) for _ in range(2)] == [1, 0]
 
     assert blobs(layout.root) == set()
+
+
+@pytest.mark.parametrize("content", [b"hexlo", b"olleh"])
+def test_a_blob_that_was_damaged_on_the_disk_is_replaced(layout: Layout, content: bytes) -> None:
+    layout.blob(HELLO).write_bytes(content)
+
+    assert put_blob(layout, b"hello").is_new
+    assert read_blob(layout, HELLO) == b"hello"
+
+
+def test_a_blob_that_cannot_be_read_is_not_absent(layout: Layout) -> None:
+    put_blob(layout, b"hello")
+
+    for look in (blob_path, read_blob):
+        with file_faults(lambda *_: errno.EIO), pytest.raises(StorageUnreadable):
+            look(layout, HELLO)

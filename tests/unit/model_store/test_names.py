@@ -12,13 +12,18 @@ from model_store.names import ModelName, fold
 
 FIRST = "abcXYZ019_"
 MODELS = st.builds(
-    lambda head, tail: head + tail, st.sampled_from(FIRST), st.text(FIRST + ".-", max_size=79)
+    lambda head, tail: (head + tail).rstrip("."),
+    st.sampled_from(FIRST),
+    st.text(FIRST + ".-", max_size=79),
 )
 NAMESPACES = st.builds(
     lambda head, tail: head + tail, st.sampled_from(FIRST), st.text(FIRST + "-", max_size=79)
 )
+PORTS = st.one_of(st.just(""), st.integers(1, 65535).map(":{}".format))
 HOSTS = st.builds(
-    lambda head, tail: head + tail, st.sampled_from(FIRST), st.text(FIRST + ".-:", max_size=349)
+    lambda labels, port: ".".join(labels) + port,
+    st.lists(NAMESPACES.map(lambda label: label[:60]), min_size=1, max_size=4),
+    PORTS,
 )
 NAMES = st.builds(ModelName, HOSTS, NAMESPACES, MODELS, MODELS)
 
@@ -31,6 +36,9 @@ NAMES = st.builds(ModelName, HOSTS, NAMESPACES, MODELS, MODELS)
         ("hf.co/u/Repo-GGUF:Q4_K_M", "hf.co/u/Repo-GGUF:Q4_K_M"),
         ("localhost:5000/ns/m", "localhost:5000/ns/m:latest"),
         ("http://h:5000/ns/m", "h:5000/ns/m:latest"),
+        ("h.example:65535/ns/m", "h.example:65535/ns/m:latest"),
+        ("console:manifests", "registry.ollama.ai/library/console:manifests"),
+        ("me/blob:v1.0-q4.k", "registry.ollama.ai/me/blob:v1.0-q4.k"),
     ],
 )
 def test_a_name_gets_the_parts_that_it_leaves_out(text: str, full: str) -> None:
@@ -43,6 +51,10 @@ def test_a_name_gets_the_parts_that_it_leaves_out(text: str, full: str) -> None:
         "", "m:", "/m", "h//m", ":t", "h:5000/m", "http://h/m", "://h/n/m", "a/b/c/d", "..", "-m",
         "../../etc/passwd", "a/../b", ".", "m:..", "m:../x", "a b", "m\n", "m\0", "é", "m/n\n/x",
         "m@sha256:" + "0" * 64, "m:" + "x" * 81, "h" * 351 + "/n/m", "n.n/m", "m%2f..",
+        "x:y\n", "m.", "m..", "m:t.", "h./n/m", "h../n/m", "h..x/n/m", "h" * 256 + "/n/m",
+        "a:b:c/d/e", "h:1:2/n/m", "h:/n/m", "h:x/n/m", "h:0/n/m", "h:65536/n/m", "h:123456/n/m",
+        "x/manifests", "manifests/x", "X/Blobs", "blobs", "h/blobs/x", "con", "CON", "nul.txt",
+        "com1/x", "x:aux", "lpt9.h/n/m", "prn:5000/n/m",
     ],
 )  # fmt: skip
 def test_a_malformed_name_is_refused(text: str) -> None:

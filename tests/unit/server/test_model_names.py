@@ -13,7 +13,7 @@ from server.model_names import model_name, stored_name
 @pytest.mark.parametrize(
     ("text", "name"),
     [
-        ("llama3", "llama3:latest"), (" llama3:8b\n", "llama3:8b"), ("a:local", "a:latest"),
+        ("llama3", "llama3:latest"), (" llama3:8b\t", "llama3:8b"), ("a:local", "a:latest"),
         ("a:8b:LOCAL", "a:8b"), ("hf.co/u/r:q4", "hf.co/u/r:q4"), ("ns/a", "ns/a:latest"),
         ("my-cloud", "my-cloud:latest"), ("a:cloudy", "a:cloudy"),
     ],

@@ -30,7 +30,7 @@ def test_generate_and_chat_repeat_the_name_as_it_was_sent(
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"), [("nope", '"nope"'), ("nope\u3000", '"nope\\u3000"'), ("a\n", '"a\\n"')]
+    ("name", "shown"), [("nope", '"nope"'), ("nope\u3000", '"nope\\u3000"'), ("a\t", '"a\\t"')]
 )
 def test_embeddings_say_what_to_do(name: str, shown: str, store: Store) -> None:
     with pytest.raises(NotFound) as caught:
@@ -46,7 +46,8 @@ def test_a_name_that_is_required_is_asked_for(name: str, store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("a b", BadRequest), ("../x", BadRequest), ("x:cloud", Forbidden)]
+    ("name", "kind"),
+    [("a b", BadRequest), ("a\n", BadRequest), ("../x", BadRequest), ("x:cloud", Forbidden)],
 )
 def test_what_can_be_no_installed_model_is_not_looked_for(
     name: str, kind: type[Exception], store: Store

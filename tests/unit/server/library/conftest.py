@@ -7,7 +7,7 @@ import pytest
 
 from model_store.create import CreateSpec
 from model_store.digests import Digest
-from model_store.model import Model, header_of
+from model_store.model import Model
 from model_store.names import ModelName
 from model_store.store import Store
 from tests.support import gguf_bytes
@@ -51,8 +51,7 @@ class Installed:
         weights.write_bytes(b"no model file")
 
     def weights(self, model: Model) -> Path:
-        """Return the file of `model`, which nobody has read yet."""
-        header_of.cache_clear()
+        """Return the file of `model`."""
         assert model.weights is not None
         return model.weights
 
