@@ -9,6 +9,9 @@ from server.errors import BadRequest
 _MAX_INT: Final = 2**31 - 1
 _MAX_FLOAT: Final = 3.4028234663852886e38
 _N_SEEDS: Final = 2**32
+MAX_STRINGS: Final = 256
+MAX_CHARACTERS: Final = 16_384
+"""Of all stop strings together: a runner keeps a state for each of their characters."""
 
 
 def merged_options(*sources: Mapping[str, object]) -> Options:
@@ -53,13 +56,17 @@ def _in_bounds(name: str, option: Option, number: float) -> float:
 
 
 def _strings(name: str, value: object) -> tuple[str, ...]:
-    if isinstance(value, str):
-        return (value,)
-    if not isinstance(value, list | tuple):
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple):
         raise _wrong_type(name, "array")
-    if not all(isinstance(item, str) for item in value):
+    if not all(isinstance(text, str) for text in texts):
         raise BadRequest(f'option "{name}" must be of an array of strings')
-    return tuple(value)
+    if len(texts) > MAX_STRINGS or sum(map(len, texts)) > MAX_CHARACTERS:
+        raise BadRequest(
+            f'option "{name}" may have at most {MAX_STRINGS} strings with {MAX_CHARACTERS} '
+            "characters in all"
+        )
+    return tuple(texts)
 
 
 def _number(name: str, value: object, expected: str) -> int | float:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runners.protocol.constraints import JSONSchema, Regex
+from runners.protocol.constraints import JSONSchema, Lark, Regex
 from runners.protocol.messages import FailureCode, Sampling, StopReason
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import GREEDY, Answer, SteppedEngine
@@ -169,3 +169,15 @@ def test_a_constraint_that_fails_midway_ends_only_what_insists_on_it(
         assert answer.failed.code is FailureCode.BAD_CONSTRAINT
     else:
         assert answer.done.n_eval == 200
+
+
+def test_an_ambiguous_grammar_ends_only_its_own_answer(engine: SteppedEngine) -> None:
+    other = engine.ask(PROMPT, n_predict=300)
+
+    ambiguous = Lark("start: s\ns: s s | /(?s:.)/\n")
+    failed = engine.answer(PROMPT, constraint=ambiguous, n_predict=300).failed
+
+    assert failed.code is FailureCode.BAD_CONSTRAINT
+    assert "takes too long to match" in failed.message
+    engine.run()
+    assert other.done.n_eval == 300

@@ -13,8 +13,9 @@ at temperature 0 they agree.
 
 import re
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -24,14 +25,22 @@ from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 from runners.engine.constraints.grammar import BadGrammar, grammar_of
 from runners.protocol.constraints import Constraint
 
+# Schemas of hundreds of properties and tools need fewer than a thousand items for a step. An
+# ambiguous grammar needs more with every token; at this limit a step takes a twentieth of a second.
 _LIMITS = LLParserLimits(
     initial_lexer_fuel=1_000_000,
+    step_max_items=5_000,
     max_lexer_states=50_000,
     max_grammar_size=200_000,
     verbose_errors=False,
 )
+_MAX_SECONDS = 2.0
+_MAX_SECONDS_PER_TOKEN = 0.02
+"""CPU time that the constraint of one answer may take: so much, and so much more for each token."""
+_TOO_SLOW = "its grammar takes too long to match; make its rules unambiguous and left-recursive"
 
 _REASONS = (
+    (r"Too many items|items; max is|too many (states|expressions)|fuel", _TOO_SLOW),
     (r'keys: \["([\w$]{1,40})', r'"\1" in the schema cannot be enforced; leave it out'),
     (r"Invalid type: ([\w ]{1,40})", r'the schema has an unknown "type": "\1"'),
     (r"regex", "a regular expression is invalid, or uses look-around or back-references"),
@@ -70,9 +79,14 @@ class Vocabulary(Protocol):
 class ConstraintFactory:
     """Compiles constraints to matchers for one vocabulary; thread-safe."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        """Compute nothing yet: most models never get a constrained request."""
-        self._vocabulary = vocabulary
+    def __init__(
+        self, vocabulary: Vocabulary, *, clock: Callable[[], float] = time.thread_time
+    ) -> None:
+        """Compute nothing yet: most models never get a constrained request.
+
+        `clock` returns the seconds that the calling thread has computed.
+        """
+        self._vocabulary, self._clock = vocabulary, clock
         self._lock = threading.Lock()
         self._tokenizers: OrderedDict[frozenset[int], LLTokenizer] = OrderedDict()
         self._compiled: OrderedDict[tuple[Constraint, frozenset[int]], Matcher] = OrderedDict()
@@ -116,7 +130,7 @@ class ConstraintFactory:
     def _matcher(self, grammar: str, visible: frozenset[int]) -> "Matcher":
         tokenizer, lark = self._ready_tokenizer(visible), LLMatcher.grammar_from_lark(grammar)
         native = LLMatcher(tokenizer, lark, log_level=0, limits=_LIMITS)
-        matcher = Matcher(native, tokenizer.vocab_size)
+        matcher = Matcher(native, tokenizer.vocab_size, self._clock)
         matcher.check()
         return matcher
 
@@ -169,24 +183,27 @@ class _Tokens:
 class Matcher:
     """The grammar state of one generation; for one thread."""
 
-    __slots__ = ("_allowed", "_n_tokens", "_native", "finished")
+    __slots__ = ("_allowed", "_clock", "_n_tokens", "_native", "_seconds_left", "finished")
 
-    def __init__(self, native: LLMatcher, n_tokens: int) -> None:
-        self._native, self._n_tokens = native, n_tokens
+    def __init__(self, native: LLMatcher, n_tokens: int, clock: Callable[[], float]) -> None:
+        self._native, self._n_tokens, self._clock = native, n_tokens, clock
+        self._seconds_left = _MAX_SECONDS
         self._allowed = np.zeros((n_tokens + 31) // 32, np.uint32)
         self.finished = False
         """Whether the text is complete and only its end can follow."""
 
     def copy(self) -> "Matcher":
         """Return a matcher in the same state; compiled ones stay at the beginning."""
-        return Matcher(self._native.deep_copy(), self._n_tokens)
+        return Matcher(self._native.deep_copy(), self._n_tokens, self._clock)
 
     def mask(self, logits: npt.NDArray[np.float32]) -> None:
         """Set the logits (one per token) of forbidden tokens to minus infinity, in place.
 
-        Raises BadConstraint when no token is allowed.
+        Raises BadConstraint when no token is allowed, or the grammar takes too long.
         """
+        started = self._clock()
         self.check()
+        self._spend(started)
         n = min(len(logits), 32 * len(self._allowed))
         forbidden = np.unpackbits(~self._allowed.view(np.uint8), bitorder="little", count=n)
         np.copyto(logits[:n], -np.inf, where=forbidden.view(np.bool_))
@@ -199,14 +216,32 @@ class Matcher:
             raise BadConstraint(_explain(self._native.get_error()))
 
     def allows(self, token: int) -> bool:
-        """Whether `token` is allowed next; takes microseconds with any vocabulary."""
-        return bool(self._native.validate_tokens([token]) == 1)
+        """Whether `token` is allowed next; takes microseconds with any vocabulary.
+
+        Raises BadConstraint when the grammar takes too long.
+        """
+        started = self._clock()
+        is_allowed = bool(self._native.validate_tokens([token]) == 1)
+        self._spend(started)
+        return is_allowed
 
     def accept(self, token: int) -> None:
-        """Advance by `token`. Raises BadConstraint when it is not allowed."""
+        """Advance by `token`.
+
+        Raises BadConstraint when it is not allowed, or the grammar takes too long.
+        """
+        started = self._clock()
         if not self._native.consume_token(token):
             raise BadConstraint(_explain(self._native.get_error()))
         self.finished = self._native.is_stopped()
+        self._seconds_left += _MAX_SECONDS_PER_TOKEN
+        self._spend(started)
+
+    def _spend(self, started: float) -> None:
+        """Count the time since `started`, which all other requests of the model wait for."""
+        self._seconds_left -= self._clock() - started
+        if self._seconds_left < 0:
+            raise BadConstraint(_TOO_SLOW)
 
 
 def _explain(error: str) -> str:

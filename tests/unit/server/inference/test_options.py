@@ -226,3 +226,19 @@ def test_a_modelfile_may_set_every_option(name: str) -> None:
 def test_every_option_that_is_a_field_of_its_own_is_in_the_table() -> None:
     assert set(OPTION_FIELDS) <= OPTIONS.keys()
     assert set(OPTION_FIELDS) <= GenerationRequest.model_fields.keys()
+
+
+@pytest.mark.parametrize(
+    "stop", ["x" * 10_000_000, ["x"] * 100_000, ["x" * 100] * 200, ["x" * 16_385]]
+)
+def test_stop_strings_are_few_and_short(stop: object) -> None:
+    """A runner takes memory for each character of them, before it looks at the first token."""
+    with pytest.raises(BadRequest) as caught:
+        merged_options({"stop": stop})
+    assert str(caught.value) == (
+        'option "stop" may have at most 256 strings with 16384 characters in all'
+    )
+
+
+def test_as_many_stop_strings_as_any_client_sends_are_allowed() -> None:
+    assert merged_options({"stop": ["x" * 64] * 256}).stop == ("x" * 64,) * 256

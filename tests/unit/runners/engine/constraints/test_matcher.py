@@ -2,13 +2,14 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from runners.engine.constraints.matcher import BadConstraint, ConstraintFactory, Matcher
-from runners.protocol.constraints import JSONSchema
+from runners.protocol.constraints import JSONSchema, Lark, Regex
 
 
 class Tokens:
@@ -208,3 +209,69 @@ def test_several_threads_may_compile_at_once() -> None:
     for matcher in matchers:
         write(matcher, '{"name":"x","age":1}')
         assert matcher.finished
+
+
+TOO_SLOW = "its grammar takes too long to match; make its rules unambiguous and left-recursive"
+
+
+def test_an_ambiguous_grammar_ends_before_a_step_takes_long() -> None:
+    """Its parser has more to keep in mind with every token: the others of a batch would wait."""
+    matcher = FACTORY.compile(Lark('start: s\ns: s s | "a"\n'))
+
+    def repeat() -> None:
+        for _ in range(1000):
+            allowed(matcher)
+            matcher.accept(Tokens.FIRST_BYTE + ord("a"))
+
+    with pytest.raises(BadConstraint) as caught:
+        repeat()
+    assert str(caught.value) == TOO_SLOW
+
+
+@pytest.mark.parametrize(
+    "grammar",
+    [
+        'start: e\ne: e "+" e | e "*" e | "(" e ")" | "a"\n',
+        "start: s\ns: /[a+]/ s | /[a+]/\n",
+    ],
+    ids=["ambiguous operators", "right recursion"],
+)
+def test_grammars_as_people_write_them_stay_within_the_limits(grammar: str) -> None:
+    matcher = FACTORY.compile(Lark(grammar))
+
+    for character in "a+" * 150 + "a":
+        allowed(matcher)
+        matcher.accept(Tokens.FIRST_BYTE + ord(character))
+
+
+@pytest.mark.parametrize("work", ["mask", "allows", "accept"])
+def test_the_time_that_a_constraint_takes_of_an_answer_is_limited(work: str) -> None:
+    """In all; each token adds a little, so that long answers may take longer."""
+    now = 0.0
+    matcher = ConstraintFactory(VOCABULARY, clock=lambda: now).compile(Regex("a*"))
+    token = Tokens.FIRST_BYTE + ord("a")
+    logits = np.zeros(VOCABULARY.size, np.float32)
+
+    class Slow:
+        """The native matcher on a machine on which each call takes a tenth of a second."""
+
+        def __getattr__(self, name: str) -> Any:
+            nonlocal now
+            now += 0.1
+            return getattr(native, name)
+
+    native, matcher._native = matcher._native, Slow()
+    steps = {
+        "mask": lambda: matcher.mask(logits),
+        "allows": lambda: matcher.allows(token),
+        "accept": lambda: matcher.accept(token),
+    }
+
+    def repeat() -> None:
+        for _ in range(100):
+            steps[work]()
+
+    with pytest.raises(BadConstraint) as caught:
+        repeat()
+    assert str(caught.value) == TOO_SLOW
+    assert 2.0 < now < 4.0
