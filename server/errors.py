@@ -70,6 +70,7 @@ _TOO_LONG = (
     "the prompt is longer than the context length currently available to the model; shorten the "
     "prompt, adjust the context length in settings, or use a model with a longer context length"
 )
+_MAX_TEXT = 2000
 _INTERNAL = Explanation(500, "internal server error")
 
 
@@ -204,7 +205,9 @@ def _explanation(error: BaseException) -> Explanation | None:
 
 def explain(error: BaseException) -> Explanation:
     """Return the status and text of `error`; an unlisted exception is logged with its traceback."""
-    explanation = _logged_explanation(error)
+    status, text = _logged_explanation(error)
+    # Some texts quote the request, which may be of any size.
+    explanation = Explanation(status, text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…")
     record = current()
     record.end, record.error = "error", explanation.text
     return explanation

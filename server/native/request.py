@@ -10,6 +10,9 @@ from server.native.schemas import ChatMessage, ChatRequest, GenerateRequest
 from server.native.schemas import Tool as ToolField
 from server.prompt.messages import Message, Tool, ToolCall
 
+_MAX_SHOWN = 1000
+"""Characters of a wrong format in the error."""
+
 
 def conversation_of(request: ChatRequest) -> Conversation:
     """Return the conversation that `request` continues; raises BadRequest for a bad `format`."""
@@ -94,5 +97,9 @@ def constraint_of(format: object) -> Constraint | None:
         if len(format) == 1 and kind in GRAMMARS and isinstance(value, str):
             return GRAMMARS[kind](value)
         return json_schema(format)
+    if isinstance(format, str):
+        format = format[:_MAX_SHOWN]
     raw = json.dumps(json.dumps(format, ensure_ascii=False), ensure_ascii=False)
-    raise BadRequest(f'invalid format: {raw}; expected "json" or a valid JSON Schema object')
+    raise BadRequest(
+        f'invalid format: {raw[:_MAX_SHOWN]}; expected "json" or a valid JSON Schema object'
+    )

@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from tests.support.hostile.measurement import Attack, Target
@@ -54,6 +55,7 @@ _MB = 1 << 20
 _LISTS = 3 * _MB
 _TEXTS = 8 * _MB
 _LONG_TEXTS = 48 * _MB
+_PACKED = 18 * _MB
 _MAX_STEPS = 6
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _PLACE = "hostile value"
@@ -131,62 +133,66 @@ def _alternatives(schema: dict[str, Any], openapi: dict[str, Any]) -> list[dict[
 
 
 def attacks(route: Route, *, is_thorough: bool = False) -> Iterator[Attack]:
-    """Yield the attacks on `route`; without `is_thorough`, one kind of item for each list."""
+    """Yield the attacks on `route`; without `is_thorough`, one kind of item for each list.
+
+    Bodies are made when they are sent.
+    """
     for number, place in enumerate(route.places):
-        for name, value in _values(place, None if is_thorough else number):
-            yield _attack(route, f"{place}: {name}", _body(route, place, value))
-    for name, body in _whole_bodies():
-        yield _attack(route, name, body)
+        for value in _values(place, None if is_thorough else number):
+            yield _attack(
+                route, f"{place}: {value.name}", value.size, partial(_body, route, place, value)
+            )
+    for name, size, make in _WHOLE_BODIES:
+        yield _attack(route, name, size, make)
     for place in [p for p in route.places if p.type == "list"][:1]:
-        packed = gzip.compress(_body(route, place, _many("{}", 18 * _MB)))
-        yield _attack(route, f"{place}: packed objects", packed, encoding="gzip", size=18 * _MB)
+        value = _Value("packed objects", _PACKED, lambda: _many("{}", _PACKED))
+        yield _attack(
+            route, f"{place}: {value.name}", value.size, partial(_body, route, place, value), "gzip"
+        )
 
 
-def _attack(route: Route, name: str, body: bytes, *, encoding: str = "", size: int = 0) -> Attack:
+def _attack(
+    route: Route, name: str, size: int, make: Callable[[], bytes], encoding: str = ""
+) -> Attack:
     def run(target: Target) -> str:
+        body = gzip.compress(make()) if encoding else make()
         return target.post(route.path, body, method=route.method, encoding=encoding)
 
-    return Attack(f"{route.path} {name}", run, size or len(body))
+    return Attack(f"{route.path} {name}", run, size)
 
 
-def _values(place: Place, number: int | None) -> Iterator[tuple[str, str]]:
-    """Yield hostile JSON values for a place, each with a name; lists of one kind if numbered."""
+class _Value(NamedTuple):
+    """A hostile JSON value, made on demand."""
+
+    name: str
+    size: int
+    make: Callable[[], str]
+
+
+def _values(place: Place, number: int | None) -> Iterator[_Value]:
+    """Yield hostile JSON values for a place; lists of one or two kinds if it is numbered."""
     match place.type:
         case "list":
             items = _LIST_ITEMS
             for item in items if number is None else {items[0], items[number % len(items)]}:
-                yield f"many {item}", _many(item, _LISTS)
+                yield _Value(f"many {item}", _LISTS, partial(_many, item, _LISTS))
         case "map":
-            keys = (f'"{n}":0' for n in range(_LISTS // 12))
-            yield "many keys", "{" + ",".join(keys) + "}"
-            yield "many lists", '{"a":' + _many("[0]", _LISTS) + "}"
+            yield _Value("many keys", _LISTS, _many_keys)
+            yield _Value("many lists", _LISTS, lambda: f'{{"a":{_many("[0]", _LISTS)}}}')
         case "text":
-            yield "long text", f'"{"a" * _TEXTS}"'
-            yield "long text of words", f'"{"a b " * (_TEXTS // 4)}"'
+            yield _Value("long text", _TEXTS, lambda: f'"{"a" * _TEXTS}"')
+            yield _Value("long text of words", _TEXTS, lambda: f'"{"a b " * (_TEXTS // 4)}"')
             if len(place.keys) == 1 or place.keys[-1] == "content":
-                yield "very long text", f'"{"a" * _LONG_TEXTS}"'
-                yield "very long text with an emoji", f'"{"a" * _LONG_TEXTS}\\ud83d\\ude00"'
+                yield _Value("very long text", _LONG_TEXTS, lambda: f'"{"a" * _LONG_TEXTS}"')
+                yield _Value(
+                    "very long text with an emoji",
+                    _LONG_TEXTS,
+                    lambda: f'"{"a" * _LONG_TEXTS}\\ud83d\\ude00"',
+                )
 
 
-def _whole_bodies() -> Iterator[tuple[str, bytes]]:
-    yield "unknown keys", b"{" + b",".join(b'"%d":0' % n for n in range(_LISTS // 8)) + b"}"
-    yield "unknown objects", b'{"x":' + _many("{}", _LISTS).encode() + b"}"
-    yield "nested", b'{"x":' + b"[" * _LISTS
-    yield "not closed", b'{"x":[' + b"0," * (_LISTS // 2)
-    yield "not JSON", b"x" * _TEXTS
-    yield "blanks", b" " * _TEXTS
-    yield "a list", _many("{}", _LISTS).encode()
-    yield "a rest", b"{}" + b"[" * _LISTS
-    yield "bad Unicode", b'{"x":"' + b"\xff" * _TEXTS + b'"}'
-    yield "surrogates", b'{"x":"' + b"\\ud800" * (_LISTS // 6) + b'"}'
-    yield (
-        "surrogates in keys",
-        b"{" + b",".join(b'"\\ud800%d":{}' % n for n in range(_LISTS // 16)) + b"}",
-    )
-    yield "escapes", b'{"x":"' + b'\\"' * (_LISTS // 2) + b'"}'
-    yield "long number", b'{"x":' + b"1" * _LISTS + b"}"
-    yield "long numbers", b'{"x":' + _many("1" * 4000, _LISTS).encode() + b"}"
-    yield "long fraction", b'{"x":0.' + b"1" * _LISTS + b"}"
+def _many_keys() -> str:
+    return "{" + ",".join(f'"{n}":0' for n in range(_LISTS // 10)) + "}"
 
 
 def _many(item: str, size: int) -> str:
@@ -194,11 +200,35 @@ def _many(item: str, size: int) -> str:
     return "[" + ",".join([item] * (size // (len(item) + 1))) + "]"
 
 
-def _body(route: Route, place: Place, value: str) -> bytes:
-    """Return the valid body of `route` with the JSON `value` at `place`."""
+def _surrogate_keys() -> bytes:
+    keys = (b'"\\ud800%d":{}' % n for n in range(_LISTS // 16))
+    return b"{" + b",".join(keys) + b"}"
+
+
+_WHOLE_BODIES: tuple[tuple[str, int, Callable[[], bytes]], ...] = (
+    ("unknown keys", _LISTS, lambda: _many_keys().encode()),
+    ("unknown objects", _LISTS, lambda: b'{"x":' + _many("{}", _LISTS).encode() + b"}"),
+    ("nested", _LISTS, lambda: b'{"x":' + b"[" * _LISTS),
+    ("not closed", _LISTS, lambda: b'{"x":[' + b"0," * (_LISTS // 2)),
+    ("not JSON", _TEXTS, lambda: b"x" * _TEXTS),
+    ("blanks", _TEXTS, lambda: b" " * _TEXTS),
+    ("a list", _LISTS, lambda: _many("{}", _LISTS).encode()),
+    ("a rest", _LISTS, lambda: b"{}" + b"[" * _LISTS),
+    ("bad Unicode", _TEXTS, lambda: b'{"x":"' + b"\xff" * _TEXTS + b'"}'),
+    ("surrogates", _LISTS, lambda: b'{"x":"' + b"\\ud800" * (_LISTS // 6) + b'"}'),
+    ("surrogates in keys", _LISTS, _surrogate_keys),
+    ("escapes", _LISTS, lambda: b'{"x":"' + b'\\"' * (_LISTS // 2) + b'"}'),
+    ("long number", _LISTS, lambda: b'{"x":' + b"1" * _LISTS + b"}"),
+    ("long numbers", _LISTS, lambda: b'{"x":' + _many("1" * 4000, _LISTS).encode() + b"}"),
+    ("long fraction", _LISTS, lambda: b'{"x":0.' + b"1" * _LISTS + b"}"),
+)
+
+
+def _body(route: Route, place: Place, value: _Value) -> bytes:
+    """Return the valid body of `route` with `value` at `place`."""
     body = json.loads(json.dumps(VALID[route.path]))
     _put(body, place.keys)
-    return json.dumps(body).replace(f'"{_PLACE}"', value, 1).encode()
+    return json.dumps(body).replace(f'"{_PLACE}"', value.make(), 1).encode()
 
 
 def _put(container: Any, keys: tuple[str | int, ...]) -> None:
