@@ -45,10 +45,17 @@ class RequestRecord:
         """Set the chat format of the request."""
         self.renderer, self.parser, self.format_reason = renderer, parser, reason
 
+    def set_lease(self, runner_pid: int, queue_seconds: float, load_seconds: float) -> None:
+        """Set the runner that serves the request, and the waits for it."""
+        self.runner_pid = runner_pid
+        self.queue_ns += int(queue_seconds * 1e9)
+        self.load_ns += int(load_seconds * 1e9)
+
     def add_answer(
         self,
         *,
         n_prompt: int,
+        queue_ns: int = 0,
         n_cached: int = 0,
         n_generated: int = 0,
         prompt_ns: int = 0,
@@ -56,6 +63,7 @@ class RequestRecord:
         end: str = "",
     ) -> None:
         """Add the counters of one answer; a request may have several."""
+        self.queue_ns += queue_ns
         self.n_computed += n_prompt - n_cached
         self.n_cached += n_cached
         self.n_generated += n_generated

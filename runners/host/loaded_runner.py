@@ -43,13 +43,20 @@ class LoadedRunner:
     plan: LoadPlan | None = None
     unloading: bool = False
     is_retired: bool = False
+    load_began: float = math.inf
+    loaded_at: float = math.inf
 
     def __str__(self) -> str:
         state = "UNLOADING" if self.unloading else self.phase.name
         return f"{self.id}: {self.request.name} {state} n_ctx={self.n_ctx} users={self.users}"
 
+    def load_seconds_since(self, moment: float) -> float:
+        """Return how much of the load took place after `moment`."""
+        return max(0.0, self.loaded_at - max(self.load_began, moment))
+
     def mark_ready(self, loaded: ReadyRunner, now: float) -> None:
         """Record a load that succeeded."""
+        self.loaded_at = now
         self.process, self.ready, self.plan = loaded.runner, loaded.ready, loaded.plan
         self.n_ctx = loaded.plan.context.n_ctx
         self.context_automatic = loaded.plan.context.automatic

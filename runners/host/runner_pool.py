@@ -75,6 +75,7 @@ class RunnerPool:
             context_automatic=request.options.num_ctx is None and config.context_length == 0,
             keep_alive=keep_alive_seconds(keep_alive),
             last_used=self._clock.now(),
+            load_began=self._clock.now(),
         )
         self._runners[runner.id] = runner
         self.empty.clear()

@@ -53,10 +53,16 @@ MAX_TIMER = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to use a runner until the lease's context ends."""
+    """The right to use a runner until the lease's context ends.
+
+    `queue_seconds` and `load_seconds` are the waits for a place in memory and for the load.
+    """
 
     runner: RunnerClient
     ready: Ready
+    pid: int = 0
+    queue_seconds: float = 0.0
+    load_seconds: float = 0.0
 
 
 class Scheduler:
@@ -122,11 +128,15 @@ class Scheduler:
             LoadFailed, LoadTimeout: the model cannot be loaded.
             ShuttingDown: the server is shutting down.
         """
+        begin = self._clock.now()
         runner = await self._acquire(request)
         try:
             assert runner.process is not None
             assert runner.ready is not None
-            yield Lease(runner.process.client, runner.ready)
+            load = runner.load_seconds_since(begin)
+            queue = max(0.0, self._clock.now() - begin - load)
+            pid = runner.process.hello.pid
+            yield Lease(runner.process.client, runner.ready, pid, queue, load)
         finally:
             self._release(runner)
 

@@ -316,12 +316,16 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     `n_prompt` counts the tokens of the prompt that were used, `n_reused` those of them that were
     taken from the cache, `n_truncated` those that were cut away. `n_eval` counts sampled tokens,
     the end-of-generation token included. `stop` is the stop string that ended the text, "" when
-    none did.
+    none did. `queue_ns` is the wait for a slot, `n_preempted` how often the slot was given to
+    another request. `constraint_error` says why a constraint was dropped, "" if none was.
     """
 
     id: int
     reason: StopReason
     stop: str = ""
+    queue_ns: int = 0
+    n_preempted: int = 0
+    constraint_error: str = ""
     n_prompt: int
     n_reused: int
     n_truncated: int

@@ -64,7 +64,12 @@ def _completed_call(call: Call, index: int) -> CompletedCall:
 def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Finish:
     if done.n_truncated:
         _log.warning("the prompt was cut by %d tokens to fit the context", done.n_truncated)
+    if done.constraint_error:
+        _log.warning("the constraint was dropped: %s", done.constraint_error)
+    if done.n_preempted:
+        _log.warning("the request lost its slot to older ones %d times", done.n_preempted)
     current().add_answer(
+        queue_ns=done.queue_ns,
         n_prompt=done.n_prompt,
         n_cached=done.n_reused,
         n_generated=done.n_eval,

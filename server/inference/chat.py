@@ -96,6 +96,7 @@ class ChatService:
             model_request(model, options, conversation.keep_alive)
         ) as lease:
             timings = Timings(started, time.perf_counter_ns())
+            current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             if not conversation.messages:
                 yield LoadOutcome.LOADED
                 return

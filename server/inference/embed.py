@@ -99,6 +99,7 @@ class EmbedService:
         merged = merged_options(model.parameters, options)
         async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
             load_ns = time.perf_counter_ns() - started
+            current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             if not inputs:
                 return Embedding(np.empty((0, 0), np.float32), 0, load_ns)
             n_ctx = context_of(merged, lease.ready)

@@ -74,6 +74,7 @@ class GenerateService:
             model_request(model, options, completion.keep_alive)
         ) as lease:
             timings = Timings(started, time.perf_counter_ns())
+            current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             if not completion.prompt:
                 yield LoadOutcome.LOADED
                 return

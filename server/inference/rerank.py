@@ -67,6 +67,7 @@ class RerankService:
         model = find_model(self._store, model_name, required=True)
         merged = merged_options(model.parameters, options)
         async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
+            current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             n_ctx = context_of(merged, lease.ready)
             texts = await cut_inputs(lease.runner, [query, *documents], n_ctx)
             scores, n_tokens = await _scores(lease.runner, texts, model)

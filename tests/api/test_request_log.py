@@ -37,6 +37,7 @@ async def test_a_chat_is_logged_with_its_facts(
     assert fields["generated_tokens"] == 2
     assert (fields["renderer"], fields["format_reason"]) == ("go template", "go template")
     assert fields["parser"]
+    assert fields["runner_pid"] in {runner.pid for runner in shared.runners}
     assert fields["prompt_tokens_computed"] > 0
     assert "secret" not in lines.text
 

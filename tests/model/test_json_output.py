@@ -169,6 +169,7 @@ def test_a_constraint_that_fails_midway_ends_only_what_insists_on_it(
         assert answer.failed.code is FailureCode.BAD_CONSTRAINT
     else:
         assert answer.done.n_eval == 200
+        assert answer.done.constraint_error
 
 
 def test_an_ambiguous_grammar_ends_only_its_own_answer(engine: SteppedEngine) -> None:

@@ -80,6 +80,7 @@ class BatchScheduler:
         youngest = self.running.pop()
         self.slots.evict(youngest)
         self._queue.requeue_preempted(youngest)
+        youngest.n_preempted += 1
         self.n_preempted += 1
 
     def recompute(self, sequence: SequenceState) -> None:

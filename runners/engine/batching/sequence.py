@@ -52,6 +52,10 @@ class SequenceState:
     """A sequence that is computing the first `n_shared` tokens of this one."""
     n_shared: int = 0
     ended: bool = False
+    queued_ns: int = field(default_factory=time.perf_counter_ns)
+    n_preempted: int = 0
+    constraint_error: str = ""
+    """Why the constraint was dropped."""
     started_ns: int = 0
     first_token_ns: int = 0
     last_token_ns: int = 0
@@ -106,10 +110,10 @@ class SequenceState:
         """
         try:
             return self.sampler.draw(context, self.last_row, self.matcher)
-        except BadConstraint:
+        except BadConstraint as e:
             if self.request.must_hold:
                 raise
-            self.matcher = None
+            self.matcher, self.constraint_error = None, str(e)
             return self.sampler.draw(context, self.last_row, None)
 
     def count_token(self) -> None:
@@ -125,6 +129,9 @@ class SequenceState:
             id=self.id,
             reason=reason,
             stop=self.text.stopped_by,
+            queue_ns=max(self.started_ns - self.queued_ns, 0),
+            n_preempted=self.n_preempted,
+            constraint_error=self.constraint_error,
             n_prompt=self.n_prompt,
             n_reused=self.n_reused,
             n_truncated=self.n_truncated,

@@ -66,12 +66,13 @@ class Intake:
             cuts = request.truncate and not request.media
             return _too_long(request, len(tokens), n_ctx if cuts else room)
         visible, constraint = self._vocab.control_tokens(request.visible), request.constraint
+        constraint_error = ""
         try:
             matcher = None if constraint is None else self._constraints.compile(constraint, visible)
         except BadConstraint as e:
             if request.must_hold:
                 return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
-            matcher = None
+            matcher, constraint_error = None, str(e)
         limit = _DEFAULT_PREDICT_CONTEXTS * n_ctx
         n_predict = request.n_predict if request.n_predict and request.n_predict > 0 else limit
         return SequenceState(
@@ -83,6 +84,7 @@ class Intake:
             n_ctx=room,
             sampler=TokenSampler(request.sampling, self._vocab, n_ctx=n_ctx),
             matcher=matcher,
+            constraint_error=constraint_error,
             text=TextAssembler(request.stop),
             visible=visible,
             media=media,

@@ -84,6 +84,23 @@ async def test_requests_that_wait_for_the_same_load_are_all_served_by_it() -> No
         assert w.machine.loaded_names == ["a"]
 
 
+async def test_a_lease_tells_how_long_it_waited_for_the_load_and_by_which_process() -> None:
+    async with world() as w, AsyncExitStack() as stack:
+        w.machine.may_load.clear()
+        first = asyncio.create_task(w.hold(stack, model_request("a")))
+        await settled()
+        await w.advance(3)
+        second = asyncio.create_task(w.hold(stack, model_request("a")))
+        await settled()
+        await w.advance(2)
+        w.machine.may_load.set()
+        leases = [await first, await second, await w.hold(stack, model_request("a"))]
+
+        assert [lease.load_seconds for lease in leases] == [5, 2, 0]
+        assert [lease.queue_seconds for lease in leases] == [0, 0, 0]
+        assert {lease.pid for lease in leases} == {1}
+
+
 async def test_model_is_unloaded_when_its_time_after_the_last_use_is_over() -> None:
     async with world(keep_alive=300) as w:
         await w.use(model_request("a"))

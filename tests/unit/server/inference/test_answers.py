@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+import msgspec
 import pytest
 
 from runners.protocol.constraints import Constraint
@@ -21,6 +22,7 @@ from server.inference.generation import Timings
 from server.parsing.families.passthrough import PassthroughParser
 from server.parsing.parser import NO_OUTPUT, Call, OutputParser, ParsedOutput
 from server.prompt.messages import Tool
+from server.request_record import RequestRecord, begin
 
 pytestmark = pytest.mark.anyio
 
@@ -170,3 +172,23 @@ async def test_a_client_that_leaves_ends_all_of_several_answers() -> None:
     await anext(events)
     await events.aclose()
     assert runner.closed == 2
+
+
+async def test_what_befell_an_answer_is_a_warning_and_in_the_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    record = RequestRecord(id="req_1")
+    begin(record)
+    event = msgspec.structs.replace(
+        done(), queue_ns=5, n_preempted=2, constraint_error="it is ambiguous"
+    )
+    await heard(answer(spoken(event), Shouting(), begun()))
+
+    assert caplog.messages == [
+        "the prompt was cut by 9 tokens to fit the context",
+        "the constraint was dropped: it is ambiguous",
+        "the request lost its slot to older ones 2 times",
+    ]
+    assert (record.n_computed, record.n_cached, record.n_generated) == (2, 5, 3)
+    assert (record.queue_ns, record.prompt_ns, record.decode_ns) == (5, 40, 50)
+    assert record.end == "stop"
