@@ -14,13 +14,19 @@ from server.anthropic.schemas import (
 )
 from server.anthropic.turns import TurnReader, text_of
 from server.errors import BadRequest
-from server.inference.constraints import json_schema
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
 from server.prompt.messages import Message, Think, Tool
+from server.schemas.constraints import json_schema
 from server.text.quoting import quoted
 
 _EFFORTS = {"low": "low", "medium": "medium", "high": "high", "xhigh": "high", "max": "max"}
-_CHOICES = {"auto": ToolChoice.AUTO, "any": ToolChoice.REQUIRED, "none": ToolChoice.NONE}
+_CHOICES = {
+    "": ToolChoice.AUTO,
+    "auto": ToolChoice.AUTO,
+    "any": ToolChoice.REQUIRED,
+    "required": ToolChoice.REQUIRED,
+    "none": ToolChoice.NONE,
+}
 # Tools that only the hosted service can run.
 _HOSTED = ("web_search", "web_fetch", "code_execution", "tool_search", "mcp_toolset")
 

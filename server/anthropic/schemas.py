@@ -16,6 +16,7 @@ _KINDS = {
     "text": "text",
     "image": "image",
     "document": "document",
+    "search_result": "search_result",
     "thinking": "thinking",
     "tool_use": "tool_use",
     "server_tool_use": "tool_use",
@@ -49,6 +50,14 @@ class DocumentContent(ApiModel):
 
     title: str = ""
     source: Any = None
+
+
+class SearchResultContent(ApiModel):
+    """A search result, usually within a tool result."""
+
+    title: str = ""
+    source: str = ""
+    content: "Blocks" = Field(default_factory=list)
 
 
 class ThinkingContent(ApiModel):
@@ -90,6 +99,7 @@ Block = Annotated[
     Annotated[TextContent, Tag("text")]
     | Annotated[ImageContent, Tag("image")]
     | Annotated[DocumentContent, Tag("document")]
+    | Annotated[SearchResultContent, Tag("search_result")]
     | Annotated[ThinkingContent, Tag("thinking")]
     | Annotated[ToolUseContent, Tag("tool_use")]
     | Annotated[ToolResultContent, Tag("tool_result")]
@@ -126,6 +136,11 @@ class ToolSelection(ApiModel):
     disable_parallel_tool_use: bool = False
 
 
+def _as_selection(value: object) -> object:
+    """Return a plain text, as OpenAI's API has it, as a selection of that type."""
+    return {"type": value} if isinstance(value, str) else value
+
+
 class ThinkingConfig(ApiModel):
     """Whether to think; a token budget is ignored."""
 
@@ -156,7 +171,9 @@ class CountTokensRequest(ApiModel):
     system: Blocks = Field(default_factory=list)
     messages: list[InputMessage] = Field(default_factory=list)
     tools: list[ToolDefinition] = Field(default_factory=list)
-    tool_choice: ToolSelection = Field(default_factory=ToolSelection)
+    tool_choice: Annotated[ToolSelection, BeforeValidator(_as_selection)] = Field(
+        default_factory=ToolSelection
+    )
     thinking: ThinkingConfig = Field(default_factory=ThinkingConfig)
     output_config: OutputConfig = Field(default_factory=OutputConfig)
     output_format: OutputFormat | None = None

@@ -10,6 +10,7 @@ from server.anthropic.schemas import (
     ImageContent,
     ImageSource,
     InputMessage,
+    SearchResultContent,
     TextContent,
     ThinkingContent,
     ToolResultContent,
@@ -95,6 +96,10 @@ def _text(block: Block) -> str:
         case DocumentContent(title=title, source=source):
             text = _document(source)
             return "".join(f"{part}\n\n" for part in (title, text) if part) if text else ""
+        case SearchResultContent(title=title, source=source, content=blocks):
+            text = text_of(blocks)
+            parts = (title, source, text) if text else ()
+            return "".join(f"{part}\n\n" for part in parts if part)
     return ""
 
 

@@ -22,7 +22,7 @@ from server.inference.conversation import (
     ToolChoice,
 )
 from server.inference.generation import Timings, command, context_of
-from server.inference.media import media_of
+from server.inference.media import media_of, with_placeholders
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
@@ -160,7 +160,8 @@ class ChatService:
         think: Think | None,
     ) -> _Prompt:
         renderer = await in_thread(renderer_of, model, format)
-        messages, tools = _history(conversation, model), _offered_tools(conversation)
+        messages = with_placeholders(_history(conversation, model), lease.ready)
+        tools = _offered_tools(conversation)
         text, fitting = await fitted_prompt(
             self._prompts,
             renderer,

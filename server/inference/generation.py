@@ -63,6 +63,6 @@ def _sampling(options: Options, logit_bias: Mapping[int, float]) -> Sampling:
 
 def context_of(options: Options, ready: Ready) -> int:
     """Return the context of a request in tokens; the runner may have been loaded with more."""
-    n_ctx = ready.n_ctx if options.num_ctx is None else options.num_ctx
+    n_ctx = options.num_ctx or ready.n_ctx  # 0 means the default
     minimum = MIN_CONTEXT_FOR_MEDIA if ready.has_media else MIN_CONTEXT
     return min(max(minimum, n_ctx), ready.n_ctx)

@@ -1,6 +1,7 @@
 """Decode the images and audio of a request for the runner."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from runners.protocol.media import DecodedImage, Medium
 from runners.protocol.messages import Ready
@@ -51,6 +52,32 @@ async def media_of(
                 raise BadRequest(_too_large(ready, n))
             media.append(medium)
     return tuple(media)
+
+
+def with_placeholders(messages: Sequence[Message], ready: Ready) -> list[Message]:
+    """Replace media of earlier turns that the model does not accept with a short text.
+
+    A conversation may go on with another model than the one that was sent the image. The media of
+    the user's last message stay, and `media_of` refuses them.
+    """
+    last = max((i for i, message in enumerate(messages) if message.role == "user"), default=0)
+    return [
+        message if i >= last else _with_placeholders(message, ready)
+        for i, message in enumerate(messages)
+    ]
+
+
+def _with_placeholders(message: Message, ready: Ready) -> Message:
+    accepted: list[bytes] = []
+    texts = [message.content] if message.content else []
+    for data in message.images:
+        if ready.sample_rate if is_audio(data) else ready.has_vision:
+            accepted.append(data)
+        else:
+            texts.append("[audio omitted]" if is_audio(data) else "[image omitted]")
+    if len(accepted) == len(message.images):
+        return message
+    return replace(message, content="\n".join(texts), images=tuple(accepted))
 
 
 def _named(message: Message) -> Iterator[tuple[str, bytes]]:

@@ -21,7 +21,7 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
     """
     key = model_key(model)
     model.header()  # raises for damaged weights before they are loaded
-    n_ctx = options.num_ctx
+    n_ctx = options.num_ctx or None  # 0 means the default
     minimum = MIN_CONTEXT if key.projector is None else MIN_CONTEXT_FOR_MEDIA
     return ModelRequest(
         name=model.name.short,

@@ -7,6 +7,7 @@ from model_store.errors import CreateError
 from model_store.names import ModelName
 from model_store.translation import ModelfileParts, modelfile_parts
 from server.errors import BadRequest, Forbidden, TemplateError
+from server.inference.options import merged_options
 from server.model_names import model_name
 from server.native.model_schemas import CreateRequest
 from server.native.schemas import ChatMessage
@@ -32,13 +33,15 @@ def create_spec(request: CreateRequest) -> CreateSpec:
     # Files of the request stand in the place of the Modelfile's FROM, as its own parent does.
     parent = request.from_ or ("" if request.files else parts.parent)
     texts = {name: getattr(request, name) or parts.texts.get(name, "") for name in _TEXTS}
+    parameters = {**parts.parameters, **request.parameters}
+    merged_options(parameters)  # raises for what every request would fail on
     return CreateSpec(
         name=name,
         parent=model_name(parent) if parent else None,
         files=request.files or parts.files,
         adapters=request.adapters or parts.adapters,
         licenses=request.license or parts.licenses,
-        parameters={**parts.parameters, **request.parameters},
+        parameters=parameters,
         messages=_messages(request, parts),
         info=request.info,
         quantize=request.quantize or request.quantization,

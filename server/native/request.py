@@ -1,17 +1,10 @@
 """Convert requests of the native API to conversations and completions of the domain."""
 
-import json
-
-from runners.protocol.constraints import Constraint
-from server.errors import BadRequest
-from server.inference.constraints import GRAMMARS, any_json_object, json_schema
 from server.inference.conversation import Completion, Conversation
 from server.native.schemas import ChatMessage, ChatRequest, GenerateRequest
 from server.native.schemas import Tool as ToolField
 from server.prompt.messages import Message, Tool, ToolCall
-
-_MAX_SHOWN = 1000
-"""Characters of a wrong format in the error."""
+from server.schemas.constraints import constraint_of
 
 
 def conversation_of(request: ChatRequest) -> Conversation:
@@ -53,7 +46,8 @@ def _tool(tool: ToolField) -> Tool:
         type=tool.type,
         name=function.name,
         description=function.description,
-        parameters=function.parameters.model_dump(by_alias=True, exclude_defaults=True),
+        parameters=function.parameters,
+        items=tool.items,
     )
 
 
@@ -77,29 +71,4 @@ def completion_of(request: GenerateRequest) -> Completion:
         shift=request.shift,
         logprobs=request.top_logprobs if request.logprobs else None,
         debug_render_only=request.debug_render_only,
-    )
-
-
-def constraint_of(format: object) -> Constraint | None:
-    """Return the constraint of a `format` field; None when it is absent or empty.
-
-    Beyond "json" and JSON Schemas it may be an object with a single key `regex`, `lark` or `gbnf`.
-
-    Raises:
-        BadRequest: it is none of these.
-    """
-    if format is None or format == "":
-        return None
-    if format in ("json", {}):
-        return any_json_object()
-    if isinstance(format, dict):
-        kind, value = next(iter(format.items()))
-        if len(format) == 1 and kind in GRAMMARS and isinstance(value, str):
-            return GRAMMARS[kind](value)
-        return json_schema(format)
-    if isinstance(format, str):
-        format = format[:_MAX_SHOWN]
-    raw = json.dumps(json.dumps(format, ensure_ascii=False), ensure_ascii=False)
-    raise BadRequest(
-        f'invalid format: {raw[:_MAX_SHOWN]}; expected "json" or a valid JSON Schema object'
     )

@@ -2,57 +2,68 @@
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from server.schemas.base import ApiModel, FreeMap, Integer, Text, refuse
+from server.http.json_object import JSONObject
+from server.schemas.base import ApiModel, FreeMap, Integer, refuse
 from server.schemas.limits import TOKENS
 from server.schemas.values import Image, KeepAlive, ModelOptions, Think, TokenIds, TopLogprobs
 
 
-def _type(value: object) -> object:
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return value
-    raise refuse('the "type" of a tool parameter must be a string or a list of strings')
+def _properties(value: object) -> dict[str, object]:
+    """Return the schemas of the parameters; PHP encodes an empty object as a list."""
+    if value is None or value == []:
+        return {}
+    if not isinstance(value, dict):
+        raise refuse('the "properties" of a tool must be an object')
+    for schema in value.values():
+        _check_type(schema.get("type", "") if isinstance(schema, dict) else "")
+    return value
 
 
-PropertyType = Annotated[
-    Any,
-    BeforeValidator(_type),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-"""A JSON Schema type, or a list of them."""
+def _check_type(value: object) -> None:
+    texts = value if isinstance(value, list) else ["" if value is None else value]
+    if not all(isinstance(text, str) for text in texts):
+        raise refuse('the "type" of a tool parameter must be a string or a list of strings')
 
 
-class ToolProperty(ApiModel):
-    """The JSON Schema of one parameter."""
+def _parameters(value: object) -> dict[str, object]:
+    """Return a JSON Schema of parameters, in which `required: true` of a parameter is moved up."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not isinstance(value.get("type") or "", str):
+        raise refuse('the "parameters" of a tool must be a JSON Schema of an object')
+    properties = _properties(value.get("properties"))
+    marked = [
+        name
+        for name, schema in properties.items()
+        if isinstance(schema, dict) and schema.get("required") is True
+    ]
+    required = value.get("required")
+    if isinstance(required, bool) or required is None:
+        required = list(properties) if required else []
+    if not isinstance(required, list):
+        raise refuse('"required" of a tool must be a list of names of parameters')
+    schema = {key: item for key, item in value.items() if item is not None and key != "required"}
+    if "properties" in schema:
+        schema["properties"] = {name: _unmarked(item) for name, item in properties.items()}
+    if names := list(dict.fromkeys([*required, *marked])):
+        schema["required"] = names
+    return schema
 
-    any_of: list["ToolProperty"] = Field(default_factory=list, alias="anyOf")
-    type: PropertyType = ""
-    items: Any = None
-    description: str = ""
-    enum: list[Any] = Field(default_factory=list)
-    properties: dict[str, "ToolProperty"] = Field(default_factory=dict)
-    required: list[Text] = Field(default_factory=list)
 
-
-class ToolParameters(ApiModel):
-    """The JSON Schema of the parameters of a tool."""
-
-    type: str = ""
-    defs: Any = Field(default=None, alias="$defs")
-    items: Any = None
-    required: list[Text] = Field(default_factory=list)
-    properties: dict[str, ToolProperty] = Field(default_factory=dict)
+def _unmarked(schema: object) -> object:
+    if isinstance(schema, dict) and isinstance(schema.get("required"), bool):
+        return {key: item for key, item in schema.items() if key != "required"}
+    return schema
 
 
 class ToolFunction(ApiModel):
-    """A function that the model may call."""
+    """A function that the model may call; `parameters` is a JSON Schema."""
 
     name: str = ""
     description: str = ""
-    parameters: ToolParameters = Field(default_factory=ToolParameters)
+    parameters: Annotated[FreeMap, BeforeValidator(_parameters)] = Field(default_factory=dict)
 
 
 class Tool(ApiModel):
@@ -68,7 +79,7 @@ class FunctionCall(ApiModel):
 
     index: Integer = 0
     name: str = ""
-    arguments: FreeMap = Field(default_factory=dict)
+    arguments: JSONObject = Field(default_factory=dict)
 
 
 class ToolCall(ApiModel):
@@ -82,8 +93,27 @@ def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+def _part(part: object) -> tuple[str, object]:
+    """Return the text of a content part, or its image; the other is empty."""
+    match part:
+        case str():
+            return part, None
+        case {"text": str(text)}:
+            return text, None
+        case {"type": "image_url" | "input_image", "image_url": {"url": str(url)} | str(url)}:
+            if not url.startswith("data:"):
+                raise refuse("image URLs are not supported; send the image as base64 data")
+            return "", url
+        case {"type": "image", "image": str(data)}:
+            return "", data
+    raise refuse('each part of a list in "content" must be a text or an image in base64')
+
+
 class ChatMessage(ApiModel):
-    """A message of the conversation; the chat template decides which roles it knows."""
+    """A message of the conversation; the chat template decides which roles it knows.
+
+    `content` may be a list of parts, as in OpenAI's API.
+    """
 
     role: Annotated[str, BeforeValidator(_lowered)] = ""
     content: str = ""
@@ -92,6 +122,19 @@ class ChatMessage(ApiModel):
     tool_calls: list[ToolCall] = Field(default_factory=list)
     tool_name: str = ""
     tool_call_id: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _join_parts(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("content"), list):
+            return value
+        parts = [_part(part) for part in value["content"]]
+        images = [image for _, image in parts if image is not None]
+        return {
+            **value,
+            "content": "\n".join(text for text, image in parts if image is None),
+            "images": [*(value.get("images") or ()), *images],
+        }
 
 
 class ChatRequest(ApiModel):

@@ -5,9 +5,9 @@ from typing import Any, Final, TypedDict
 
 from runners.protocol.constraints import Constraint
 from server.errors import BadRequest
-from server.inference.constraints import GRAMMARS, any_json_object, json_schema
 from server.openai.schemas import GenerationRequest, ResponseFormat
 from server.prompt.messages import Think
+from server.schemas.constraints import GRAMMARS, any_json_object, constraint_of, json_schema
 from server.text.quoting import quoted
 
 OPTION_FIELDS: Final = (
@@ -22,6 +22,9 @@ OPTION_FIELDS: Final = (
     "num_ctx",
 )
 """Model options that are fields of their own in requests."""
+_SCHEMA_KEYWORDS: Final = frozenset(
+    "type properties items enum const anyOf oneOf allOf $ref $defs".split()
+)
 _FORMATS = "text, json_object, json_schema, regex, lark or gbnf"
 
 
@@ -31,6 +34,7 @@ class SharedParams(TypedDict):
     model: str
     options: Mapping[str, object]
     think: Think | None
+    think_if_supported: bool
     constraint: Constraint | None
     keep_alive: float | None
     logit_bias: Mapping[int, float]
@@ -46,8 +50,10 @@ def generation_params(request: GenerationRequest, defaults: Mapping[str, object]
     return SharedParams(
         model=request.model,
         options={**defaults, **_without_nulls(request.options), **_options_of_fields(request)},
-        think=_think(request),
-        constraint=_constraint(request.response_format),
+        think=request.think if (effort := _effort(request)) is None else effort,
+        # A client that cannot know the model sends an effort with every request.
+        think_if_supported=effort is not None,
+        constraint=_constraint(request),
         keep_alive=request.keep_alive,
         logit_bias=request.logit_bias,
         n=request.n,
@@ -67,23 +73,29 @@ def _options_of_fields(request: GenerationRequest) -> dict[str, object]:
     return options
 
 
-def _think(request: GenerationRequest) -> Think | None:
-    for think in (request.reasoning.effort, request.reasoning_effort, request.think):
-        if think is not None:
-            return think
-    return None
+def _effort(request: GenerationRequest) -> Think | None:
+    effort = request.reasoning.effort
+    return request.reasoning_effort if effort is None else effort
 
 
-def _constraint(response_format: ResponseFormat) -> Constraint | None:
+def _constraint(request: GenerationRequest) -> Constraint | None:
+    response_format = request.response_format
+    if response_format is None:
+        return constraint_of(request.format)
     kind = response_format.type.strip().lower()
     match kind:
         case "" | "text":
             return None
         case "json_object":
-            return any_json_object()
+            schema = _schema_of(response_format)
+            return json_schema(schema) if schema else any_json_object()
         case "json_schema":
-            schema = response_format.json_schema.schema_
-            return None if schema is None else json_schema(schema) if schema else any_json_object()
+            schema = _schema_of(response_format)
+            if schema is None:
+                raise BadRequest(
+                    'response_format of type "json_schema" needs a schema in json_schema.schema'
+                )
+            return json_schema(schema) if schema else any_json_object()
     if kind not in GRAMMARS:
         raise BadRequest(
             f"response_format.type must be {_FORMATS}, not {quoted(response_format.type)}"
@@ -92,3 +104,14 @@ def _constraint(response_format: ResponseFormat) -> Constraint | None:
     if not text:
         raise BadRequest(f'response_format of type "{kind}" needs a field "{kind}" with its text')
     return GRAMMARS[kind](text)
+
+
+def _schema_of(response_format: ResponseFormat) -> Mapping[str, object] | None:
+    """Return the schema in any of the places that servers document; None when there is none."""
+    outer = response_format.json_schema
+    if outer is None:
+        return response_format.schema_
+    inner = outer.get("schema")
+    if isinstance(inner, dict):
+        return inner
+    return outer if not _SCHEMA_KEYWORDS.isdisjoint(outer) else response_format.schema_

@@ -1,6 +1,6 @@
 """Fields that chat and text completion requests share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -15,17 +15,17 @@ class StreamOptions(ApiModel):
     include_usage: bool = False
 
 
-class JSONSchemaFormat(ApiModel):
-    """A wrapped JSON Schema; `name` and `strict` are ignored, as the schema is always enforced."""
-
-    schema_: FreeMap | None = Field(default=None, alias="schema")
-
-
 class ResponseFormat(ApiModel):
-    """The output format; `regex`, `lark` and `gbnf` hold the grammar of the type of that name."""
+    """The output format; `regex`, `lark` and `gbnf` hold the grammar of the type of that name.
+
+    `json_schema` holds the schema in its field `schema`, as OpenAI documents it, or is the schema.
+    Other servers document a `schema` beside the type, also for `json_object`. The name and
+    strictness of a schema are ignored: it is always enforced.
+    """
 
     type: str = "text"
-    json_schema: JSONSchemaFormat = JSONSchemaFormat()
+    json_schema: FreeMap | None = None
+    schema_: FreeMap | None = Field(default=None, alias="schema")
     regex: str = ""
     lark: str = ""
     gbnf: str = ""
@@ -58,7 +58,8 @@ class GenerationRequest(ApiModel):
     stop: Stop = Field(default_factory=list)
     n: Answers = 1
     logit_bias: LogitBias = Field(default_factory=dict)
-    response_format: ResponseFormat = ResponseFormat()
+    response_format: ResponseFormat | None = None
+    format: Any = Field(default=None, description="As in the native API.")
     reasoning: Reasoning = Reasoning()
     reasoning_effort: Effort = None
     think: Think = None

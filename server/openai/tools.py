@@ -2,17 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import Field
 
 from server.errors import BadRequest
-from server.http.body import first_value
+from server.http.json_object import JSONObject
 from server.inference.conversation import NamedTool, ToolChoice
 from server.prompt.messages import Tool, ToolCall
-from server.schemas.base import ApiModel, FreeMap, refuse
+from server.schemas.base import ApiModel, FreeMap
 
 _CHOICES = "none, auto, required, or an object that names a function"
+_MODES = {
+    "": ToolChoice.AUTO,
+    "auto": ToolChoice.AUTO,
+    "none": ToolChoice.NONE,
+    "required": ToolChoice.REQUIRED,
+    "any": ToolChoice.REQUIRED,
+}
 
 
 class FunctionField(ApiModel):
@@ -30,30 +36,11 @@ class ToolField(ApiModel):
     function: FunctionField = FunctionField()
 
 
-def _arguments(value: object) -> dict[str, Any]:
-    if isinstance(value, str):
-        try:
-            value = first_value(value.encode()) if value.strip() else {}
-        except BadRequest:
-            raise refuse("invalid tool call arguments") from None
-    if not isinstance(value, dict):
-        raise refuse("invalid tool call arguments")
-    return value
-
-
-Arguments = Annotated[
-    FreeMap,
-    BeforeValidator(_arguments),
-    WithJsonSchema({"type": "string", "contentMediaType": "application/json"}),
-]
-"""The JSON text of an object; it may be empty for a call without arguments."""
-
-
 class CalledFunction(ApiModel):
     """The function of an earlier tool call."""
 
     name: str = ""
-    arguments: Arguments = Field(default_factory=dict)
+    arguments: JSONObject = Field(default_factory=dict)
 
 
 class ToolCallField(ApiModel):
@@ -87,15 +74,17 @@ def toolbox_of(tools: Sequence[ToolField], choice: object) -> Toolbox:
     """
     converted = tuple(_tool(tool) for tool in tools)
     match choice:
-        case None | "auto":
+        case None:
             return Toolbox(converted, ToolChoice.AUTO)
-        case "none":
-            return Toolbox(converted, ToolChoice.NONE)
-        case "required":
-            return Toolbox(converted, ToolChoice.REQUIRED)
+        case str() if choice.lower() in _MODES:
+            return Toolbox(converted, _MODES[choice.lower()])
         case {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": list(allowed)}}:
             names = {_name(entry) for entry in allowed}
             return toolbox_of([tool for tool in tools if tool.function.name in names], mode)
+        case dict() if not choice:
+            return Toolbox(converted, ToolChoice.AUTO)
+        case {"type": str(mode)} if mode.lower() in _MODES:
+            return Toolbox(converted, _MODES[mode.lower()])
         case dict():
             return Toolbox(converted, NamedTool(_name(choice)))
     raise BadRequest(f"tool_choice must be {_CHOICES}")

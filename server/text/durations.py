@@ -6,11 +6,13 @@ import re
 from server.text.quoting import quoted
 
 _UNITS = {
-    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0
+    "ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0,
+    "d": 86_400.0,
 }  # fmt: skip
 _PART = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)([^0-9.]*)")
 # The reference server holds durations in 64-bit nanoseconds and refuses what does not fit.
 _MAX_SECONDS = 2**63 / 1e9
+_SECONDS = re.compile(r"[+-]?[0-9]{1,12}(?:\.[0-9]{1,12})?")
 
 
 def parse_duration(text: str) -> float:
@@ -58,7 +60,9 @@ def keep_alive_seconds(value: object) -> float | None:
         case int() | float():
             seconds = float(max(min(value, _MAX_SECONDS), -_MAX_SECONDS))
         case str():
-            seconds = parse_duration(value)
+            # Forms and environment variables send numbers as text.
+            is_number = _SECONDS.fullmatch(value.strip())
+            seconds = float(value) if is_number else parse_duration(value)
         case list():
             raise ValueError("Unsupported type: '[]interface {}'")
         case _:

@@ -55,11 +55,11 @@ async def test_a_field_of_another_type_is_named_with_what_it_wants(
     ("message", "error"),
     [
         ("Hi", 'each element of field "messages" must be an object, not a string'),
-        ({"content": ["Hi"]}, 'field "messages.content" must be a string, not a list'),
+        ({"content": 5}, 'field "messages.content" must be a string, not a number'),
         ({"role": 5}, 'field "messages.role" must be a string, not a number'),
         (
-            {"tool_calls": [{"function": {"arguments": "{}"}}]},
-            'field "messages.tool_calls.function.arguments" must be an object, not a string',
+            {"tool_calls": [{"function": {"name": 5}}]},
+            'field "messages.tool_calls.function.name" must be a string, not a number',
         ),
     ],
 )
@@ -75,8 +75,8 @@ async def test_a_field_inside_a_message_is_named_with_its_way(
     [
         ("", 'time: invalid duration ""'),
         ("abc", 'time: invalid duration "abc"'),
-        ("5", 'time: missing unit in duration "5"'),
-        ("-1", 'time: missing unit in duration "-1"'),
+        ("5 5", 'time: unknown unit " " in duration "5 5"'),
+        ("-1x", 'time: unknown unit "x" in duration "-1x"'),
         ("5x", 'time: unknown unit "x" in duration "5x"'),
         ("1h30", 'time: missing unit in duration "1h30"'),
         (True, "Unsupported type: 'bool'"),

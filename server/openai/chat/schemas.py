@@ -27,14 +27,6 @@ class MessageField(ApiModel):
     reasoning_content: str = ""
     refusal: str = ""
 
-    @model_validator(mode="after")
-    def _has_content(self) -> Self:
-        texts = (self.reasoning, self.reasoning_content, self.refusal)
-        parts = (self.content, self.tool_calls, self.function_call)
-        if all(part is None for part in parts) and not any(texts):
-            raise refuse("invalid message content type: <nil>")
-        return self
-
 
 class ChatCompletionRequest(GenerationRequest):
     """The conversation and how to answer it.

@@ -6,13 +6,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from runners.protocol.constraints import Constraint
 from server.errors import BadRequest
-from server.inference.constraints import any_json_object, json_schema
 from server.inference.conversation import Conversation
 from server.openai.responses.items import Item, ItemReader
 from server.openai.responses.schemas import ResponsesRequest, TextFormat
 from server.openai.responses.tools import toolbox
 from server.openai.values import Effort
 from server.prompt.messages import Message, Think
+from server.schemas.constraints import any_json_object, json_schema
 from server.text.quoting import quoted
 
 # OpenAI's documented default, which overrides the parameter of the model.
@@ -45,6 +45,8 @@ def conversation_of(
         parallel_tool_calls=request.parallel_tool_calls,
         options=_options(request),
         think=_think(request),
+        # A client that cannot know the model sends an effort with every request.
+        think_if_supported=request.reasoning is not None and request.reasoning.effort is not None,
         constraint=_constraint(request.text.format),
         keep_alive=request.keep_alive,
         logprobs=_logprobs(request),

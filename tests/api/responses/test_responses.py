@@ -110,7 +110,7 @@ INVALID = (400, "invalid_request_error")
             INVALID,
             "image URLs are not currently supported, please use base64 encoded data instead",
         ),
-        ({"reasoning": {"effort": "high"}}, INVALID, '"base" does not support thinking'),
+        ({"think": True}, INVALID, '"base" does not support thinking'),
         (
             {"given": "refuse"},
             INVALID,

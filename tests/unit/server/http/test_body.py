@@ -109,10 +109,10 @@ def test_a_wrong_type_is_refused_with_the_field_and_its_type(body: str, sentence
     [
         ({"messages": "hi"}, 'field "messages" must be a list, not a string'),
         ({"messages": ["hi"]}, 'each element of field "messages" must be an object, not a string'),
-        ({"messages": [{"content": []}]}, 'field "messages.content" must be a string, not a list'),
+        ({"messages": [{"content": 5}]}, 'field "messages.content" must be a string, not a number'),
         (
-            {"messages": [{"tool_calls": [{"function": {"arguments": "{}"}}]}]},
-            'field "messages.tool_calls.function.arguments" must be an object, not a string',
+            {"messages": [{"tool_calls": [{"function": {"name": {}}}]}]},
+            'field "messages.tool_calls.function.name" must be a string, not an object',
         ),
         (
             {"messages": [{"tool_calls": [{"function": {"index": 2**63}}]}]},
@@ -121,8 +121,8 @@ def test_a_wrong_type_is_refused_with_the_field_and_its_type(body: str, sentence
         ({"tools": {}}, 'field "tools" must be a list, not an object'),
         ({"tools": [{"function": 1}]}, 'field "tools.function" must be an object, not a number'),
         (
-            {"tools": [{"function": {"parameters": {"properties": {"x": {"enum": "a"}}}}}]},
-            'field "tools.function.parameters.properties.x.enum" must be a list, not a string',
+            {"tools": [{"function": {"description": ["a"]}}]},
+            'field "tools.function.description" must be a string, not a list',
         ),
     ],
 )  # fmt: skip

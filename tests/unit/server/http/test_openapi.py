@@ -90,7 +90,7 @@ def test_a_route_describes_its_body(
         ("GenerateRequest", "keep_alive", {"number", "string"}),
         ("EmbedRequest", "input", {"string", "array"}),
         ("CreateRequest", "license", {"string", "array"}),
-        ("ToolProperty", "type", {"string", "array"}),
+        ("FunctionCall", "arguments", {"object", "string"}),
     ],
 )
 def test_a_field_of_several_types_is_described_with_each(

@@ -63,10 +63,10 @@ def test_a_call_without_arguments_has_none(function: object) -> None:
     "fields",
     [
         {"role": 5},
-        {"content": [{"type": "text", "text": "hi"}]},
+        {"content": [{"type": "video"}]},
         {"images": "a"},
         {"tool_calls": {}},
-        {"tool_calls": [{"function": {"arguments": '{"a":1}'}}]},
+        {"tool_calls": [{"function": {"arguments": '{"a":'}}]},
         {"tool_calls": [{"function": {"index": "0"}}]},
     ],
     ids=str,

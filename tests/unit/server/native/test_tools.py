@@ -1,11 +1,11 @@
-"""Tools keep what templates know of JSON Schema; the rest is dropped without complaint."""
+"""Schemas of tools reach the model as they were sent; what clients write oddly is read."""
 
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from server.native.schemas import ChatRequest, Tool, ToolParameters
+from server.native.schemas import ChatRequest, Tool
 
 WEATHER = {
     "type": "object",
@@ -27,7 +27,7 @@ WEATHER = {
 def told(parameters: object) -> dict[str, Any]:
     """Return the parameters as templates get them."""
     tool = Tool.model_validate({"type": "function", "function": {"parameters": parameters}})
-    return tool.function.parameters.model_dump(by_alias=True, exclude_defaults=True)
+    return tool.function.parameters
 
 
 def test_what_templates_know_is_kept() -> None:
@@ -40,7 +40,8 @@ def test_properties_keep_their_order_and_their_case() -> None:
     assert list(told({"properties": properties})["properties"]) == ["b", "B", "a"]
 
 
-def test_other_keys_of_a_schema_are_dropped() -> None:
+def test_other_keys_of_a_schema_are_kept() -> None:
+    """They are shown to the model, and calls are held to them."""
     odd = {
         "type": "object",
         "additionalProperties": False,
@@ -48,7 +49,32 @@ def test_other_keys_of_a_schema_are_dropped() -> None:
         "properties": {"n": {"type": "integer", "minimum": 1, "default": 5, "format": "int32"}},
     }
 
-    assert told(odd) == {"type": "object", "properties": {"n": {"type": "integer"}}}
+    assert told(odd) == odd
+
+
+@pytest.mark.parametrize(
+    ("parameters", "schema"),
+    [
+        ({"properties": []}, {"properties": {}}),
+        ({"properties": None, "type": None}, {}),
+        ({"properties": {"x": True}}, {"properties": {"x": True}}),
+        (
+            {"properties": {"x": {"type": "string", "required": True}}},
+            {"properties": {"x": {"type": "string"}}, "required": ["x"]},
+        ),
+        (
+            {"properties": {"x": {"required": False}, "y": {}}, "required": ["y"]},
+            {"properties": {"x": {}, "y": {}}, "required": ["y"]},
+        ),
+        (
+            {"properties": {"x": {}, "y": {}}, "required": True},
+            {"properties": {"x": {}, "y": {}}, "required": ["x", "y"]},
+        ),
+    ],
+    ids=["a list of none", "null", "boolean", "required", "not required", "all required"],
+)
+def test_what_is_no_json_schema_has_its_clear_meaning(parameters: object, schema: object) -> None:
+    assert told(parameters) == schema
 
 
 @pytest.mark.parametrize("tool", [None, {}, {"function": None}, {"function": {"parameters": None}}])
@@ -56,7 +82,7 @@ def test_an_empty_tool_is_a_tool(tool: object) -> None:
     (found,) = ChatRequest.model_validate({"tools": [tool]}).tools
 
     assert (found.type, found.function.name) == ("", "")
-    assert found.function.parameters == ToolParameters()
+    assert found.function.parameters == {}
 
 
 @pytest.mark.parametrize("value", [5, True, {}, ["string", 5]], ids=repr)
@@ -70,7 +96,7 @@ def test_a_type_that_is_none_is_refused_in_a_sentence(value: object) -> None:
 
 @pytest.mark.parametrize(
     "parameters",
-    [[], "x", {"properties": []}, {"required": "city"}, {"type": ["object"]}],
+    [[], "x", {"properties": "x"}, {"required": "city"}, {"type": ["object"]}],
     ids=repr,
 )
 def test_parameters_of_another_shape_are_refused(parameters: object) -> None:

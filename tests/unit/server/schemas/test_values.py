@@ -43,7 +43,7 @@ def test_keep_alive_is_seconds_or_for_ever_or_not_given(
     ("value", "text"),
     [
         ("", 'time: invalid duration ""'),
-        ("5", 'time: missing unit in duration "5"'),
+        ("5x", 'time: unknown unit "x" in duration "5x"'),
         (True, "Unsupported type: 'bool'"),
         ([], "Unsupported type: '[]interface {}'"),
         ({}, "Unsupported type: 'map[string]interface {}'"),
