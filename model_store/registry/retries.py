@@ -69,12 +69,19 @@ class Retries:
         self._changed = asyncio.Event()
         self._progress_at = asyncio.get_running_loop().time()
         self._last_error: RegistryError | None = None
+        self._end: TransferFailed | None = None
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
-        """Wait until the caller may try; the block is its try, and the wait after a failure."""
+        """Wait until the caller may try; the block is its try, and the wait after a failure.
+
+        Raises:
+            TransferFailed: another connection has given up.
+        """
         while self._rounds and self._probe is not None:
             await self._changed.wait()
+        if self._end is not None:
+            raise self._end
         turn = Turn(self._rounds)
         if self._rounds:
             self._probe = turn
@@ -108,7 +115,8 @@ class Retries:
             self._rounds += 1
         delay = self._policy.delay(max(self._rounds, failures), error)
         if delay is None:
-            raise TransferFailed(error) from error
+            self._end = TransferFailed(error)
+            raise self._end from error
         await self._policy.sleep(delay)
 
     async def watch(self, host: str) -> None:
