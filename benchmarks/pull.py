@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks import registry
 from benchmarks.measure import Wanted, arguments, interleaved, report, run
 from benchmarks.server import Server, serving
+from tests.support import gguf_bytes
 
 _PIECE = 1 << 20
 
@@ -40,7 +41,9 @@ async def benchmark(options: argparse.Namespace) -> None:
 
 
 def _write(path: Path, size: int) -> None:
+    """Write a file with the header of a model and random data: a pull reads the header."""
     with path.open("wb") as file:
+        file.write(gguf_bytes.model())
         for _ in range(0, size, _PIECE):
             file.write(os.urandom(_PIECE))
 

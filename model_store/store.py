@@ -1,7 +1,7 @@
 """The store as the server sees it: one directory of models that other programs may share."""
 
 import logging
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -140,14 +140,24 @@ class Store:
         """
         return self._catalog.delete(name)
 
-    def registries(self, config: RegistryConfig) -> "RegistryClient":
+    def registries(
+        self, config: RegistryConfig, check_template: Callable[[str], None]
+    ) -> "RegistryClient":
         """Return what pulls and pushes models of this store; raises RegistryError.
+
+        `check_template` raises StoreError for a Go template that cannot be parsed.
 
         The HTTP client is imported only now: a server that never pulls starts without it.
         """
         from model_store.registry.client import RegistryClient  # noqa: PLC0415
 
-        return RegistryClient(self._layout, self._catalog, config, prune=self._prunes)
+        return RegistryClient(
+            self._layout,
+            self._catalog,
+            config,
+            check_template=check_template,
+            prune=self._prunes,
+        )
 
     def export(self, name: ModelName, target: IO[bytes], progress: Progress) -> None:
         """Write a model to one file; see `archive.export_model`. Raises ModelNotFound too."""

@@ -17,12 +17,14 @@ from model_store.registry.pull import Puller
 from model_store.registry.push import Pusher
 from model_store.registry.transfers import TransferProgress
 from model_store.registry.upload import UPLOAD_SIZES
+from model_store.registry.validation import CheckTemplate
 
 
 class RegistryClient:
     """Pulls and pushes models of one store; to be used on one event loop, and closed there.
 
-    `prune` deletes blobs that only a replaced model needed. The other arguments are for tests:
+    `check_template` raises StoreError for a Go template that cannot be parsed. `prune` deletes
+    blobs that only a replaced model needed. The other arguments are for tests:
     part sizes, delays, free disk space, public addresses and name resolution. For a request of an
     untrusted client, `public_only` limits connections to public addresses and allowed registries.
     """
@@ -33,6 +35,7 @@ class RegistryClient:
         catalog: Catalog,
         config: RegistryConfig,
         *,
+        check_template: CheckTemplate,
         prune: bool,
         download: DownloadConfig | None = None,
         upload_sizes: PartSizes = UPLOAD_SIZES,
@@ -51,6 +54,7 @@ class RegistryClient:
             self._registries,
             BlobDownloads(layout, catalog.integrity, self._registries.threads, download, free),
             retries=download.retries,
+            check_template=check_template,
             prune=prune,
         )
         self._pusher = Pusher(

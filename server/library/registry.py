@@ -11,11 +11,12 @@ import msgspec
 from model_store.errors import InvalidName, ModelNotFound, StoreError
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
-from model_store.registry.errors import RegistryError
+from model_store.registry.errors import ModelUnsupported, RegistryError
 from model_store.registry.http.auth.key_pair import ensure_key
 from model_store.registry.transfers import TransferProgress
 from model_store.store import Store
-from server.errors import BadRequest
+from server.errors import BadRequest, TemplateError
+from server.prompt.template import parse_go_template
 
 if TYPE_CHECKING:
     from model_store.registry.client import RegistryClient
@@ -80,7 +81,9 @@ class RegistryService:
             )
         async with self._opening:
             if self._client is None:
-                self._client = await asyncio.to_thread(self._store.registries, self._config)
+                self._client = await asyncio.to_thread(
+                    self._store.registries, self._config, _check_template
+                )
             return self._client
 
     async def pull(
@@ -147,6 +150,14 @@ class RegistryService:
             free=estimate.free,
             fits=estimate.missing <= estimate.free,
         )
+
+
+def _check_template(source: str) -> None:
+    """Raise ModelUnsupported for a Go template that cannot be parsed."""
+    try:
+        parse_go_template(source)
+    except TemplateError as e:
+        raise ModelUnsupported(f"the template of the model cannot be used: {e}") from None
 
 
 def _progress(step: TransferProgress) -> Progress:

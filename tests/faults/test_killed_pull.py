@@ -14,11 +14,12 @@ from starlette.types import Receive, Scope, Send
 from model_store.digests import Digest
 from model_store.layout import Layout
 from model_store.registry.download.resume_state import ResumeState
+from tests.support import gguf_bytes
 from tests.support.live_server import eventually, live_server
 from tests.support.published import PublishedModel
 from tests.support.registry import FakeRegistry, listening
 
-WEIGHTS = random.Random(0).randbytes(24 << 20)
+WEIGHTS = gguf_bytes.model() + random.Random(0).randbytes(24 << 20)
 MODEL = PublishedModel((("model", WEIGHTS),))
 PIECE = 64 << 10
 

@@ -102,6 +102,7 @@ async def pulling(directory: Path, **options: Any) -> AsyncIterator[Puller]:
     config = RegistryConfig(keys=directory / "keys", **fields)
     options.setdefault("download", download_config())
     layout = Layout(root)
+    options.setdefault("check_template", lambda _: None)
     client = RegistryClient(layout, Catalog(layout), config, prune=True, **options)
     try:
         yield Puller(root, store, client)

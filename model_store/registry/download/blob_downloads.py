@@ -59,6 +59,10 @@ class BlobDownloads:
         path = self._layout.blob(blob.digest)
         return is_regular(path) and path.stat().st_size == blob.size
 
+    def missing(self, blobs: Iterable[BlobDescriptor]) -> frozenset[Digest]:
+        """Return the digests of the blobs that are not in the store; blocks on the disk."""
+        return frozenset(blob.digest for blob in blobs if not self.has(blob))
+
     def estimate(self, blobs: Iterable[BlobDescriptor]) -> PullEstimate:
         """Return how much of `blobs` is here; blocks on the disk. Raises StorageFailed."""
         with disk_errors():

@@ -36,6 +36,7 @@ from model_store.registry.http.transport import Content, Transport
 from model_store.registry.http.urls import parse_url
 from model_store.registry.hub.files import choose
 from model_store.registry.remote_model import BlobDescriptor
+from model_store.registry.validation import CheckTemplate
 
 _SECONDS = 30.0
 _TEXTS = ("template", "system", "params")
@@ -91,14 +92,26 @@ class HubModel:
         source: "_Source",
         files: Mapping[str, BlobDescriptor],
         texts: Mapping[str, str],
+        check_template: CheckTemplate,
     ) -> None:
         self._layout, self._source, self._files, self._texts = layout, source, files, texts
+        self._check_template = check_template
         self._parameters = _parameters(texts.get("params", ""))
 
     @property
     def blobs(self) -> tuple[BlobDescriptor, ...]:
         """All shards of the weights, and the projector."""
         return tuple(dict.fromkeys(self._files.values()))
+
+    @property
+    def texts(self) -> tuple[BlobDescriptor, ...]:
+        """Nothing: the texts of a repository are not blobs, and were read with its list."""
+        return ()
+
+    def check_texts(self) -> None:
+        """Check the template of the repository."""
+        if template := self._texts.get("template"):
+            self._check_template(template)
 
     def source(self, blob: BlobDescriptor) -> BlobSource:
         """Return the file that has this content."""
@@ -115,7 +128,7 @@ class HubModel:
             template=self._texts.get("template", ""),
             system=self._texts.get("system", ""),
             parameters=self._parameters,
-            check_template=lambda _: None,
+            check_template=self._check_template,
         )
         for _ in create_model(self._layout, catalog, spec, Tools(), prune=False):
             pass
@@ -144,7 +157,9 @@ class _Source:
             return (await response.read(LARGEST_TEXT)).decode("utf-8", "replace")
 
 
-async def find_on_hub(layout: Layout, registries: Registries, name: ModelName) -> HubModel:
+async def find_on_hub(
+    layout: Layout, registries: Registries, name: ModelName, check_template: CheckTemplate
+) -> HubModel:
     """Return what the hub has for `name` (`hf.co/user/repository:quantisation`).
 
     Raises:
@@ -159,7 +174,7 @@ async def find_on_hub(layout: Layout, registries: Registries, name: ModelName) -
     paths = (*chosen.weights, *((chosen.projector,) if chosen.projector else ()))
     files = {path: _blob(path, repository.files[path]) for path in paths}
     texts = {path: await source.text(path) for path in _TEXTS if path in repository.files}
-    return HubModel(layout, source, files, texts)
+    return HubModel(layout, source, files, texts, check_template)
 
 
 def _blob(path: str, blob: BlobDescriptor | None) -> BlobDescriptor:
