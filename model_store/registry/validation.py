@@ -11,6 +11,7 @@ from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
 from model_store.errors import BlobNotFound, GGUFError, ManifestInvalid, ModelNotFound
 from model_store.gguf import read_header
 from model_store.gguf.validate import check_adapter, check_model, check_projector
+from model_store.json_text import parse_json
 from model_store.layout import Layout
 from model_store.manifests import LAYER_PREFIX, Layer, Manifest
 from model_store.model import load_model
@@ -102,10 +103,8 @@ def _check_text(layout: Layout, layer: Layer, *, is_config: bool) -> None:
         return
     kind = "config" if is_config else layer.kind
     try:
-        value = json.loads(read_blob(layout, layer.digest))
-        # A lone surrogate cannot be sent to any client.
-        json.dumps(value, ensure_ascii=False).encode()
-    except (ValueError, RecursionError):
+        value = parse_json(read_blob(layout, layer.digest))
+    except ValueError:
         value = None
     if not isinstance(value, expected):
         form = "object" if expected is dict else "list"

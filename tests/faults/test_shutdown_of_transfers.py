@@ -13,7 +13,7 @@ import pytest
 
 from tests.support import gguf_bytes
 from tests.support.live_server import LiveServer, eventually, live_server
-from tests.support.published import PublishedModel
+from tests.support.published import CONFIG, PublishedModel, digest_of
 from tests.support.registry import FakeRegistry, Interceptor, Reply, Request, listening
 from tests.support.tiny_models import write_llama
 
@@ -34,7 +34,7 @@ def _is_manifest(request: Request) -> bool:
 
 
 def _is_large_blob(request: Request) -> bool:
-    return request.is_for_data and "range" in request.headers
+    return request.is_for_data and digest_of(CONFIG) not in request.path
 
 
 PULLS = {
