@@ -41,6 +41,10 @@ models: $(MODELS)/.stamp ## Get small published models, about 700 MB, for test-p
 .PHONY: models-large
 models-large: $(MODELS)/.stamp-large ## Get a published model of 1.1 GB more, for bench
 
+.PHONY: test-faults
+test-faults: $(STAMPS)/dev ## Use stores through 10,000 sequences in which file operations are refused
+	@PADDOCK_FAULT_SEQUENCES=10000 $(BIN)/python -m pytest tests/faults/test_refused_file_operations.py
+
 .PHONY: test-published
 test-published: models $(STAMPS)/dev ## Run the tests with published models
 	@$(BIN)/python -m pytest tests/published

@@ -1,4 +1,4 @@
-"""Models in one file, for machines without a network: a tar in the layout of OCI images.
+"""Archives of models: tar files in the layout of OCI images, for machines without a network.
 
     oci-layout                  the version of the layout
     index.json                  the manifests, with the names of their models
@@ -62,7 +62,7 @@ def export_model(
             with open_regular(path) as file:
                 entry = tarfile.TarInfo(_BLOB_FOLDER + digest.hex)
                 entry.size = path.stat().st_size
-                archive.addfile(entry, _Watched(file, progress))
+                archive.addfile(entry, _ProgressReader(file, progress))
 
 
 def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
@@ -72,18 +72,18 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
 
 
 def _index(name: ModelName, manifest: bytes) -> bytes:
-    described = {
+    descriptor = {
         "mediaType": MANIFEST_TYPE,
         "digest": str(Digest.of(manifest)),
         "size": len(manifest),
         "annotations": {_FULL_NAME: name.full, _TAG: name.tag},
     }
-    index = {"schemaVersion": 2, "mediaType": _INDEX_TYPE, "manifests": [described]}
+    index = {"schemaVersion": 2, "mediaType": _INDEX_TYPE, "manifests": [descriptor]}
     return json.dumps(index, separators=(",", ":")).encode()
 
 
-class _Watched(io.RawIOBase):
-    """A file whose reading is told."""
+class _ProgressReader(io.RawIOBase):
+    """A file that reports how many bytes were read."""
 
     def __init__(self, file: IO[bytes], progress: Progress) -> None:
         self._file, self._progress = file, progress
@@ -106,8 +106,8 @@ class Archive:
     def size(self, entry: Entry) -> int:
         """Return the bytes of all blobs of a model that the archive holds."""
         blobs = parse_manifest(entry.name, self._manifest(entry)).digests
-        found = (self._members.get(_BLOB_FOLDER + digest.hex) for digest in blobs)
-        return sum(member.size for member in found if member)
+        members = (self._members.get(_BLOB_FOLDER + digest.hex) for digest in blobs)
+        return sum(member.size for member in members if member)
 
     def install(
         self, entry: Entry, name: ModelName, layout: Layout, catalog: Catalog, progress: Progress
@@ -192,11 +192,10 @@ def _damage() -> Iterator[None]:
 
 def _entries(index: bytes) -> Iterable[Entry]:
     try:
-        listed = json.loads(index)["manifests"]
-        for described in listed:
-            names: Mapping[str, object] = described.get("annotations") or {}
+        for descriptor in json.loads(index)["manifests"]:
+            names: Mapping[str, object] = descriptor.get("annotations") or {}
             name = names.get(_FULL_NAME, "")
-            yield Entry(name if isinstance(name, str) else "", Digest.parse(described["digest"]))
+            yield Entry(name if isinstance(name, str) else "", Digest.parse(descriptor["digest"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidDigest):
         raise ArchiveInvalid("its index.json cannot be read") from None
 

@@ -1,4 +1,4 @@
-"""The JSON of manifests and small layers, byte for byte as the reference writes it.
+"""Canonical JSON of manifests and small layers, byte for byte as the reference writes it.
 
 Blobs are named by the hash of their bytes: another spelling of the same value is another blob.
 """

@@ -127,9 +127,9 @@ class Catalog:
         return file
 
     def _load(self, file: ManifestFile) -> _Loaded:
-        kept = self._models.get(file.path)
-        if kept is not None and kept.file is file:
-            return kept
+        loaded = self._models.get(file.path)
+        if loaded is not None and loaded.file is file:
+            return loaded
         if file.name is None or file.manifest is None:
             raise ManifestInvalid(file.name.short if file.name else "", file.damage)
         model = load_model(

@@ -1,4 +1,4 @@
-"""Digests: the only way from a text to the path of a blob."""
+"""SHA-256 digests, checked before they become paths of blobs."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What can go wrong in the store; errors carry data, the server words them.
+"""Errors of the store; they carry data, and the server maps them to HTTP answers.
 
     StoreError
     ├── InvalidName           a text that is no model name

@@ -1,4 +1,4 @@
-"""The manifests on disk, each read once and again only when its file has changed.
+"""Index of the manifests on disk, each read once and again only when its file has changed.
 
 Other programs may add, replace and remove manifests at any moment, so every look goes to the
 directories; what is kept between looks is what the files said, by the facts that `stat` tells.
@@ -136,9 +136,9 @@ class ManifestIndex:
     def _listed(self, folder: str) -> _Folder:
         try:
             facts = os.stat(folder)  # noqa: PTH116 - as below
-            kept, version = self._folders.get(folder), _version(facts)
-            if kept is not None and kept.is_settled and kept.version == version:
-                return kept
+            known, version = self._folders.get(folder), _version(facts)
+            if known is not None and known.is_settled and known.version == version:
+                return known
             settled = _is_settled(facts)
             names = sorted(os.listdir(folder))  # noqa: PTH208 - as below
         except OSError as e:
@@ -153,9 +153,9 @@ class ManifestIndex:
             facts = os.stat(path)  # noqa: PTH116 - a Path for each of thousands of files is slow
             if not stat.S_ISREG(facts.st_mode):
                 return None
-            kept, version = self._files.get(path), _version(facts)
-            if kept is not None and kept.is_settled and kept.version == version:
-                return kept
+            known, version = self._files.get(path), _version(facts)
+            if known is not None and known.is_settled and known.version == version:
+                return known
             settled = _is_settled(facts)
             data = _read(path)
         except OSError as e:
@@ -163,8 +163,8 @@ class ManifestIndex:
                 return None
             raise self._refused(path, e, _subject(path)) from e
         digest = Digest.of(data).hex
-        if kept is not None and kept.version == version and kept.file.digest == digest:
-            return kept._replace(is_settled=settled)
+        if known is not None and known.version == version and known.file.digest == digest:
+            return known._replace(is_settled=settled)
         modified_at = min(max(facts.st_mtime, 0.0), _LATEST)
         return _Known(_parsed(path, digest, data, modified_at), version, settled)
 

@@ -1,4 +1,4 @@
-"""The directory tree of a store; no other file knows it.
+"""Layout of a store: the paths of its blobs, manifests and scratch files.
 
     <root>/blobs/sha256-<hex>                               one blob
     <root>/blobs/sha256-<hex>-partial                       a blob that is being downloaded

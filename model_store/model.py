@@ -1,4 +1,4 @@
-"""An installed model, with everything that its manifest names read or located."""
+"""Installed models: the texts of a manifest's layers, and the paths of its weights."""
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -213,9 +213,9 @@ class _Parts:
 
 def _parameters(parts: _Parts) -> Mapping[str, object]:
     merged: dict[str, object] = {}
-    for found in parts.json("params"):
-        if isinstance(found, Mapping):
-            merged.update(found)
+    for values in parts.json("params"):
+        if isinstance(values, Mapping):
+            merged.update(values)
     return merged
 
 

@@ -1,4 +1,4 @@
-"""Modelfiles: parsed into commands, and printed."""
+"""Modelfiles: parse the text into commands, and print commands so that they parse the same."""
 
 import re
 import unicodedata
@@ -22,19 +22,25 @@ _UNKNOWN = (
     'command must be one of "from", "license", "template", "system", "adapter", "draft", '
     '"renderer", "parser", "parameter", "message", or "requires"'
 )
-_ROLES = ("system", "user", "assistant")
+_ROLES = ("system", "user", "assistant", "tool")
 _BAD_ROLE = 'message role must be one of "system", "user", or "assistant"'
 _BLANKS = " \t"
 _WHITE = " \t\r\n"
+_TEXTS = frozenset({"license", "template", "system", "message", "stop"})
+"""Commands whose value is text; the others hold names and numbers."""
+_OPEN = "\u2060"
+"""WORD JOINER: behind three quotes at the end of a line, it says that they do not end the value."""
 _QUOTES = {
     quote: re.compile(quote + r"[ \t]*(?=[\r\n]|\Z)")  # only the end of a line closes a quote
     for quote in ('"""', '"')
 }
+_CLOSING_LINE = re.compile(rf'("""[ \t]*{_OPEN}*)(?=[\r\n])')
+_OPEN_LINE = re.compile(rf'("""[ \t]*{_OPEN}*){_OPEN}(?=[\r\n])')
 _BETWEEN = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
 _LETTERS = re.compile(r"[A-Za-z]*")
 _NAME = re.compile(r"[A-Za-z0-9_]*")
 _LINE = re.compile(r"[^\r\n]*")
-_KEPT_CATEGORIES = "LMNPS"
+_VISIBLE_CATEGORIES = "LMNPS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ class _Parser:
     """Walks over the text once; `_at` is the next character."""
 
     def __init__(self, text: str) -> None:
-        self._text = _without_odd_characters(text)
+        self._text = text.removeprefix("\ufeff")
         self._at = 0
 
     def commands(self) -> Iterator[Command]:
@@ -75,7 +81,8 @@ class _Parser:
         word = self._word()
         if word == "parameter":
             name = self._argument()
-            return Command(name, self._value(name))
+            value = self._value(name)
+            return Command(name, value if name in _TEXTS else _visible(value))
         if word == "message":
             role = self._argument()
             if role not in _ROLES:
@@ -83,7 +90,8 @@ class _Parser:
             return Command("message", f"{role}: {self._value(role)}")
         if word not in _INSTRUCTIONS:
             raise self._error(_UNKNOWN)
-        return Command(_INSTRUCTIONS[word], self._value(None))
+        value = self._value(None)
+        return Command(_INSTRUCTIONS[word], value if word in _TEXTS else _visible(value))
 
     def _word(self) -> str:
         word, end = self._taken(_LETTERS)
@@ -127,7 +135,7 @@ class _Parser:
         if match is None:
             raise ModelfileError("unexpected EOF")
         self._at = match.end()
-        return self._text[start : match.start()]
+        return _OPEN_LINE.sub(r"\1", self._text[start : match.start()])
 
     def _error(self, what: str) -> ModelfileError:
         passed = self._text[: self._at]
@@ -141,10 +149,13 @@ def _matched(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
     return match
 
 
-def _without_odd_characters(text: str) -> str:
-    """Drop what the reference drops: all that is no letter, mark, number, sign or plain space."""
-    odd = {c for c in set(text) if unicodedata.category(c)[0] not in _KEPT_CATEGORIES} - {*_WHITE}
-    return text.translate(dict.fromkeys(map(ord, odd)))
+def _visible(text: str) -> str:
+    """Drop what the reference drops: all that is no letter, mark, number, sign or plain space.
+
+    Such characters come in with text that is copied from web pages, and nobody sees them.
+    """
+    odd = {c for c in set(text) if unicodedata.category(c)[0] not in _VISIBLE_CATEGORIES}
+    return text.translate(dict.fromkeys(map(ord, odd - {*_WHITE}))).strip()
 
 
 def print_modelfile(commands: Iterable[Command]) -> str:
@@ -154,7 +165,7 @@ def print_modelfile(commands: Iterable[Command]) -> str:
 
 def _printed(command: Command) -> str:
     if command.name == "model":
-        return f"FROM {command.value}"
+        return f"FROM {_quoted(command.value)}"
     if command.name == "message":
         role, _, text = command.value.partition(": ")
         return f"MESSAGE {role} {_quoted(text)}"
@@ -164,6 +175,11 @@ def _printed(command: Command) -> str:
 
 
 def _quoted(value: str) -> str:
-    if "\n" not in value and not value.startswith(" ") and not value.endswith(" "):
+    """Return `value` as it is written; the reference reads all but _OPEN in the same way."""
+    is_plain = value == value.strip() and not value.startswith('"')
+    if value and is_plain and "\n" not in value and "\r" not in value:
         return value
-    return f'"""{value}"""' if '"' in value else f'"{value}"'
+    if '"' not in value:
+        return f'"{value}"'
+    protected = _CLOSING_LINE.sub(rf"\1{_OPEN}", value)
+    return f'"""{protected}"""'

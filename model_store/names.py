@@ -1,4 +1,4 @@
-"""Model names: `[scheme://][host/][namespace/]model[:tag]`; nothing of where models are stored."""
+"""Model names, `[scheme://][host/][namespace/]model[:tag]`: the grammar, and folding of case."""
 
 import re
 from collections.abc import Iterable

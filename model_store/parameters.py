@@ -1,4 +1,4 @@
-"""Parameters of a model: typed from a Modelfile, printed for people and for a Modelfile."""
+"""Parameters of a model: convert those of a Modelfile to their types, and print them."""
 
 import json
 import re

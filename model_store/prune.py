@@ -24,7 +24,7 @@ _MIN_AGE = 3600
 """Seconds; younger files may belong to another server that shares the directory."""
 
 _MIN_AGE_OF_DOWNLOADS = 7 * 24 * 3600
-"""Seconds; what has come of a download is kept for somebody who goes on with it."""
+"""Seconds; a partial download is kept for a client that resumes it."""
 
 _log = logging.getLogger(__name__)
 

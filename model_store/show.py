@@ -1,4 +1,4 @@
-"""A model as a Modelfile, for people who want to build on it."""
+"""Write an installed model as a Modelfile, from which create makes the same model."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,11 @@ _DEFAULT_TEMPLATE = "{{ .Prompt }}"
 def modelfile_of(
     model: Model, *, system: str | None = None, options: Mapping[str, object] | None = None
 ) -> str:
-    """Return the Modelfile; `system` and `options` replace what the model has."""
+    """Return the Modelfile; `system` and `options` replace what the model has.
+
+    Raises:
+        ModelNotFound, StorageUnreadable, WeightsDamaged: as `Model.header`.
+    """
     parameters = {**model.parameters, **(options or {})}
     shown_system = system or model.system
     commands = [
@@ -20,7 +24,7 @@ def modelfile_of(
         *(Command("adapter", str(path)) for path in model.adapters),
         *(Command("draft", str(path)) for path in model.drafts),
         *(Command("model", str(path)) for path in model.projectors),
-        Command("template", model.template or _DEFAULT_TEMPLATE),
+        *(Command("template", text) for text in (_template(model),) if text),
         *(Command("system", text) for text in (shown_system,) if text),
         *(Command("renderer", text) for text in (model.config.renderer,) if text),
         *(Command("parser", text) for text in (model.config.parser,) if text),
@@ -33,3 +37,8 @@ def modelfile_of(
         "# To build a new Modelfile based on this, replace FROM with:\n"
         f"# FROM {model.name.short}\n\n" + print_modelfile(commands)
     )
+
+
+def _template(model: Model) -> str:
+    """Return the Go template; none for weights with a Jinja template, which it would replace."""
+    return model.template or ("" if model.header().chat_template else _DEFAULT_TEMPLATE)

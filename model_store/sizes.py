@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Counts of parameters in short form: 7.6B, 494.03M."""
 
 _UNITS = ((10**9, "B", 1), (10**6, "M", 2))
 _THOUSAND = 10**3

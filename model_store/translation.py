@@ -1,14 +1,15 @@
-"""A Modelfile's commands as the parts of a `CreateSpec`, for clients that still send the text."""
+"""Translate the Modelfile of a request to the parts of a `CreateSpec`."""
 
 import re
 from dataclasses import dataclass
 
 from model_store.errors import InvalidName, ModelfileError
-from model_store.modelfile import parse_modelfile
+from model_store.modelfile import Command, parse_modelfile
 from model_store.names import ModelName
 from model_store.parameters import typed_parameters
 
 _VERSION = re.compile(r"v?\d+(\.\d+){0,2}([-+][0-9A-Za-z.+-]+)?\Z", re.ASCII)
+_BLOB = re.compile(r"[/\\]blobs[/\\]sha256-([0-9a-f]{64})\Z")
 _TEXTS = ("template", "system", "renderer", "parser", "requires")
 
 
@@ -42,7 +43,7 @@ def modelfile_parts(text: str, *, needs_from: bool = True) -> ModelfileParts:
     parameters: list[tuple[str, str]] = []
     messages: list[dict[str, object]] = []
     for command in parse_modelfile(text, needs_from=needs_from):
-        name, value = command.name, command.value
+        name, value = command.name, _as_upload(command)
         if name in ("model", "adapter") and value.startswith("@"):
             (files if name == "model" else adapters)[value[1:].replace(":", "-")] = value[1:]
         elif name == "model":
@@ -69,6 +70,12 @@ def modelfile_parts(text: str, *, needs_from: bool = True) -> ModelfileParts:
         parameters=typed_parameters(parameters),
         messages=tuple(messages),
     )
+
+
+def _as_upload(command: Command) -> str:
+    """Return a command's value; a blob's path, as show prints it, in the form of an upload."""
+    blob = _BLOB.search(command.value) if command.name in ("model", "adapter") else None
+    return f"@sha256:{blob[1]}" if blob else command.value
 
 
 def _version(value: str) -> str:

@@ -1,4 +1,4 @@
-"""The models that paddock brings along, and how they come into a new store."""
+"""Bundled models: two small models, installed into a new store."""
 
 from model_store.bundled.install import GUIDE, install_bundled
 

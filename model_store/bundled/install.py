@@ -1,7 +1,7 @@
-"""Putting the bundled models into an empty store, once.
+"""Install the bundled models into an empty store, once.
 
-A file beside the blobs remembers that it was done, so that models that were deleted stay away, and
-a later version brings nothing back. Other servers that share the directory do not look there.
+A file beside the blobs records that it was done, so that deleted models stay away, and a later
+version brings nothing back. Other servers that share the directory do not look there.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Bundled:
-    """A model that comes along: its GGUF file and what a Modelfile would say."""
+    """A bundled model: its GGUF file, template and parameters."""
 
     name: ModelName
     file: str

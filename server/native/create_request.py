@@ -24,7 +24,8 @@ def create_spec(request: CreateRequest) -> CreateSpec:
 
     Raises:
         InvalidName: the name of the model is invalid.
-        BadRequest, Forbidden: the request has a field that is not supported.
+        BadRequest, Forbidden: the request has a field that is not supported, or a parameter of
+            the wrong type.
         CreateError: the Modelfile cannot be read.
     """
     _refuse_unsupported(request)

@@ -238,3 +238,37 @@ async def test_what_is_not_supported_is_refused_and_not_ignored(
 
     assert answer.status_code == status
     assert "/etc" not in json.dumps(answer.json())
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error"),
+    [
+        ({"temperature": "hot"}, 'option "temperature" must be of type float32'),
+        ({"num_ctx": []}, 'option "num_ctx" must be of type integer'),
+        ({"stop": 5}, 'option "stop" must be of type array'),
+        ({"use_mmap": "yes"}, 'option "use_mmap" must be of type boolean'),
+        ({"num_batch": 0}, 'option "num_batch" must be at least 1, not 0'),
+    ],
+)
+async def test_a_parameter_that_no_request_could_use_is_refused_when_it_is_made(
+    server: Server, parameters: dict[str, object], error: str
+) -> None:
+    answer = await server.post(
+        "/api/create", model="x", **{"from": "base"}, parameters=parameters, stream=False
+    )
+
+    assert (answer.status_code, answer.json()) == (400, {"error": error})
+    assert await server.installed() == ["base:latest"]
+
+
+async def test_the_modelfile_that_show_prints_makes_the_same_model(server: Server) -> None:
+    await server.create("first", "base", system=' "quoted"\n', parameters={"stop": ["\t", '"""']})
+    shown = (await server.post("/api/show", model="first")).json()["modelfile"]
+
+    answer = await server.post("/api/create", model="second", modelfile=shown, stream=False)
+
+    assert answer.json() == {"status": "success"}
+    first, second = [(await server.post("/api/show", model=m)).json() for m in ("first", "second")]
+    assert {key: first[key] for key in ("system", "parameters", "template")} == {
+        key: second[key] for key in ("system", "parameters", "template")
+    }

@@ -26,7 +26,8 @@ def parsed(text: str) -> list[tuple[str, str]]:
         ("FROM foo # c\n", [("model", "foo # c")]),
         ('FROM foo\nSYSTEM """a """"\n', [("model", "foo"), ("system", 'a "')]),
         ("FROM foo\nMESSAGE user a: b\n", [("model", "foo"), ("message", "user: a: b")]),
-        ("FROM foo\nSYSTEM 你好\u3000世界\n", [("model", "foo"), ("system", "你好世界")]),
+        ("\ufeffFROM \u200bfoo\n", [("model", "foo")]),
+        ("FROM foo\nSYSTEM 你好\u3000世界\n", [("model", "foo"), ("system", "你好\u3000世界")]),
         ("FROM foo\nSYSTEM \n", [("model", "foo"), ("system", "")]),
         ('FROM foo\nSYSTEM a "q" b\n', [("model", "foo"), ("system", 'a "q" b')]),
         ('FROM foo\nSYSTEM "a\n\nb"  \n', [("model", "foo"), ("system", "a\n\nb")]),
@@ -80,16 +81,63 @@ def test_a_large_text_is_read_in_linear_time() -> None:
         parse_modelfile('FROM x\nSYSTEM "' + "a\n" * 1_000_000)
 
 
-VALUES = st.text(st.characters(categories=["L", "N", "P", "S"], include_characters=" \n")).filter(
-    lambda text: not text.startswith('"') and '"""' not in text and not text.endswith('"')
-)
+PIECES = st.one_of(
+    st.sampled_from([
+        '"', '""', '"""', '""""', " ", "\t", "\n", "\r", "\r\n", "#", "# c", "x", "FROM y", ": ",
+        "\\", "'", "\u2060", "\u200c", "\u200d", "\u00ad", "\u00a0", "\u3000", "\ufeff", "\x01",
+    ]),
+    st.text(max_size=8),
+)  # fmt: skip
+VALUES = st.lists(PIECES, max_size=8).map("".join)
+TEXTS = ("system", "template", "license", "stop")
 
 
-@given(st.lists(VALUES))
-def test_what_is_printed_reads_back_as_the_same_commands(values: list[str]) -> None:
-    commands = [Command("model", "foo"), *(Command("system", value) for value in values)]
+@given(st.lists(st.tuples(st.sampled_from(TEXTS), VALUES)))
+def test_what_is_printed_reads_back_as_the_same_commands(texts: list[tuple[str, str]]) -> None:
+    commands = [Command("model", "foo"), *(Command(*text) for text in texts)]
 
     assert parse_modelfile(print_modelfile(commands)) == tuple(commands)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["system", "user", "assistant", "tool"]), VALUES)))
+def test_messages_are_printed_so_that_they_read_back_as_they_are(
+    messages: list[tuple[str, str]],
+) -> None:
+    commands = [Command("model", "foo"), *(Command("message", ": ".join(m)) for m in messages)]
+
+    parts = modelfile_parts(print_modelfile(commands))
+
+    assert [(m["role"], m["content"]) for m in parts.messages] == messages
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u06a9\u062a\u0627\u0628\u200c\u0647\u0627",
+        "👨\u200d👩\u200d👧",
+        "co\u00adoperate",
+        "10\u00a0km",
+    ],
+)
+def test_words_and_emoji_keep_what_joins_and_parts_them(text: str) -> None:
+    commands = parsed(
+        f"FROM x\nSYSTEM {text}\nTEMPLATE {text}\nMESSAGE user {text}\nLICENSE {text}"
+    )
+
+    assert [value for _, value in commands] == ["x", text, text, f"user: {text}", text]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("plain", "SYSTEM plain"), (" x", 'SYSTEM " x"'), ("x\t", 'SYSTEM "x\t"'),
+        ("a\nb", 'SYSTEM "a\nb"'), ("", 'SYSTEM ""'), ('"', 'SYSTEM """""""'),
+        ('"a" b', 'SYSTEM """"a" b"""'), ('a "b"', 'SYSTEM a "b"'),
+        ('a\n"b"', 'SYSTEM """a\n"b""""'),
+    ],
+)  # fmt: skip
+def test_a_text_is_written_as_the_reference_reads_it(value: str, written: str) -> None:
+    assert print_modelfile([Command("system", value)]) == written + "\n"
 
 
 def test_every_kind_of_command_is_printed() -> None:
@@ -123,9 +171,28 @@ def test_an_uploaded_file_is_named_by_its_digest() -> None:
     assert list(modelfile_parts(f"FROM @{digest}").files.values()) == [digest]
 
 
+def test_the_path_of_a_blob_as_show_prints_it_is_the_blob() -> None:
+    model, adapter, projector = (digit * 64 for digit in "abc")
+    parts = modelfile_parts(
+        f"FROM /some/models/blobs/sha256-{model}\nADAPTER /some/models/blobs/sha256-{adapter}\n"
+        f"FROM D:\\models\\blobs\\sha256-{projector}\n"
+    )
+
+    assert sorted(parts.files.values()) == [f"sha256:{model}", f"sha256:{projector}"]
+    assert list(parts.adapters.values()) == [f"sha256:{adapter}"]
+    assert parts.parent == ""
+
+
 @pytest.mark.parametrize(
     "text",
-    ["FROM /etc/passwd", "FROM ./m.gguf", "FROM ~/m", "FROM ../x", "FROM a\nADAPTER /dev/random"],
+    [
+        "FROM /blobs/sha256-0",
+        "FROM /etc/passwd",
+        "FROM ./m.gguf",
+        "FROM ~/m",
+        "FROM ../x",
+        "FROM a\nADAPTER /dev/random",
+    ],
 )
 def test_a_path_on_the_server_is_refused(text: str) -> None:
     with pytest.raises(ModelfileError, match=r"uploaded blob \(@sha256:…\)"):

@@ -1,15 +1,21 @@
 """Parameters and Modelfiles of installed models look as they do in the reference."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from model_store.create import CreateSpec
+from model_store.digests import Digest
 from model_store.modelfile import parse_modelfile
 from model_store.names import ModelName
 from model_store.parameters import parameter_lines, shown_parameters, typed_parameters
 from model_store.show import modelfile_of
 from model_store.sizes import shown_count
 from model_store.store import Store
+from model_store.translation import modelfile_parts
 from tests.support import gguf_bytes
 from tests.unit.model_store.conftest import Create, Upload
 
@@ -113,3 +119,59 @@ def test_a_modelfile_shows_the_default_template_and_what_a_request_replaces(
         ("temperature", "0.1"),
         ("top_k", "2"),
     ]
+
+
+def test_a_model_with_a_jinja_template_is_shown_without_a_go_template(
+    store: Store, create: Create, upload: Upload
+) -> None:
+    """One that was made from it would lose its own template."""
+    key = gguf_bytes.key("tokenizer.chat_template", gguf_bytes.STRING, "{{ messages }}")
+    create("jinja", files={"m.gguf": upload(gguf_bytes.model("llama", key))})
+
+    assert "TEMPLATE" not in modelfile_of(store.resolve(ModelName.parse("jinja")))
+
+
+TEXT = st.text(st.sampled_from('ab"\n\r\t #\u3000\u200d'), min_size=1, max_size=12)
+
+
+@given(system=TEXT, stops=st.lists(TEXT, min_size=1, max_size=3), license_text=TEXT, said=TEXT)
+def test_a_model_made_from_its_own_modelfile_is_the_same(
+    tmp_path_factory: pytest.TempPathFactory,
+    system: str,
+    stops: list[str],
+    license_text: str,
+    said: str,
+) -> None:
+    store = Store(tmp_path_factory.mktemp("round") / "models")
+    store.prepare()
+    data = gguf_bytes.model()
+    with store.blob_writer(Digest.of(data)) as writer:
+        writer.write(data)
+        writer.commit()
+    messages = [{"role": role, "content": said} for role in ("user", "assistant", "tool")]
+    spec = CreateSpec(
+        name=ModelName.parse("first"),
+        files={"m.gguf": str(Digest.of(data))},
+        template="{{ .Prompt }}",
+        system=system,
+        parameters={"stop": stops, "temperature": 0.1, "num_ctx": 1_048_576},
+        licenses=[license_text],
+        messages=messages,
+        check_template=lambda _: None,
+    )
+    list(store.create(spec))
+    first = store.resolve(ModelName.parse("first"))
+    parts = modelfile_parts(modelfile_of(first))
+    again = replace(
+        spec,
+        name=ModelName.parse("again"),
+        files=parts.files,
+        licenses=parts.licenses,
+        parameters=parts.parameters,
+        messages=parts.messages,
+        template=parts.texts["template"],
+        system=parts.texts["system"],
+    )
+    list(store.create(again))
+
+    assert store.resolve(ModelName.parse("again")).digest == first.digest

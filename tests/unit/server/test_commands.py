@@ -121,6 +121,50 @@ async def pull(settings: Settings) -> None:
     await registry.close()
 
 
+def test_a_model_that_shares_what_was_repaired_is_repaired_too(tmp_path: Path) -> None:
+    """A copy has a name that no registry knows."""
+    registry, root = FakeRegistry(), tmp_path / "models"
+    registry.publish("library/tale", "latest", PublishedModel((("model", gguf_bytes.model()),)))
+    with listening(registry) as host:
+        settings = Settings(models=root, registry=Endpoint.parse(f"http://{host}"))
+        asyncio.run(pull(settings))
+        Store(root).copy(ModelName.parse("tale"), ModelName.parse("a-copy"))
+        weights = Store(root).resolve(ModelName.parse("tale")).weights
+        assert weights is not None
+        weights.write_bytes(bytes(weights.stat().st_size))
+        answer = run(root, "verify", "--repair", registry=f"http://{host}")
+
+    assert answer.exit_code == 0
+    assert sorted(answer.stdout.splitlines()[2:]) == [
+        "a-copy:latest: repaired",
+        "all blobs match their digests",
+        "tale:latest: repaired",
+    ]
+    assert weights.read_bytes() == gguf_bytes.model()
+
+
+@pytest.mark.parametrize("registry", ["down", "does not know it", "has something else"])
+def test_a_repair_that_fails_leaves_the_only_copy(root: Path, registry: str) -> None:
+    """With one wrong bit, a model still answers; without its weights, it is lost."""
+    weights = Store(root).resolve(ModelName.parse("tale")).weights
+    assert weights is not None
+    damaged = weights.read_bytes()[:-1] + b"\xff"
+    weights.write_bytes(damaged)
+    fake = FakeRegistry()
+    if registry == "has something else":
+        content = gguf_bytes.model()
+        fake.publish("library/tale", "latest", PublishedModel((("model", content),)))
+        fake.blobs["library/tale"][str(Digest.of(content))] = bytes(len(content))
+    with listening(fake) as host:
+        url = "http://127.0.0.1:9" if registry == "down" else f"http://{host}"
+        answer = run(root, "verify", "--repair", registry=url)
+
+    assert answer.exit_code == 1
+    assert "tale:latest: cannot be repaired: " in answer.stdout
+    assert weights.read_bytes() == damaged
+    assert Store(root).resolve(ModelName.parse("tale")).weights == weights
+
+
 def test_what_cannot_be_pulled_is_told(root: Path) -> None:
     weights = Store(root).resolve(ModelName.parse("tale")).weights
     assert weights is not None
