@@ -21,6 +21,7 @@ DIFFERENT_ON_PURPOSE = {
     "generate images raw": "a sentence, not JSON inside a string",
     "chat tool call args string": "arguments may be JSON text, as in OpenAI's API",
     "keep_alive '300'": "a number in a text is seconds",
+    "chat content parts": "content may be a list of parts, as in OpenAI's API",
     "create modelfile field": "the older `modelfile` field works",
     "create quantize from quantized": "the file is of a type that can be quantised",
     "oai embed tokens": "token ids are embedded",
