@@ -1,5 +1,7 @@
 """Blob downloads into the store: each blob once at a time, and only if the disk has room."""
 
+import asyncio
+import threading
 from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,10 @@ _PROGRESS_SECONDS = 0.1
 
 FreeSpace = Callable[[Path], int]
 """Returns how many bytes the disk of a directory has left."""
+
+
+class _HashingCancelled(Exception):
+    """Nobody waits any more for the digest of a blob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ class BlobDownloads:
 
         Raises what `Download.run` raises.
         """
-        if await self._threads.run(self._has_intact, blob):
+        if await self._has_intact(blob):
             yield blob.size
             return
         if not blob.size:
@@ -111,8 +117,25 @@ class BlobDownloads:
         await self._threads.run(self._integrity.trust, blob.digest)
         yield blob.size
 
-    def _has_intact(self, blob: BlobDescriptor) -> bool:
-        return self.has(blob) and self._integrity.check(blob.digest) is None
+    async def _has_intact(self, blob: BlobDescriptor) -> bool:
+        """Return whether a blob is here and intact; cancelling the caller ends the hashing."""
+        is_cancelled = threading.Event()
+
+        def progress(_: int) -> None:
+            if is_cancelled.is_set():
+                raise _HashingCancelled
+
+        def check() -> bool:
+            return self.has(blob) and self._integrity.check(blob.digest, progress) is None
+
+        work = asyncio.ensure_future(self._threads.run(check))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            await asyncio.wait([work])
+            work.exception()
+            raise
 
     def _download(self, model: RemoteModel, blob: BlobDescriptor) -> Download:
         return Download(self._layout, self._threads, blob.digest, model.source(blob), self._config)
