@@ -58,7 +58,7 @@ async def test_a_pull_that_is_cancelled_does_not_wait_for_the_digest_of_a_large_
     tmp_path: Path,
 ) -> None:
     layout, threads = Layout(tmp_path), DiskThreads()
-    layout.make()
+    layout.manifests.mkdir(parents=True)
     put_blob(layout, b"weights")
     integrity = _EndlessHash(layout)
     downloads = BlobDownloads(layout, integrity, threads, DownloadConfig())
