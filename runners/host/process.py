@@ -201,8 +201,9 @@ class RunnerProcess:
 
     def _on_hung(self, reason: str) -> None:
         self._hung = f"the model runner {reason} and was stopped"
-        self.connection.fail(self._hung_error)
+        # First, so that a request which is tried again at once does not get this runner.
         self._set_lost()
+        self.connection.fail(self._hung_error)
         self._kill()
 
     def _hung_error(self) -> RunnerDied:

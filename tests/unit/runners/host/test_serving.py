@@ -6,8 +6,10 @@ import psutil
 import pytest
 
 from runners.host.errors import LoadTimeout, RunnerDied
+from runners.host.liveness import ProbeConfig
 from runners.host.machine import LocalMachine
 from runners.host.model_request import SchedulerConfig
+from runners.host.process import RunnerProcess
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from runners.protocol.messages import Chunk, Generate
@@ -50,6 +52,23 @@ async def test_killed_runner_costs_its_own_requests_alone() -> None:
             with pytest.raises(RunnerDied):
                 await doomed
         assert await others == "word " * 50
+        assert await say(served, "again") == "again "
+
+
+async def test_request_tried_again_at_once_does_not_get_the_runner_that_hung() -> None:
+    started: list[RunnerProcess] = []
+
+    async def start() -> RunnerProcess:
+        probe = ProbeConfig(interval=0.05, silence=0.5)
+        started.append(await start_fake_runner(probe=probe))
+        return started[-1]
+
+    async with Scheduler(SchedulerConfig(), machine=LocalMachine(Standby(start))) as served:
+        await say(served, "first")
+        for runner in started:
+            psutil.Process(runner.pid).suspend()
+        with pytest.raises(RunnerDied):
+            await say(served, "deaf")
         assert await say(served, "again") == "again "
 
 
