@@ -9,8 +9,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
 from server.config.settings import Settings
+from server.http.drain import Drain
 from server.http.middleware.cors import CORSMiddleware
-from server.http.middleware.draining import Drain, DrainMiddleware
+from server.http.middleware.draining import DrainMiddleware
 from server.http.middleware.failures import FailureMiddleware
 from server.http.middleware.host_header import HostMiddleware, HostPolicy
 from server.http.middleware.paths import PathMiddleware, slash_redirect

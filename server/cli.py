@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import faulthandler
 import json
 import os
+import signal
 import socket
 from typing import Annotated
 
@@ -22,9 +24,9 @@ from server.http.connection_limit import (
     max_connections,
     raise_open_files_limit,
 )
-from server.http.middleware.draining import Drain
+from server.http.drain import Drain
 from server.http.protocol import BoundedProtocol, Timeouts, bounded_protocol
-from server.http.serving import DrainingServer, fastest_loop, listen
+from server.http.serving import DrainingServer, exit_within, fastest_loop, listen
 from server.logs import set_up_logging
 from server.services import open_services
 from server.versions import PADDOCK
@@ -94,6 +96,7 @@ def serve() -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
+    _set_up_debug_signals()
     drain = Drain()
     async with open_services(settings) as services:
         server = DrainingServer(
@@ -102,12 +105,20 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             services.close,
             grace_period=settings.grace_period,
             protocol=_protocol(settings),
+            exit_within=exit_within,
         )
         _greet(
             settings.address._replace(port=listener.getsockname()[1]),
             has_guide=services.store.has_model(GUIDE),
         )
         await server.serve(sockets=[listener])
+
+
+def _set_up_debug_signals() -> None:
+    """Have the stacks of all threads written to stderr: on SIGQUIT, which ends the process, too."""
+    for name, ends_process in (("SIGUSR1", False), ("SIGQUIT", True)):
+        if hasattr(signal, name):
+            faulthandler.register(getattr(signal, name), chain=ends_process)
 
 
 def _protocol(settings: Settings) -> type[BoundedProtocol]:

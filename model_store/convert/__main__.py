@@ -10,6 +10,7 @@ not want it any more.
 import contextlib
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -30,6 +31,9 @@ _MOST_MEMORY = 6 * 2**30
 
 def main() -> None:
     """Do the job that the standard input names."""
+    # A service manager signals all processes of a service; the server decides when they end.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     job = json.loads(sys.stdin.readline())
     threading.Thread(target=_watch, name="watch", daemon=True).start()
     _limit_memory()

@@ -113,7 +113,7 @@ class SchedulerConfig:
     cache_type: CacheType = CacheType.F16
     sched_spread: bool = False
     gpu_overhead: int = 0
-    grace_period: float = 10.0
+    grace_period: float = 7.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

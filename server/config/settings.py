@@ -318,7 +318,7 @@ class Settings:
         read.seconds,
         _DURATION,
         "How long running requests may go on when the server closes.",
-        default="10s",
+        default="7s",
     )
     unusable: Mapping[str, str] = field(default_factory=dict)
 

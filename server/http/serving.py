@@ -1,28 +1,41 @@
 """The HTTP server: uvicorn with a listening socket of our own and a graceful shutdown."""
 
 import asyncio
+import contextlib
+import logging
+import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from server.config.values import Address
-from server.http.middleware.draining import Drain
+from server.http.drain import Drain
+
+_log = logging.getLogger(__name__)
 
 _BACKLOG = 2048
 _IDLE_SECONDS = 75
 # Requests that outlive the grace period get this long to send an error to their clients.
-_ABORT_SECONDS = 3
+_ABORT_SECONDS = 1.5
+# Then the process ends, even if a thread or a connection is stuck.
+_EXIT_SECONDS = 1.0
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class DrainingServer(uvicorn.Server):
     """A uvicorn server that finishes running requests before it stops.
 
     On the first signal the application refuses new requests, and `close` ends running ones within
-    the grace period. A second signal stops the server at once.
+    the grace period. A second signal ends the grace period. A third one ends the process, as does
+    `exit`, which is called with a number of seconds after which the process must have ended.
     """
 
     def __init__(
@@ -33,6 +46,7 @@ class DrainingServer(uvicorn.Server):
         *,
         grace_period: float,
         protocol: type[asyncio.Protocol],
+        exit_within: Callable[[float], None] = lambda _seconds: None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -44,31 +58,71 @@ class DrainingServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=_IDLE_SECONDS,
-                timeout_graceful_shutdown=_ABORT_SECONDS,
+                # Requests have been aborted by then; what is left are clients that do not read.
+                timeout_graceful_shutdown=0,
             )
         )
         self._drain, self._close, self._grace_period = drain, close, grace_period
+        self._exit_within = exit_within
         self._closing: asyncio.Future[None] | None = None
+        self._n_signals = 0
         self._deadline = 0.0
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals until the process ends, those apart that it was started to ignore."""
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    signal.signal(number, self.handle_exit)
+        yield
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to close; a signal handler, so it only sets a flag."""
-        if self._drain.is_closing:
-            super().handle_exit(sig, frame)
+        """Handle a signal: only set flags that `on_tick` reads, unless it is the third one."""
+        self._n_signals += 1
+        if self._n_signals > 2:
+            os._exit(128 + sig)
         self._drain.is_closing = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Check, ten times a second, whether the server can stop."""
+        """Advance the shutdown; called ten times a second."""
         if self._drain.is_closing:
             self._begin_to_close()
-            if self._drain.active == 0 or time.monotonic() > self._deadline:
+            is_late = time.monotonic() > self._deadline
+            if not self._drain.is_aborting and (is_late or self._n_signals > 1):
+                self._abort()
+            elif self._drain.active == 0 or is_late:
                 self.should_exit = True
         return await super().on_tick(counter)
 
     def _begin_to_close(self) -> None:
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
-            self._deadline = time.monotonic() + self._grace_period + _ABORT_SECONDS
+            self._deadline = time.monotonic() + self._grace_period
+            self._exit_within(self._grace_period + _ABORT_SECONDS + _EXIT_SECONDS)
+
+    def _abort(self) -> None:
+        """End the running requests, each with an error to its client."""
+        assert self._closing is not None
+        self._closing.cancel()
+        self._drain.abort()
+        self._deadline = time.monotonic() + _ABORT_SECONDS
+        self._exit_within(_ABORT_SECONDS + _EXIT_SECONDS)
+
+
+def exit_within(seconds: float) -> None:
+    """End the process after so many seconds, if it is still there.
+
+    Runners and other child processes end with it, because their sockets close.
+    """
+
+    def end() -> None:
+        _log.warning("some work did not end in time; the process ends without it")
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -12,7 +12,9 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from runners.host.errors import ShuttingDown
 from server.errors import explain
+from server.http.drain import was_aborted
 from server.http.envelopes import Envelope, native_envelope
 from server.http.json_encoding import encode
 
@@ -102,7 +104,8 @@ class EventReply(Response, Generic[_T]):
     With `stream`, each event is sent at once in the format `framing`; otherwise `fold` makes one
     object of them all, or the response itself where that is not JSON. The iterator is closed as
     soon as the client disconnects, and in any case before the reply ends. Sending an event needs
-    neither a task nor a queue.
+    neither a task nor a queue. A reply that is cancelled by the shutdown of the server ends with an
+    error.
     """
 
     def __init__(
@@ -128,34 +131,38 @@ class EventReply(Response, Generic[_T]):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             framing = self._framing or JSONLines()
-            response = await (self._framed(framing, send) if self._stream else self._whole())
+            if self._stream:
+                response = await self._framed(framing, scope, send)
+            else:
+                response = await self._whole(scope)
         finally:
             await self._events.aclose()
         if response is not None:
             await response(scope, receive, send)
 
-    async def _whole(self) -> Response:
+    async def _whole(self, scope: Scope) -> Response:
         pieces: list[_T] = []
         try:
             async for event in self._events:
                 if isinstance(event, Single):
                     return json_response(event.value, media_type=self._object_type)
                 pieces.append(event)
-        except Exception as e:
+        except (Exception, asyncio.CancelledError) as e:
+            error = _reported(e, scope)
             if self._framing is not None:
-                return self._framing.refusal(e)
-            return error_response(e, self._object_type)
+                return self._framing.refusal(error)
+            return error_response(error, self._object_type)
         reply = self._fold(pieces)
         if isinstance(reply, Response):
             return reply
         return json_response(reply, media_type=self._object_type)
 
-    async def _framed(self, framing: Framing, send: Send) -> Response | None:
+    async def _framed(self, framing: Framing, scope: Scope, send: Send) -> Response | None:
         """Send the stream, or return the reply when the first event is an error or a `Single`."""
         try:
             first = await anext(self._events)
-        except Exception as e:
-            return framing.refusal(e)
+        except (Exception, asyncio.CancelledError) as e:
+            return framing.refusal(_reported(e, scope))
         if isinstance(first, Single):
             return json_response(first.value, media_type=self._object_type)
         headers = list(framing.headers)
@@ -165,10 +172,19 @@ class EventReply(Response, Generic[_T]):
             async for event in self._events:
                 await send(_part(framing.frame(event)))
             closing = framing.end
-        except Exception as e:
-            closing = framing.failure(e)
+        except (Exception, asyncio.CancelledError) as e:
+            closing = framing.failure(_reported(e, scope))
         await send({"type": "http.response.body", "body": closing, "more_body": False})
         return None
+
+
+def _reported(error: Exception | asyncio.CancelledError, scope: Scope) -> Exception:
+    """Return the error that a client is told; raises a cancellation because the client is gone."""
+    if isinstance(error, Exception):
+        return error
+    if was_aborted(scope):
+        return ShuttingDown()
+    raise error
 
 
 def _part(data: bytes) -> Message:

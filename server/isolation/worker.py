@@ -28,7 +28,9 @@ def main(handle: Handle, warm_up: Callable[[], None], arguments: Sequence[str]) 
     bytes. `warm_up` loads all that `handle` needs, because nothing can be opened afterwards.
     """
     fd, cpu_seconds, memory = int(arguments[0]), float(arguments[1]), int(arguments[2])
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A service manager signals all processes of a service; the server decides when they end.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=fd) as sock:
         warm_up()
         used = _memory_meter()

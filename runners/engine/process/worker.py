@@ -268,6 +268,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="runners", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the socket to the server")
     options = parser.parse_args(arguments)
-    # Ctrl-C at the terminal is for the server, which decides when runners end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A service manager signals all processes of a service; the server decides when they end.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     Worker(socket.socket(fileno=options.fd)).run()

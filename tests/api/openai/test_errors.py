@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from server.http.middleware.draining import Drain, DrainMiddleware
+from server.http.drain import Drain
+from server.http.middleware.draining import DrainMiddleware
 from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, serving
 from tests.support.asgi import ask, say_ok, until

@@ -10,6 +10,8 @@ import pytest
 
 from runners.host.errors import QueueFull, RunnerDied
 from server.errors import BadRequest, NotFound
+from server.http.drain import Drain
+from server.http.middleware.draining import DrainMiddleware
 from server.http.streaming import EventReply, Single, error_response, json_response
 from tests.support.asgi import Client, ask, http_scope
 
@@ -234,3 +236,30 @@ async def test_one_object_has_its_length_its_type_and_no_newline() -> None:
 
     assert answer.body == '{"é":"\\u003c"}'.encode()
     assert answer.headers == (("content-type", JSON), ("content-length", str(len(answer.body))))
+
+
+@pytest.mark.parametrize(
+    ("steps", "stream", "status", "body"),
+    [
+        ([Piece("a")], True, 200, b'{"text":"a"}\n{"error":"the server is shutting down"}\n'),
+        ([Piece("a")], False, 503, b'{"error":"the server is shutting down"}'),
+        ([], True, 503, b'{"error":"the server is shutting down"}'),
+    ],
+    ids=["stream", "whole", "stream that has not begun"],
+)
+async def test_a_reply_that_the_shutdown_aborts_ends_with_an_error(
+    steps: list[Piece | Single[Piece] | Exception | asyncio.Event],
+    stream: bool,
+    status: int,
+    body: bytes,
+) -> None:
+    work, client, drain = Work([*steps, asyncio.Event()]), Client(), Drain()
+    app = DrainMiddleware(reply(work, stream=stream), drain)
+    task = asyncio.create_task(app(http_scope(), client.receive, client.send))
+    await work.waiting.wait()
+
+    drain.abort()
+    await task
+
+    assert (client.reply.status, client.reply.body) == (status, body)
+    assert work.closed
