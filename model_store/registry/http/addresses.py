@@ -109,17 +109,17 @@ class AddressPolicy:
             OSError: the host does not resolve.
         """
         try:
-            found = await self.resolve(host, port)
+            addresses = await self.resolve(host, port)
         except OSError:
             if public_only and not self.lists(host, port):
                 raise AddressNotPermitted(host, is_forbidden=False) from None
             raise
-        for address in map(parsed_address, found):
+        for address in map(parsed_address, addresses):
             if address is None or is_forbidden(address):
                 raise AddressNotPermitted(host, is_forbidden=not public_only)
             if public_only and not (self.is_public(address) or self.lists(host, port, address)):
                 raise AddressNotPermitted(host, is_forbidden=False)
-        return found
+        return addresses
 
     async def check_proxied(self, host: str, port: int, *, public_only: bool) -> None:
         """Check a host that a proxy will resolve; one that does not resolve here is its business.

@@ -31,7 +31,7 @@ def parse_challenge(headers: Iterable[str], schemes: Collection[str]) -> Challen
 
     Without a header, or with parameters only, a bearer token is asked for.
     """
-    challenges = [found for text in headers for found in _challenges(text[:_LONGEST])]
+    challenges = [one for text in headers for one in _challenges(text[:_LONGEST])]
     for scheme in schemes:
         for challenge in challenges:
             if challenge.scheme == scheme:
@@ -40,15 +40,15 @@ def parse_challenge(headers: Iterable[str], schemes: Collection[str]) -> Challen
 
 
 def _challenges(text: str) -> list[Challenge]:
-    found: list[tuple[str, dict[str, str]]] = []
+    parsed: list[tuple[str, dict[str, str]]] = []
     for key, quoted, plain, scheme in _TOKEN.findall(text):
         if scheme:
-            found.append((scheme.lower(), {}))
+            parsed.append((scheme.lower(), {}))
             continue
-        if not found:
-            found.append(("bearer", {}))
-        found[-1][1].setdefault(key.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)
+        if not parsed:
+            parsed.append(("bearer", {}))
+        parsed[-1][1].setdefault(key.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)
     return [
         Challenge(scheme, *(fields.get(key, "") for key in ("realm", "service", "scope")))
-        for scheme, fields in found
+        for scheme, fields in parsed
     ]
