@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from typing import Annotated
 
 import typer
@@ -118,7 +119,9 @@ def _set_up_debug_signals() -> None:
     """Have the stacks of all threads written to stderr: on SIGQUIT, which ends the process, too."""
     for name, ends_process in (("SIGUSR1", False), ("SIGQUIT", True)):
         if hasattr(signal, name):
-            faulthandler.register(getattr(signal, name), chain=ends_process)
+            faulthandler.register(
+                getattr(signal, name), file=sys.__stderr__ or sys.stderr, chain=ends_process
+            )
 
 
 def _protocol(settings: Settings) -> type[BoundedProtocol]:
