@@ -155,7 +155,8 @@ class Loop:
         return prompts, row
 
     def _max_prompt_rows(self, others_generate: bool) -> int:  # noqa: FBT001 - a condition
-        return self._budget.n_rows if others_generate else self._context.n_batch
+        limit = self._budget.n_rows if others_generate else self._context.n_batch
+        return self._tuner.limit(limit)
 
     def _prefilling(self) -> list[SequenceState]:
         """Return the sequences whose next pending tokens are prompt text."""

@@ -1,78 +1,106 @@
-"""How many threads compute a step, chosen by measuring the steps themselves.
+"""Thread tuner: number of threads of each step, chosen by measuring the steps themselves.
 
-llama.cpp's threads spin while they wait for each other. As soon as another program needs one of the
-cores, each of the many barriers in a step waits for a thread that is not running, and a count that
-was the fastest becomes several times slower than half of it. No number known at start is right, so
-the loop's own steps are the measurement: a few of them run with another count now and then, more
-when steps suddenly take longer. Pure: the caller tells what each step took.
+llama.cpp's threads wait for each other after every operation. As soon as another program needs one
+of the cores, each of the many barriers in a step waits for a thread that is not running, and a
+count that was the fastest becomes several times slower than half of it. No number known at start is
+right, so the loop's own steps are the measurement: a few of them run with another count now and
+then, more when steps suddenly take longer or cores become free.
+
+Steps that generate are short, so trying another count with one costs little. Steps of whole prompts
+take seconds: they are never used to try something. When the count for prompts is in doubt, the loop
+cuts a part of a prompt into small pieces, and those are measured.
 """
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Sequence
-from statistics import median
+from collections.abc import Callable
+from statistics import fmean, median
 
-_FEW_ROWS = 16
+from runners.engine.batching.thread_survey import ThreadSurvey
+
+FEW_ROWS = 16
 """Steps of up to this many rows wait for memory, larger ones for arithmetic: two optima."""
-_SAMPLES = 5
-"""Steps measured per candidate; their median outlives two outliers."""
+PIECE_ROWS = 32
+"""Rows of a prompt step that may try another count."""
+_MAX_PIECE = 2 * PIECE_ROWS
+_RECENT = 8
 _MIN_REFERENCE = 3
-_BETTER = 0.95
-"""A candidate wins when its steps take at most this share of what they take now."""
-_FAR_BETTER = 0.5
-_CLEARLY_WORSE = 1.25
-_FAR_WORSE = 3.0
 _SLOWED = 1.3
-"""Steps that take this many times what they took look as if the machine had changed."""
-_FAR_SLOWED = 2.0
-_DRIFT = 0.01
-"""How fast the usual time follows a slow change, such as a context that fills."""
+"""Steps that take this many times their usual time suggest that the machine has changed."""
+_MAX_OUTLIER = 3.0
+"""Largest weight of one slow step in that decision."""
 _BUDGET = 0.008
 """Share of all time that steps with a slower candidate may cost."""
 _MAX_SAVED = 30.0
 """Most that is saved of that budget, in steps."""
-_MOST_LOST = 8.0
-"""Most that one step can be charged for, in steps; what is above is the machine's own hiccup."""
 _REST = 32
-"""Steps between two surveys that nothing called for."""
+"""Steps between two surveys without a cause."""
+_FIRST_REST = 48
+"""Steps before the first survey: a short answer after a load is not slowed down."""
+_NEWLY_FREE = 0.6
+"""Cores that others must have left to make more threads worth trying at once."""
 
 
 class ThreadTuner:
     """Picks the number of threads for each step of one context.
 
-    Ask `choose` before a step and tell `record` what the step took. Small steps (generating) and
-    large ones (reading prompts) are tuned apart; a change seen by one makes the other look too.
+    Call `choose` before a step and `record` after it. Small steps (generating) and large ones
+    (prompts) are tuned apart; a change seen by one makes the other check too. `limit` says how many
+    rows of prompts the next step may have.
     """
 
-    def __init__(self, max_threads: int, *, min_threads: int = 1) -> None:
-        """Start at `max_threads`; with an equal `min_threads` nothing is tuned."""
+    def __init__(
+        self,
+        max_threads: int,
+        *,
+        min_threads: int = 1,
+        free_cores: Callable[[], float | None] = lambda: None,
+    ) -> None:
+        """Start at `max_threads`; with an equal `min_threads` nothing is tuned.
+
+        `free_cores` returns how many cores other programs left free lately, None when that is not
+        known. It is called before each step while a count is below `max_threads`.
+        """
         counts = _ladder(min_threads, max_threads)
-        self._few = _Climb(counts)
-        self._many = _Climb(counts)
+        self._few = _Climb(counts, drift=0.01, watches=True)
+        self._many = _Climb(counts, drift=0.15, watches=False)
+        self._free_cores = free_cores
 
     @property
     def n_threads(self) -> int:
-        """The count that steps which generate run with, leaving measurements aside."""
-        return self._few.settled_on
+        """The count of steps that generate, apart from measurements."""
+        return self._few.n_threads
+
+    def limit(self, n_rows: int) -> int:
+        """Return how many of `n_rows` prompt rows the next step may have."""
+        self._note_free_cores()
+        return PIECE_ROWS if n_rows > _MAX_PIECE and self._many.is_due else n_rows
 
     def choose(self, n_rows: int) -> int:
-        """The number of threads for the next step, which computes `n_rows` rows."""
-        return self._climb(n_rows).choose(_size_class(n_rows))
+        """Return the number of threads for the next step, which computes `n_rows` rows."""
+        self._note_free_cores()
+        if n_rows <= FEW_ROWS:
+            return self._few.choose(_size_class(n_rows))
+        return self._many.choose(_size_class(n_rows), may_try=n_rows <= _MAX_PIECE)
+
+    def _note_free_cores(self) -> None:
+        if self._few.is_reduced or self._many.is_reduced:
+            free = self._free_cores()
+            if free is not None:
+                self._few.note_free(free)
+                self._many.note_free(free)
 
     def record(self, n_rows: int, elapsed_ns: int) -> None:
-        """Tell that the step that `choose` was last asked about took `elapsed_ns`."""
+        """Record the time of the step for which `choose` was called last."""
         climb, other = self._few, self._many
-        if n_rows > _FEW_ROWS:
+        if n_rows > FEW_ROWS:
             climb, other = other, climb
         if climb.record(_size_class(n_rows), elapsed_ns / n_rows):
-            other.look_around()
-
-    def _climb(self, n_rows: int) -> "_Climb":
-        return self._few if n_rows <= _FEW_ROWS else self._many
+            other.check()
 
 
 def _ladder(lowest: int, highest: int) -> tuple[int, ...]:
-    """Counts worth telling apart: neighbours differ by one or by about a fifth."""
+    """Return counts worth telling apart: neighbours differ by one or by about a fifth."""
     counts = [highest]
     while counts[-1] > lowest:
         counts.append(max(lowest, counts[-1] - max(1, counts[-1] // 5)))
@@ -80,25 +108,27 @@ def _ladder(lowest: int, highest: int) -> tuple[int, ...]:
 
 
 def _size_class(n_rows: int) -> int:
-    """Steps of one class take about the same time per row; only those are compared."""
-    return n_rows if n_rows <= _FEW_ROWS else _FEW_ROWS + n_rows.bit_length()
+    """Return the class of a step; those of one class take about the same time per row."""
+    return n_rows if n_rows <= FEW_ROWS else FEW_ROWS + n_rows.bit_length()
 
 
 class _Reference:
-    """What steps of one size class take with the present count."""
+    """Times per row of the steps of one size class with the present count."""
 
-    __slots__ = ("recent", "usual")
+    __slots__ = ("_drift", "recent", "usual")
 
-    def __init__(self) -> None:
-        self.recent: deque[float] = deque(maxlen=_SAMPLES)
+    def __init__(self, drift: float) -> None:
+        self.recent: deque[float] = deque(maxlen=_RECENT)
         self.usual = 0.0
+        self._drift = drift
 
     def add(self, time: float) -> None:
         self.recent.append(time)
-        if len(self.recent) < _SAMPLES or not self.usual:
+        if len(self.recent) <= _MIN_REFERENCE or not self.usual:
             self.accept()
         else:
-            self.usual *= 1 + _DRIFT if time > self.usual else 1 - _DRIFT
+            # A slow change, such as a context that fills, is no reason to measure.
+            self.usual *= 1 + self._drift if time > self.usual else 1 - self._drift
 
     @property
     def known(self) -> bool:
@@ -107,166 +137,146 @@ class _Reference:
 
     @property
     def slowed(self) -> bool:
-        """Whether all the latest steps were slow; three that were very slow are enough."""
-        latest = list(self.recent)
-        if len(latest) < _SAMPLES:
+        """Whether the latest steps, several of them, took longer than usual."""
+        if len(self.recent) <= _MIN_REFERENCE:
             return False
-        return min(latest) > _SLOWED * self.usual or min(latest[-3:]) > _FAR_SLOWED * self.usual
+        latest = list(self.recent)[-5:]
+        ratios = [min(time / self.usual, _MAX_OUTLIER) for time in latest]
+        return fmean(ratios) > _SLOWED and sum(ratio > _SLOWED for ratio in ratios) > 1
 
     def accept(self) -> None:
         """Take the present times for usual."""
         self.usual = median(self.recent)
 
 
-class _Survey:
-    """Measures candidates in turn with the present count, as ratios to it."""
-
-    def __init__(self, candidates: Sequence[int]) -> None:
-        self.ratios: dict[int, list[float]] = {index: [] for index in candidates}
-        self._open = list(candidates)
-        self._turn = 0
-
-    @property
-    def done(self) -> bool:
-        return not self._open
-
-    def next(self) -> int | None:
-        """The candidate whose turn it is; None for the present count, which has a turn too."""
-        self._turn = (self._turn + 1) % (len(self._open) + 1)
-        return self._open[self._turn - 1] if self._turn else None
-
-    def add(self, index: int, ratio: float) -> None:
-        ratios = self.ratios[index]
-        ratios.append(ratio)
-        hopeless = ratio > _FAR_WORSE or (len(ratios) > 1 and min(ratios) > _CLEARLY_WORSE)
-        if hopeless or len(ratios) == _SAMPLES:
-            self._open.remove(index)
-        if any(map(_is_far_better, self.ratios.values())) and all(
-            len(self.ratios[other]) > 1 for other in self._open
-        ):
-            self._open.clear()
-
-    def cost(self, index: int) -> float:
-        """Time lost to this candidate, in steps."""
-        return sum(min(max(0.0, ratio - 1.0), _MOST_LOST) for ratio in self.ratios[index])
-
-    def best(self) -> int | None:
-        """The candidate that is clearly faster than the present count, if there is one."""
-        faster = {i: median(r) for i, r in self.ratios.items() if _is_faster(r)}
-        return min(faster, key=faster.__getitem__, default=None)
-
-
-def _is_far_better(ratios: list[float]) -> bool:
-    """Whether two steps leave no doubt; more would only prolong what is slow now."""
-    return len(ratios) > 1 and max(ratios) < _FAR_BETTER
-
-
-def _is_faster(ratios: list[float]) -> bool:
-    """Whether most steps were clearly faster, and all but one of them faster at all."""
-    if _is_far_better(ratios):
-        return True
-    return len(ratios) == _SAMPLES and median(ratios) <= _BETTER and sorted(ratios)[-2] <= 1.0
-
-
 class _Climb:
-    """Climbs to the fastest count for one kind of step, and notices when it is no longer that."""
+    """Climbs to the fastest count for one kind of step, and notices when it is no longer that.
 
-    def __init__(self, counts: tuple[int, ...]) -> None:
-        self._counts = counts
+    With `watches`, neighbours of the present count are tried now and then without a cause; else
+    only when steps slow down, when the other climb moves, or to get back to the highest count.
+    """
+
+    def __init__(self, counts: tuple[int, ...], *, drift: float, watches: bool) -> None:
+        self._counts, self._drift, self._watches = counts, drift, watches
         self._present = len(counts) - 1
-        self._running = self._present
+        self._current: int | None = None
+        """The candidate of the current step, None for the present count."""
         self._references: dict[int, _Reference] = {}
-        self._survey: _Survey | None = None
+        self._survey: ThreadSurvey | None = None
+        self._units: dict[int, float] = {}
+        """Usual times per row when the survey began, by size class."""
         self._costs: dict[int, float] = {}
         self._saved = _MAX_SAVED
-        self._rested = 0
+        self._rested = _REST - _FIRST_REST
         self._direction = -1
-        self._alarmed = True
+        self._alarmed = False
+        self._least_free: float | None = None
 
     @property
-    def settled_on(self) -> int:
+    def n_threads(self) -> int:
         return self._counts[self._present]
 
-    def look_around(self) -> None:
-        """Survey near and far counts soon: the machine seems to have changed."""
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the present count is not the highest."""
+        return self._present < len(self._counts) - 1
+
+    @property
+    def is_due(self) -> bool:
+        """Whether a survey is running or should begin."""
+        if self._survey is None and self._can_begin():
+            self._survey = self._begin()
+        return self._survey is not None
+
+    def check(self) -> None:
+        """Survey near and far counts soon, because the machine may have changed."""
         self._alarmed = True
 
-    def choose(self, size_class: int) -> int:
-        self._running = self._present
+    def note_free(self, free: float) -> None:
+        """Record how many cores are free; more than before are a reason for a survey."""
+        if self._least_free is None or free < self._least_free:
+            self._least_free = free
+        elif free >= self._least_free + _NEWLY_FREE and self.is_reduced and self._survey is None:
+            self._least_free = None
+            self._alarmed = True
+            self._saved = max(self._saved, 1.0)
+
+    def choose(self, size_class: int, *, may_try: bool = True) -> int:
+        self._current = None
         reference = self._references.get(size_class)
-        if reference is not None and reference.known:
-            self._survey = self._survey or self._begin()
-            candidate = self._survey.next() if self._survey else None
-            self._running = self._present if candidate is None else candidate
-        return self._counts[self._running]
+        if may_try and reference is not None and reference.known and self.is_due:
+            assert self._survey is not None
+            self._current = self._survey.next()
+        return self._counts[self._present if self._current is None else self._current]
 
     def record(self, size_class: int, time: float) -> bool:
-        """Take a step's time per row; return whether the present count was given up."""
+        """Record a step's time per row; return whether the present count changed."""
         self._rested += 1
         self._saved = min(_MAX_SAVED, self._saved + _BUDGET)
-        if self._running == self._present:
-            self._watch(size_class, time)
+        reference = self._references.get(size_class)
+        if self._current is None:
+            if reference is None:
+                reference = self._references[size_class] = _Reference(self._drift)
+            reference.add(time)
+            if reference.slowed and not self._alarmed:
+                self._alarmed = True
+                self._survey = None  # it compares with times that are no longer true
+        survey = self._survey
+        if survey is None:
             return False
-        reference, survey = self._references.get(size_class), self._survey
-        if reference is None or survey is None:
+        if reference is None or not reference.known:
             return False
-        survey.add(self._running, time / median(reference.recent))
+        # One unit for all of a survey: the reference follows the samples of the present count.
+        unit = self._units.setdefault(size_class, reference.usual)
+        survey.add(self._current, time / unit)
         return survey.done and self._conclude(survey)
 
-    def _watch(self, size_class: int, time: float) -> None:
-        reference = self._references.get(size_class)
-        if reference is None:
-            reference = self._references[size_class] = _Reference()
-        reference.add(time)
-        if self._survey is None and reference.slowed:
-            self._alarmed = True
+    def _can_begin(self) -> bool:
+        if self._alarmed:
+            return self._saved > 0
+        return self._rested >= _REST and (self._watches or self.is_reduced)
 
-    def _begin(self) -> _Survey | None:
-        if self._alarmed and self._saved > 0:
-            return self._start(self._around())
-        if self._rested < _REST:
-            return None
-        neighbour = self._present + self._direction
-        if not 0 <= neighbour < len(self._counts):
-            self._direction = -self._direction
-            return None
-        if self._costs.get(neighbour, 1.0) > self._saved:
-            return None
-        self._direction = -self._direction
-        return self._start([neighbour])
-
-    def _start(self, candidates: Sequence[int]) -> _Survey | None:
+    def _begin(self) -> ThreadSurvey | None:
+        candidates = self._around() if self._alarmed else self._neighbour()
         self._rested = 0
-        return _Survey(candidates) if candidates else None
+        self._units.clear()
+        return ThreadSurvey(candidates) if candidates else None
 
-    def _conclude(self, survey: _Survey) -> bool:
-        for index in survey.ratios:
+    def _neighbour(self) -> list[int]:
+        """Return a neighbour of the present count, up and down in turn, if it can be afforded."""
+        if not 0 <= self._present + self._direction < len(self._counts):
+            self._direction = -self._direction
+        neighbour = self._present + self._direction
+        if not 0 <= neighbour < len(self._counts) or self._costs.get(neighbour, 1.0) > self._saved:
+            return []
+        self._direction = -self._direction
+        return [neighbour]
+
+    def _around(self) -> list[int]:
+        """Return both neighbours, about half and a quarter of the count, and the highest.
+
+        With several cores taken every count above those left over is slow, so looking only at the
+        neighbours would find no way down; when all are free again, none up.
+        """
+        n = self.n_threads
+        far = (bisect_right(self._counts, count) - 1 for count in (n // 2, n // 4))
+        candidates = {self._present - 1, self._present + 1, *far, len(self._counts) - 1}
+        return sorted(
+            index for index in candidates - {self._present} if 0 <= index < len(self._counts)
+        )
+
+    def _conclude(self, survey: ThreadSurvey) -> bool:
+        for index in survey.candidates:
             self._costs[index] = survey.cost(index)
             self._saved -= self._costs[index]
-        self._survey = None
-        self._alarmed = False
-        self._rested = 0
+        self._survey, self._alarmed, self._rested = None, False, 0
         winner = survey.best()
         if winner is None:
             for reference in self._references.values():
                 reference.accept()
             return False
-        self._move(winner)
-        return True
-
-    def _move(self, winner: int) -> None:
         self._direction = 1 if winner > self._present else -1
-        self._present = self._running = winner
+        self._present = winner
         self._references.clear()
         self._rested = _REST  # what was faster may be so again one further
-
-    def _around(self) -> list[int]:
-        """Both neighbours, and about half and a quarter of the present count.
-
-        With several cores taken every count above those left over is slow, so looking only at the
-        neighbours would find no way down.
-        """
-        n = self.settled_on
-        far = (bisect_right(self._counts, wanted) - 1 for wanted in (n // 2, n // 4))
-        candidates = {self._present - 1, self._present + 1, *far} - {self._present}
-        return sorted(index for index in candidates if 0 <= index < len(self._counts))
+        return True

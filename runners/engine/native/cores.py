@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from pathlib import Path
 
 import psutil
@@ -32,3 +33,30 @@ def _quota() -> int:
         return math.ceil(int(limit) / int(period))
     except (OSError, ValueError):  # no control group, or no limit ("max")
         return os.cpu_count() or 1
+
+
+class FreeCores:
+    """Cores that other programs leave free, by the CPU times of the machine and of this process."""
+
+    _INTERVAL = 0.15
+    """Seconds between two readings; the system counts in hundredths."""
+    _STALE = 1.0
+    """Seconds after which a reading says nothing about the time since."""
+
+    def __init__(self) -> None:
+        self._read_at = self._idle = self._own = 0.0
+        self._free: float | None = None
+
+    def __call__(self) -> float | None:
+        """Return the mean of the last fraction of a second; None when there is no reading yet."""
+        now = time.monotonic()
+        elapsed = now - self._read_at
+        if elapsed >= self._INTERVAL:
+            before = self._idle, self._own
+            times = psutil.cpu_times()
+            self._idle = times.idle + getattr(times, "iowait", 0.0)
+            self._own = time.process_time()
+            self._read_at = now
+            available = self._idle - before[0] + self._own - before[1]
+            self._free = available / elapsed if elapsed < self._STALE else None
+        return self._free

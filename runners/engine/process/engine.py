@@ -12,7 +12,7 @@ from runners.engine.batching.thread_tuner import ThreadTuner
 from runners.engine.embedding.embedder import Embedder, EmbedTask
 from runners.engine.media.projector import Projector
 from runners.engine.native.context import Context
-from runners.engine.native.cores import logical_cores, usable_cores
+from runners.engine.native.cores import FreeCores, logical_cores, usable_cores
 from runners.engine.native.llama import LoadError, native_log
 from runners.engine.native.model import Model
 from runners.engine.process.intake import Intake
@@ -53,7 +53,7 @@ class Engine:
         if model.needs_encoder and not model.pools:
             raise LoadError("models that need an encoder for their prompt are not supported")
         fixed = min(spec.n_threads, logical_cores())
-        tuner = ThreadTuner(fixed or usable_cores(), min_threads=fixed or 1)
+        tuner = ThreadTuner(fixed or usable_cores(), min_threads=fixed or 1, free_cores=FreeCores())
         context = Context(model, spec, n_threads=tuner.n_threads)
         projector = None
         if spec.projector is not None:

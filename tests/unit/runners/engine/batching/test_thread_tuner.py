@@ -119,3 +119,76 @@ def test_a_count_that_the_user_fixed_is_kept() -> None:
     for _ in range(200):
         machine.step(tuner)
         assert tuner.choose(1) == tuner.choose(512) == tuner.n_threads == 3
+
+
+def test_no_part_of_a_prompt_is_spent_on_trying_another_count() -> None:
+    """On a machine where nothing changes, prompts get all cores from the first step on."""
+    machine = Machine(2, noise=0.05)
+    tuner = ThreadTuner(2)
+    for _ in range(300):
+        assert tuner.limit(512) == 512
+        assert tuner.choose(512) == 2
+        tuner.record(512, round(512 * machine.ideal(2) * machine.rng.lognormvariate(0, 0.05)))
+
+
+@pytest.mark.parametrize("cores", [2, 8])
+def test_prompts_on_a_busy_machine_are_tuned_with_small_pieces(cores: int) -> None:
+    """Cores that others take are given up, and taken back, without a whole step of a prompt."""
+    machine = Machine(cores, noise=0.02)
+    free = [float(cores)]
+    tuner = ThreadTuner(cores, free_cores=lambda: free[0])
+
+    def read(n_rows: int) -> int:
+        """Read a prompt; return the rows of steps with another count than that of the last."""
+        counts: dict[int, int] = {}
+        while n_rows > 0:
+            step = min(tuner.limit(512), n_rows)
+            n_threads = tuner.choose(step)
+            elapsed = step * machine.ideal(n_threads) * machine.rng.lognormvariate(0, 0.02)
+            tuner.record(step, round(elapsed))
+            counts[n_threads] = counts.get(n_threads, 0) + step
+            n_rows -= step
+        return sum(rows for n, rows in counts.items() if n != n_threads)
+
+    read(8192)
+    machine.taken, free[0] = 1, cores - 1.0
+    read(8192)
+    assert machine.ideal(tuner.choose(512)) == machine.fastest()
+    assert read(8192) < 512
+    machine.taken, free[0] = 0, float(cores)
+    assert read(8192) < 512
+    assert machine.ideal(tuner.choose(512)) == machine.fastest()
+
+
+def test_free_cores_are_used_within_a_few_steps() -> None:
+    """When another program ends, full speed does not wait for the next routine measurement."""
+    machine = Machine(2, noise=0.05)
+    free = [2.0]
+    tuner = ThreadTuner(2, free_cores=lambda: free[0])
+    machine.run(tuner, 200)
+    machine.taken, free[0] = 1, 1.0
+    machine.run(tuner, 200)
+    assert tuner.n_threads == 1
+    machine.taken, free[0] = 0, 2.0
+    machine.steps_until(tuner, lambda: tuner.n_threads == 2, most=10)
+
+
+def test_the_mean_counts_and_not_what_most_steps_take() -> None:
+    """Two threads that are fast in three of five steps and very slow in the others lose."""
+    tuner, rng = ThreadTuner(2), random.Random(3)
+    times = {1: [2.0], 2: [1.1, 1.1, 1.1, 6.0, 6.0]}
+    for _ in range(400):
+        tuner.record(1, round(1e6 * rng.choice(times[tuner.choose(1)])))
+    assert tuner.n_threads == 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_noise_does_not_leave_it_at_a_slow_count(seed: int) -> None:
+    """After another program has ended, single slow steps do not keep it at half the cores."""
+    machine = Machine(2, noise=0.2, rng=random.Random(seed))
+    tuner = ThreadTuner(2)
+    machine.run(tuner, 300)
+    machine.taken = 1
+    machine.run(tuner, 300)
+    machine.taken = 0
+    machine.steps_until(tuner, lambda: tuner.n_threads == 2, most=1000)
