@@ -7,15 +7,23 @@ from collections.abc import Mapping
 _INHERITED_NAMES = frozenset(
     "PATH HOME USER LANG LANGUAGE TZ TMPDIR TEMP TMP SYSTEMROOT PYTHONPATH VIRTUAL_ENV "
     "LD_LIBRARY_PATH LD_PRELOAD DYLD_LIBRARY_PATH GPU_DEVICE_ORDINAL HSA_OVERRIDE_GFX_VERSION "
-    "JETSON_JETPACK".split()
+    "JETSON_JETPACK GLIBC_TUNABLES".split()
 )
 _INHERITED_PREFIXES = (
     "LC_", "CUDA_", "NVIDIA_", "NCCL_", "HIP_", "HSA_", "ROCR_", "ROCM_", "AMD_", "GGML_", "VK_",
     "ONEAPI_", "SYCL_", "ZE_", "MTL_", "OMP_", "GOMP_", "KMP_", "COVERAGE_",
 )  # fmt: skip
 
-# Otherwise a crashing ggml starts a debugger to print its stack, while clients wait.
-_DEFAULTS = {"GGML_NO_BACKTRACE": "1"}
+_DEFAULTS = {
+    # Otherwise a crashing ggml starts a debugger to print its stack, while clients wait.
+    "GGML_NO_BACKTRACE": "1",
+    # Weights and KV cache lie in huge pages, which makes reading them up to a tenth faster.
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    # Threads that wait for each other sleep after some 40 microseconds of spinning (libgomp). With
+    # its default they spin much longer, on cores that the threads they wait for need as soon as
+    # another program computes: decoding is then 40 times slower, instead of half as fast.
+    "GOMP_SPINCOUNT": "1000",
+}
 
 
 def runner_environment(source: Mapping[str, str]) -> dict[str, str]:

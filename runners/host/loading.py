@@ -52,7 +52,10 @@ async def load_model(
     runner = await _start(machine)
     try:
         gpus = await _gpus(runner, request)
-        plan = make_plan(PlanInputs(request=request, config=config, gpus=gpus))
+        available = machine.memory().available
+        plan = make_plan(
+            PlanInputs(request=request, config=config, gpus=gpus, ram_available=available)
+        )
         while True:
             plan = _with_room(plan, machine, other_runners)
             logger.debug("loading %s: %s", request.name, plan.spec)

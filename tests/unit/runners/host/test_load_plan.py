@@ -286,3 +286,38 @@ def test_a_projector_on_the_host_counts_as_memory_of_the_host() -> None:
     )
 
     assert plan(vision).ram_bytes == plan(text_only).ram_bytes + 3 * GIB
+
+
+def with_ram(available: float, **options: object) -> LoadPlan:
+    request = model_request(facts=LONG, **options)
+    return make_plan(
+        PlanInputs(request=request, config=CONFIG, gpus=(), ram_available=int(available * GIB))
+    )
+
+
+def test_weights_are_copied_into_memory_when_they_take_a_small_part_of_it() -> None:
+    """Copied weights are faster on a CPU; mapped ones can be shared and reclaimed."""
+    small = with_ram(1000)
+    assert not small.spec.use_mmap
+    assert with_ram(3 * small.ram_bytes / GIB).spec.use_mmap
+    assert with_ram(3 * small.ram_bytes / GIB).ram_bytes < small.ram_bytes
+
+
+@pytest.mark.parametrize("use_mmap", [True, False])
+def test_the_request_decides_whether_weights_are_mapped(use_mmap: bool) -> None:
+    assert with_ram(1000, use_mmap=use_mmap).spec.use_mmap is use_mmap
+    assert with_ram(0.001, use_mmap=use_mmap).spec.use_mmap is use_mmap
+
+
+def test_weights_of_a_model_on_a_gpu_are_mapped() -> None:
+    inputs = PlanInputs(
+        request=model_request(facts=LONG), config=CONFIG, gpus=(gpu(24),), ram_available=1000 * GIB
+    )
+    assert make_plan(inputs).spec.use_mmap
+
+
+def test_copied_weights_are_the_first_thing_given_up_when_memory_runs_out() -> None:
+    smaller = smaller_plan(with_ram(1000))
+    assert smaller is not None
+    assert smaller.spec.use_mmap
+    assert smaller.spec.n_ctx == with_ram(1000).spec.n_ctx
