@@ -179,6 +179,11 @@ def test_a_crashing_runner_starts_no_debugger_unless_it_was_asked_to() -> None:
     assert runner_environment({"GGML_NO_BACKTRACE": ""})["GGML_NO_BACKTRACE"] == ""
 
 
+def test_threads_of_a_runner_do_not_spin_for_long_unless_they_are_told_to() -> None:
+    assert runner_environment({})["GOMP_SPINCOUNT"] == "1000"
+    assert runner_environment({"GOMP_SPINCOUNT": "9"})["GOMP_SPINCOUNT"] == "9"
+
+
 def test_a_runner_allocates_huge_pages_unless_the_tunables_of_glibc_were_set() -> None:
     assert runner_environment({})["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
     assert runner_environment({"GLIBC_TUNABLES": "x=1"})["GLIBC_TUNABLES"] == "x=1"
