@@ -126,6 +126,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     must_hold: bool = True
     """Refuse the request when the constraint cannot be used, instead of going on without it."""
     visible: tuple[str, ...] = ()
+    return_tokens: bool = False
+    """Whether `Done` carries the token ids of prompt and output."""
 
 
 EmbedInput = str | tuple[int, ...]
@@ -318,6 +320,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     the end-of-generation token included. `stop` is the stop string that ended the text, "" when
     none did. `queue_ns` is the wait for a slot, `n_preempted` how often the slot was given to
     another request. `constraint_error` says why a constraint was dropped, "" if none was.
+    `tokens` are the ids of prompt and output, without a BOS that the tokenizer added and without
+    the end-of-generation token; None unless they were requested and spell exactly the text, which
+    they do not with media, after a stop string or a context shift.
     """
 
     id: int
@@ -332,6 +337,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     n_eval: int
     prompt_ns: int
     eval_ns: int
+    tokens: tuple[int, ...] | None = None
 
 
 class FailureCode(StrEnum):

@@ -90,6 +90,7 @@ def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Fin
         prompt_ns=done.prompt_ns,
         generation_ns=done.eval_ns,
         raw_text=raw_text,
+        context=done.tokens or (),
     )
 
 

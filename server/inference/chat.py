@@ -51,6 +51,7 @@ class _Prompt:
     messages: Sequence[Message]
     tools: Sequence[Tool]
     think: Think | None
+    tokens: tuple[int, ...] | None
 
     def parser(self) -> OutputParser:
         """Return a parser for one answer."""
@@ -115,8 +116,9 @@ class ChatService:
             )
             parsers = [prompt.parser() for _ in range(conversation.n)]
             constraint, must_hold = constraint_on(conversation, parsers[0])
+            text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
             work = command(
-                for_tokenizer(prompt.text, prompt.renderer, lease.ready),
+                text if media or prompt.tokens is None else prompt.tokens,
                 options,
                 conversation,
                 media=media,
@@ -162,7 +164,7 @@ class ChatService:
         renderer = await in_thread(renderer_of, model, format)
         messages = with_placeholders(_history(conversation, model), lease.ready)
         tools = _offered_tools(conversation)
-        text, fitting = await fitted_prompt(
+        fitted = await fitted_prompt(
             self._prompts,
             renderer,
             format.output,
@@ -174,7 +176,9 @@ class ChatService:
             n_predict=options.num_predict,
             truncate=conversation.truncate,
         )
-        return _Prompt(text, renderer, format, fitting, tools, think)
+        return _Prompt(
+            fitted.prompt, renderer, format, fitted.messages, tools, think, fitted.tokens
+        )
 
 
 def _check(conversation: Conversation, model: Model, format: Format) -> Think | None:

@@ -116,10 +116,11 @@ class GenerateService:
                 if completion.constraint
                 else None,
                 visible=output.visible_tokens,
+                return_tokens=format is not PLAIN,
             )
             async with aclosing(answers(runner, work, parsers, timings)) as events:
                 async for event in events:
-                    if isinstance(event, Finish) and format is not PLAIN:
+                    if isinstance(event, Finish) and format is not PLAIN and not event.context:
                         tokens = await runner.tokenize(text + event.raw_text)
                         yield replace(event, context=tokens)
                     else:
@@ -147,7 +148,7 @@ class GenerateService:
             return await self._prompts.render_suffix(
                 template, completion.prompt, completion.suffix, think
             )
-        rendered, _ = await fitted_prompt(
+        fitted = await fitted_prompt(
             self._prompts,
             renderer,
             format.output,
@@ -159,10 +160,10 @@ class GenerateService:
             truncate=completion.truncate,
         )
         if not completion.context:
-            return rendered
+            return fitted.prompt
         earlier = await lease.runner.detokenize(completion.context)
         # The earlier prompt has BOS already.
-        return earlier + rendered.removeprefix(renderer.bos)
+        return earlier + fitted.prompt.removeprefix(renderer.bos)
 
 
 def _check(completion: Completion, model: Model, format: Format) -> Think | None:

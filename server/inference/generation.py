@@ -34,6 +34,7 @@ def command(
     constraint: Constraint | None,
     must_hold: bool = True,
     visible: tuple[str, ...] = (),
+    return_tokens: bool = False,
 ) -> Generate:
     """Return the runner's command for `prompt`; the client fills in the id."""
     return Generate(
@@ -51,6 +52,7 @@ def command(
         constraint=constraint,
         must_hold=must_hold,
         visible=visible,
+        return_tokens=return_tokens,
     )
 
 

@@ -54,10 +54,14 @@ async def fitted_prompt(
     async def render_as_sent(subset: Sequence[Message]) -> str:
         return await render(subset, as_sent=True)
 
+    counted: dict[str, tuple[int, ...]] = {}
+
     async def count(text: str) -> int:
         if not await begins_within(lease.runner, text, n_ctx):
             return n_ctx + 1
-        return len(await lease.runner.tokenize(text))
+        body = for_tokenizer(text, renderer, lease.ready)
+        counted[text] = await lease.runner.tokenize(body, add_special=True)
+        return len(counted[text]) - lease.ready.adds_bos
 
     _require_fit(messages, n_ctx, truncate=truncate)
     if truncate:
@@ -70,6 +74,8 @@ async def fitted_prompt(
             reserve=_reserve(n_ctx, n_predict),
             render_reordered=render,
         )
+        # The runner need not tokenise again what was tokenised to count it.
+        fitted = fitted._replace(tokens=counted.get(fitted.prompt))
     else:
         fitted = Fitted(await render(messages), messages)
     await require_fit(lease.runner, fitted.prompt, n_ctx)

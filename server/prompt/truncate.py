@@ -19,10 +19,11 @@ def is_instruction(message: Message) -> bool:
 
 
 class Fitted(NamedTuple):
-    """A prompt, and the messages that it was made of."""
+    """A prompt, the messages that it was made of, and its tokens where they had to be counted."""
 
     prompt: str
     messages: Sequence[Message]
+    tokens: tuple[int, ...] | None = None
 
 
 async def fit_history(

@@ -107,6 +107,7 @@ class BatchScheduler:
         if not self.slots.cut_out(sequence, keep, end):
             self.recompute(sequence)
             del sequence.tokens[keep:end]
+        sequence.is_shifted = True
 
     # Ending.
 

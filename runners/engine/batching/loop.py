@@ -259,6 +259,7 @@ class Loop:
         if self._vocab.ends_generation(token):
             scheduler.finish(sequence, StopReason.STOP)
             return
+        sequence.tokens.append(token)
         text = sequence.text
         new = text.push(self._vocab.piece(token, sequence.visible))
         if new or logprobs:
@@ -267,8 +268,6 @@ class Loop:
             scheduler.finish(sequence, StopReason.STOP)
         elif sequence.n_sampled >= sequence.n_limit:
             scheduler.finish(sequence, StopReason.LENGTH)
-        else:
-            sequence.tokens.append(token)
 
     def _draw(self, sequence: SequenceState) -> tuple[int, tuple[TokenLogprob, ...]]:
         context, n_top = self._context, sequence.request.logprobs

@@ -35,6 +35,8 @@ class SequenceState:
     text: TextAssembler
     visible: frozenset[int] = frozenset()
     """Control tokens that are sent as text."""
+    n_bos: int = 0
+    """Tokens at the beginning that the tokenizer added, 0 or 1."""
     media: Layout | None = None
     encoded: tuple[Span, Floats] | None = None
     """The medium that is encoded but not yet computed, and its embeddings."""
@@ -51,6 +53,8 @@ class SequenceState:
     leader: "SequenceState | None" = None
     """A sequence that is computing the first `n_shared` tokens of this one."""
     n_shared: int = 0
+    is_shifted: bool = False
+    """Whether a context shift dropped some of `tokens`."""
     ended: bool = False
     queued_ns: int = field(default_factory=time.perf_counter_ns)
     n_preempted: int = 0
@@ -140,4 +144,10 @@ class SequenceState:
             eval_ns=max(self.last_token_ns - self.first_token_ns, _SHORTEST_NS)
             if self.n_sampled
             else 0,
+            tokens=self._text_tokens() if self.request.return_tokens else None,
         )
+
+    def _text_tokens(self) -> tuple[int, ...] | None:
+        """Return the tokens of prompt and output; None when they are not exactly their text."""
+        is_cut = self.n_truncated or self.is_shifted or self.text.stopped_by
+        return None if is_cut or self.media is not None else tuple(self.tokens[self.n_bos :])

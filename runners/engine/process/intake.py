@@ -87,6 +87,7 @@ class Intake:
             constraint_error=constraint_error,
             text=TextAssembler(request.stop),
             visible=visible,
+            n_bos=int(self._vocab.adds_bos and int(prompt[0]) == self._vocab.bos),
             media=media,
         )
 
@@ -112,9 +113,10 @@ class Intake:
         """Return the tokens of a prompt or a text; None when an id is outside the vocabulary."""
         if isinstance(prompt, str):
             return self._tokens(prompt)
-        if not all(0 <= token < self._vocab.size for token in prompt):
-            return None
-        return np.array(prompt, np.int32) if prompt else self._vocab.placeholder
+        if not prompt:
+            return self._vocab.placeholder
+        is_known = min(prompt) >= 0 and max(prompt) < self._vocab.size
+        return np.array(prompt, np.int32) if is_known else None
 
     def _input(self, text: EmbedInput, query: str | None) -> TokenIds | None:
         if query is None or not isinstance(text, str):
