@@ -4,8 +4,8 @@ import subprocess
 import sys
 
 NAMES = (
-    "decode", "load", "concurrency", "prefix", "embeddings", "busy_core", "constrained", "catalog",
-    "agents", "pull", "templates",
+    "prefill", "decode", "alternating", "load", "concurrency", "prefix", "embeddings", "busy_core",
+    "constrained", "catalog", "agents", "pull", "templates",
 )  # fmt: skip
 
 

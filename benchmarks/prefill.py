@@ -1,0 +1,58 @@
+"""Prompt speed of one user: tokens/s through HTTP as a share of the bare loop, on real models.
+
+The first request after a load counts for itself: nothing may be slow until it is warmed up.
+"""
+
+import argparse
+import itertools
+
+from benchmarks import published
+from benchmarks.bare import bare_loop
+from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.published import Published
+from benchmarks.server import Server, serving
+from benchmarks.texts import english
+
+
+async def benchmark(options: argparse.Namespace) -> None:
+    """Use a new prompt each time, so that no prefix is reused."""
+    for model in published.chosen(options.model):
+        async with serving(bench=model.path) as server:
+            for n_tokens in options.prompt:
+                await _compare(model, server, n_tokens, options.rounds)
+
+
+async def _compare(model: Published, server: Server, n_tokens: int, rounds: int) -> None:
+    seeds = itertools.count(1)
+
+    async def over_http() -> float:
+        prompt = english(n_tokens, next(seeds))
+        stream = await server.client.generate("bench", prompt, 2)
+        return int(stream.last["prompt_eval_count"]) / stream.first
+
+    async def after_a_load() -> float:
+        """Load without computing anything, then measure the first prompt."""
+        await server.unload("bench")
+        await server.client.post("/api/generate", {"model": "bench", "stream": False})
+        return await over_http()
+
+    async with bare_loop(model.path, english(n_tokens, seed=0)) as bare:
+        cases = {
+            "bare loop": lambda: bare.prefill_rate(english(n_tokens, next(seeds))),
+            "through HTTP": over_http,
+            "first after a load": after_a_load,
+        }
+        await interleaved(1, cases)
+        report(
+            f"{model.name}: tokens per second of a prompt of about {n_tokens} tokens",
+            await interleaved(rounds, cases),
+            base="bare loop",
+            wanted={"through HTTP": Wanted(least=0.97), "first after a load": Wanted(least=0.97)},
+        )
+
+
+if __name__ == "__main__":
+    parser = arguments(__doc__, rounds=5)
+    parser.add_argument("--prompt", type=int, nargs="+", default=[512, 2048], help="tokens")
+    published.add_argument(parser)
+    run(benchmark, parser)

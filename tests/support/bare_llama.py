@@ -1,0 +1,61 @@
+"""One sequence decoded with nothing but llama.cpp's C functions, to compare with."""
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runners.engine.native.llama import lib
+
+Logits = npt.NDArray[np.float32]
+
+
+class BareLlama:
+    """A model with a context of its own; logits of one token at a time."""
+
+    def __init__(self, weights: Path, n_ctx: int = 2048) -> None:
+        params = lib.llama_model_default_params()
+        params.n_gpu_layers = 0
+        self._model: Any = lib.llama_model_load_from_file(str(weights).encode(), params)
+        context = lib.llama_context_default_params()
+        context.n_ctx = context.n_batch = n_ctx
+        context.n_threads = context.n_threads_batch = 1  # sums of several are in another order
+        self._context: Any = lib.llama_init_from_model(self._model, context)
+        self._vocab: Any = lib.llama_model_get_vocab(self._model)
+        self._n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the tokens of `text` with the special ones of the model."""
+        data = text.encode()
+        tokens = (ctypes.c_int32 * (len(data) + 8))()
+        count = lib.llama_tokenize(self._vocab, data, len(data), tokens, len(tokens), True, True)
+        return list(tokens[:count])
+
+    def start(self, tokens: Sequence[int]) -> Logits:
+        """Compute a prompt from an empty context; return the logits behind it."""
+        lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
+        return self.advance(tokens)
+
+    def advance(self, tokens: Sequence[int]) -> Logits:
+        """Compute tokens; return the logits behind the last one."""
+        array = (ctypes.c_int32 * len(tokens))(*tokens)
+        assert lib.llama_decode(self._context, lib.llama_batch_get_one(array, len(tokens))) == 0
+        address = lib.llama_get_logits_ith(self._context, -1)
+        return np.ctypeslib.as_array(address, (self._n_vocab,)).copy()
+
+    def ends(self, token: int) -> bool:
+        """Whether `token` ends a generation."""
+        return bool(lib.llama_vocab_is_eog(self._vocab, token))
+
+    def close(self) -> None:
+        lib.llama_free(self._context)
+        lib.llama_model_free(self._model)
+
+
+def logprobs(logits: Logits) -> npt.NDArray[np.float64]:
+    """Return natural-log probabilities."""
+    shifted = logits.astype(np.float64) - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
