@@ -130,6 +130,17 @@ def test_a_pull_ends_with_an_error(
     )
 
 
+def test_a_pull_ends_with_an_error_while_the_hub_is_silent(
+    tmp_path: Path, registry: FakeRegistry, host: str
+) -> None:
+    registry.intercept = _stall(lambda _: True)
+
+    with live_server(tmp_path, HF_ENDPOINT=f"http://{host}") as server:
+        _check_shutdown(
+            server, "/api/pull", {"model": "hf.co/me/x"}, lambda: len(registry.requests) >= 2
+        )
+
+
 @pytest.mark.parametrize("interceptor", PUSHES.values(), ids=PUSHES)
 def test_a_push_ends_with_an_error(
     server: LiveServer,

@@ -4,6 +4,7 @@ The GGUF files of a repository are downloaded by the SHA-256 that the hub states
 created from them, with the files `template`, `system` and `params` of the repository.
 """
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -38,7 +39,8 @@ from model_store.registry.hub.files import choose
 from model_store.registry.remote_model import BlobDescriptor
 from model_store.registry.validation import CheckTemplate
 
-_SECONDS = 30.0
+_SECONDS = 6.0
+"""How long the hub may be silent; a server that shuts down waits for this thread."""
 _TEXTS = ("template", "system", "params")
 
 
@@ -168,7 +170,8 @@ async def find_on_hub(
         RegistryRefused, RegistryUnreachable, InvalidResponse: the hub gives no valid answer.
     """
     config, repo_id = registries.config, f"{name.namespace}/{name.model}"
-    repository = await registries.threads.run(_look_up, config, repo_id)
+    # Unlike work on the disk, it need not have ended when the caller is cancelled.
+    repository = await asyncio.to_thread(_look_up, config, repo_id)
     source = _Source(registries.transport, config, repository)
     chosen = choose(repository.files, name.tag)
     paths = (*chosen.weights, *((chosen.projector,) if chosen.projector else ()))
