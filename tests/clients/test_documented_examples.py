@@ -21,7 +21,7 @@ ADDRESS = "localhost:11434"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
-    with live_server(tmp_path_factory.mktemp("documents"), OLLAMA_NO_BUILTIN="0") as running:
+    with live_server(tmp_path_factory.mktemp("documents"), PADDOCK_NO_BUILTIN="0") as running:
         yield running
 
 
