@@ -32,7 +32,7 @@ async def test_an_entry_tells_all_that_clients_show(server: Server) -> None:
         "model": "base:latest",
         "size": blobs,
         "digest": hashlib.sha256(manifest.read_bytes()).hexdigest(),
-        "details": {**DETAILS, "context_length": 4096},
+        "details": {**DETAILS, "context_length": 4096, "embedding_length": 8},
         "capabilities": ["completion"],
     }
 
