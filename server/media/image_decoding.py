@@ -24,7 +24,7 @@ the library for WebP keeps three copies of four bytes per pixel."""
 _MAX_PIXELS_OF_OTHERS: Final = 24 << 20
 """Of formats, and progressive JPEG files, that are decoded as a whole, at four bytes per pixel."""
 _FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-_STRIP_PIXELS: Final = 1 << 20
+_STRIP_PIXELS: Final = 1 << 18
 _NOT_AN_IMAGE: Final = "is not a PNG, JPEG, WebP, GIF or BMP file, or is damaged"
 
 # The size is checked here, before any pixel is decoded; pillow would only warn.
@@ -43,10 +43,10 @@ def decode_image(data: bytes | memoryview) -> DecodedImage:
     """
     if not data:
         raise MediaError("is empty")
-    image = _opened(bytes(data))
     try:
-        return _pixels(image)
-    except MemoryError:
+        # No name keeps the file's own pixels while the smaller image is made.
+        return _pixels(_opened(bytes(data)))
+    except (MediaError, MemoryError):
         raise
     except Exception as e:
         raise MediaError("is damaged") from e
@@ -96,7 +96,14 @@ def _pixels(image: Image.Image) -> DecodedImage:
     # Decodes a large JPEG at a half, a quarter or an eighth of its size: several times faster.
     image.draft("RGB", size)
     image.load()
-    upright = _upright(_scaled(image, size))
+    if image.width <= size[0]:
+        small = _opaque(image)
+    else:
+        reduced, box = _reduced(image, size)
+        del image
+        small = reduced.resize(size, Image.Resampling.LANCZOS, box)
+        small.info = reduced.info
+    upright = _upright(small)
     return DecodedImage(upright.width, upright.height, upright.tobytes())
 
 
@@ -105,23 +112,21 @@ def _sent_size(width: int, height: int) -> tuple[int, int]:
     return max(1, int(width * scale)), max(1, int(height * scale))
 
 
-def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Return the image in RGB, scaled down to `size` if it is larger.
+def _reduced(
+    image: Image.Image, size: tuple[int, int]
+) -> tuple[Image.Image, tuple[float, float, float, float]]:
+    """Return the image in RGB, scaled down by an integer, and its box to scale to `size`.
 
-    Strips of whole blocks are averaged first, so that no second copy of all pixels is needed.
+    It is copied in strips, so that no second copy of all pixels is needed.
     """
-    if image.width <= size[0]:
-        return _opaque(image)
     factor = max(1, image.width // size[0])
     step = factor * max(1, _STRIP_PIXELS // (image.width * factor))
     reduced = Image.new("RGB", (-(-image.width // factor), -(-image.height // factor)))
     for top in range(0, image.height, step):
         strip = image.crop((0, top, image.width, min(top + step, image.height)))
         reduced.paste(_opaque(strip).reduce(factor), (0, top // factor))
-    box = (0, 0, image.width / factor, image.height / factor)
-    scaled = reduced.resize(size, Image.Resampling.LANCZOS, box)
-    scaled.info = image.info
-    return scaled
+    reduced.info = image.info
+    return reduced, (0, 0, image.width / factor, image.height / factor)
 
 
 def _opaque(image: Image.Image) -> Image.Image:

@@ -28,7 +28,7 @@ from server.rendering.messages import (
 )
 
 LIMITS: Final = Limits(
-    cpu_seconds=2.0, wall_seconds=10.0, memory_bytes=200 << 20, answer_bytes=64 << 20
+    cpu_seconds=2.0, wall_seconds=10.0, memory_bytes=160 << 20, answer_bytes=64 << 20
 )
 """Of a worker. The longest contexts in use are a few megabytes of text, rendered in a second."""
 MAX_WORKERS: Final = 4
