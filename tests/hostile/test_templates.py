@@ -8,11 +8,11 @@ from tests.support.hostile.measurement import Scene
 
 def test_no_template_makes_others_wait(hostile_scene: Scene, tmp_path: Path) -> None:
     templates.models(hostile_scene.server, tmp_path)
-    attacks = list(templates.attacks(tmp_path))
+    before = len(hostile_scene.measurements)
 
-    assert not hostile_scene.faults(attacks)
+    assert not hostile_scene.faults(templates.attacks(tmp_path, hostile_scene))
 
-    outcomes = {m.name: m.outcome for m in hostile_scene.measurements[-len(attacks) :]}
+    outcomes = {m.name: m.outcome for m in hostile_scene.measurements[before:]}
     for name in templates.JINJA:
         assert outcomes[f"jinja {name}: chat"] == "400", name
         assert outcomes[f"jinja {name}: count_tokens"] == "400", name

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.hostile.measurement import Attack, Target
+from tests.support.hostile.measurement import Attack, Scene, Target
 from tests.support.live_server import LiveServer
 from tests.support.tiny_models import write_llama
 
@@ -16,8 +17,6 @@ JINJA = {
     "loops": _LONG + "{% for a in r %}{% for b in r %}{% endfor %}{% endfor %}",
     "memory": "{% set ns = namespace(x=[]) %}" + _LONG + "{% for a in r %}"
     "{% set ns.x = ns.x + ['a' * 9999 ~ a] %}{% endfor %}",
-    "output": _LONG + "{% for a in r %}" + "a" * 50_000 + "{% endfor %}",
-    "one text": "{{ 'a' * 10 ** 9 }}",
 }
 GO = {
     "loops": "{{ range 99999999 }}{{ range 99999999 }}{{ end }}{{ end }}",
@@ -25,6 +24,7 @@ GO = {
     "nesting": "{{ if .Prompt }}" * 3000 + "{{ end }}" * 3000,
     "many actions": "{{ .Prompt | len }}" * 3500,
 }
+_SETTLED_SECONDS = 4.0
 _MESSAGES = [{"role": "user", "content": "a"}]
 
 
@@ -35,10 +35,17 @@ def models(server: LiveServer, directory: Path) -> None:
         server.create(f"jinja-{number}", path)
 
 
-def attacks(directory: Path) -> Iterator[Attack]:
-    """Yield the attacks; a template takes seconds of a worker, which is all that it may."""
+def attacks(directory: Path, scene: Scene) -> Iterator[Attack]:
+    """Yield the attacks; a template takes seconds of a worker, which is all that it may.
+
+    Models are loaded before, as their runners take memory too.
+    """
     for number, name in enumerate(JINJA):
         model = f"jinja-{number}"
+        body = json.dumps({"model": model}).encode()
+        loaded_at = time.time()
+        assert scene.target.post("/api/generate", body) == "200"
+        _wait_for_standby(scene.server, loaded_at)
         chat = {"model": model, "messages": _MESSAGES, "stream": False}
         count = {"model": model, "messages": _MESSAGES}
         yield _post(f"jinja {name}: chat", "/api/chat", chat)
@@ -52,6 +59,14 @@ def attacks(directory: Path) -> Iterator[Attack]:
         yield _post(f"go {name}: generate", "/api/generate", generate | {"raw": False})
         create = {"model": "again", "from": "hostile", "template": template, "stream": False}
         yield _post(f"go {name}: create", "/api/create", create)
+
+
+def _wait_for_standby(server: LiveServer, loaded_at: float) -> None:
+    """Wait until the standby runner is there, which the server starts after a load."""
+    newest = 0.0
+    while newest < loaded_at or time.time() - newest < _SETTLED_SECONDS:
+        time.sleep(0.1)
+        newest = max(p.create_time() for p in server.runners())
 
 
 def _post(name: str, path: str, body: object) -> Attack:
