@@ -14,7 +14,6 @@ from runners.protocol.messages import (
     Cancel,
     Chunk,
     Command,
-    Detokenize,
     Done,
     Embed,
     Embedded,
@@ -22,8 +21,13 @@ from runners.protocol.messages import (
     Failed,
     FailureCode,
     Generate,
-    Stats,
-    StatsReport,
+)
+from runners.protocol.stats import Stats, StatsReport
+from runners.protocol.tokens import (
+    AnyText,
+    Detokenize,
+    ListSpecialTokens,
+    SpecialTokens,
     Text,
     Tokenize,
     Tokens,
@@ -33,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 # Failures that are not the client's fault are logged for the operator.
 _SERVER_FAULTS = (FailureCode.COMPUTE, FailureCode.OUT_OF_MEMORY, FailureCode.NAN_LOGITS)
-_AnswerT = TypeVar("_AnswerT", Embedded, Tokens, Text, StatsReport)
+_AnswerT = TypeVar("_AnswerT", Embedded, Tokens, Text, SpecialTokens, StatsReport)
 
 
 class RunnerClient:
@@ -47,6 +51,7 @@ class RunnerClient:
     def __init__(self, connection: Connection, died: "asyncio.Future[RunnerDied]") -> None:
         self._connection = connection
         self._died = died
+        self._special_tokens: SpecialTokens | None = None
 
     @property
     def died(self) -> "asyncio.Future[RunnerDied]":
@@ -81,17 +86,22 @@ class RunnerClient:
             lambda id: Embed(id=id, texts=tuple(texts), query=query, truncate=truncate), Embedded
         )
 
-    async def tokenize(self, text: str, *, add_special: bool = False) -> tuple[int, ...]:
-        """Return the token ids of `text`, special texts parsed."""
+    async def tokenize(self, text: AnyText, *, add_special: bool = False) -> tuple[int, ...]:
+        """Return the token ids of `text`, special texts parsed where it says so."""
         answer = await self._call(
             lambda id: Tokenize(id=id, text=text, add_special=add_special), Tokens
         )
         return answer.tokens
 
-    async def detokenize(self, tokens: Sequence[int]) -> str:
-        """Return the text of `tokens`, special tokens rendered."""
-        answer = await self._call(lambda id: Detokenize(id=id, tokens=tuple(tokens)), Text)
-        return answer.text
+    async def detokenize(self, tokens: Sequence[int]) -> Text:
+        """Return the text of `tokens`, special tokens rendered, and where these are."""
+        return await self._call(lambda id: Detokenize(id=id, tokens=tuple(tokens)), Text)
+
+    async def special_tokens(self) -> SpecialTokens:
+        """Return the texts of the vocabulary's special tokens; the runner is asked once."""
+        if self._special_tokens is None:
+            self._special_tokens = await self._call(ListSpecialTokens, SpecialTokens)
+        return self._special_tokens
 
     async def stats(self) -> StatsReport:
         """Return the runner's counters since the model was loaded."""

@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 from runners.host.errors import RunnerError
-from runners.protocol.messages import (
-    Chunk,
-    Done,
-    Embedded,
-    Failed,
-    StatsReport,
-    Text,
-    Tokens,
-)
+from runners.protocol.messages import Chunk, Done, Embedded, Failed
+from runners.protocol.stats import StatsReport
+from runners.protocol.tokens import SpecialTokens, Text, Tokens
 
-Answer: TypeAlias = Chunk | Done | Failed | Embedded | Tokens | Text | StatsReport
+Answer: TypeAlias = Chunk | Done | Failed | Embedded | Tokens | Text | SpecialTokens | StatsReport
 
 MERGE_AFTER = 64
 

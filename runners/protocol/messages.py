@@ -2,8 +2,8 @@
 
 Commands flow from host to engine, events from engine to host. Requests carry an `id` chosen by
 the host, unique per runner process. Whatever happens, each request is answered by exactly one
-terminal event: `Done`, `Failed`, `Embedded`, `Tokens`, `Text` or `StatsReport`. A request that was
-cancelled is answered too (usually by `Done`), and the host ignores what it no longer waits for.
+terminal event: `Done`, `Failed`, `Embedded`, `Tokens`, `Text`, `SpecialTokens` or `StatsReport`. A
+cancelled request is answered too (usually by `Done`); the host ignores what it does not wait for.
 
 Lengths are in tokens, sizes in bytes and durations in nanoseconds unless a field says otherwise.
 """
@@ -16,6 +16,16 @@ from runners.protocol.constraints import Constraint
 from runners.protocol.media import Medium
 from runners.protocol.placement import DeviceKind, Placement, Projector
 from runners.protocol.quantization import Quantize, QuantizeEvent
+from runners.protocol.stats import Stats, StatsReport
+from runners.protocol.tokens import (
+    Detokenize,
+    ListSpecialTokens,
+    SegmentedText,
+    SpecialTokens,
+    Text,
+    Tokenize,
+    Tokens,
+)
 
 
 class FlashAttention(StrEnum):
@@ -99,8 +109,8 @@ class ListDevices(msgspec.Struct, frozen=True, tag="list_devices"):
 class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Continue `prompt`; answered by `Chunk` events, then one `Done` or `Failed`.
 
-    A text is tokenised with special texts parsed and BOS added as the model wants it; token ids
-    are used as they are.
+    A text is tokenised with special texts parsed and BOS added as the model wants it, in segments
+    only where they say so; token ids are used as they are.
     `n_ctx` bounds this request where it wants less context than the runner has. `n_predict` is
     the most tokens to sample (None: ten times the context). A prompt that does
     not fit is cut in the middle when `truncate` and `shift` are set (the first `n_keep` tokens
@@ -112,7 +122,7 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """
 
     id: int
-    prompt: str | tuple[int, ...]
+    prompt: str | SegmentedText | tuple[int, ...]
     media: tuple[Medium, ...] = ()
     sampling: Sampling = Sampling()
     n_ctx: int | None = None
@@ -148,27 +158,6 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     truncate: bool = True
 
 
-class Tokenize(msgspec.Struct, frozen=True, kw_only=True, tag="tokenize"):
-    """Turn text into token ids, special texts parsed; answered by `Tokens`."""
-
-    id: int
-    text: str
-    add_special: bool = False
-
-
-class Detokenize(msgspec.Struct, frozen=True, kw_only=True, tag="detokenize"):
-    """Turn token ids into text, special tokens rendered; answered by `Text` or `Failed`."""
-
-    id: int
-    tokens: tuple[int, ...]
-
-
-class Stats(msgspec.Struct, frozen=True, tag="stats"):
-    """Ask for the counters; answered by `StatsReport`."""
-
-    id: int
-
-
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Stop working on a request; unknown and finished ids are ignored."""
 
@@ -183,7 +172,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
     """End the process now. End of file on the socket means the same."""
 
 
-Request = Generate | Embed | Tokenize | Detokenize | Stats
+Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens | Stats
 Command = Load | ListDevices | Quantize | Request | Cancel | Ping | Shutdown
 
 
@@ -384,44 +373,6 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True, tag="embedded"):
     n_tokens: int
 
 
-class Tokens(msgspec.Struct, frozen=True, tag="tokens"):
-    """Answer to `Tokenize`."""
-
-    id: int
-    tokens: tuple[int, ...]
-
-
-class Text(msgspec.Struct, frozen=True, tag="text"):
-    """Answer to `Detokenize`."""
-
-    id: int
-    text: str
-
-
-class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report"):
-    """Counters since the model was loaded.
-
-    `decode_ns` is time inside llama_decode, `step_ns` the whole of all steps that decoded;
-    their difference is what Python and sampling cost.
-    """
-
-    id: int
-    steps: int
-    step_ns: int
-    decode_ns: int
-    sample_ns: int
-    n_prompt_computed: int
-    n_prompt_reused: int
-    n_generated: int
-    n_preempted: int
-    n_threads: int
-    n_running: int
-    n_waiting: int
-    n_cells_used: int
-    n_media_encoded: int = 0
-    encode_ns: int = 0
-
-
 class Step(msgspec.Struct, frozen=True, tag="step"):
     """The events of one step of the batching loop, in one frame."""
 
@@ -431,4 +382,4 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
 SetupEvent = Hello | Devices | Loading | Ready | LoadFailed | QuantizeEvent
 ProcessEvent = SetupEvent | Pong
 """Events about the process and not about a request: they have no id."""
-Event = ProcessEvent | Step | Failed | Embedded | Tokens | Text | StatsReport
+Event = ProcessEvent | Step | Failed | Embedded | Tokens | Text | SpecialTokens | StatsReport

@@ -9,6 +9,7 @@ from model_store.model import Model
 from model_store.options import Options
 from model_store.store import Store
 from runners.host.scheduler import Lease, Scheduler
+from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread
 from server.formats import Format, choose, renderer_of
@@ -26,7 +27,7 @@ from server.inference.media import media_of, with_placeholders
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
-from server.inference.prompting import fitted_prompt, for_tokenizer
+from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_call, retry_stream
 from server.inference.text_length import require_countable
 from server.inference.tool_choice import constraint_on
@@ -35,6 +36,7 @@ from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
 from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
+from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
 from server.rendering.client import PromptRenderer
@@ -45,7 +47,7 @@ from server.request_record import current
 class _Prompt:
     """A rendered prompt with the messages that fit the context, and the format of its answers."""
 
-    text: str
+    prompt: RenderedPrompt
     renderer: Renderer
     format: Format
     messages: Sequence[Message]
@@ -53,11 +55,20 @@ class _Prompt:
     think: Think | None
     tokens: tuple[int, ...] | None
 
+    async def for_runner(self, lease: Lease) -> AnyText:
+        """Return the prompt as the runner tokenises it."""
+        special = await special_texts_of(lease.runner, self.renderer, self.format.output)
+        prompt = without_bos(self.prompt, self.renderer, lease.ready)
+        return await in_thread(prompt.for_tokenizer, special)
+
     def parser(self) -> OutputParser:
         """Return a parser for one answer."""
         return self.format.output.create_parser(
             GenerationStart(
-                tools=self.tools, last=self.messages[-1], think=self.think, prompt=self.text
+                tools=self.tools,
+                last=self.messages[-1],
+                think=self.think,
+                prompt=self.prompt.text,
             )
         )
 
@@ -105,7 +116,7 @@ class ChatService:
                 conversation, model, format, lease=lease, options=options, think=think
             )
             if conversation.debug_render_only:
-                yield Rendered(prompt.text, image_tags.count(prompt.messages))
+                yield Rendered(prompt.prompt.text, image_tags.count(prompt.messages))
                 return
             media = await media_of(
                 self._decoder,
@@ -116,9 +127,8 @@ class ChatService:
             )
             parsers = [prompt.parser() for _ in range(conversation.n)]
             constraint, must_hold = constraint_on(conversation, parsers[0])
-            text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
             work = command(
-                text if media or prompt.tokens is None else prompt.tokens,
+                await prompt.for_runner(lease) if media or prompt.tokens is None else prompt.tokens,
                 options,
                 conversation,
                 media=media,
@@ -146,8 +156,8 @@ class ChatService:
             prompt = await self._prompt(
                 untruncated, model, format, lease=lease, options=options, think=think
             )
-            text = for_tokenizer(prompt.text, prompt.renderer, lease.ready)
-            require_countable(text, context_of(options, lease.ready))
+            require_countable(prompt.prompt.text, context_of(options, lease.ready))
+            text = await prompt.for_runner(lease)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
             return n_tokens + image_tags.TOKENS_PER_IMAGE * image_tags.count(prompt.messages)
 

@@ -3,10 +3,13 @@
 import time
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from model_store.model import Model
 from model_store.store import Store
+from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease, Scheduler
+from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest
@@ -27,14 +30,17 @@ from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
 from server.inference.options import merged_options
-from server.inference.prompting import fitted_prompt, for_tokenizer
+from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_stream
 from server.inference.text_length import max_characters, require_fit, too_long
 from server.media.decoder import MediaDecoder
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
+from server.prompt.content_marks import mark_content
 from server.prompt.messages import Message, Think
+from server.prompt.rendered_prompt import RenderedPrompt, with_breaks
 from server.prompt.renderer import Renderer
+from server.prompt.special_tokens import SpecialTexts
 from server.prompt.template import GoTemplate, parse_go_template
 from server.rendering.client import PromptRenderer
 from server.request_record import current
@@ -91,23 +97,23 @@ class GenerateService:
                 n_ctx=n_ctx,
                 n_predict=options.num_predict,
             )
-            if isinstance(prompt, str):
-                await require_fit(runner, prompt, n_ctx)
+            if isinstance(prompt, RenderedPrompt):
+                await require_fit(runner, prompt.text, n_ctx)
             if completion.debug_render_only:
-                text = prompt if isinstance(prompt, str) else await runner.detokenize(prompt)
-                yield Rendered(text, len(completion.images))
+                yield Rendered(await _text_of(prompt, runner), len(completion.images))
                 return
             messages = [Message("user", images=completion.images)]
             media = await media_of(self._decoder, messages, (), lease.ready, completion.n)
-            if isinstance(prompt, str):
-                prompt = for_tokenizer(prompt, renderer, lease.ready)
-            text = prompt if isinstance(prompt, str) else ""
+            special = await special_texts_of(runner, renderer, format.output)
+            if isinstance(prompt, RenderedPrompt):
+                prompt = without_bos(prompt, renderer, lease.ready)
+            text = prompt if isinstance(prompt, RenderedPrompt) else RenderedPrompt("")
             # A completion between prefix and suffix is text: no reasoning, no tool calls.
             output = PASSTHROUGH if completion.suffix else format.output
-            start = GenerationStart(last=Message("user", text), think=think, prompt=text)
+            start = GenerationStart(last=Message("user", text.text), think=think, prompt=text.text)
             parsers = [output.create_parser(start) for _ in range(completion.n)]
             work = command(
-                prompt,
+                await _for_runner(prompt, special),
                 options,
                 completion,
                 media=media,
@@ -121,8 +127,8 @@ class GenerateService:
             async with aclosing(answers(runner, work, parsers, timings)) as events:
                 async for event in events:
                     if isinstance(event, Finish) and format is not PLAIN and not event.context:
-                        tokens = await runner.tokenize(text + event.raw_text)
-                        yield replace(event, context=tokens)
+                        answer = with_breaks(event.raw_text, special, output.visible_tokens)
+                        yield replace(event, context=await _tokens(text + answer, special, runner))
                     else:
                         yield event
 
@@ -137,17 +143,17 @@ class GenerateService:
         lease: Lease,
         n_ctx: int,
         n_predict: int | None,
-    ) -> str | tuple[int, ...]:
-        if completion.raw or not isinstance(completion.prompt, str):
+    ) -> RenderedPrompt | tuple[int, ...]:
+        if not isinstance(completion.prompt, str):
             return completion.prompt
+        if completion.raw:
+            return RenderedPrompt(completion.prompt)
+        special = await special_texts_of(lease.runner, renderer, format.output)
         if completion.suffix:
             n_characters = len(completion.prompt) + len(completion.suffix)
             if n_characters > max_characters(n_ctx):
                 raise too_long(n_characters, n_ctx)
-            template = await in_thread(_suffix_template, completion, model)
-            return await self._prompts.render_suffix(
-                template, completion.prompt, completion.suffix, think
-            )
+            return await self._suffix_prompt(completion, completion.prompt, model, think, special)
         fitted = await fitted_prompt(
             self._prompts,
             renderer,
@@ -162,8 +168,42 @@ class GenerateService:
         if not completion.context:
             return fitted.prompt
         earlier = await lease.runner.detokenize(completion.context)
+        before = await in_thread(partial(with_breaks, earlier.text, special, real=earlier.special))
         # The earlier prompt has BOS already.
-        return earlier + fitted.prompt.removeprefix(renderer.bos)
+        return before + fitted.prompt.removeprefix(renderer.bos)
+
+    async def _suffix_prompt(
+        self,
+        completion: Completion,
+        prompt: str,
+        model: Model,
+        think: Think | None,
+        special: SpecialTexts,
+    ) -> RenderedPrompt:
+        template = await in_thread(_suffix_template, completion, model)
+        texts = [Message("user", prompt), Message("user", completion.suffix)]
+        marked = mark_content(texts, (), special=special, markup=template.markup)
+        before, after = (message.content for message in marked.messages)
+        rendered = await self._prompts.render_suffix(template, before, after, think)
+        return await in_thread(marked.unmark, rendered)
+
+
+async def _for_runner(
+    prompt: RenderedPrompt | tuple[int, ...], special: SpecialTexts
+) -> AnyText | tuple[int, ...]:
+    return prompt if isinstance(prompt, tuple) else await in_thread(prompt.for_tokenizer, special)
+
+
+async def _tokens(
+    prompt: RenderedPrompt, special: SpecialTexts, runner: RunnerClient
+) -> tuple[int, ...]:
+    return await runner.tokenize(await in_thread(prompt.for_tokenizer, special))
+
+
+async def _text_of(prompt: RenderedPrompt | tuple[int, ...], runner: RunnerClient) -> str:
+    if isinstance(prompt, RenderedPrompt):
+        return prompt.text
+    return (await runner.detokenize(prompt)).text
 
 
 def _check(completion: Completion, model: Model, format: Format) -> Think | None:

@@ -7,6 +7,7 @@ from model_store.options import Options
 from runners.protocol.constraints import Constraint
 from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
+from runners.protocol.tokens import AnyText
 from server.inference.conversation import GenerationParams
 
 MIN_CONTEXT = 4
@@ -25,7 +26,7 @@ class Timings:
 
 
 def command(
-    prompt: str | tuple[int, ...],
+    prompt: AnyText | tuple[int, ...],
     options: Options,
     params: GenerationParams,
     *,

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
+from server.concurrency.threads import in_thread
 from server.inference.text_length import begins_within, max_characters, require_fit, too_long
 from server.parsing.output_format import OutputFormat
 from server.prompt import image_tags
+from server.prompt.content_marks import MarkedContent, mark_content
 from server.prompt.messages import Message, Think, Tool
-from server.prompt.renderer import Renderer, placing_of
+from server.prompt.rendered_prompt import RenderedPrompt
+from server.prompt.renderer import Renderer, markup_of, placing_of
+from server.prompt.special_tokens import NO_SPECIAL_TEXTS, SpecialTexts, special_texts
 from server.prompt.truncate import Fitted, fit_history, is_instruction
 from server.rendering.client import PromptRenderer
 from server.rendering.messages import RenderInput
@@ -36,7 +41,7 @@ async def fitted_prompt(
     n_ctx: int,
     n_predict: int | None = None,
     truncate: bool,
-) -> Fitted:
+) -> Fitted[RenderedPrompt]:
     """Render `messages`, without the oldest turns when `truncate` is set and they do not fit.
 
     The prompt has a tag for each image of the messages that are left. A truncated one leaves room
@@ -46,22 +51,35 @@ async def fitted_prompt(
         TemplateError: the template fails, or takes too much time or memory.
         ServerBusy: there is no worker process that could render it.
     """
+    special = await special_texts_of(lease.runner, renderer, output)
     tools, level = output.rename_tools(tools), output.thinking_level(think)
 
-    async def render(subset: Sequence[Message], *, as_sent: bool = False) -> str:
-        return await prompts.render(renderer, RenderInput(subset, tools, level, as_sent))
+    async def render(subset: Sequence[Message], *, as_sent: bool = False) -> RenderedPrompt:
+        marked = await in_thread(mark, subset)
+        given = RenderInput(marked.messages, marked.tools, level, as_sent)
+        return await in_thread(marked.unmark, await prompts.render(renderer, given))
 
-    async def render_as_sent(subset: Sequence[Message]) -> str:
+    async def render_as_sent(subset: Sequence[Message]) -> RenderedPrompt:
         return await render(subset, as_sent=True)
 
-    counted: dict[str, tuple[int, ...]] = {}
+    def mark(subset: Sequence[Message]) -> MarkedContent:
+        return mark_content(
+            subset,
+            tools,
+            special=special,
+            delimiters=output.visible_tokens,
+            markup=markup_of(renderer),
+        )
 
-    async def count(text: str) -> int:
-        if not await begins_within(lease.runner, text, n_ctx):
+    counted: dict[RenderedPrompt, tuple[int, ...]] = {}
+
+    async def count(prompt: RenderedPrompt) -> int:
+        if not await begins_within(lease.runner, prompt.text, n_ctx):
             return n_ctx + 1
-        body = for_tokenizer(text, renderer, lease.ready)
-        counted[text] = await lease.runner.tokenize(body, add_special=True)
-        return len(counted[text]) - lease.ready.adds_bos
+        body = without_bos(prompt, renderer, lease.ready)
+        text = await in_thread(body.for_tokenizer, special)
+        counted[prompt] = await lease.runner.tokenize(text, add_special=True)
+        return len(counted[prompt]) - lease.ready.adds_bos
 
     _require_fit(messages, n_ctx, truncate=truncate)
     if truncate:
@@ -78,7 +96,7 @@ async def fitted_prompt(
         fitted = fitted._replace(tokens=counted.get(fitted.prompt))
     else:
         fitted = Fitted(await render(messages), messages)
-    await require_fit(lease.runner, fitted.prompt, n_ctx)
+    await require_fit(lease.runner, fitted.prompt.text, n_ctx)
     if n_dropped := len(messages) - len(fitted.messages):
         _log.warning(
             "%d of %d messages were dropped, as the prompt did not fit the context",
@@ -117,10 +135,24 @@ def _n_characters(message: Message) -> int:
     return len(message.content) + len(message.thinking)
 
 
-def for_tokenizer(prompt: str, renderer: Renderer, ready: Ready) -> str:
+async def special_texts_of(
+    runner: RunnerClient, renderer: Renderer, output: OutputFormat
+) -> SpecialTexts:
+    """Return the texts that are special tokens in prompts of this format.
+
+    Where a template adds nothing to what a client writes, its text is the prompt, as a raw one is.
+    """
+    markup = markup_of(renderer)
+    if not markup:
+        return NO_SPECIAL_TEXTS
+    tokens = await runner.special_tokens()
+    return await in_thread(special_texts, tokens, markup, output.visible_tokens)
+
+
+def without_bos(prompt: RenderedPrompt, renderer: Renderer, ready: Ready) -> RenderedPrompt:
     """Return `prompt` without the text of BOS at its beginning where the tokenizer adds BOS.
 
-    Nothing tells it of a Go template; those that print it at all print Gemma's.
+    The BOS of a Go template is not known; those that print it at all print Gemma's.
     """
     return prompt.removeprefix(renderer.bos or "<bos>") if ready.adds_bos else prompt
 

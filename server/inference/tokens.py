@@ -29,7 +29,7 @@ class TokenService:
     async def detokenize(self, model: str, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`."""
         async with self._scheduler.tokenizer(model_key(self._find(model)).weights) as runner:
-            return await runner.detokenize(tokens)
+            return (await runner.detokenize(tokens)).text
 
     def _find(self, name: str) -> Model:
         model = find_model(self._store, name, required=True)

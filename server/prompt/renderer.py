@@ -43,3 +43,13 @@ def placing_of(renderer: Renderer) -> ImagePlacement | None:
     if isinstance(renderer, FamilyRenderer):
         return ImagePlacement.APART if renderer.images else None
     return ImagePlacement.BEFORE if isinstance(renderer, GoTemplate) else ImagePlacement.BEHIND
+
+
+def markup_of(renderer: Renderer) -> str:
+    """Return a text that has all special tokens that prompts have.
+
+    "" means that they have nothing but content.
+    """
+    if isinstance(renderer, ChatTemplate):
+        return renderer.source + renderer.bos + renderer.eos
+    return renderer.markup

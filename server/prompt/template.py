@@ -15,7 +15,8 @@ class GoTemplate:
 
     `variables` are the names that occur in it, in lower case; `thinking_tags` the texts that it
     puts around the thinking of earlier messages, `tool_tag` the one before their calls. `tree` is
-    the whole template, `up_to_response` its part up to where the model continues.
+    the whole template, `up_to_response` its part up to where the model continues. `markup` is the
+    source, "" when it adds nothing to what it is given.
     """
 
     bos = ""
@@ -28,6 +29,7 @@ class GoTemplate:
             names |= {"response"}
         self.source = source
         self.variables = names
+        self.markup = source if inspection.has_text(tree) else ""
         self.thinking_tags = inspection.thinking_tags(tree)
         self.tool_tag = inspection.tool_call_tag(tree)
         self.tree = tree

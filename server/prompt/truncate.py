@@ -1,7 +1,7 @@
 """Truncate a conversation to the context: drop the oldest messages, nothing inside a message."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from server.errors import TemplateBudgetExceeded, TemplateError
 from server.prompt import image_tags
@@ -9,8 +9,16 @@ from server.prompt.messages import Message
 
 _INSTRUCTING = ("system", "developer")
 
-Render = Callable[[Sequence[Message]], Awaitable[str]]
-Count = Callable[[str], Awaitable[int]]
+
+class _Encodable(Protocol):
+    def encode(self) -> bytes:
+        """Return the prompt in UTF-8, which is never shorter than its tokens."""
+        ...
+
+
+PromptT = TypeVar("PromptT", bound=_Encodable)
+Render = Callable[[Sequence[Message]], Awaitable[PromptT]]
+Count = Callable[[PromptT], Awaitable[int]]
 
 
 def is_instruction(message: Message) -> bool:
@@ -18,24 +26,24 @@ def is_instruction(message: Message) -> bool:
     return message.role in _INSTRUCTING
 
 
-class Fitted(NamedTuple):
+class Fitted(NamedTuple, Generic[PromptT]):
     """A prompt, the messages that it was made of, and its tokens where they had to be counted."""
 
-    prompt: str
+    prompt: PromptT
     messages: Sequence[Message]
     tokens: tuple[int, ...] | None = None
 
 
 async def fit_history(
     messages: Sequence[Message],
-    render: Render,
-    count: Count,
+    render: Render[PromptT],
+    count: Count[PromptT],
     limit: int,
     *,
     image_tokens: int = 0,
     reserve: int = 0,
-    render_reordered: Render | None = None,
-) -> Fitted:
+    render_reordered: Render[PromptT] | None = None,
+) -> Fitted[PromptT]:
     """Return the prompt of `messages`, without the oldest ones if it has over `limit` tokens.
 
     Instructions (of the system or a developer) and the last message always stay. Each image counts
@@ -64,7 +72,7 @@ async def fit_history(
     raise AssertionError
 
 
-class _Search:
+class _Search(Generic[PromptT]):
     """Finds the longest end of a conversation that fits; renders few of them.
 
     Dropping more messages never makes a prompt longer, so the first that fits is found by halving.
@@ -73,8 +81,8 @@ class _Search:
     def __init__(
         self,
         messages: Sequence[Message],
-        render: Render,
-        count: Count,
+        render: Render[PromptT],
+        count: Count[PromptT],
         limit: int,
         image_tokens: int,
     ) -> None:
@@ -82,16 +90,16 @@ class _Search:
         self.limit, self._image_tokens = limit, image_tokens
         self._refused: set[tuple[str, bool]] = set()
 
-    async def fits(self, fitted: Fitted) -> bool:
+    async def fits(self, fitted: Fitted[PromptT]) -> bool:
         room = self.limit - self._image_tokens * image_tags.count(fitted.messages)
         return len(fitted.prompt.encode()) <= room or await self._count(fitted.prompt) <= room
 
-    async def render(self, start: int) -> Fitted:
+    async def render(self, start: int) -> Fitted[PromptT]:
         before, kept = self._messages[:start], self._messages[start:]
         messages = [*filter(is_instruction, before), *kept]
         return Fitted(await self._render(messages), messages)
 
-    async def longest(self, whole: Fitted) -> Fitted:
+    async def longest(self, whole: Fitted[PromptT]) -> Fitted[PromptT]:
         """Return the longest end that fits, else the shortest that is accepted."""
         low, high = 1, len(self._messages)
         best = whole
@@ -109,13 +117,13 @@ class _Search:
                 low = start + 1
         return best
 
-    async def _first_accepted(self, start: int, stop: int) -> tuple[int, Fitted | None]:
+    async def _first_accepted(self, start: int, stop: int) -> tuple[int, Fitted[PromptT] | None]:
         for place in range(start, stop):
             if tried := await self._accepted(place):
                 return place, tried
         return stop, None
 
-    async def _accepted(self, start: int) -> Fitted | None:
+    async def _accepted(self, start: int) -> Fitted[PromptT] | None:
         """Return the prompt from `start` on, None when it is refused.
 
         A template that refuses an answer or a result at the beginning refuses all of them there.

@@ -121,6 +121,15 @@ class Sender:
         assert reply.status_code == 200, reply.text
         return _TEXTS[api](reply.json())
 
+    async def answer(self, row: Row, api: str, *, model: str) -> str:
+        """Return what the scripted runner of `model` answers."""
+        body = {name: v for name, v in _BODIES[api](row).items() if name != "_debug_render_only"}
+        reply = await self.server.post(api, model=model, stream=False, **body)
+        assert reply.status_code == 200, reply.text
+        if api == CHAT:
+            return str(reply.json()["message"]["content"])
+        return _TEXTS[api](reply.json())
+
     async def refusal(self, row: Row, api: str = CHAT) -> str:
         """Return the text of the 400 that the row gets."""
         name = await self.model(row.template)

@@ -20,6 +20,7 @@ from runners.protocol.messages import (
     StopReason,
 )
 from runners.protocol.quantization import Quantize
+from runners.protocol.tokens import Segment, SegmentedText
 from tests.support.runners import load_spec, start_fake_runner
 from tests.support.tiny_models import write_llama
 
@@ -159,8 +160,20 @@ async def test_abandoned_request_does_not_disturb_the_next(runner: RunnerProcess
 async def test_tokens_and_text_convert_both_ways(runner: RunnerProcess) -> None:
     tokens = await runner.client.tokenize("hello there")
     assert tokens
-    assert (await runner.client.detokenize(tokens)).strip() == "hello there"
+    assert (await runner.client.detokenize(tokens)).text.strip() == "hello there"
     assert await runner.client.tokenize("") == ()
+
+
+async def test_content_has_no_special_tokens(runner: RunnerProcess) -> None:
+    """A text of a special token is one in markup, and characters in content."""
+    assert "</s>" in (await runner.client.special_tokens()).control
+    texts = SegmentedText((Segment("a</s>b", special=False), Segment("</s>", special=True)))
+
+    found = await runner.client.detokenize(await runner.client.tokenize(texts))
+
+    assert found.text.strip() == "a</s>b</s>"
+    assert [found.text[start:end] for start, end in found.special] == ["</s>"]
+    assert found.special[0][1] == len(found.text)
 
 
 async def test_vocabulary_alone_is_enough_to_convert(
@@ -170,7 +183,7 @@ async def test_vocabulary_alone_is_enough_to_convert(
 
     tokens = await empty_runner.client.tokenize("hello there")
 
-    assert (await empty_runner.client.detokenize(tokens)).strip() == "hello there"
+    assert (await empty_runner.client.detokenize(tokens)).text.strip() == "hello there"
 
 
 async def test_embedding_has_one_vector_per_text(runner: RunnerProcess) -> None:

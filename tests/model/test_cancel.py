@@ -10,7 +10,8 @@ import pytest
 
 from runners.engine.process.engine import Engine
 from runners.host.process import RunnerProcess
-from runners.protocol.messages import Generate, StatsReport, StopReason
+from runners.protocol.messages import Generate, StopReason
+from runners.protocol.stats import StatsReport
 from tests.support.prompts import prompt_of
 from tests.support.runners import load_spec
 from tests.support.stepped_engine import GREEDY, StartEngine, SteppedEngine

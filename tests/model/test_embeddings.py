@@ -7,7 +7,8 @@ import numpy.typing as npt
 import pytest
 from gguf import PoolingType
 
-from runners.protocol.messages import FailureCode, StopReason, Tokenize
+from runners.protocol.messages import FailureCode, StopReason
+from runners.protocol.tokens import Tokenize
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import StartEngine, SteppedEngine
 from tests.support.tiny_models import write_bert, write_llama

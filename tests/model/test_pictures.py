@@ -10,6 +10,7 @@ import pytest
 from runners.engine.native.llama import LoadError, mtmd
 from runners.protocol.media import DecodedImage
 from runners.protocol.messages import FailureCode, StopReason
+from runners.protocol.tokens import Segment, SegmentedText
 from tests.support import tiny_vision
 from tests.support.native_helper import native_logprobs
 from tests.support.seeing import ASKED, Files, look, look_through, seeing
@@ -63,6 +64,21 @@ def test_what_is_said_depends_on_what_is_shown(engine: SteppedEngine) -> None:
     blind = engine.answer("User look:  what", n_predict=8)
 
     assert len({answer.text for answer in (*answers, blind)}) == 3
+
+
+def test_text_around_a_picture_is_content_where_the_prompt_says_so(
+    quick_engine: SteppedEngine,
+) -> None:
+    def prompt(*, special: bool) -> SegmentedText:
+        beginning = Segment("User look: ", special=True)
+        return SegmentedText((beginning, Segment("</s> [img-0] what", special=special)))
+
+    as_text = look_through(quick_engine, picture(), prompt="User look: </s> [img-0] what")
+    special = look_through(quick_engine, picture(), prompt=prompt(special=True))
+    content = look_through(quick_engine, picture(), prompt=prompt(special=False))
+
+    assert special.done.n_prompt == as_text.done.n_prompt
+    assert content.done.n_prompt > special.done.n_prompt
 
 
 def test_the_order_of_pictures_is_that_of_their_numbers(quick_engine: SteppedEngine) -> None:

@@ -11,17 +11,20 @@ quantisation (whose result is a copy), the first word of a prompt scripts the ge
               flood N          N chunks in one go      deaf         answers nothing, not even cancel
               compute N        N CPU-seconds of one step, then says itself back
               fork N           starts a process of N seconds that holds its socket and output
+              count …          says how many special tokens the prompt has
               anything else    is said back word by word, after the sizes of its pictures and sounds
 """
 
 import argparse
 import os
+import re
 import signal
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 
 from runners.protocol.framing import FrameBuffer, decode_command, encode
@@ -29,7 +32,6 @@ from runners.protocol.media import DecodedImage, Medium
 from runners.protocol.messages import (
     Cancel,
     Chunk,
-    Detokenize,
     Device,
     Devices,
     Done,
@@ -49,21 +51,65 @@ from runners.protocol.messages import (
     Ping,
     Pong,
     Ready,
-    Stats,
-    StatsReport,
     Step,
     StopReason,
+)
+from runners.protocol.placement import DeviceKind
+from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
+from runners.protocol.stats import Stats, StatsReport
+from runners.protocol.tokens import (
+    AnyText,
+    Detokenize,
+    ListSpecialTokens,
+    Segment,
+    SpecialTokens,
     Text,
     Tokenize,
     Tokens,
 )
-from runners.protocol.placement import DeviceKind
-from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
 
 ASSERTION = "/build/secret/path/ggml.c:42: GGML_ASSERT(n_rows <= n_batch) failed"
 GPU = Device(
     index=1, name="FAKE0", description="A GPU", kind=DeviceKind.GPU, free=8 << 30, total=8 << 30
 )
+
+CONTROL = ("<|im_start|>", "<|im_end|>", "<start_of_turn>", "<end_of_turn>", "</s>")
+USER_DEFINED = ("<tool_call>", "</tool_call>")
+"""Texts of the special tokens that the runner says its vocabulary has."""
+
+
+N_BYTES = 256
+"""Tokens below are bytes, the others are special."""
+_SPECIAL = {text: N_BYTES + n for n, text in enumerate((*CONTROL, *USER_DEFINED))}
+
+
+def tokens_of(text: AnyText) -> list[int]:
+    """Return special tokens where they are parsed, as llama.cpp does, and bytes for the rest."""
+    segments = (Segment(text, special=True),) if isinstance(text, str) else text.segments
+    return [
+        token
+        for segment in segments
+        for piece in _pieces(segment.text, _SPECIAL if segment.special else USER_DEFINED)
+        for token in piece
+    ]
+
+
+def _pieces(text: str, special: Iterable[str]) -> Iterator[Iterable[int]]:
+    for part in re.split(f"({'|'.join(map(re.escape, special))})", text):
+        yield [_SPECIAL[part]] if part in special else part.encode("utf-8", "replace")
+
+
+def detokenized(tokens: Iterable[int]) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """Return the text of tokens, and where special ones are in it."""
+    texts = {token: text for text, token in _SPECIAL.items()}
+    whole, special = "", []
+    for is_special, run in groupby(tokens, lambda token: token >= N_BYTES):
+        for each in ([token] for token in run) if is_special else (list(run),):
+            text = texts[each[0]] if is_special else bytes(each).decode(errors="replace")
+            if is_special:
+                special.append((len(whole), len(whole) + len(text)))
+            whole += text
+    return whole, tuple(special)
 
 
 class FakeRunner:
@@ -117,9 +163,11 @@ class FakeRunner:
     def _convert(self, command: object) -> None:
         match command:
             case Tokenize():
-                self._send(Tokens(command.id, tuple(command.text.encode())))
+                self._send(Tokens(command.id, tuple(tokens_of(command.text))))
+            case ListSpecialTokens(id):
+                self._send(SpecialTokens(id=id, control=CONTROL, user_defined=USER_DEFINED))
             case Detokenize():
-                self._send(Text(command.id, bytes(command.tokens).decode(errors="replace")))
+                self._send(Text(command.id, *detokenized(command.tokens)))
 
     def _load(self, spec: LoadSpec) -> None:
         refusal = "the model cannot be loaded"
@@ -162,7 +210,8 @@ class FakeRunner:
 
     def _generate(self, request: Generate) -> None:
         prompt = request.prompt
-        words = (prompt if isinstance(prompt, str) else bytes(prompt).decode()).split()
+        tokens = prompt if isinstance(prompt, tuple) else tokens_of(prompt)
+        words = detokenized(tokens)[0].split()
         match words:
             case ["die", *last_words]:
                 for word in last_words:
@@ -181,6 +230,8 @@ class FakeRunner:
             case ["fork" | "compute" as what, seconds, *_]:
                 (fork if what == "fork" else compute)(float(seconds))
                 self._say(request, iter(words))
+            case ["count", *_]:
+                self._say(request, iter([str(sum(token >= N_BYTES for token in tokens))]))
             case ["flood", count, *_]:
                 self._flood(request, int(count))
             case ["forever", *_]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from runners.protocol.media import DecodedImage
 from runners.protocol.placement import Projector
+from runners.protocol.tokens import AnyText
 from tests.support.stepped_engine import Answer, StartEngine, SteppedEngine
 
 ASKED = "User look: [img-0] what"
@@ -17,12 +18,14 @@ def seeing(start_engine: StartEngine, files: tuple[Path, Path], **changes: objec
     return start_engine(weights, projector=Projector(str(projector)), **{**SIZES, **changes})
 
 
-def look(engine: SteppedEngine, *pictures: DecodedImage, prompt: str = ASKED, n: int = 8) -> Answer:
+def look(
+    engine: SteppedEngine, *pictures: DecodedImage, prompt: AnyText = ASKED, n: int = 8
+) -> Answer:
     """Ask about pictures; return the answer under way."""
     return engine.ask(prompt, media=pictures, n_predict=n, logprobs=2)
 
 
-def look_through(engine: SteppedEngine, *pictures: DecodedImage, prompt: str = ASKED) -> Answer:
+def look_through(engine: SteppedEngine, *pictures: DecodedImage, prompt: AnyText = ASKED) -> Answer:
     """Ask about pictures; return the whole answer."""
     answer = look(engine, *pictures, prompt=prompt)
     engine.run()

@@ -30,10 +30,11 @@ from runners.protocol.messages import (
     FlashAttention,
     Generate,
     Sampling,
-    StatsReport,
     Step,
     TokenLogprob,
 )
+from runners.protocol.stats import StatsReport
+from runners.protocol.tokens import AnyText
 from tests.support.runners import load_spec
 
 GREEDY = Sampling(temperature=0.0)
@@ -116,7 +117,7 @@ class SteppedEngine:
     def stats(self) -> StatsReport:
         return self.engine.stats(0)
 
-    def ask(self, prompt: str, sampling: Sampling = GREEDY, **changes: object) -> Answer:
+    def ask(self, prompt: AnyText, sampling: Sampling = GREEDY, **changes: object) -> Answer:
         """Submit a prompt; `changes` are fields of `Generate`."""
         answer = self._open()
         request = Generate(id=answer.id, prompt=prompt, sampling=sampling, **changes)
@@ -151,7 +152,7 @@ class SteppedEngine:
             self.step()
         raise AssertionError(f"not reached in {MOST_STEPS} steps: {self.stats}")
 
-    def answer(self, prompt: str, sampling: Sampling = GREEDY, **changes: object) -> Answer:
+    def answer(self, prompt: AnyText, sampling: Sampling = GREEDY, **changes: object) -> Answer:
         """Submit a prompt and compute until everything is answered."""
         answer = self.ask(prompt, sampling, **changes)
         self.run()

@@ -24,10 +24,10 @@ from runners.engine.native.model import Model
 from runners.protocol.messages import (
     Chunk,
     FailureCode,
-    StatsReport,
     StopReason,
     TokenLogprob,
 )
+from runners.protocol.stats import StatsReport
 
 _LAST_OUTPUT = slice(-1, None)
 _NO_OUTPUT = slice(0, 0)

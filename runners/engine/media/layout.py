@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.protocol.media import DecodedImage, Medium
+from runners.protocol.tokens import AnyText, Segment
 
 TokenIds = npt.NDArray[np.int32]
 
@@ -73,25 +74,28 @@ class Layout:
         return length if span is None else min(length, span.start)
 
 
-def split(prompt: str, media: Sequence[Medium]) -> list[str | Medium]:
-    """Return the prompt with medium N in place of the first `[img-N]`.
+def split(prompt: AnyText, media: Sequence[Medium]) -> list[Segment | Medium]:
+    """Return the segments of the prompt with medium N in place of the first `[img-N]`.
 
     Raises:
         InvalidMedia: the prompt has no tag for one of them.
     """
-    places = []
+    segments = [Segment(prompt, special=True)] if isinstance(prompt, str) else prompt.segments
+    parts: list[Segment | Medium] = list(segments)
     for number, medium in enumerate(media):
         tag = f"[img-{number}]"
-        at = prompt.find(tag)
-        if at < 0:
+        place = next(
+            (i for i, part in enumerate(parts) if isinstance(part, Segment) and tag in part.text),
+            None,
+        )
+        if place is None:
             raise InvalidMedia(f"the prompt has no tag {tag} for it: add {tag} where it belongs")
-        places.append((at, at + len(tag), medium))
-    parts: list[str | Medium] = []
-    end = 0
-    for at, behind, medium in sorted(places, key=lambda place: place[0]):
-        parts += [prompt[end:at], medium]
-        end = behind
-    return [part for part in (*parts, prompt[end:]) if part]
+        segment = parts[place]
+        assert isinstance(segment, Segment)
+        before, _, after = segment.text.partition(tag)
+        texts = [Segment(before, segment.special), Segment(after, segment.special)]
+        parts[place : place + 1] = [texts[0], medium, texts[1]]
+    return [part for part in parts if not isinstance(part, Segment) or part.text]
 
 
 def digest_of(medium: Medium) -> bytes:

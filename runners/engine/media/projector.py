@@ -24,6 +24,7 @@ from runners.engine.native.llama import (
 from runners.engine.native.model import Model
 from runners.protocol.media import FULL_SCALE, MIN_AUDIO_SECONDS, DecodedAudio, DecodedImage, Medium
 from runners.protocol.messages import LoadSpec, MemoryUse
+from runners.protocol.tokens import Segment
 
 _MIN_IMAGE_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
 """Architectures that locate objects (grounding) only in images of enough tokens."""
@@ -69,10 +70,10 @@ class Projector:
         weights = MemoryUse(device=main.device, is_gpu=main.is_gpu, weights=self._size)
         return (*used, weights)
 
-    def read(self, parts: Sequence[str | Medium]) -> tuple[TokenIds, Layout]:
+    def read(self, parts: Sequence[Segment | Medium]) -> tuple[TokenIds, Layout]:
         """Return the tokens of a prompt and the layout of its media. Raises InvalidMedia."""
         chunks = _Chunks()
-        media = [part for part in parts if not isinstance(part, str)]
+        media = [part for part in parts if not isinstance(part, Segment)]
         bitmaps = [self._bitmap(medium, number) for number, medium in enumerate(media)]
         status = chunks.fill(self._pointer, parts, bitmaps)
         if status != 0:
@@ -214,10 +215,14 @@ class _Chunks:
         for index in range(mtmd.mtmd_input_chunks_size(self._pointer)):
             yield mtmd.mtmd_input_chunks_get(self._pointer, index)
 
-    def fill(self, context: Any, parts: Sequence[str | Medium], bitmaps: Sequence[_Bitmap]) -> int:
+    def fill(
+        self, context: Any, parts: Sequence[Segment | Medium], bitmaps: Sequence[_Bitmap]
+    ) -> int:
         """Tokenise `parts`, whose media are `bitmaps`; return mtmd's status, 0 for success."""
         rest = iter(bitmaps)
-        inputs = [_part(part if isinstance(part, str) else next(rest).pointer) for part in parts]
+        inputs = [
+            _part(part if isinstance(part, Segment) else next(rest).pointer) for part in parts
+        ]
         pointers = [ctypes.pointer(part) for part in inputs]
         array = (ctypes.POINTER(mtmd.mtmd_input_part) * len(inputs))(*pointers)
         add_special = True
@@ -228,12 +233,12 @@ class _Chunks:
 
 
 def _part(content: Any) -> Any:
-    """Return a part of a prompt: text with special tokens parsed, or a bitmap."""
-    if not isinstance(content, str):
+    """Return a part of a prompt: a segment of text, or a bitmap."""
+    if not isinstance(content, Segment):
         return mtmd.mtmd_input_part(None, content)
-    data = content.encode("utf-8", "replace")
-    add_special, parse_special = False, True
-    text = mtmd.mtmd_input_text(data, len(data), add_special, parse_special)
+    data = content.text.encode("utf-8", "replace")
+    add_special = False
+    text = mtmd.mtmd_input_text(data, len(data), add_special, content.special)
     return mtmd.mtmd_input_part(ctypes.pointer(text), None)
 
 

@@ -1,10 +1,19 @@
 """Tokenize and detokenize requests, which need only a vocabulary and no weights."""
 
+from itertools import groupby
 from typing import Any
 
 from runners.engine.native.llama import LoadError, lib
 from runners.engine.native.vocab import Vocab
-from runners.protocol.messages import Detokenize, Failed, FailureCode, Ready, Text, Tokenize, Tokens
+from runners.protocol.messages import Failed, FailureCode, Ready
+from runners.protocol.tokens import (
+    Detokenize,
+    ListSpecialTokens,
+    SpecialTokens,
+    Text,
+    Tokenize,
+    Tokens,
+)
 
 NO_SUCH_TOKEN = "a token id is outside the model's vocabulary"
 
@@ -24,8 +33,19 @@ class Tokenizer:
         """Answer a `Detokenize`."""
         if any(not 0 <= token < self._vocab.size for token in request.tokens):
             return Failed(id=request.id, code=FailureCode.BAD_TOKEN, message=NO_SUCH_TOKEN)
-        pieces = b"".join(map(self._vocab.full_piece, request.tokens))
-        return Text(request.id, pieces.decode("utf-8", "replace"))
+        text, special = "", []
+        for is_special, tokens in groupby(request.tokens, self._vocab.is_special):
+            for run in ([token] for token in tokens) if is_special else (tokens,):
+                piece = b"".join(map(self._vocab.full_piece, run)).decode("utf-8", "replace")
+                if is_special:
+                    special.append((len(text), len(text) + len(piece)))
+                text += piece
+        return Text(request.id, text, tuple(special))
+
+    def special_tokens(self, request: ListSpecialTokens) -> SpecialTokens:
+        """Answer a `ListSpecialTokens`."""
+        control, user_defined = self._vocab.special_texts()
+        return SpecialTokens(id=request.id, control=control, user_defined=user_defined)
 
     @property
     def ready(self) -> Ready:

@@ -22,9 +22,9 @@ from runners.protocol.messages import (
     FailureCode,
     LoadSpec,
     Ready,
-    StatsReport,
     Step,
 )
+from runners.protocol.stats import StatsReport
 
 _BATCH_FAILED = "llama.cpp failed to compute a batch"
 _SWITCH_INTERVAL = 0.0005

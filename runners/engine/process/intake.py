@@ -26,6 +26,7 @@ from runners.protocol.messages import (
     FailureCode,
     Generate,
 )
+from runners.protocol.tokens import AnyText
 
 _DEFAULT_PREDICT_CONTEXTS = 10
 """Contexts of tokens that a request without `n_predict` may sample."""
@@ -101,7 +102,7 @@ class Intake:
             return self._prompt(prompt), None
         if self._projector is None:
             raise InvalidMedia("this model does not accept images or audio")
-        if not isinstance(prompt, str):
+        if isinstance(prompt, tuple):
             raise InvalidMedia("a prompt of token ids cannot have media: send the prompt as text")
         tokens, layout = self._projector.read(split(prompt, request.media))
         longest = max((span.n_tokens for span in layout.spans if span.whole), default=0)
@@ -109,9 +110,9 @@ class Intake:
             raise InvalidMedia(f"it needs {longest} tokens in one batch: set num_batch to as many")
         return tokens, layout
 
-    def _prompt(self, prompt: str | tuple[int, ...]) -> TokenIds | None:
+    def _prompt(self, prompt: AnyText | tuple[int, ...]) -> TokenIds | None:
         """Return the tokens of a prompt or a text; None when an id is outside the vocabulary."""
-        if isinstance(prompt, str):
+        if not isinstance(prompt, tuple):
             return self._tokens(prompt)
         if not prompt:
             return self._vocab.placeholder
@@ -123,7 +124,7 @@ class Intake:
             return self._prompt(text)
         return self._rerank_input.tokens(query, text)
 
-    def _tokens(self, text: str) -> TokenIds:
+    def _tokens(self, text: AnyText) -> TokenIds:
         """Return the tokens of `text` with special tokens added, at least one."""
         tokens = self._vocab.tokenize(text, add_special=True)
         return tokens if len(tokens) else self._vocab.placeholder

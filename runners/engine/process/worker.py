@@ -28,7 +28,6 @@ from runners.protocol.messages import (
     Cancel,
     Chunk,
     Command,
-    Detokenize,
     Devices,
     Embed,
     Embedded,
@@ -46,22 +45,27 @@ from runners.protocol.messages import (
     Pong,
     Ready,
     Shutdown,
-    Stats,
     Step,
     StopReason,
+)
+from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
+from runners.protocol.stats import Stats
+from runners.protocol.tokens import (
+    Detokenize,
+    ListSpecialTokens,
+    SpecialTokens,
     Text,
     Tokenize,
     Tokens,
 )
-from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
 
 _READ_SIZE = 1 << 18
 _PROGRESS_INTERVAL = 0.2
 _N_INTAKE_THREADS = 2
 """Two, so that a schema that takes long to compile does not delay every prompt."""
 
-Request = Generate | Embed | Tokenize | Detokenize
-Answer = Step | Failed | Embedded | Tokens | Text
+Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens
+Answer = Step | Failed | Embedded | Tokens | Text | SpecialTokens
 Work = SequenceState | EmbedTask | Stats | Cancel | ListDevices | Load | Quantize
 
 
@@ -151,6 +155,8 @@ class Worker:
                     self._answer(tokenizer.tokens(request))
                 elif isinstance(request, Detokenize):
                     self._answer(tokenizer.text(request))
+                elif isinstance(request, ListSpecialTokens):
+                    self._answer(tokenizer.special_tokens(request))
                 elif intake is None:
                     self._fail(request.id, "this runner has loaded only the model's vocabulary")
                 else:

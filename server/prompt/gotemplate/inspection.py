@@ -8,6 +8,7 @@ from server.prompt.gotemplate.nodes import (
     Body,
     Branch,
     Chain,
+    Constant,
     Field,
     Include,
     Node,
@@ -25,6 +26,22 @@ def variables(tree: Tree) -> frozenset[str]:
     bodies = (tree.root, *tree.defined.values())
     result = (name for body in bodies for node in body for name in _node_names(node))
     return frozenset(name.lower() for name in result)
+
+
+def has_text(tree: Tree) -> bool:
+    """Tell whether the template has text of its own, besides blanks and words to compare with."""
+    bodies = (tree.root, *tree.defined.values())
+    return any(_has_text(node) for body in bodies for node in body)
+
+
+def _has_text(node: Node) -> bool:
+    if isinstance(node, Text):
+        return bool(node.text.strip())
+    operands = (operand for pipeline in _pipelines(node) for operand in _operands(pipeline))
+    texts = (operand.value for operand in operands if isinstance(operand, Constant))
+    if any(isinstance(text, str) and text.strip() and not text.isalnum() for text in texts):
+        return True
+    return any(_has_text(inner) for body in _bodies(node) for inner in body)
 
 
 def _node_names(node: Node) -> Iterator[str]:

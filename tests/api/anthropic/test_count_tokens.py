@@ -27,8 +27,8 @@ async def test_the_prompt_is_counted_as_the_model_reads_it(shared: Server) -> No
 async def test_the_beginning_that_the_tokenizer_adds_is_not_counted_twice(server: Server) -> None:
     await server.create("gemma", "base", renderer="functiongemma")
 
-    prompt = "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n"
-    assert (await count(server, model="gemma")).json() == {"input_tokens": len(prompt)}
+    n_special, text = 3, "user\nHi\nmodel\n"
+    assert (await count(server, model="gemma")).json() == {"input_tokens": n_special + len(text)}
 
 
 async def test_no_limit_is_needed(shared: Server) -> None:

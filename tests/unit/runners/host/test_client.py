@@ -24,9 +24,8 @@ from runners.protocol.messages import (
     Loading,
     Step,
     StopReason,
-    Tokenize,
-    Tokens,
 )
+from runners.protocol.tokens import Tokenize, Tokens
 from tests.support.fake_runner import done
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,8 @@
 import pytest
 
 from runners.protocol.messages import Ready
-from server.inference.prompting import for_tokenizer
+from server.inference.prompting import without_bos
+from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer
 from server.prompt.renderers.table import RENDERERS
 from server.prompt.template import GoTemplate
@@ -25,5 +26,5 @@ def ready(*, adds_bos: bool) -> Ready:
     ],
 )
 def test_the_beginning_of_a_text_is_marked_once(renderer: Renderer, prompt: str) -> None:
-    assert for_tokenizer(prompt, renderer, ready(adds_bos=True)) == "Hi"
-    assert for_tokenizer(prompt, renderer, ready(adds_bos=False)) == prompt
+    assert without_bos(RenderedPrompt(prompt), renderer, ready(adds_bos=True)).text == "Hi"
+    assert without_bos(RenderedPrompt(prompt), renderer, ready(adds_bos=False)).text == prompt

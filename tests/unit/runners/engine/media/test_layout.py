@@ -6,6 +6,7 @@ import pytest
 from runners.engine.media.encoding_cache import EncodingCache
 from runners.engine.media.layout import InvalidMedia, Layout, Span, digest_of, ids_of, split
 from runners.protocol.media import DecodedAudio, DecodedImage
+from runners.protocol.tokens import AnyText, Segment, SegmentedText
 
 ONE, TWO = DecodedImage(1, 1, b"abc"), DecodedImage(1, 1, b"xyz")
 
@@ -24,20 +25,39 @@ def span(start: int, end: int, position: int, n_positions: int, *, flat: bool = 
     )
 
 
+def text(text: str) -> Segment:
+    return Segment(text, special=True)
+
+
+def content(text: str) -> Segment:
+    return Segment(text, special=False)
+
+
+def segmented(*segments: Segment) -> SegmentedText:
+    return SegmentedText(segments)
+
+
 @pytest.mark.parametrize(
     ("prompt", "parts"),
     [
-        ("a [img-0] b", ["a ", ONE, " b"]),
+        ("a [img-0] b", [text("a "), ONE, text(" b")]),
         ("[img-0]", [ONE]),
-        ("[img-0] [img-0]", [ONE, " [img-0]"]),
+        ("[img-0] [img-0]", [ONE, text(" [img-0]")]),
+        (
+            segmented(text("[x]"), content("a[x] [img-0][x]"), text("[x]")),
+            [text("[x]"), content("a[x] "), ONE, content("[x]"), text("[x]")],
+        ),
+        (segmented(content("a"), content("[img-0]"), text("b")), [content("a"), ONE, text("b")]),
     ],
 )
-def test_a_picture_stands_at_its_first_tag(prompt: str, parts: list[str | DecodedImage]) -> None:
+def test_a_picture_stands_at_its_first_tag(
+    prompt: AnyText, parts: list[Segment | DecodedImage]
+) -> None:
     assert split(prompt, [ONE]) == parts
 
 
 def test_pictures_stand_in_the_order_of_their_tags() -> None:
-    assert split("[img-1]a[img-0]", [ONE, TWO]) == [TWO, "a", ONE]
+    assert split("[img-1]a[img-0]", [ONE, TWO]) == [TWO, text("a"), ONE]
 
 
 def test_a_picture_without_a_tag_is_refused() -> None:

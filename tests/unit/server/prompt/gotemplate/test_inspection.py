@@ -4,6 +4,7 @@ import pytest
 
 from server.prompt.gotemplate.evaluate import execute
 from server.prompt.gotemplate.inspection import (
+    has_text,
     thinking_tags,
     tool_call_tag,
     up_to_response,
@@ -111,3 +112,22 @@ def test_the_text_before_calls_is_told_from_how_the_template_prints_them(
 ) -> None:
     """Without it the calls that the model writes would not be found."""
     assert tool_call_tag(parse(source)) == tag
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ .Prompt }}", False),
+        ("{{ .System }}\n{{ .Prompt }}", False),
+        ('{{ range .Messages }}{{ if eq .Role "user" }}{{ .Content }}{{ end }}{{ end }}', False),
+        ("[INST]{{ .Prompt }}", True),
+        ("{{ range .Messages }}{{ if .Content }}<s>{{ end }}{{ end }}", True),
+        ('{{ range .Messages }}{{ "<|im_start|>" }}{{ .Content }}{{ end }}', True),
+        ('{{ printf "<s>%s" .Prompt }}', True),
+        ('{{ define "turn" }}<s>{{ . }}{{ end }}{{ template "turn" .Prompt }}', True),
+    ],
+)
+def test_a_template_has_text_of_its_own_or_only_what_it_is_given(
+    source: str, *, expected: bool
+) -> None:
+    assert has_text(parse(source)) is expected

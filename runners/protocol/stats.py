@@ -1,0 +1,33 @@
+"""Counters of a runner: the request for them and its answer."""
+
+import msgspec
+
+
+class Stats(msgspec.Struct, frozen=True, tag="stats"):
+    """Ask for the counters; answered by `StatsReport`."""
+
+    id: int
+
+
+class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report"):
+    """Counters since the model was loaded.
+
+    `decode_ns` is time inside llama_decode, `step_ns` the whole of all steps that decoded;
+    their difference is what Python and sampling cost.
+    """
+
+    id: int
+    steps: int
+    step_ns: int
+    decode_ns: int
+    sample_ns: int
+    n_prompt_computed: int
+    n_prompt_reused: int
+    n_generated: int
+    n_preempted: int
+    n_threads: int
+    n_running: int
+    n_waiting: int
+    n_cells_used: int
+    n_media_encoded: int = 0
+    encode_ns: int = 0
