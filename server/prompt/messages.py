@@ -1,4 +1,4 @@
-"""A conversation as templates see it."""
+"""Messages, tools and tool calls of a conversation, as chat templates see them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

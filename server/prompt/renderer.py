@@ -1,4 +1,7 @@
-"""What writes prompts, and where each kind places images."""
+"""Prompt renderers: code for families, Go templates and Jinja chat templates.
+
+Also where each places images that a message gives no place.
+"""
 
 from collections.abc import Hashable, Sequence
 from typing import Protocol

@@ -1,4 +1,7 @@
-"""Parse a Go template, and find what its text says of a model; `server.rendering` renders it."""
+"""Go template of a model, parsed, and what it tells of the model: variables, tags, tool calls.
+
+`server.rendering` executes it.
+"""
 
 from dataclasses import replace
 from functools import lru_cache

@@ -137,4 +137,4 @@ def _without_files(given: RenderInput) -> RenderInput:
         replace(message, images=(b"",) * len(message.images)) if message.images else message
         for message in given.messages
     ]
-    return RenderInput(messages, given.tools, given.think)
+    return msgspec.structs.replace(given, messages=messages)

@@ -1,4 +1,4 @@
-"""Render conversations, single prompts and prompts with a suffix through a Go template."""
+"""Go template renderer: conversations, single prompts and prompts with a suffix."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Do the jobs of a rendering worker: compile templates, keep them, render conversations."""
+"""Jobs of a rendering worker: compile templates, keep them compiled, render conversations."""
 
 from functools import lru_cache
 from typing import Final

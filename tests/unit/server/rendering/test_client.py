@@ -90,6 +90,16 @@ async def test_several_conversations_get_a_prompt_or_an_error_each(prompts: Prom
     assert str(second) == "the model's chat template failed: line 1: two"
 
 
+async def test_a_conversation_with_images_is_not_reordered_either(prompts: PromptRenderer) -> None:
+    template = ChatTemplate(
+        "{% if messages[0].role != 'user' %}{{ raise_exception('first user') }}{% endif %}"
+    )
+    messages = [Message("assistant", "hi"), Message("user", "hi", images=(b"image",))]
+
+    with pytest.raises(TemplateError, match="first user"):
+        await prompts.render(template, RenderInput(messages, as_sent=True))
+
+
 async def test_a_broken_template_is_an_error_of_its_own(prompts: PromptRenderer) -> None:
     with pytest.raises(TemplateError, match="cannot be parsed"):
         await prompts.render(ChatTemplate("{{ a"), RenderInput([USER]))
