@@ -124,8 +124,8 @@ async def _agent(url: str, number: int, turn: Turn, until: float, tally: Tally) 
 async def benchmark(options: argparse.Namespace) -> None:
     """Let the agents work, then tell what their prompts cost."""
     async with serving(plain=models.generative()) as server:
-        wanted = {"model": MODEL, "from": "plain", "template": TEMPLATE, "stream": False}
-        await server.client.post("/api/create", wanted)
+        body = {"model": MODEL, "from": "plain", "template": TEMPLATE, "stream": False}
+        await server.client.post("/api/create", body)
         turns = _turns(models.words(options.words, seed=1), options.tokens)
         tally, until = Tally(), time.monotonic() + options.minutes * 60
         async with asyncio.TaskGroup() as tasks:
@@ -133,9 +133,9 @@ async def benchmark(options: argparse.Namespace) -> None:
                 turn = turns[number % len(turns)]
                 tasks.create_task(_agent(server.url, number, turn, until, tally))
     print(f"\n{options.agents} agents, {options.minutes} minutes, {tally.n_turns} turns")
-    print(f"  errors            {tally.n_errors:10}   (wanted: 0)")
+    print(f"  errors            {tally.n_errors:10}   (target: 0)")
     print(f"  prompt tokens     {tally.n_prompt:10}")
-    print(f"  of them computed  {tally.share:10.3f}   (wanted: at most {MOST_SHARE})")
+    print(f"  of them computed  {tally.share:10.3f}   (target: at most {MOST_SHARE})")
 
 
 if __name__ == "__main__":

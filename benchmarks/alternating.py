@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import fmean
 
 from benchmarks import published, runner
-from benchmarks.measure import Wanted, arguments, report, run
+from benchmarks.measure import Target, arguments, report, run
 from benchmarks.texts import english
 from runners.host.client import RunnerClient
 from runners.protocol.messages import Generate, Sampling
@@ -46,7 +46,7 @@ async def benchmark(options: argparse.Namespace) -> None:
             f"tokens per second while the machine is {half}, phases of {options.seconds} s",
             {name: fmean(found[half]) for name, found in rates.items()},
             base=max(list(counts)[1:], key=lambda name: fmean(rates[name][half])),
-            wanted={"automatic": Wanted(least=0.9)},
+            targets={"automatic": Target(least=0.9)},
         )
 
 

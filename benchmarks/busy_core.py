@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from benchmarks import models, runner
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from runners.host.client import RunnerClient
 
 PROMPT = models.words(24, seed=1)
@@ -39,8 +39,8 @@ async def benchmark(options: argparse.Namespace) -> None:
             f"tokens per second of one stream, {n_cores} cores",
             await interleaved(options.rounds, cases),
             base="idle, threads measured",
-            wanted={
-                "busy, threads measured": Wanted(least=round(0.8 * (n_cores - 1) / n_cores, 2))
+            targets={
+                "busy, threads measured": Target(least=round(0.8 * (n_cores - 1) / n_cores, 2))
             },
         )
 

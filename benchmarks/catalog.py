@@ -5,7 +5,7 @@ import shutil
 import time
 
 from benchmarks import models
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.server import Server, serving
 
 
@@ -31,7 +31,7 @@ async def benchmark(options: argparse.Namespace) -> None:
         }
         print(f"first listing: {await seconds(large):.3g} s")
         report("seconds to list", await interleaved(options.rounds, cases), base="one model",
-               wanted={f"{options.models} models": Wanted(most=50.0)})  # fmt: skip
+               targets={f"{options.models} models": Target(most=50.0)})  # fmt: skip
 
 
 def _multiply(server: Server, count: int) -> None:

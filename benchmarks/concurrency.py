@@ -7,7 +7,7 @@ import time
 from statistics import median
 
 from benchmarks import models
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.server import serving
 
 N_WORDS = 60
@@ -35,10 +35,12 @@ async def benchmark(options: argparse.Namespace) -> None:
         for times in first.values():
             times.clear()
         rates = await interleaved(options.rounds, cases)
-    report("tokens per second, prompts included", rates, base=one, wanted={many: Wanted(least=1.0)})
+    report(
+        "tokens per second, prompts included", rates, base=one, targets={many: Target(least=1.0)}
+    )
     waits = {one: median(first[1]), many: median(first[options.streams])}
     report("seconds to the first token, median stream", waits, base=one,
-           wanted={many: Wanted(most=float(options.streams))})  # fmt: skip
+           targets={many: Target(most=float(options.streams))})  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import argparse
 import msgspec
 
 from benchmarks import models
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.server import serving
 
 PROMPT = models.words(24, seed=1)
@@ -29,7 +29,7 @@ async def benchmark(options: argparse.Namespace) -> None:
             "tokens per second of one stream, 500M shape",
             await interleaved(options.rounds, cases),
             base="free",
-            wanted={"constrained": Wanted(least=0.87)},
+            targets={"constrained": Target(least=0.87)},
         )
 
 

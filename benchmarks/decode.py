@@ -7,7 +7,7 @@ import argparse
 
 from benchmarks import published
 from benchmarks.bare import bare_loop
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.published import Published
 from benchmarks.server import Server, serving
 from benchmarks.texts import english
@@ -52,7 +52,7 @@ async def _compare(model: Published, server: Server, options: argparse.Namespace
         f"{model.name}: tokens per second of one stream",
         medians,
         base="bare loop",
-        wanted={"through HTTP": Wanted(least=0.97), "with a schema": Wanted(least=0.94)},
+        targets={"through HTTP": Target(least=0.97), "with a schema": Target(least=0.94)},
     )
 
 

@@ -6,7 +6,7 @@ import itertools
 import time
 
 from benchmarks import models
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.server import serving
 
 N_WORDS = 16
@@ -43,7 +43,7 @@ async def benchmark(options: argparse.Namespace) -> None:
             f"texts per second, {options.texts} texts of {N_WORDS} words",
             await interleaved(options.rounds, cases),
             base="one after another",
-            wanted={"one request": Wanted(least=1.0), "requests at once": Wanted(least=1.0)},
+            targets={"one request": Target(least=1.0), "requests at once": Target(least=1.0)},
         )
 
 

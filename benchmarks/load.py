@@ -4,7 +4,7 @@ import argparse
 import time
 
 from benchmarks import models
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.runner import LOAD_TIMEOUT, spec
 from runners.host.process import RunnerProcess
 from runners.protocol.messages import Generate, LoadSpec
@@ -28,7 +28,7 @@ async def benchmark(options: argparse.Namespace) -> None:
         "seconds from the request to the first token of a model that is not loaded",
         await interleaved(options.rounds, cases),
         base="runner started for it",
-        wanted={"runner on standby": Wanted(most=0.7)},
+        targets={"runner on standby": Target(most=0.7)},
     )
 
 

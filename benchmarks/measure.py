@@ -14,7 +14,7 @@ Case = Callable[[], Awaitable[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Target:
     """What a ratio should be: at least `least`, or at most `most`."""
 
     least: float | None = None
@@ -39,7 +39,7 @@ def report(
     medians: Mapping[str, float],
     *,
     base: str,
-    wanted: Mapping[str, Wanted] | None = None,
+    targets: Mapping[str, Target] | None = None,
 ) -> None:
     """Print the medians, each as a ratio to that of `base`."""
     print(f"\n{title}")
@@ -48,8 +48,8 @@ def report(
         line = f"  {name:{width}}  {value:10.4g}"
         if name != base:
             line += f"   {value / medians[base]:6.3f} of {base}"
-        if wanted and name in wanted:
-            line += f"   (wanted: {wanted[name]})"
+        if targets and name in targets:
+            line += f"   (target: {targets[name]})"
         print(line)
 
 

@@ -8,7 +8,7 @@ import itertools
 
 from benchmarks import published
 from benchmarks.bare import bare_loop
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.published import Published
 from benchmarks.server import Server, serving
 from benchmarks.texts import english
@@ -47,7 +47,7 @@ async def _compare(model: Published, server: Server, n_tokens: int, rounds: int)
             f"{model.name}: tokens per second of a prompt of about {n_tokens} tokens",
             await interleaved(rounds, cases),
             base="bare loop",
-            wanted={"through HTTP": Wanted(least=0.97), "first after a load": Wanted(least=0.97)},
+            targets={"through HTTP": Target(least=0.97), "first after a load": Target(least=0.97)},
         )
 
 

@@ -6,7 +6,7 @@ import itertools
 import time
 
 from benchmarks import models
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.server import serving
 
 
@@ -41,7 +41,7 @@ async def benchmark(options: argparse.Namespace) -> None:
             f"seconds for {options.requests} requests at once, prompts of {options.words} tokens",
             await interleaved(options.rounds, cases),
             base="nothing shared",
-            wanted={"beginning shared": Wanted(most=0.3)},
+            targets={"beginning shared": Target(most=0.3)},
         )
 
 

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from benchmarks import registry
-from benchmarks.measure import Wanted, arguments, interleaved, report, run
+from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.server import Server, serving
 from tests.support import gguf_bytes
 
@@ -36,7 +36,7 @@ async def benchmark(options: argparse.Namespace) -> None:
                     f"MB/s of a file of {size:.0f} MB",
                     await interleaved(options.rounds, {"plain download": plain, "pull": pulled}),
                     base="plain download",
-                    wanted={"pull": Wanted(least=0.8)},
+                    targets={"pull": Target(least=0.8)},
                 )
 
 
@@ -51,8 +51,8 @@ def _write(path: Path, size: int) -> None:
 async def _pull(server: Server, host: str) -> float:
     model = f"{host}/library/bench"
     started = time.perf_counter()
-    wanted = {"model": model, "insecure": True, "stream": False}
-    answer = await server.client.post("/api/pull", wanted)
+    body = {"model": model, "insecure": True, "stream": False}
+    answer = await server.client.post("/api/pull", body)
     seconds = time.perf_counter() - started
     if answer != {"status": "success"}:
         raise RuntimeError(answer)

@@ -38,8 +38,8 @@ class Server:
             digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         with httpx.Client(base_url=self.url, timeout=600) as http, weights.open("rb") as file:
             http.post(f"/api/blobs/{digest}", content=file).raise_for_status()
-            wanted = {"model": model, "files": {weights.name: digest}, "stream": False}
-            http.post("/api/create", json=wanted).raise_for_status()
+            body = {"model": model, "files": {weights.name: digest}, "stream": False}
+            http.post("/api/create", json=body).raise_for_status()
 
     async def unload(self, model: str) -> None:
         """Take `model` out of memory and wait until it is."""

@@ -20,8 +20,8 @@ from server.prompt.gotemplate.nodes import (
     Jump,
     Operand,
     Pipeline,
-    Place,
     Range,
+    SourceSpan,
     Text,
     Tree,
     Variable,
@@ -120,12 +120,12 @@ class _Run:
             assert isinstance(value, int)
             if len(pipeline.variables) > 1:
                 raise _failure(
-                    pipeline.place, f"can't use {value} to iterate over more than one variable"
+                    pipeline.span, f"can't use {value} to iterate over more than one variable"
                 )
             return ((i, i) for i in range(value))
         if value is None or isinstance(value, Missing):
             return iter(())
-        raise _failure(pipeline.place, f"range can't iterate over {text(value)[:64]}")
+        raise _failure(pipeline.span, f"range can't iterate over {text(value)[:64]}")
 
     def _set_loop_variables(self, pipeline: Pipeline, key: object, item: object) -> None:
         values = (item,) if len(pipeline.variables) == 1 else (key, item)
@@ -133,12 +133,12 @@ class _Run:
             self._set(name, value, pipeline)
 
     def _include(self, node: Include, dot: object) -> None:
-        place, body = node.pipeline.place, self._defined.get(node.name)
+        span, body = node.pipeline.span, self._defined.get(node.name)
         if body is None:
-            raise _failure(place, f'template "{node.name}" not defined')
+            raise _failure(span, f'template "{node.name}" not defined')
         self._includes += 1
         if self._includes > _MAX_INCLUDES:
-            raise _failure(place, "exceeded maximum template depth")
+            raise _failure(span, "exceeded maximum template depth")
         value = self._pipeline(node.pipeline, dot)
         outside, self._variables = self._variables, [("$", value)]
         self.body(body, value)
@@ -165,24 +165,24 @@ class _Run:
             if self._variables[position][0] == name:
                 self._variables[position] = (name, value)
                 return
-        raise _failure(pipeline.place, f"undefined variable: {name}")
+        raise _failure(pipeline.span, f"undefined variable: {name}")
 
     def _command(self, command: Command, dot: object, piped: object) -> object:
-        first, place = command.operands[0], command.place
+        first, span = command.operands[0], command.span
         if isinstance(first, Function):
             return self._call(first.name, command, dot, piped)
         if len(command.operands) > 1 or piped is not _NOTHING:
-            raise _failure(place, f"can't give argument to non-function {place.text[:64]}")
+            raise _failure(span, f"can't give argument to non-function {span.text[:64]}")
         if isinstance(first, Constant) and first.is_nil:
-            raise _failure(place, "nil is not a command")
-        return self._operand(first, dot, place)
+            raise _failure(span, "nil is not a command")
+        return self._operand(first, dot, span)
 
-    def _operand(self, operand: Operand, dot: object, place: Place) -> object:
+    def _operand(self, operand: Operand, dot: object, span: SourceSpan) -> object:
         """Return the value of an operand; a function as an argument is called without arguments."""
         if isinstance(operand, Field):
-            return _field(dot, operand.names, place)
+            return _field(dot, operand.names, span)
         if isinstance(operand, Variable):
-            return _field(self._variable(operand.name, place), operand.names, place)
+            return _field(self._variable(operand.name, span), operand.names, span)
         if isinstance(operand, Constant):
             return operand.value
         if isinstance(operand, Dot):
@@ -190,73 +190,73 @@ class _Run:
         if isinstance(operand, Pipeline):
             return self._pipeline(operand, dot)
         if isinstance(operand, Chain):
-            return _field(self._operand(operand.base, dot, place), operand.names, place)
-        return self._call(operand.name, Command((operand,), place), dot, _NOTHING)
+            return _field(self._operand(operand.base, dot, span), operand.names, span)
+        return self._call(operand.name, Command((operand,), span), dot, _NOTHING)
 
-    def _variable(self, name: str, place: Place) -> object:
+    def _variable(self, name: str, span: SourceSpan) -> object:
         for variable, value in reversed(self._variables):
             if variable == name:
                 return value
-        raise _failure(place, f"undefined variable: {name}")
+        raise _failure(span, f"undefined variable: {name}")
 
     def _call(self, name: str, command: Command, dot: object, piped: object) -> object:
-        function, place = FUNCTIONS[name], command.place
+        function, span = FUNCTIONS[name], command.span
         if function is None:
             return self._and_or(name, command, dot, piped)
-        arguments = [self._operand(o, dot, place) for o in command.operands[1:]]
+        arguments = [self._operand(o, dot, span) for o in command.operands[1:]]
         if piped is not _NOTHING:
             arguments.append(piped)
         least, most = function.min_arguments, function.max_arguments
         if not least <= len(arguments) <= (most or len(arguments)):
             expected = f"{'' if most == least else 'at least '}{least}"
             raise _failure(
-                place, f"wrong number of args for {name}: want {expected} got {len(arguments)}"
+                span, f"wrong number of args for {name}: want {expected} got {len(arguments)}"
             )
-        return self._call_builtin(name, function.call, arguments, place)
+        return self._call_builtin(name, function.call, arguments, span)
 
     def _call_builtin(
-        self, name: str, call: Callable[..., object], arguments: list[object], place: Place
+        self, name: str, call: Callable[..., object], arguments: list[object], span: SourceSpan
     ) -> object:
         try:
             return call(*arguments)
         except Fault as e:
-            raise _failure(place, f"error calling {name}: {e}") from e
+            raise _failure(span, f"error calling {name}: {e}") from e
 
     def _and_or(self, name: str, command: Command, dot: object, piped: object) -> object:
         decides, value = name == "or", piped
         for operand in command.operands[1:]:
-            value = self._operand(operand, dot, command.place)
+            value = self._operand(operand, dot, command.span)
             if is_true(value) == decides:
                 return value
         if piped is not _NOTHING:
             return piped
         if value is _NOTHING:
-            raise _failure(command.place, f"wrong number of args for {name}: want at least 1 got 0")
+            raise _failure(command.span, f"wrong number of args for {name}: want at least 1 got 0")
         return value
 
 
-def _field(value: object, names: tuple[str, ...], place: Place) -> object:
+def _field(value: object, names: tuple[str, ...], span: SourceSpan) -> object:
     """Return a field of a field … of `value`; raises TemplateError where one does not exist."""
     for name in names:
         if isinstance(value, Mapping):
             value = value.get(name, MISSING)
         elif isinstance(value, Struct):
-            value = _struct_field(value, name, place)
+            value = _struct_field(value, name, span)
         elif value is None:
-            raise _failure(place, f"nil pointer evaluating interface {{}}.{name}")
+            raise _failure(span, f"nil pointer evaluating interface {{}}.{name}")
         elif not isinstance(value, Missing):
-            raise _failure(place, f"can't evaluate field {name} in type {type_name(value)}")
+            raise _failure(span, f"can't evaluate field {name} in type {type_name(value)}")
     return value
 
 
-def _struct_field(value: Struct, name: str, place: Place) -> object:
+def _struct_field(value: Struct, name: str, span: SourceSpan) -> object:
     if name in value.fields:
         return value.fields[name]
     if name in value.methods:
         return value.methods[name]()
-    raise _failure(place, f"can't evaluate field {name} in type {value.type_name}")
+    raise _failure(span, f"can't evaluate field {name} in type {value.type_name}")
 
 
-def _failure(place: Place, problem: str) -> TemplateError:
-    where = f":{place.line}:{place.column}"
-    return TemplateError(f'template: {where}: executing "" at <{place.text[:80]}>: {problem}')
+def _failure(span: SourceSpan, problem: str) -> TemplateError:
+    where = f":{span.line}:{span.column}"
+    return TemplateError(f'template: {where}: executing "" at <{span.text[:80]}>: {problem}')

@@ -19,7 +19,7 @@ from server.prompt.gotemplate.nodes import (
     Function,
     Operand,
     Pipeline,
-    Place,
+    SourceSpan,
     Variable,
 )
 
@@ -104,9 +104,9 @@ class Expressions:
             description = quoted(token.text[:_MAX_TEXT_IN_ERROR]) + more
         return self.failure(f"unexpected {description} in {context}", token)
 
-    def place(self, start: int, end: int) -> Place:
-        """Return the place of `source[start:end]`."""
-        return Place(self._source, start, end)
+    def span(self, start: int, end: int) -> SourceSpan:
+        """Return the span of `source[start:end]`."""
+        return SourceSpan(self._source, start, end)
 
     @contextmanager
     def scope(self, variables: list[str] | None = None) -> Iterator[None]:
@@ -148,8 +148,8 @@ class Expressions:
             if isinstance(command.operands[0], Constant | Dot):
                 raise self.failure(f"non executable command in pipeline stage {stage}")
         self.next()
-        place = self.place(start, token.start)
-        return Pipeline(tuple(commands), variables, declares, place)
+        span = self.span(start, token.start)
+        return Pipeline(tuple(commands), variables, declares, span)
 
     def _assigned(self, context: str) -> tuple[tuple[str, ...], bool]:
         """Read `$a, $b :=` or `=`, if there is one."""
@@ -188,7 +188,7 @@ class Expressions:
                 raise self.unexpected(self.next(), "operand")
             if not operands:
                 raise self.failure("empty command")
-            return Command(tuple(operands), self.place(start, token.start))
+            return Command(tuple(operands), self.span(start, token.start))
 
     def _operand(self) -> Operand | None:
         operand = self._term()

@@ -6,7 +6,7 @@ from typing import Literal as OneOf
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SourceSpan:
     """A range of the source; line and column are computed for errors only."""
 
     source: str
@@ -78,7 +78,7 @@ class Command:
     """An operand, or a function followed by its arguments."""
 
     operands: "tuple[Operand, ...]"
-    place: Place
+    span: SourceSpan
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Pipeline:
     commands: tuple[Command, ...]
     variables: tuple[str, ...]
     declares: bool
-    place: Place
+    span: SourceSpan
 
 
 Operand = Constant | Dot | Field | Variable | Chain | Function | Pipeline
