@@ -164,5 +164,5 @@ def test_weights_that_are_no_numbers_end_in_an_error(
             answer = http.post("/api/generate", json=body)
 
             assert answer.status_code == 500
-            assert "not a number" in json.loads(answer.text)["error"]
+            assert "NaN" in json.loads(answer.text)["error"]
         http.request("DELETE", "/api/delete", json={"model": "nan"}).raise_for_status()

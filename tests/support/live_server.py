@@ -43,7 +43,11 @@ class LiveServer:
             http.post("/api/create", json=wanted).raise_for_status()
 
     def runners(self) -> list[psutil.Process]:
-        """Return the processes that the server started, the standby one included."""
+        """Return the runner processes of the server, the standby one included."""
+        return [p for p in self.children() if _command(p)[1:3] == ["-m", "runners"]]
+
+    def children(self) -> list[psutil.Process]:
+        """Return all processes that the server started: runners, renderers, decoders."""
         return [p for p in self.process.children(recursive=True) if _is_alive(p)]
 
     def terminate(self) -> None:
@@ -113,7 +117,7 @@ def _wait_until_it_answers(server: LiveServer) -> None:
 
 
 def _stop(server: LiveServer) -> None:
-    runners = server.runners() if server.process.poll() is None else []
+    children = server.children() if server.process.poll() is None else []
     if server.process.poll() is None:
         server.terminate()
     try:
@@ -121,8 +125,16 @@ def _stop(server: LiveServer) -> None:
     except psutil.TimeoutExpired:
         server.process.kill()
         server.process.wait(STOP_SECONDS)
-    for runner in psutil.wait_procs(runners, timeout=STOP_SECONDS)[1]:
-        runner.kill()
+    for child in psutil.wait_procs(children, timeout=STOP_SECONDS)[1]:
+        child.kill()
+
+
+def _command(process: psutil.Process) -> list[str]:
+    """Return the command line, empty when the process has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def _is_alive(process: psutil.Process) -> bool:

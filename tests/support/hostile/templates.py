@@ -66,7 +66,7 @@ def _wait_for_standby(server: LiveServer, loaded_at: float) -> None:
     newest = 0.0
     while newest < loaded_at or time.time() - newest < _SETTLED_SECONDS:
         time.sleep(0.1)
-        newest = max(p.create_time() for p in server.runners())
+        newest = max(p.create_time() for p in server.children())
 
 
 def _post(name: str, path: str, body: object) -> Attack:
