@@ -126,9 +126,16 @@ class FakeRunner:
         """Answer until the socket is closed."""
         self._send(Hello(pid=os.getpid(), supports_gpu=self._gpu))
         frames = FrameBuffer()
-        while data := self._socket.recv(65536):
+        while data := self._receive():
             for body in frames.feed(data):
                 self._answer(decode_command(body))
+
+    def _receive(self) -> bytes:
+        """Return what comes next, nothing when the server is gone, whatever it left unread."""
+        try:
+            return self._socket.recv(65536)
+        except ConnectionResetError:
+            return b""
 
     def _send(self, event: Event) -> None:
         try:
