@@ -29,7 +29,8 @@ run: install ## Start the server on port 11434 (settings: .venv/bin/paddock serv
 
 .PHONY: test
 test: $(STAMPS)/dev ## Run all tests, on up to four cores
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --ignore=tests/hostile
+	@$(BIN)/python -m pytest tests/hostile  # alone: it compares how long clients wait
 
 .PHONY: test-clients
 test-clients: $(CLIENTS)/.stamp ## Run the tests with LangChain, LiteLLM and the like, in an environment of theirs

@@ -17,9 +17,13 @@ from tests.support.tiny_models import write_llama
 pytestmark = pytest.mark.anyio
 
 MODELS = ("idle", "decode", "prompt", "embed", "tokenize", "other")
-ENDLESS = {"temperature": 1.0, "num_predict": 200_000, "num_ctx": 512}
+ENDLESS = {"temperature": 1.0, "num_predict": 200_000, "num_ctx": 16_384}
 ONE_THREAD = {"num_thread": 1}
 LONG_PROMPT = "Once upon a time there was a dog. " * 250
+
+
+MAPPED = {"use_mmap": True}
+"""So that the files which a process maps tell which model it has."""
 
 
 @pytest.fixture
@@ -124,7 +128,7 @@ def _maps(process: psutil.Process, path: str) -> bool:
 
 
 async def _post(http: httpx.AsyncClient, path: str, **body: Any) -> Line:
-    options = {"num_predict": 4, **body.pop("options", {})}
+    options = {"num_predict": 4, **MAPPED, **body.pop("options", {})}
     body = {"raw": True, "stream": False, "options": options, **body}
     answer = (await http.post(f"/api/{path}", json=body)).json()
     assert "error" not in answer, answer
@@ -138,7 +142,7 @@ async def _prompt(http: httpx.AsyncClient) -> Line:
 async def _stream(
     http: httpx.AsyncClient, model: str, lines: list[Line], **options: object
 ) -> None:
-    async with generating(http, model, "Once", **{**ENDLESS, **options}) as stream:
+    async with generating(http, model, "Once", **{**ENDLESS, **MAPPED, **options}) as stream:
         async for line in stream:
             lines.append(line)  # noqa: PERF401  # read by the test meanwhile
 
