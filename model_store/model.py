@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
 from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
+from model_store.byte_cache import ByteCache
 from model_store.config import ModelConfig, parse_config
 from model_store.digests import Digest
 from model_store.disk import FileVersion, read_errors
@@ -25,7 +25,7 @@ from model_store.names import ModelName
 
 T = TypeVar("T")
 
-_KEPT_HEADERS = 128
+_MAX_HEADER_BYTES, _MAX_TEMPLATE_BYTES = 64 << 20, 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +102,14 @@ def _chat_template_of(path: Path) -> ChatTemplate:
     return _kept_chat_template(FileVersion.of(path))
 
 
-@lru_cache(maxsize=_KEPT_HEADERS)
-def _header_of(file: FileVersion) -> GGUFHeader:
-    return read_header(file.path)
-
-
-@lru_cache(maxsize=_KEPT_HEADERS)
-def _kept_chat_template(file: FileVersion) -> ChatTemplate:
-    return read_chat_template(file.path)
+_header_of: ByteCache[FileVersion, GGUFHeader] = ByteCache(
+    lambda file: read_header(file.path), lambda header: header.n_bytes, _MAX_HEADER_BYTES
+)
+_kept_chat_template: ByteCache[FileVersion, ChatTemplate] = ByteCache(
+    lambda file: read_chat_template(file.path),
+    lambda template: len(template.source),
+    _MAX_TEMPLATE_BYTES,
+)
 
 
 def load_model(
