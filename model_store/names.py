@@ -10,7 +10,8 @@ DEFAULT_HOST = "registry.ollama.ai"
 DEFAULT_NAMESPACE = "library"
 DEFAULT_TAG = "latest"
 
-_MAX_LENGTH = 1000
+MAX_LENGTH = 1000
+"""Characters of a name."""
 _LABEL = r"[A-Za-z0-9_][A-Za-z0-9_-]*"
 _HOST = re.compile(rf"(?=.{{1,255}}\Z){_LABEL}(?:\.{_LABEL})*(?::(?P<port>[0-9]{{1,5}}))?\Z")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}\Z")
@@ -54,8 +55,8 @@ class ModelName:
         Raises:
             InvalidName: a part is empty, too long, or has a character that it must not have.
         """
-        if len(text) > _MAX_LENGTH:
-            raise InvalidName(text[:_MAX_LENGTH])
+        if len(text) > MAX_LENGTH:
+            raise InvalidName(text[:MAX_LENGTH])
         rest, colon, tag = text.rpartition(":")
         if not colon or "/" in tag:
             rest, tag = text, DEFAULT_TAG

@@ -1,7 +1,7 @@
 """Parse model names of requests, with the suffixes `:local` and `:cloud`."""
 
 from model_store.errors import InvalidName
-from model_store.names import ModelName
+from model_store.names import MAX_LENGTH, ModelName
 from server.errors import BadRequest, Forbidden
 from server.text.quoting import quoted
 
@@ -15,11 +15,11 @@ def model_name(text: str) -> ModelName:
         BadRequest: the name is invalid.
         Forbidden: it names a model of Ollama's cloud.
     """
-    trimmed = _trimmed(text)
-    name, suffix = _one_suffix(trimmed)
-    if suffix == "cloud" or _is_cloud_tag(trimmed):
-        raise Forbidden(_CLOUD)
     try:
+        trimmed = _trimmed(text)
+        name, suffix = _one_suffix(trimmed)
+        if suffix == "cloud" or _is_cloud_tag(trimmed):
+            raise Forbidden(_CLOUD)
         return ModelName.parse(name)
     except InvalidName as e:
         raise BadRequest(e.reason) from None
@@ -41,7 +41,12 @@ def stored_name(text: str) -> ModelName:
 
 
 def _trimmed(text: str) -> str:
-    """Return `text` without the blanks around it; with a line break it stays, and is no name."""
+    """Return `text` without the blanks around it; with a line break it stays, and is no name.
+
+    Raises InvalidName for a text that is too long to be looked at.
+    """
+    if len(text) > MAX_LENGTH:
+        raise InvalidName(text[:MAX_LENGTH])
     return text if any(char < " " and char != "\t" for char in text) else text.strip()
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
-from server.schemas.base import ApiModel, FreeMap, Integer, Text
+from server.schemas.base import ApiModel, FreeMap, Integer, LongText, Text
 from server.schemas.values import KeepAlive, ModelOptions, Think
 
 _KINDS = {
@@ -28,15 +28,15 @@ _OTHER = "other"
 class TextContent(ApiModel):
     """A piece of text."""
 
-    text: str = ""
+    text: LongText = ""
 
 
 class ImageSource(ApiModel):
     """The source of an image: `data` in base64, or a `url` where PADDOCK_REMOTE_IMAGES is set."""
 
     type: str = ""
-    data: str = ""
-    url: str = ""
+    data: LongText = ""
+    url: LongText = ""
 
 
 class ImageContent(ApiModel):
@@ -63,7 +63,7 @@ class SearchResultContent(ApiModel):
 class ThinkingContent(ApiModel):
     """Reasoning of the assistant in an earlier turn."""
 
-    thinking: str = ""
+    thinking: LongText = ""
 
 
 class ToolUseContent(ApiModel):

@@ -8,8 +8,8 @@ joins the names of the objects on the way and leaves out positions in lists.
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import msgspec
 from fastapi import Request
@@ -61,6 +61,8 @@ _EXPECTED_KINDS = {
 }
 
 _ModelT = TypeVar("_ModelT", bound=ApiModel)
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 
 async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
@@ -76,11 +78,12 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
     if int(request.headers.get("content-length") or 0) > limit:
         raise BodyTooLarge(limit)
     parts: list[bytes] = []
-    size = 0
+    size = n_containers = 0
     async for part in request.stream():
         size += len(part)
         if size > limit:
             raise BodyTooLarge(limit)
+        n_containers += part.count(b"{") + part.count(b"[")
         parts.append(part)
     encodings = request.headers.get("content-encoding", "")
 
@@ -89,9 +92,21 @@ async def read_body(request: Request, model: type[_ModelT]) -> _ModelT:
         parts.clear()
         return parse_body(decompressed(data, encodings, setting) if encodings else data, model)
 
-    n_containers = sum(part.count(b"{") + part.count(b"[") for part in parts)
-    is_quick = size <= _INLINE_BYTES and n_containers <= _INLINE_CONTAINERS and not encodings
-    return parsed() if is_quick else await in_thread(parsed)
+    is_large = size > _INLINE_BYTES or n_containers > _INLINE_CONTAINERS or bool(encodings)
+    request.state.has_large_body = is_large
+    return await in_thread(parsed) if is_large else parsed()
+
+
+async def converted(
+    request: Request, convert: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """Return what `convert` makes of a body that `read_body` returned, in a thread if it is large.
+
+    Raises what `convert` raises.
+    """
+    if request.state.has_large_body:
+        return await in_thread(convert, *args, **kwargs)
+    return convert(*args, **kwargs)
 
 
 def parse_body(data: bytes, model: type[_ModelT]) -> _ModelT:
@@ -245,7 +260,8 @@ def _sentence(error: ValidationError) -> str:
         return f"{field} must be {_EXPECTED_KINDS[first['type']]}, not {_kind(first)}"
     limits = first.get("ctx", {})
     if "max_length" in limits:
-        return f"{field} must have at most {limits['max_length']} elements"
+        unit = "characters" if first["type"] == "string_too_long" else "elements"
+        return f"{field} must have at most {limits['max_length']} {unit}"
     if "ge" in limits:
         return f"{field} must be at least {limits['ge']}"
     if "le" in limits:

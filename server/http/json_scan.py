@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.errors import BadRequest, BodyTooLarge
-from server.schemas.limits import MAX_DEPTH, MAX_WIDE_TEXT, BodyLimits
+from server.schemas.limits import MAX_DEPTH, MAX_ESCAPES, MAX_WIDE_TEXT, BodyLimits
 
 _PART = 1 << 18
 _WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")
@@ -29,7 +29,7 @@ def check_shape(data: bytes, limits: BodyLimits) -> int:
     """Return where the first value of `data`, an object or a list, ends; `len(data)` if nowhere.
 
     Raises:
-        BadRequest: it has more values, objects and lists, or levels than allowed.
+        BadRequest: it has more values, strings, objects and lists, levels or escapes than allowed.
         BodyTooLarge: it is larger than allowed, or it has more of texts with wide characters.
     """
     if len(data) > limits.size:
@@ -44,6 +44,8 @@ def check_shape(data: bytes, limits: BodyLimits) -> int:
             raise _too_many(limits.values, "values")
         if scan.n_strings > limits.strings:
             raise _too_many(limits.strings, "strings and keys")
+        if scan.n_escapes > MAX_ESCAPES:
+            raise _too_many(MAX_ESCAPES, "escapes")
         if scan.n_wide > MAX_WIDE_TEXT:
             raise BodyTooLarge(MAX_WIDE_TEXT, "text of the request")
     return scan.end
@@ -74,16 +76,32 @@ class _Scan:
         self._string_start = 0
         self._string_is_wide = False
         self.end = len(data)
-        self.depth = self.n_containers = self.n_values = self.n_strings = self.n_wide = 0
+        self.depth = self.n_containers = self.n_values = self.n_strings = 0
+        self.n_escapes = self.n_wide = 0
 
     def parts(self) -> Iterator[None]:
         """Go on part by part, until the first value ends."""
         whole = np.frombuffer(self._data, np.uint8)
         for start in range(0, len(whole), _PART):
-            if self._pass(whole[start : start + _PART], start):
-                yield
-                return
+            part = whole[start : start + _PART]
+            is_end = not self._is_inside_string(start, start + len(part)) and self._pass(
+                part, start
+            )
             yield
+            if is_end:
+                return
+
+    def _is_inside_string(self, start: int, end: int) -> bool:
+        """Tell whether a part lies within a string and has no escape: it is only measured then.
+
+        Most of a long body is in such parts, and searching is ten times faster than counting.
+        """
+        if not self._in_string or self._n_backslashes:
+            return False
+        if self._data.find(b'"', start, end) >= 0 or self._data.find(b"\\", start, end) >= 0:
+            return False
+        self._string_is_wide |= self._is_wide(max(self._string_start, start - _ESCAPE_LENGTH), end)
+        return True
 
     def _pass(self, part: Bytes, start: int) -> bool:
         """Count `part`, which begins at `start`; return whether the first value ends in it."""
@@ -118,6 +136,7 @@ class _Scan:
         if not self._n_backslashes and not backslashes.any():
             return quotes
         # The length of the run of backslashes that ends before each byte.
+        self.n_escapes += int(np.count_nonzero(backslashes))
         index = np.arange(len(part))
         last_other = np.maximum.accumulate(np.where(backslashes, -1, index))
         runs = index - last_other
@@ -152,4 +171,6 @@ class _Scan:
         self._string_is_wide = ends_inside and self._is_wide(last, end)
 
     def _is_wide(self, begin: int, end: int) -> bool:
+        if self._data[begin:end].isascii() and self._data.find(b"\\u", begin, end) < 0:
+            return False
         return _WIDE.search(self._data, begin, end) is not None

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from model_store.model import Model
 from model_store.options import Options
 from model_store.store import Store
+from runners.host.model_request import ModelKey, ModelRequest
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
@@ -41,6 +42,17 @@ from server.prompt.renderer import Renderer
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
 from server.rendering.client import PromptRenderer
 from server.request_record import current
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a conversation is answered, as far as the files of the model decide it."""
+
+    model: Model
+    format: Format
+    think: Think | None
+    options: Options
+    request: ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +105,22 @@ class ChatService:
     async def __call__(self, conversation: Conversation) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
-        model = find_model(self._store, conversation.model, required=True)
         if not conversation.messages and conversation.keep_alive == 0:
-            self._scheduler.unload(model_key(model))
+            self._scheduler.unload(await in_thread(self._key, conversation.model))
             yield LoadOutcome.UNLOADED
             return
-        format = await in_thread(choose, model, self._go_template)
+        plan = await in_thread(self._plan, conversation)
+        options, format = plan.options, plan.format
         current().set_format(format.renderer, format.output.name, format.reason)
-        think = _check(conversation, model, format)
-        options = merged_options(model.parameters, conversation.options)
         if image_tags.count(conversation.messages):
             self._decoder.prepare()
-        async with self._scheduler.lease(
-            model_request(model, options, conversation.keep_alive)
-        ) as lease:
+        async with self._scheduler.lease(plan.request) as lease:
             timings = Timings(started, time.perf_counter_ns())
             current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             if not conversation.messages:
                 yield LoadOutcome.LOADED
                 return
-            prompt = await self._prompt(
-                conversation, model, format, lease=lease, options=options, think=think
-            )
+            prompt = await self._prompt(conversation, plan, lease)
             if conversation.debug_render_only:
                 yield Rendered(prompt.prompt.text, image_tags.count(prompt.messages))
                 return
@@ -144,35 +150,32 @@ class ChatService:
     @retry_call
     async def count(self, conversation: Conversation) -> int:
         """Return the number of tokens of the prompt, without truncation."""
-        model = find_model(self._store, conversation.model, required=True)
-        format = await in_thread(choose, model, self._go_template)
+        plan = await in_thread(self._plan, conversation)
+        format = plan.format
         current().set_format(format.renderer, format.output.name, format.reason)
-        think = _check(conversation, model, format)
-        options = merged_options(model.parameters, conversation.options)
-        async with self._scheduler.lease(
-            model_request(model, options, conversation.keep_alive)
-        ) as lease:
-            untruncated = replace(conversation, truncate=False)
-            prompt = await self._prompt(
-                untruncated, model, format, lease=lease, options=options, think=think
-            )
-            require_countable(prompt.prompt.text, context_of(options, lease.ready))
+        async with self._scheduler.lease(plan.request) as lease:
+            prompt = await self._prompt(replace(conversation, truncate=False), plan, lease)
+            require_countable(prompt.prompt.text, context_of(plan.options, lease.ready))
             text = await prompt.for_runner(lease)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
             return n_tokens + image_tags.TOKENS_PER_IMAGE * image_tags.count(prompt.messages)
 
-    async def _prompt(
-        self,
-        conversation: Conversation,
-        model: Model,
-        format: Format,
-        *,
-        lease: Lease,
-        options: Options,
-        think: Think | None,
-    ) -> _Prompt:
-        renderer = await in_thread(renderer_of, model, format)
-        messages = with_placeholders(_history(conversation, model), lease.ready)
+    def _key(self, name: str) -> ModelKey:
+        return model_key(find_model(self._store, name, required=True))
+
+    def _plan(self, conversation: Conversation) -> _Plan:
+        """Find the model and decide how to answer; reads files, so it belongs in a thread."""
+        model = find_model(self._store, conversation.model, required=True)
+        format = choose(model, self._go_template)
+        think = _check(conversation, model, format)
+        options = merged_options(model.parameters, conversation.options)
+        request = model_request(model, options, conversation.keep_alive)
+        return _Plan(model, format, think, options, request)
+
+    async def _prompt(self, conversation: Conversation, plan: _Plan, lease: Lease) -> _Prompt:
+        format, options = plan.format, plan.options
+        renderer = await in_thread(renderer_of, plan.model, format)
+        messages = with_placeholders(_history(conversation, plan.model), lease.ready)
         tools = _offered_tools(conversation)
         fitted = await fitted_prompt(
             self._prompts,
@@ -180,14 +183,14 @@ class ChatService:
             format.output,
             messages,
             tools=tools,
-            think=think,
+            think=plan.think,
             lease=lease,
             n_ctx=context_of(options, lease.ready),
             n_predict=options.num_predict,
             truncate=conversation.truncate,
         )
         return _Prompt(
-            fitted.prompt, renderer, format, fitted.messages, tools, think, fitted.tokens
+            fitted.prompt, renderer, format, fitted.messages, tools, plan.think, fitted.tokens
         )
 
 

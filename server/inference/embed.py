@@ -12,11 +12,10 @@ from model_store.store import Store
 from runners.host.errors import RequestFailed
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import EmbedInput, FailureCode
+from server.concurrency.threads import in_thread
 from server.errors import BadRequest
 from server.inference.generation import context_of
-from server.inference.model_request import model_request
-from server.inference.models import find_model
-from server.inference.options import merged_options
+from server.inference.model_request import prepare
 from server.inference.retry import retry_call
 from server.inference.text_length import INPUT_TOO_LONG, cut_inputs
 from server.inference.vectors import (
@@ -24,10 +23,12 @@ from server.inference.vectors import (
     at_unit_length,
     cut_to,
     is_normalised,
+    require_few,
     vectors_of,
 )
 from server.request_record import current
 
+_MAX_INLINE = 1 << 16
 _NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -38,6 +39,11 @@ class Embedding:
     vectors: Vectors
     n_tokens: int
     load_ns: int
+
+    @property
+    def is_large(self) -> bool:
+        """Whether what is done with all of the numbers belongs in a worker thread."""
+        return self.vectors.size > _MAX_INLINE
 
 
 class EmbedService:
@@ -60,13 +66,17 @@ class EmbedService:
 
         Raises:
             NotFound: there is no such model.
-            BadRequest: an option is wrong, or an input is too long and `truncate` is off.
+            BadRequest: an option is wrong, there are too many inputs, or one is too long and
+                `truncate` is off.
         """
-        model = find_model(self._store, model_name, pull_hint=True)
-        embedding = await self._embed(model, inputs, options, keep_alive, truncate=truncate)
+        _, embedding = await self._embed(model_name, inputs, options, keep_alive, truncate=truncate)
         if not inputs:
             return embedding
-        vectors = cut_to(at_unit_length(embedding.vectors), dimensions)
+
+        def normalised() -> Vectors:
+            return cut_to(at_unit_length(embedding.vectors), dimensions)
+
+        vectors = await in_thread(normalised) if embedding.is_large else normalised()
         return Embedding(vectors, embedding.n_tokens, embedding.load_ns)
 
     async def model_vectors(
@@ -78,9 +88,10 @@ class EmbedService:
         keep_alive: float | None = None,
     ) -> Embedding:
         """Return the vectors as the model defines them; see `is_normalised`. Raises as above."""
-        model = find_model(self._store, model_name, pull_hint=True)
-        embedding = await self._embed(model, inputs, options, keep_alive, truncate=False)
-        if not inputs or not is_normalised(model.header()):
+        model, embedding = await self._embed(
+            model_name, inputs, options, keep_alive, truncate=False
+        )
+        if not inputs or not is_normalised(await in_thread(model.header)):
             return embedding
         vectors = at_unit_length(embedding.vectors)
         return Embedding(vectors, embedding.n_tokens, embedding.load_ns)
@@ -88,21 +99,23 @@ class EmbedService:
     @retry_call
     async def _embed(
         self,
-        model: Model,
+        model_name: str,
         inputs: Sequence[EmbedInput],
         options: Mapping[str, object],
         keep_alive: float | None,
         *,
         truncate: bool,
-    ) -> Embedding:
+    ) -> tuple[Model, Embedding]:
         started = time.perf_counter_ns()
-        merged = merged_options(model.parameters, options)
-        async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
+        prepared = await prepare(self._store, model_name, options, keep_alive, pull_hint=True)
+        model = prepared.model
+        require_few(len(inputs), prepared.request.facts.n_embd)
+        async with self._scheduler.lease(prepared.request) as lease:
             load_ns = time.perf_counter_ns() - started
             current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             if not inputs:
-                return Embedding(np.empty((0, 0), np.float32), 0, load_ns)
-            n_ctx = context_of(merged, lease.ready)
+                return model, Embedding(np.empty((0, 0), np.float32), 0, load_ns)
+            n_ctx = context_of(prepared.options, lease.ready)
             inputs = await cut_inputs(lease.runner, inputs, n_ctx, truncate=truncate)
             try:
                 answer = await lease.runner.embed(inputs, truncate=truncate)
@@ -111,4 +124,4 @@ class EmbedService:
                     raise BadRequest(INPUT_TOO_LONG) from e
                 raise
         current().add_answer(n_prompt=answer.n_tokens)
-        return Embedding(vectors_of(answer), answer.n_tokens, load_ns)
+        return model, Embedding(vectors_of(answer), answer.n_tokens, load_ns)

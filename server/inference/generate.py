@@ -2,12 +2,14 @@
 
 import time
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from model_store.model import Model
+from model_store.options import Options
 from model_store.store import Store
 from runners.host.client import RunnerClient
+from runners.host.model_request import ModelKey, ModelRequest
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
@@ -46,6 +48,17 @@ from server.rendering.client import PromptRenderer
 from server.request_record import current
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How a prompt is continued, as far as the files of the model decide it."""
+
+    model: Model
+    format: Format
+    think: Think | None
+    options: Options
+    request: ModelRequest
+
+
 class GenerateService:
     """Completes prompts; `go_template` is the setting OLLAMA_GO_TEMPLATE."""
 
@@ -66,33 +79,29 @@ class GenerateService:
     async def __call__(self, completion: Completion) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
-        model = find_model(self._store, completion.model)
         if not completion.prompt and completion.keep_alive == 0:
-            self._scheduler.unload(model_key(model))
+            self._scheduler.unload(await in_thread(self._key, completion.model))
             yield LoadOutcome.UNLOADED
             return
-        format = await in_thread(choose, model, self._go_template)
-        think = _check(completion, model, format)
-        options = merged_options(model.parameters, completion.options)
+        plan = await in_thread(self._plan, completion)
+        model, options = plan.model, plan.options
         if completion.images:
             self._decoder.prepare()
-        async with self._scheduler.lease(
-            model_request(model, options, completion.keep_alive)
-        ) as lease:
+        async with self._scheduler.lease(plan.request) as lease:
             timings = Timings(started, time.perf_counter_ns())
             current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             if not completion.prompt:
                 yield LoadOutcome.LOADED
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
-            format, renderer = await in_thread(_format_and_renderer, completion, model, format)
+            format, renderer = await in_thread(_format_and_renderer, completion, model, plan.format)
             current().set_format(format.renderer, format.output.name, format.reason)
             prompt = await self._prompt(
                 completion,
                 model,
                 format,
                 renderer,
-                think,
+                plan.think,
                 lease=lease,
                 n_ctx=n_ctx,
                 n_predict=options.num_predict,
@@ -110,7 +119,9 @@ class GenerateService:
             text = prompt if isinstance(prompt, RenderedPrompt) else RenderedPrompt("")
             # A completion between prefix and suffix is text: no reasoning, no tool calls.
             output = PASSTHROUGH if completion.suffix else format.output
-            start = GenerationStart(last=Message("user", text.text), think=think, prompt=text.text)
+            start = GenerationStart(
+                last=Message("user", text.text), think=plan.think, prompt=text.text
+            )
             parsers = [output.create_parser(start) for _ in range(completion.n)]
             work = command(
                 await _for_runner(prompt, special),
@@ -131,6 +142,18 @@ class GenerateService:
                         yield replace(event, context=await _tokens(text + answer, special, runner))
                     else:
                         yield event
+
+    def _key(self, name: str) -> ModelKey:
+        return model_key(find_model(self._store, name))
+
+    def _plan(self, completion: Completion) -> _Plan:
+        """Find the model and decide how to answer; reads files, so it belongs in a thread."""
+        model = find_model(self._store, completion.model)
+        format = choose(model, self._go_template)
+        think = _check(completion, model, format)
+        options = merged_options(model.parameters, completion.options)
+        request = model_request(model, options, completion.keep_alive)
+        return _Plan(model, format, think, options, request)
 
     async def _prompt(
         self,

@@ -1,19 +1,61 @@
-"""Build the scheduler's request from an installed model and the options of a request."""
+"""Build the scheduler's request from an installed model and the options of a request.
 
-from dataclasses import replace
+A model's header may have megabytes, and it is read from a disk: everything here that reads it
+belongs in a worker thread, where other requests do not wait for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from model_store.errors import ModelNotFound
 from model_store.model import Model, header_of
 from model_store.options import Options
+from model_store.store import Store
 from runners.host.model_request import LoadOptions, ModelFacts, ModelKey, ModelRequest
+from server.concurrency.threads import in_thread
 from server.inference.generation import MIN_CONTEXT, MIN_CONTEXT_FOR_MEDIA
 from server.inference.model_facts import model_facts
+from server.inference.models import find_model
+from server.inference.options import merged_options
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """A model with the options of a request, merged into its own, and what loads it."""
+
+    model: Model
+    options: Options
+    request: ModelRequest
+
+
+async def prepare(
+    store: Store,
+    name: str,
+    options: Mapping[str, object],
+    keep_alive: float | None,
+    *,
+    pull_hint: bool = False,
+    required: bool = False,
+) -> Preparation:
+    """Look up a model and read its header, in a worker thread.
+
+    Raises:
+        NotFound, BadRequest: as `find_model` and `merged_options`.
+        ModelNotFound, WeightsDamaged: as `model_request`.
+    """
+
+    def read() -> Preparation:
+        model = find_model(store, name, pull_hint=pull_hint, required=required)
+        merged = merged_options(model.parameters, options)
+        return Preparation(model, merged, model_request(model, merged, keep_alive))
+
+    return await in_thread(read)
 
 
 def model_request(model: Model, options: Options, keep_alive: float | None) -> ModelRequest:
-    """Return the scheduler's request for `model`.
+    """Return the scheduler's request for `model`; blocks on the disk.
 
     Raises:
         ModelNotFound: its weights are gone.

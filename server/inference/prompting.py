@@ -12,7 +12,7 @@ from server.concurrency.threads import in_thread
 from server.inference.text_length import begins_within, max_characters, require_fit, too_long
 from server.parsing.output_format import OutputFormat
 from server.prompt import image_tags
-from server.prompt.content_marks import MarkedContent, mark_content
+from server.prompt.content_marks import MarkedContent, mark_content, texts_of
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer, markup_of, placing_of
@@ -81,7 +81,7 @@ async def fitted_prompt(
         counted[prompt] = await lease.runner.tokenize(text, add_special=True)
         return len(counted[prompt]) - lease.ready.adds_bos
 
-    _require_fit(messages, n_ctx, truncate=truncate)
+    _require_fit(messages, tools, n_ctx, truncate=truncate)
     if truncate:
         fitted = await fit_history(
             _newest(messages, max_characters(n_ctx)),
@@ -111,9 +111,13 @@ async def fitted_prompt(
     return Fitted(await render(image_tags.with_tags(fitted.messages, placing)), fitted.messages)
 
 
-def _require_fit(messages: Sequence[Message], n_ctx: int, *, truncate: bool) -> None:
-    """Raise BadRequest for messages that cannot fit, before they are rendered."""
-    n_characters = sum(map(_n_characters, messages[-1:] if truncate else messages))
+def _require_fit(
+    messages: Sequence[Message], tools: Sequence[Tool], n_ctx: int, *, truncate: bool
+) -> None:
+    """Raise BadRequest for messages and tools that cannot fit, before they are rendered."""
+    if truncate:  # the others can be left out
+        messages = [*filter(is_instruction, messages[:-1]), *messages[-1:]]
+    n_characters = _n_characters(messages, tools)
     if n_characters > max_characters(n_ctx):
         raise too_long(n_characters, n_ctx)
 
@@ -122,7 +126,7 @@ def _newest(messages: Sequence[Message], limit: int) -> Sequence[Message]:
     """Return the instructions and the newest messages, which have up to `limit` characters."""
     n_characters = 0
     for start in range(len(messages) - 1, -1, -1):
-        n_characters += _n_characters(messages[start])
+        n_characters += _n_characters([messages[start]])
         if n_characters > limit:
             return [
                 *(m for m in messages[: start + 1] if is_instruction(m)),
@@ -131,8 +135,8 @@ def _newest(messages: Sequence[Message], limit: int) -> Sequence[Message]:
     return messages
 
 
-def _n_characters(message: Message) -> int:
-    return len(message.content) + len(message.thinking)
+def _n_characters(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+    return sum(map(len, texts_of(messages, tools)))
 
 
 async def special_texts_of(

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from model_store.model import Model
 from model_store.store import Store
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import Embedded, EmbedInput
+from server.concurrency.threads import in_thread
 from server.inference.generation import context_of
-from server.inference.model_request import model_request
-from server.inference.models import find_model
-from server.inference.options import merged_options
+from server.inference.model_request import prepare
 from server.inference.retry import retry_call
 from server.inference.text_length import cut_inputs
-from server.inference.vectors import at_unit_length, vectors_of
+from server.inference.vectors import at_unit_length, require_few, vectors_of
 from server.request_record import current
 
 _POOLING_RANK = 4
@@ -62,26 +60,28 @@ class RerankService:
 
         Raises:
             NotFound: there is no such model.
-            BadRequest: an option is wrong.
+            BadRequest: an option is wrong, or there are too many documents.
         """
-        model = find_model(self._store, model_name, required=True)
-        merged = merged_options(model.parameters, options)
-        async with self._scheduler.lease(model_request(model, merged, keep_alive)) as lease:
+        prepared = await prepare(self._store, model_name, options, keep_alive, required=True)
+        header = await in_thread(prepared.model.header)
+        is_ranking = header.integer(f"{header.architecture}.pooling_type") == _POOLING_RANK
+        if not is_ranking:
+            require_few(1 + len(documents), prepared.request.facts.n_embd)
+        async with self._scheduler.lease(prepared.request) as lease:
             current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
-            n_ctx = context_of(merged, lease.ready)
+            n_ctx = context_of(prepared.options, lease.ready)
             texts = await cut_inputs(lease.runner, [query, *documents], n_ctx)
-            scores, n_tokens = await _scores(lease.runner, texts, model)
+            scores, n_tokens = await _scores(lease.runner, texts, is_ranking=is_ranking)
         current().add_answer(n_prompt=n_tokens)
         best = np.argsort(-scores, kind="stable")[: top_n or None]
         return Ranking([RankedDocument(int(i), float(scores[i])) for i in best], n_tokens)
 
 
 async def _scores(
-    runner: RunnerClient, texts: Sequence[EmbedInput], model: Model
+    runner: RunnerClient, texts: Sequence[EmbedInput], *, is_ranking: bool
 ) -> tuple[Scores, int]:
     """Score the texts after the first one, which is the query."""
-    header = model.header()
-    if header.integer(f"{header.architecture}.pooling_type") == _POOLING_RANK:
+    if is_ranking:
         answer = await runner.embed(texts[1:], query=str(texts[0]))
         return _relevance(answer), answer.n_tokens
     answer = await runner.embed(texts)

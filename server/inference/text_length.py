@@ -1,7 +1,7 @@
 """Refuse or cut texts that cannot fit a context, before they are rendered or tokenized as a whole.
 
-A tokenizer takes a hundred bytes of memory for each byte of text. Of a text over 1 MiB only that
-much is tokenized at first: if it has more tokens than the context already, the rest need not be.
+A tokenizer takes a hundred bytes of memory for each byte of text. Only the beginning of a long text
+is tokenized at first: if it has more tokens than the context already, the rest need not be.
 """
 
 from collections.abc import Sequence
@@ -12,15 +12,24 @@ from server.errors import BadRequest
 
 INPUT_TOO_LONG = "the input length exceeds the context length"
 """What clients know of an input that must not be cut."""
-UNCHECKED = 1 << 20
-"""Characters of a text that may be tokenized whatever it is."""
+MIN_CHARACTERS = 1 << 20
+"""Characters that a prompt may have, and a text whose tokens are counted, with any context."""
+_MIN_UNCHECKED = 1 << 18
 _MAX_CHARACTERS_PER_TOKEN = 256
-_COUNTED_CHARACTERS_PER_TOKEN = 8
+_CHARACTERS_PER_TOKEN = 8
+
+
+def unchecked(n_ctx: int) -> int:
+    """Return how many characters of a text are tokenized whatever it is.
+
+    They are more than most texts have that fit `n_ctx` tokens.
+    """
+    return min(MIN_CHARACTERS, max(_MIN_UNCHECKED, n_ctx * _CHARACTERS_PER_TOKEN))
 
 
 def max_characters(n_ctx: int) -> int:
     """Return how many characters `n_ctx` tokens can have, in any vocabulary."""
-    return max(UNCHECKED, n_ctx * _MAX_CHARACTERS_PER_TOKEN)
+    return max(MIN_CHARACTERS, n_ctx * _MAX_CHARACTERS_PER_TOKEN)
 
 
 def too_long(n_characters: int, n_ctx: int) -> BadRequest:
@@ -32,14 +41,14 @@ def too_long(n_characters: int, n_ctx: int) -> BadRequest:
 
 
 async def require_fit(runner: RunnerClient, text: str, n_ctx: int) -> None:
-    """Raise BadRequest for a text over 1 MiB that has more than `n_ctx` tokens."""
+    """Raise BadRequest for a long text that has more than `n_ctx` tokens."""
     if len(text) > max_characters(n_ctx) or not await begins_within(runner, text, n_ctx):
         raise too_long(len(text), n_ctx)
 
 
 def require_countable(text: str, n_ctx: int) -> None:
     """Raise BadRequest for a text whose tokens are not counted for a model with this context."""
-    limit = max(UNCHECKED, n_ctx * _COUNTED_CHARACTERS_PER_TOKEN)
+    limit = max(MIN_CHARACTERS, n_ctx * _CHARACTERS_PER_TOKEN)
     if len(text) > limit:
         raise BadRequest(
             f"the text of {len(text)} characters is too long for this model, for which at most "
@@ -55,7 +64,7 @@ async def cut_inputs(
     Raises:
         BadRequest: one would be cut, and must not be: `truncate` is not set.
     """
-    if all(len(text) <= UNCHECKED for text in inputs):
+    if all(len(text) <= unchecked(n_ctx) for text in inputs):
         return inputs
     cut = [await _cut(runner, text, n_ctx) for text in inputs]
     if not truncate and cut != list(inputs):
@@ -67,11 +76,14 @@ async def _cut(runner: RunnerClient, text: EmbedInput, n_ctx: int) -> EmbedInput
     if not isinstance(text, str):
         return text
     fits = await begins_within(runner, text, n_ctx)
-    return text[: max_characters(n_ctx) if fits else UNCHECKED]
+    return text[: max_characters(n_ctx) if fits else unchecked(n_ctx)]
 
 
 async def begins_within(runner: RunnerClient, text: str, n_ctx: int) -> bool:
-    """Return whether the first MiB of a longer text has at most `n_ctx` tokens."""
-    if len(text) <= UNCHECKED:
-        return True
-    return len(await runner.tokenize(text[:UNCHECKED])) <= n_ctx
+    """Return whether the beginning of a long text has at most `n_ctx` tokens."""
+    for length in dict.fromkeys((unchecked(n_ctx), MIN_CHARACTERS)):
+        if len(text) <= length:
+            return True
+        if len(await runner.tokenize(text[:length])) > n_ctx:
+            return False
+    return True

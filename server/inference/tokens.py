@@ -1,10 +1,11 @@
 """Tokenize and detokenize with the vocabulary of a model, without loading its weights."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from model_store.model import Model
 from model_store.store import Store
 from runners.host.scheduler import Scheduler
+from server.concurrency.threads import in_thread
 from server.inference.model_request import model_key
 from server.inference.models import find_model
 from server.inference.retry import retry_call
@@ -20,23 +21,24 @@ class TokenService:
     @retry_call
     async def tokenize(self, model: str, text: str, *, add_special: bool) -> tuple[int, ...]:
         """Return the token ids of `text`; `add_special` adds BOS and EOS as the model does."""
-        resolved = self._find(model)
-        require_countable(text, _context_length(resolved))
-        async with self._scheduler.tokenizer(model_key(resolved).weights) as runner:
+        weights, n_ctx = await in_thread(self._vocabulary, model)
+        require_countable(text, n_ctx)
+        async with self._scheduler.tokenizer(weights) as runner:
             return await runner.tokenize(text, add_special=add_special)
 
     @retry_call
     async def detokenize(self, model: str, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`."""
-        async with self._scheduler.tokenizer(model_key(self._find(model)).weights) as runner:
+        weights, _ = await in_thread(self._vocabulary, model)
+        async with self._scheduler.tokenizer(weights) as runner:
             return (await runner.detokenize(tokens)).text
 
-    def _find(self, name: str) -> Model:
+    def _vocabulary(self, name: str) -> tuple[Path, int]:
+        """Return the file with a model's vocabulary, and its context, 0 if unknown.
+
+        Blocks on the disk; raises WeightsDamaged too.
+        """
         model = find_model(self._store, name, required=True)
-        model.header()  # raises for damaged weights
-        return model
-
-
-def _context_length(model: Model) -> int:
-    header = model.header()
-    return header.integer(f"{header.architecture}.context_length") or 0
+        header = model.header()
+        n_ctx = header.integer(f"{header.architecture}.context_length") or 0
+        return model_key(model).weights, n_ctx

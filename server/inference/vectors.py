@@ -5,10 +5,23 @@ import numpy.typing as npt
 
 from model_store.gguf import GGUFHeader
 from runners.protocol.messages import Embedded
+from server.errors import BadRequest
 
 Vectors = npt.NDArray[np.float32]
 
+MAX_VALUES = 1 << 22
+"""Numbers in the vectors of one request: 16 MiB, and 50 MiB of JSON."""
 _SMALLEST_NORM = 1e-12
+
+
+def require_few(n_inputs: int, dim: int) -> None:
+    """Raise BadRequest for more inputs than one request may have; `dim` is that of the vectors."""
+    most = max(1, MAX_VALUES // max(1, dim))
+    if n_inputs > most:
+        raise BadRequest(
+            f"{n_inputs} inputs are too many for one request: with {dim} dimensions at most {most} "
+            "are embedded at once; send them in several requests"
+        )
 
 
 def vectors_of(answer: Embedded) -> Vectors:

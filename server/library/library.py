@@ -5,6 +5,7 @@ from model_store.model import Model
 from model_store.names import ModelName
 from model_store.store import Store
 from runners.host.scheduler import Scheduler
+from server.concurrency.threads import in_thread
 from server.errors import BadRequest, NotFound
 from server.http.json_encoding import encode
 from server.library.description import Variation, describe
@@ -15,7 +16,7 @@ _COPILOT = "GitHubCopilotChat/"
 
 
 class Library:
-    """Lists and shows models; `tags` and `show` read files, so call them in a worker thread."""
+    """Lists and shows models; `tags` and `show` read files: call them in a worker thread."""
 
     def __init__(self, store: Store, scheduler: Scheduler, *, go_template: bool | None) -> None:
         self._store, self._scheduler, self._go_template = store, scheduler, go_template
@@ -42,9 +43,9 @@ class Library:
         except ModelNotFound:
             raise _not_found(name) from None
 
-    def running(self) -> bytes:
+    async def running(self) -> bytes:
         """Return the JSON of every loaded model, the one that expires last first."""
-        return encode_loaded(self._scheduler.status())
+        return await in_thread(encode_loaded, self._scheduler.status())
 
     def show(self, text: str, variation: Variation, user_agent: str = "") -> bytes:
         """Return the JSON that describes the model that `text` names.

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from server.native.schemas import ChatMessage
-from server.schemas.base import ApiModel, FreeMap, Text, refuse
+from server.schemas.base import ApiModel, FreeMap, LongText, Text, refuse
 from server.schemas.limits import NAMES
 from server.schemas.values import ModelOptions
 
@@ -70,7 +70,7 @@ def _licenses(value: object) -> list[str]:
 
 
 Licenses = Annotated[
-    list[str],
+    list[LongText],
     BeforeValidator(_licenses),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
@@ -98,7 +98,7 @@ class CreateRequest(NamedRequest):
     info: FreeMap = Field(default_factory=dict)
     quantize: str = ""
     quantization: str = ""
-    modelfile: str = ""
+    modelfile: LongText = ""
     path: str = ""
     draft_files: dict[str, Text] = Field(default_factory=dict)
     remote_host: str = ""

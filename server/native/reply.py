@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import TypedDict
 
 from runners.protocol.messages import TokenAlternative, TokenLogprob
-from server.http.json_encoding import shortest
+from server.http.json_encoding import encoded_rows
 from server.http.streaming import Events as Replies
 from server.http.streaming import Single
 from server.inference.conversation import (
@@ -182,7 +182,7 @@ def embed_response(model: str, embedding: Embedding, total_ns: int) -> EmbedResp
         return EmbedResponse(model=model, embeddings=[])
     return EmbedResponse(
         model=model,
-        embeddings=shortest(embedding.vectors).tolist(),
+        embeddings=encoded_rows(embedding.vectors),
         total_duration=total_ns,
         load_duration=embedding.load_ns,
         prompt_eval_count=embedding.n_tokens,

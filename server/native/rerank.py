@@ -7,7 +7,7 @@ from msgspec import UNSET, UnsetType
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.inference.rerank import Ranking, RerankService
-from server.schemas.base import ApiModel, Integer, refuse
+from server.schemas.base import ApiModel, Integer, LongText, refuse
 from server.schemas.values import KeepAlive, ModelOptions
 
 _NO_DOCUMENTS = 'field "documents" must be a list of at least one text'
@@ -30,9 +30,9 @@ class RerankRequest(ApiModel):
     """Documents to order by how well they answer `query`; `top_n` 0 returns all of them."""
 
     model: str = ""
-    query: str = ""
+    query: LongText = ""
     documents: Annotated[
-        list[str],
+        list[LongText],
         BeforeValidator(_documents),
         WithJsonSchema({"type": "array", "minItems": 1}),
     ] = Field(default_factory=list)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.http.json_object import JSONObject
-from server.schemas.base import ApiModel, FreeMap, Integer, refuse
+from server.schemas.base import ApiModel, FreeMap, Integer, LongText, refuse
 from server.schemas.limits import TOKENS
 from server.schemas.values import Image, KeepAlive, ModelOptions, Think, TokenIds, TopLogprobs
 
@@ -116,8 +116,8 @@ class ChatMessage(ApiModel):
     """
 
     role: Annotated[str, BeforeValidator(_lowered)] = ""
-    content: str = ""
-    thinking: str = ""
+    content: LongText = ""
+    thinking: LongText = ""
     images: list[Image] = Field(default_factory=list)
     tool_calls: list[ToolCall] = Field(default_factory=list)
     tool_name: str = ""
@@ -160,9 +160,9 @@ class GenerateRequest(ApiModel):
 
     body_limits = TOKENS
     model: str = ""
-    prompt: str = ""
-    suffix: str = ""
-    system: str = ""
+    prompt: LongText = ""
+    suffix: LongText = ""
+    system: LongText = ""
     template: str = ""
     context: TokenIds | None = None
     stream: bool = True
@@ -188,7 +188,7 @@ def _texts(value: object) -> list[str]:
 
 
 Texts = Annotated[
-    list[str],
+    list[LongText],
     BeforeValidator(_texts),
     WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
 ]
@@ -210,7 +210,7 @@ class EmbeddingsRequest(ApiModel):
     """POST /api/embeddings, the older form for one text."""
 
     model: str = ""
-    prompt: str = ""
+    prompt: LongText = ""
     keep_alive: KeepAlive = None
     options: ModelOptions = Field(default_factory=dict)
 
@@ -222,9 +222,9 @@ class TokenizeRequest(ApiModel):
     """
 
     model: str = ""
-    content: str = ""
-    text: str = ""
-    prompt: str = ""
+    content: LongText = ""
+    text: LongText = ""
+    prompt: LongText = ""
     add_special: bool = False
 
 

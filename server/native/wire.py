@@ -95,7 +95,7 @@ class EmbedResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A vector of unit length for each text, in their order; durations in nanoseconds."""
 
     model: str
-    embeddings: list[list[float]]
+    embeddings: list[msgspec.Raw]
     total_duration: int = 0
     load_duration: int = 0
     prompt_eval_count: int = 0

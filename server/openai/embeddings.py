@@ -1,12 +1,13 @@
 """POST /v1/embeddings: the request and the reply."""
 
 import base64
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
 
 import msgspec
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from server.http.json_encoding import shortest
+from server.http.json_encoding import encoded_rows
 from server.inference.embed import Embedding
 from server.openai.prompts import Prompt, prompts_of
 from server.schemas.base import ApiModel, Integer, refuse
@@ -69,7 +70,7 @@ class EmbeddingUsage(msgspec.Struct):
 class EmbeddingObject(msgspec.Struct):
     """The vector of one input: numbers, or the base64 text of little-endian float32 values."""
 
-    embedding: list[float] | str
+    embedding: msgspec.Raw | str
     index: int
     object: str = "embedding"
 
@@ -85,12 +86,12 @@ class EmbeddingList(msgspec.Struct):
 
 def embedding_list(request: EmbeddingRequest, embedding: Embedding) -> EmbeddingList:
     """Return the reply to `request`."""
-    encoded: list[Any]
+    encoded: Sequence[msgspec.Raw | str]
     if request.encoding_format == "base64":
         rows = embedding.vectors.astype("<f4")
         encoded = [base64.b64encode(row.tobytes()).decode() for row in rows]
     else:
-        encoded = shortest(embedding.vectors).tolist()
+        encoded = encoded_rows(embedding.vectors)
     return EmbeddingList(
         data=[EmbeddingObject(vector, index) for index, vector in enumerate(encoded)],
         model=request.model,

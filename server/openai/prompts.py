@@ -1,6 +1,8 @@
 """Parse prompts and embedding inputs: a text, token ids, or a list of either."""
 
-Prompt = str | tuple[int, ...]
+from server.schemas.base import LongText
+
+Prompt = LongText | tuple[int, ...]
 """A text or token ids."""
 
 _MAX_TOKEN_ID = 2**31 - 1

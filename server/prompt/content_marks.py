@@ -61,7 +61,7 @@ def mark_content(
         TemplateError: a tool or a tool call is nested too deeply.
     """
     try:
-        texts = list(_texts(messages, tools))
+        texts = list(texts_of(messages, tools))
         if not any(any(special.find(text)) or special.begins_at_end(text) for text in texts):
             return MarkedContent(messages, tools)
         mark = _unused_character((markup, *texts))
@@ -130,7 +130,7 @@ def _mapped(value: object, change: Callable[[str], str]) -> object:
     return value
 
 
-def _texts(messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[str]:
+def texts_of(messages: Sequence[Message], tools: Sequence[Tool]) -> Iterator[str]:
     """Yield all texts of a conversation that come from outside."""
     for message in messages:
         yield from (message.role, message.content, message.thinking)

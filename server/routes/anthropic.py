@@ -9,14 +9,13 @@ from server.anthropic.reply import message_events, message_of
 from server.anthropic.request import conversation_of, remote_images
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
 from server.anthropic.wire import StreamEvent, TokenCount
-from server.http.body import read_body
+from server.http.body import converted, read_body
 from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE
 from server.http.streaming import BARE_JSON_TYPE, EventReply
 from server.inference.conversation import Conversation
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
-from server.services import Services
 
 router = APIRouter(prefix="/v1/messages")
 BODIES = (MessagesRequest, CountTokensRequest)
@@ -27,8 +26,8 @@ async def messages(request: Request) -> Response:
     """Continue a conversation."""
     body = await read_body(request, MessagesRequest)
     services = services_of(request)
-    events = services.chat(await _conversation(services, body))
-    n_input = estimated_tokens(body) if body.stream else 0
+    n_input = await converted(request, estimated_tokens, body) if body.stream else 0
+    events = services.chat(await _conversation(request, body))
     return EventReply[StreamEvent](
         message_events(events, model=body.model, n_input=n_input, stops=body.stop_sequences),
         stream=body.stream,
@@ -43,7 +42,7 @@ async def count_tokens(request: Request) -> Response:
     """Count the prompt tokens of a conversation."""
     body = await read_body(request, CountTokensRequest)
     services = services_of(request)
-    conversation = await _conversation(services, body)
+    conversation = await _conversation(request, body)
 
     async def counted() -> TokenCount:
         return TokenCount(await services.chat.count(conversation))
@@ -51,7 +50,7 @@ async def count_tokens(request: Request) -> Response:
     return whole(counted, MessageFraming(), BARE_JSON_TYPE)
 
 
-async def _conversation(services: Services, body: CountTokensRequest) -> Conversation:
-    images = services.remote_images
+async def _conversation(request: Request, body: CountTokensRequest) -> Conversation:
+    images = services_of(request).remote_images
     fetched = await images.fetch(remote_images(body)) if images.is_allowed else {}
-    return conversation_of(body, fetched)
+    return await converted(request, conversation_of, body, fetched)

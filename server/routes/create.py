@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from model_store.create import CreateProgress, CreateSpec
 from server.concurrency.threads import in_thread
-from server.http.body import read_body
+from server.http.body import converted, read_body
 from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.library.registry import Progress
@@ -25,11 +25,10 @@ BODIES = (CreateRequest,)
 async def create(request: Request) -> Response:
     """Make a model, reporting each step."""
     body = await read_body(request, CreateRequest)
+    spec = await converted(request, create_spec, body)
     services = services_of(request)
     return EventReply(
-        services.until_closing(
-            _create(services, create_spec(body), is_untrusted=is_from_web_page(request))
-        ),
+        services.until_closing(_create(services, spec, is_untrusted=is_from_web_page(request))),
         stream=body.stream,
         fold=lambda steps: steps[-1],
         object_type=BARE_JSON_TYPE,

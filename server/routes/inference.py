@@ -5,10 +5,11 @@ import time
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from server.concurrency.threads import in_thread
 from server.errors import BadRequest
-from server.http.body import read_body
+from server.http.body import converted, read_body
 from server.http.openapi import body_of
-from server.http.streaming import LINES_TYPE, EventReply
+from server.http.streaming import LINES_TYPE, EventReply, json_response
 from server.native.reply import (
     chat_replies,
     embed_response,
@@ -20,7 +21,7 @@ from server.native.reply import (
 from server.native.request import completion_of, conversation_of
 from server.native.rerank import RerankRequest, rerank_response
 from server.native.schemas import ChatRequest, EmbeddingsRequest, EmbedRequest, GenerateRequest
-from server.native.wire import EmbeddingsResponse, EmbedResponse
+from server.native.wire import EmbeddingsResponse
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 
@@ -32,7 +33,7 @@ BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest, RerankR
 async def generate(request: Request) -> Response:
     """Continue a prompt."""
     body = await read_body(request, GenerateRequest)
-    events = services_of(request).generate(completion_of(body))
+    events = services_of(request).generate(await converted(request, completion_of, body))
     replies = generate_replies(events, body.model)
     return EventReply(replies, stream=body.stream, fold=fold_generate)
 
@@ -41,7 +42,7 @@ async def generate(request: Request) -> Response:
 async def chat(request: Request) -> Response:
     """Continue a conversation."""
     body = await read_body(request, ChatRequest)
-    events = services_of(request).chat(conversation_of(body))
+    events = services_of(request).chat(await converted(request, conversation_of, body))
     return EventReply(chat_replies(events, body.model), stream=body.stream, fold=fold_chat)
 
 
@@ -51,7 +52,7 @@ async def embed(request: Request) -> Response:
     body = await read_body(request, EmbedRequest)
     service = services_of(request).embedding
 
-    async def response() -> EmbedResponse:
+    async def response() -> Response:
         started = time.perf_counter_ns()
         embedding = await service.unit_vectors(
             body.model,
@@ -61,7 +62,12 @@ async def embed(request: Request) -> Response:
             options=body.options,
             keep_alive=body.keep_alive,
         )
-        return embed_response(body.model, embedding, time.perf_counter_ns() - started)
+        total_ns = time.perf_counter_ns() - started
+
+        def encoded() -> Response:
+            return json_response(embed_response(body.model, embedding, total_ns))
+
+        return await in_thread(encoded) if embedding.is_large else encoded()
 
     return whole(response)
 

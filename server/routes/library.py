@@ -31,7 +31,7 @@ async def tags(request: Request) -> Response:
 @router.get("/ps")
 async def ps(request: Request) -> Response:
     """List the loaded models."""
-    return raw_json_response(services_of(request).library.running())
+    return raw_json_response(await services_of(request).library.running())
 
 
 @router.post("/show", openapi_extra=body_of(ShowRequest))

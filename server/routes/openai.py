@@ -7,7 +7,8 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
-from server.http.body import read_body
+from server.concurrency.threads import in_thread
+from server.http.body import converted, read_body
 from server.http.forms import read_form
 from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE
@@ -20,7 +21,7 @@ from server.openai.chat.schemas import ChatCompletionRequest
 from server.openai.completions.reply import CompletionReplies, answers_to
 from server.openai.completions.request import completions_of
 from server.openai.completions.schemas import CompletionRequest
-from server.openai.embeddings import EmbeddingList, EmbeddingRequest, embedding_list
+from server.openai.embeddings import EmbeddingRequest, embedding_list
 from server.openai.framing import FRAMING
 from server.openai.models import model_list, model_object
 from server.openai.reply import OBJECT_TYPE, Heading, new_id
@@ -44,7 +45,7 @@ async def chat_completions(request: Request) -> Response:
     body = await read_body(request, ChatCompletionRequest)
     services = services_of(request)
     fetched = await services.remote_images.fetch(remote_images(body))
-    events = services.chat(conversation_of(body, fetched))
+    events = services.chat(await converted(request, conversation_of, body, fetched))
     replies = ChatReplies(
         heading=Heading(new_id("chatcmpl"), body.model),
         n=body.n,
@@ -61,7 +62,8 @@ async def completions(request: Request) -> Response:
     """Continue one prompt or several."""
     body = await read_body(request, CompletionRequest)
     services = services_of(request)
-    streams = [services.generate(completion) for completion in completions_of(body)]
+    prompts = await converted(request, completions_of, body)
+    streams = [services.generate(prompt) for prompt in prompts]
     replies = CompletionReplies(
         heading=Heading(new_id("cmpl"), body.model),
         n=body.n,
@@ -89,7 +91,7 @@ async def embeddings(request: Request) -> Response:
     body = await read_body(request, EmbeddingRequest)
     service = services_of(request).embedding
 
-    async def answer() -> EmbeddingList:
+    async def answer() -> Response:
         embedding = await service.unit_vectors(
             body.model,
             body.input,
@@ -97,7 +99,11 @@ async def embeddings(request: Request) -> Response:
             options=body.options,
             keep_alive=body.keep_alive,
         )
-        return embedding_list(body, embedding)
+
+        def encoded() -> Response:
+            return json_response(embedding_list(body, embedding), media_type=OBJECT_TYPE)
+
+        return await in_thread(encoded) if embedding.is_large else encoded()
 
     return whole(answer, FRAMING, OBJECT_TYPE)
 

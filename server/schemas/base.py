@@ -9,11 +9,12 @@ from pydantic import (
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from server.schemas.limits import CONVERSATION, BodyLimits, bound_lists
+from server.schemas.limits import CONVERSATION, MAX_LONG_TEXT, BodyLimits, bound_lists
 
 _OWN = "paddock"
 _INT64 = 2**63
@@ -44,7 +45,7 @@ class ApiModel(BaseModel):
     def __get_pydantic_core_schema__(
         cls, source: type[BaseModel], handler: GetCoreSchemaHandler
     ) -> CoreSchema:
-        """Bound all lists, and let them report their first wrong element instead of each."""
+        """Bound all lists and strings; lists report their first wrong element, not each."""
         schema = handler(source)
         bound_lists(schema)
         return schema
@@ -73,6 +74,9 @@ def _known_keys(model: type[BaseModel]) -> dict[str, str]:
 def _zero_for_null(zero: object) -> BeforeValidator:
     return BeforeValidator(lambda value: zero if value is None else value)
 
+
+LongText = Annotated[str, Field(max_length=MAX_LONG_TEXT), WithJsonSchema({"type": "string"})]
+"""A string that may be longer than `MAX_TEXT`: what a model reads, or a file in base64."""
 
 Text = Annotated[str, _zero_for_null("")]
 """A string in a list or a map, where null is the empty string."""

@@ -31,12 +31,22 @@ MAX_ELEMENTS: Final = 1 << 14
 """Elements of a list, unless its field says otherwise."""
 MAX_TOKENS: Final = 1 << 20
 """Elements of a list of tokens."""
+MAX_TEXT: Final = 1 << 20
+"""Characters of a string, unless its field is a `LongText`."""
+MAX_LONG_TEXT: Final = 1 << 30
+"""Characters of a `LongText`, which the size of the body and the context bound."""
+MAX_ESCAPES: Final = 4 << 20
+"""Backslashes in a body: the parser takes several times longer for an escape than for a character.
+A text of a million Chinese characters in ASCII has as many escapes."""
 MAX_WIDE_TEXT: Final = 16 << 20
 """Bytes of text with characters beyond 16 bits, which take four times as much in memory."""
 
 
 def bound_lists(schema: Any) -> None:
-    """Bound the lists and maps of a pydantic core schema; a list reports its first fault only."""
+    """Bound the lists, maps and strings of a pydantic core schema, where no field says otherwise.
+
+    A list reports its first fault only.
+    """
     if isinstance(schema, list | tuple):
         for part in schema:
             bound_lists(part)
@@ -46,5 +56,7 @@ def bound_lists(schema: Any) -> None:
             schema.setdefault("max_length", MAX_ELEMENTS)
         elif schema.get("type") == "dict":
             schema.setdefault("max_length", MAX_ELEMENTS)
+        elif schema.get("type") == "str":
+            schema.setdefault("max_length", MAX_TEXT)
         for part in schema.values():
             bound_lists(part)

@@ -147,17 +147,17 @@ class Intake:
         """Return the tokens of the texts of `request`, or its answer when there is no work."""
         if not request.texts:
             return Embedded(id=request.id, dim=self._n_embd, vectors=b"", n_tokens=0)
-        inputs = [self._input(text, request.query) for text in request.texts]
-        texts = [tokens for tokens in inputs if tokens is not None]
-        if len(texts) < len(inputs):
-            return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
-        longest = max(map(len, texts))
+        texts, longest = [], 0
+        for text in request.texts:
+            tokens = self._input(text, request.query)
+            if tokens is None:
+                return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
+            longest = max(longest, len(tokens))
+            # Cut at once: only what is computed is kept.
+            texts.append(truncate_text(tokens, self._max_text, self._vocab.closing))
         if longest > self._max_text and not request.truncate:
             return _too_long(request, longest, self._max_text)
-        closing = self._vocab.closing
-        return EmbedTask(
-            request.id, [truncate_text(tokens, self._max_text, closing) for tokens in texts]
-        )
+        return EmbedTask(request.id, texts)
 
 
 def _padded(n_ctx: int) -> int:

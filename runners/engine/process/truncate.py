@@ -26,5 +26,5 @@ def truncate_text(tokens: TokenIds, limit: int, closing: Collection[int]) -> Tok
     if len(tokens) <= limit:
         return tokens
     if int(tokens[-1]) not in closing:
-        return tokens[:limit]
+        return tokens[:limit].copy()  # a view would keep all of them in memory
     return np.concatenate([tokens[: limit - 1], tokens[-1:]])

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from server.openai.content import MessageContent
 from server.openai.schemas import GenerationRequest
 from server.openai.tools import CalledFunction, FunctionField, ToolCallField, ToolField
-from server.schemas.base import ApiModel, Integer, refuse
+from server.schemas.base import ApiModel, Integer, LongText, refuse
 from server.schemas.values import TopLogprobs
 
 
@@ -23,9 +23,9 @@ class MessageField(ApiModel):
     tool_calls: list[ToolCallField] | None = None
     tool_call_id: str = ""
     function_call: CalledFunction | None = None
-    reasoning: str = ""
-    reasoning_content: str = ""
-    refusal: str = ""
+    reasoning: LongText = ""
+    reasoning_content: LongText = ""
+    refusal: LongText = ""
 
 
 class ChatCompletionRequest(GenerationRequest):

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from server.openai.prompts import Prompt, prompts_of
 from server.openai.schemas import GenerationRequest
-from server.schemas.base import Integer, refuse
+from server.schemas.base import Integer, LongText, refuse
 from server.schemas.limits import TOKENS
 from server.schemas.values import TopLogprobs
 
@@ -40,7 +40,7 @@ class CompletionRequest(GenerationRequest):
 
     body_limits = TOKENS
     prompt: Prompts = ("",)
-    suffix: str = ""
+    suffix: LongText = ""
     top_p: Annotated[float | None, AfterValidator(lambda value: value or None)] = None
     logprobs: TopLogprobs | None = None
     echo: bool = False

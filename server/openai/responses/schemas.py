@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from server.schemas.base import ApiModel, FreeMap, Integer, Text
+from server.schemas.base import ApiModel, FreeMap, Integer, LongText, Text
 from server.schemas.values import KeepAlive, ModelOptions, Think, TopLogprobs
 
 
@@ -51,7 +51,7 @@ class ResponsesRequest(ApiModel):
 
     model: str = ""
     input: Any = Field(default=None, description="A text, or a list of items.")
-    instructions: str | None = None
+    instructions: LongText | None = None
     previous_response_id: str | None = None
     store: bool = True
     stream: bool = False

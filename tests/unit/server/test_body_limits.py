@@ -1,6 +1,7 @@
 """No body, however large, deep or odd, does more to the server than be refused."""
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from server.http.body import parse_body, read_body
 from server.native.model_schemas import CopyRequest
 from server.native.schemas import ChatRequest, GenerateRequest
 from server.schemas.base import ApiModel
-from server.schemas.limits import MAX_DEPTH, MAX_ELEMENTS
+from server.schemas.limits import MAX_DEPTH, MAX_ELEMENTS, MAX_TEXT
 from tests.support.asgi import Client, http_scope
 
 T = TypeVar("T")
@@ -214,3 +215,9 @@ async def test_a_size_that_is_announced_is_refused_before_it_is_read() -> None:
 def test_a_large_body_that_is_no_json_is_refused_at_little_cost(body: bytes, sentence: str) -> None:
     with pytest.raises(BadRequest, match=sentence):
         parse_body(body, ChatRequest)
+
+
+def test_a_name_of_megabytes_is_refused_by_its_field() -> None:
+    body = json.dumps({"messages": [{"role": "a" * (MAX_TEXT + 1)}]})
+
+    assert refusal(body) == f'field "messages.role" must have at most {MAX_TEXT} characters'

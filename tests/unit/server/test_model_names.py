@@ -61,3 +61,11 @@ def test_an_installed_remote_model_can_be_named_to_delete_it(text: str, name: st
 def test_a_malformed_name_of_a_stored_model_is_refused() -> None:
     with pytest.raises(InvalidName):
         stored_name("../x")
+
+
+@pytest.mark.parametrize("read", [model_name, stored_name])
+def test_a_name_of_megabytes_is_refused_unread(read: Callable[[str], ModelName]) -> None:
+    with pytest.raises((BadRequest, InvalidName)) as caught:
+        read("a" * 1_000_000)
+
+    assert len(str(caught.value)) < 2000

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.http.json_encoding import encode, shortest
+from server.http.json_encoding import encode, encoded_rows, shortest
 
 SINGLES = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
@@ -66,3 +66,10 @@ def test_nan_and_infinity_are_unchanged() -> None:
     odd = np.array([np.nan, np.inf, -np.inf], np.float32)
 
     np.testing.assert_array_equal(shortest(odd), odd.astype(np.float64))
+
+
+def test_rows_in_blocks_print_like_the_whole() -> None:
+    vectors = np.random.default_rng(7).standard_normal((400, 300), np.float32)
+
+    assert encode(encoded_rows(vectors)) == encode(shortest(vectors).tolist())
+    assert encoded_rows(np.empty((0, 4), np.float32)) == []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from server.errors import BadRequest, BodyTooLarge
 from server.http import json_scan
 from server.http.json_scan import check_shape
-from server.schemas.limits import MAX_DEPTH, MAX_WIDE_TEXT, BodyLimits
+from server.schemas.limits import MAX_DEPTH, MAX_ESCAPES, MAX_WIDE_TEXT, BodyLimits
 from tests.support.any_json import ANY
 
 UNLIMITED = BodyLimits(size=1 << 30, values=1 << 30, strings=1 << 30, containers=1 << 30)
@@ -112,3 +112,23 @@ def test_a_long_file_is_no_wide_text(rest: bytes) -> None:
 def test_a_size_beyond_that_of_the_endpoint_is_refused() -> None:
     with pytest.raises(BodyTooLarge):
         check_shape(b"[" + b" " * 10 + b"]", BodyLimits(10, 9, 9, 9))
+
+
+def test_escapes_are_bounded_as_they_take_the_parser_longest() -> None:
+    text = b'["' + b"\\n" * MAX_ESCAPES + b'"]'
+
+    assert check_shape(text, UNLIMITED) == len(text)
+    with pytest.raises(BadRequest, match=f"more than {MAX_ESCAPES} escapes"):
+        check_shape(text.replace(b"n", b"n\\n", 1), UNLIMITED)
+
+
+@pytest.mark.parametrize("length", [0, 1, 7, 100])
+def test_parts_within_a_string_are_passed_over_without_losing_count(
+    length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_scan, "_PART", 8)
+    data = json.dumps(["a" * length, {"b": "c" * length + '\\"'}, [1]]).encode()
+
+    assert check_shape(data + b"]", limits(2, 3, 3)) == len(data)
+    with pytest.raises(BadRequest):
+        check_shape(data, limits(2, 2, 3))

@@ -1,13 +1,20 @@
 """What the tokenizer gets of a prompt."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from runners.protocol.messages import Ready
-from server.inference.prompting import without_bos
+from runners.protocol.tokens import SpecialTokens
+from server.errors import BadRequest
+from server.inference.prompting import fitted_prompt, without_bos
+from server.parsing.families.passthrough import PASSTHROUGH
+from server.prompt.messages import Message, Tool, ToolCall
 from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer
 from server.prompt.renderers.table import RENDERERS
 from server.prompt.template import GoTemplate
+from server.rendering.messages import RenderInput
 
 
 def ready(*, adds_bos: bool) -> Ready:
@@ -28,3 +35,44 @@ def ready(*, adds_bos: bool) -> Ready:
 def test_the_beginning_of_a_text_is_marked_once(renderer: Renderer, prompt: str) -> None:
     assert without_bos(RenderedPrompt(prompt), renderer, ready(adds_bos=True)).text == "Hi"
     assert without_bos(RenderedPrompt(prompt), renderer, ready(adds_bos=False)).text == prompt
+
+
+class NoWorkers:
+    """Fails the test when something is rendered."""
+
+    async def render(self, renderer: Renderer, prompt: RenderInput) -> str:
+        raise AssertionError
+
+
+class PlainRunner:
+    """Has no special tokens."""
+
+    async def special_tokens(self) -> SpecialTokens:
+        return SpecialTokens(id=0)
+
+
+LONG = "a" * 2_000_000
+TOO_LONG: list[tuple[list[Message], list[Tool]]] = [
+    ([Message("user", LONG)], []),
+    ([Message("system", LONG), Message("user", "Hi")], []),
+    ([Message(LONG, "Hi")], []),
+    ([Message("assistant", tool_calls=(ToolCall("a", 0, "f", {"x": [LONG]}),))], []),
+    ([Message("user", "Hi")], [Tool("function", "f", LONG)]),
+    ([Message("user", "Hi")], [Tool("function", "f", "", {"properties": {LONG: {}}})]),
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("case", range(len(TOO_LONG)))
+@pytest.mark.parametrize("truncate", [True, False])
+async def test_what_fits_in_no_vocabulary_is_refused_before_it_is_rendered(
+    case: int, *, truncate: bool
+) -> None:
+    """Wherever it stands: rendering and searching megabytes takes others' time."""
+    messages, tools = TOO_LONG[case]
+    with pytest.raises(BadRequest, match="does not fit the context of 4096 tokens"):
+        await fitted_prompt(
+            NoWorkers(), GoTemplate("{{ .Prompt }}"), PASSTHROUGH, messages, tools=tools,
+            lease=SimpleNamespace(runner=PlainRunner(), ready=ready(adds_bos=False)),
+            n_ctx=4096, truncate=truncate,
+        )  # fmt: skip

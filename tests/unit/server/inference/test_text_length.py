@@ -4,11 +4,12 @@ import pytest
 
 from server.errors import BadRequest
 from server.inference.text_length import (
-    UNCHECKED,
+    MIN_CHARACTERS,
     cut_inputs,
     max_characters,
     require_countable,
     require_fit,
+    unchecked,
 )
 
 pytestmark = pytest.mark.anyio
@@ -29,21 +30,29 @@ class FakeRunner:
 async def test_a_text_of_ordinary_size_is_the_runners_affair() -> None:
     runner = FakeRunner()
 
-    await require_fit(runner, "a" * UNCHECKED, n_ctx=16)
+    await require_fit(runner, "a" * unchecked(16), n_ctx=16)
 
     assert runner.n_characters == 0
 
 
 async def test_a_long_text_that_fits_passes() -> None:
-    await require_fit(FakeRunner(100), "a" * (UNCHECKED + 1), n_ctx=20_000)
+    await require_fit(FakeRunner(100), "a" * (MIN_CHARACTERS + 1), n_ctx=20_000)
 
 
-async def test_a_long_text_that_does_not_fit_is_refused_after_its_first_mib() -> None:
+async def test_a_long_text_that_does_not_fit_is_refused_after_its_beginning() -> None:
     runner = FakeRunner()
     with pytest.raises(BadRequest, match="the prompt of 20000000 characters does not fit"):
         await require_fit(runner, "a" * 20_000_000, n_ctx=100_000)
 
-    assert runner.n_characters == UNCHECKED
+    assert runner.n_characters == unchecked(100_000) <= MIN_CHARACTERS
+
+
+async def test_a_small_context_takes_less_of_a_text_to_refuse_it() -> None:
+    runner = FakeRunner()
+    with pytest.raises(BadRequest):
+        await require_fit(runner, "a" * MIN_CHARACTERS, n_ctx=4096)
+
+    assert runner.n_characters == unchecked(4096) == MIN_CHARACTERS // 4
 
 
 async def test_a_text_that_fits_in_no_vocabulary_is_refused_unread() -> None:
@@ -61,11 +70,11 @@ async def test_a_long_input_is_cut_behind_the_context() -> None:
     short, ids, long = await cut_inputs(runner, ["a", tokens, "b" * 5_000_000], n_ctx=512)
 
     assert (short, ids) == ("a", tokens)
-    assert long == "b" * UNCHECKED
+    assert long == "b" * unchecked(512)
 
 
 async def test_an_input_of_few_tokens_stays_whole() -> None:
-    text = "a" * (UNCHECKED + 100)
+    text = "a" * (MIN_CHARACTERS + 100)
 
     assert await cut_inputs(FakeRunner(10_000), [text], n_ctx=8192) == [text]
 
@@ -76,7 +85,7 @@ async def test_an_input_that_must_not_be_cut_is_refused() -> None:
 
 
 def test_tokens_are_counted_up_to_a_bound_that_grows_with_the_context() -> None:
-    require_countable("a" * UNCHECKED, n_ctx=0)
+    require_countable("a" * MIN_CHARACTERS, n_ctx=0)
     require_countable("a" * 3_000_000, n_ctx=1 << 20)
-    with pytest.raises(BadRequest, match=f"at most {UNCHECKED} are tokenized; split it"):
-        require_countable("a" * (UNCHECKED + 1), n_ctx=4096)
+    with pytest.raises(BadRequest, match=f"at most {MIN_CHARACTERS} are tokenized; split it"):
+        require_countable("a" * (MIN_CHARACTERS + 1), n_ctx=4096)

@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from model_store.gguf import read_header
 from runners.protocol.messages import Embedded
-from server.inference.vectors import at_unit_length, cut_to, is_normalised, vectors_of
+from server.errors import BadRequest
+from server.inference.vectors import (
+    MAX_VALUES,
+    at_unit_length,
+    cut_to,
+    is_normalised,
+    require_few,
+    vectors_of,
+)
 from tests.support import gguf_bytes
 from tests.support.gguf_bytes import BOOL, STRING, key
 
@@ -79,3 +87,10 @@ def test_vectors_of_the_older_endpoint_fit_the_indexes_built_with_them(
     path.write_bytes(gguf_bytes.model(architecture, *keys))
 
     assert is_normalised(read_header(path)) is normalised
+
+
+def test_inputs_are_bounded_by_the_numbers_of_their_vectors() -> None:
+    require_few(MAX_VALUES // 1024, 1024)
+    require_few(1, MAX_VALUES + 1)
+    with pytest.raises(BadRequest, match="with 1024 dimensions at most 4096 are embedded at once"):
+        require_few(4097, 1024)

@@ -192,8 +192,9 @@ def test_a_damaged_model_is_told_as_such_without_its_path(installed: Installed) 
     assert "/" not in str(caught.value)
 
 
-def test_tags_and_ps_are_the_two_listings(installed: Installed) -> None:
+@pytest.mark.anyio
+async def test_tags_and_ps_are_the_two_listings(installed: Installed) -> None:
     installed.create("m")
 
     assert [m["name"] for m in json.loads(library(installed).tags())["models"]] == ["m:latest"]
-    assert library(installed).running() == b'{"models":[]}'
+    assert await library(installed).running() == b'{"models":[]}'

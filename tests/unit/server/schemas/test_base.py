@@ -3,7 +3,8 @@
 import pytest
 from pydantic import Field, ValidationError
 
-from server.schemas.base import ApiModel, FreeMap, Integer, Text, is_own_text, refuse
+from server.schemas.base import ApiModel, FreeMap, Integer, LongText, Text, is_own_text, refuse
+from server.schemas.limits import MAX_TEXT
 
 
 class Inner(ApiModel):
@@ -94,3 +95,19 @@ def test_a_sentence_of_our_own_is_passed_on_as_it_is() -> None:
     assert error.message() == "say {this} as it is"
     assert is_own_text(error.type)
     assert not is_own_text("string_type")
+
+
+def test_a_string_is_bounded_unless_its_field_is_for_long_texts() -> None:
+    class Texts(ApiModel):
+        """A request with both."""
+
+        name: str = ""
+        items: list[str] = Field(default_factory=list)
+        content: LongText = ""
+
+    long = "a" * (MAX_TEXT + 1)
+
+    assert Texts.model_validate({"content": long}).content == long
+    for field in ({"name": long}, {"items": [long]}):
+        with pytest.raises(ValidationError, match=f"at most {MAX_TEXT} characters"):
+            Texts.model_validate(field)
