@@ -42,6 +42,9 @@ class Limits:
 
 NO_LIMITS = Limits()
 PROJECTOR_COMPUTE_BYTES = GIB
+CHECKPOINT_SHARE = 16
+"""Checkpoints may take 1/16 of the memory that is available before a load."""
+MAX_CHECKPOINT_BYTES = 2 * GIB
 MAX_COPIED_SHARE = 4
 """A model is copied into memory when it takes at most 1/4 of what is available."""
 
@@ -221,6 +224,7 @@ def _spec(
         n_threads=max(0, options.num_thread or 0),
         flash_attention=shape.flash_attention,
         cache_type=shape.cache_type,
+        checkpoint_bytes=min(inputs.ram_available // CHECKPOINT_SHARE, MAX_CHECKPOINT_BYTES),
     )
 
 

@@ -57,7 +57,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     share, at least `n_ctx`. `n_threads` 0 means measured while running. With `vocab_only` the
     runner can tokenise and nothing else; the other numbers mean nothing. With `no_weights` it reads
     all metadata and plans all memory but reads no tensor, so it finds out whether the file can be
-    loaded, whatever its size, and must not be asked to compute.
+    loaded, whatever its size, and must not be asked to compute. `checkpoint_bytes` bounds the
+    copies of recurrent states and sliding windows.
     """
 
     weights: str
@@ -74,6 +75,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     cache_type: CacheType = CacheType.F16
     vocab_only: bool = False
     no_weights: bool = False
+    checkpoint_bytes: int = 1 << 28
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,7 +243,6 @@ class Ready(msgspec.Struct, frozen=True, kw_only=True, tag="ready"):
     n_embd: int
     pooled: bool
     adds_bos: bool
-    can_shift: bool
     has_vision: bool = False
     """Whether prompts may contain images."""
     sample_rate: int = 0

@@ -114,19 +114,7 @@ def test_client_that_leaves_in_the_middle_of_a_prompt_disturbs_nobody(start: Sta
 # A full context.
 
 
-@pytest.mark.parametrize("kind", ["window"])
-def test_window_cannot_shift_so_the_generation_ends_with_the_context(start: Start) -> None:
-    engine = start()
-
-    answer = engine.answer(prompt_of(100), n_predict=900)
-
-    assert not engine.engine.ready.can_shift
-    assert answer.done.reason is StopReason.LENGTH
-    assert answer.done.n_prompt + answer.done.n_eval == 256
-
-
-@pytest.mark.parametrize("kind", ["recurrent", "hybrid"])
-def test_state_that_forgets_is_computed_anew_from_what_is_kept(start: Start) -> None:
+def test_memory_that_cannot_shift_is_computed_anew_from_what_is_kept(start: Start) -> None:
     """Of 255 tokens the first 11 are kept, BOS among them, and half of the others."""
     words = prompt_of(240).split()
     answer = start().answer(" ".join(words), n_predict=60, n_keep=10, logprobs=2)

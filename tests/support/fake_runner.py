@@ -306,7 +306,6 @@ def ready(spec: LoadSpec, memory: tuple[MemoryUse, ...] | None = None) -> Ready:
         n_embd=4,
         pooled=True,
         adds_bos=True,
-        can_shift=True,
         has_vision=spec.projector is not None,
         sample_rate=16_000 if spec.projector is not None else 0,
         n_layers=3,

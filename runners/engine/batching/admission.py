@@ -99,16 +99,19 @@ class Admission:
         own = np.frombuffer(sequence.tokens, np.int32)[:-1]
         shared = [common_length(own, np.frombuffer(other.tokens, np.int32)) for other in busy]
         best = int(np.argmax(shared))
-        available = max(self._slots.longest_prefix(sequence)[1], busy[best].n_computed)
+        available = max(self._slots.longest_prefix(sequence).length, busy[best].n_computed)
         sequence.n_shared = shared[best]
-        return busy[best] if shared[best] >= available + _MIN_SHARED else None
+        if shared[best] < available + _MIN_SHARED:
+            return None
+        self._slots.add_checkpoint(busy[best], shared[best])
+        return busy[best]
 
     def _fits(self, sequence: SequenceState, running: Sequence[SequenceState]) -> bool:
         """Whether the prompt fits, with free cells left for those that run."""
         if not running:
             return True
-        source, length = self._slots.longest_prefix(sequence)
-        needed = len(sequence.tokens) - (0 if self._slots.is_idle(source) else length)
+        reuse = self._slots.longest_prefix(sequence)
+        needed = len(sequence.tokens) - (reuse.length if self._slots.is_running(reuse.slot) else 0)
         reserved = _RESERVED_CELLS * (len(running) + 1)
         return self._slots.n_cells_running + needed + reserved <= self._n_cells
 

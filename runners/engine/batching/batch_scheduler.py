@@ -21,16 +21,14 @@ Emit = Callable[[tuple[Event, ...]], None]
 class BatchScheduler:
     """Owns the running and the waiting sequences, and the events of the current step."""
 
-    def __init__(
-        self, slots: Slots, emit: Emit, *, n_cells: int, adds_bos: bool, can_shift: bool
-    ) -> None:
+    def __init__(self, slots: Slots, emit: Emit, *, n_cells: int, adds_bos: bool) -> None:
         self.slots = slots
         self.running: list[SequenceState] = []
         """Sequences with a slot, in order of arrival."""
         self.n_preempted = 0
         self._queue = Admission(slots, n_cells)
         self._emit, self._events = emit, list[Event]()
-        self._adds_bos, self._can_shift = adds_bos, can_shift
+        self._adds_bos = adds_bos
 
     def __repr__(self) -> str:
         return f"<BatchScheduler running {self.running}, waiting {list(self._queue)}>"
@@ -93,14 +91,16 @@ class BatchScheduler:
         """Shift or end the sequences that fill their context."""
         full = [s for s in self.running if s.n_computed + 1 >= s.n_ctx and s.n_pending == 1]
         for sequence in full:
-            shifts = sequence.request.shift and sequence.media is None
-            if shifts and self._can_shift:
+            if sequence.request.shift and sequence.media is None:
                 self._shift(sequence)
             else:
                 self.finish(sequence, StopReason.LENGTH)
 
     def _shift(self, sequence: SequenceState) -> None:
-        """Context shift: drop the older half of the tokens that `n_keep` does not protect."""
+        """Context shift: drop the older half of the tokens that `n_keep` does not protect.
+
+        What is left is computed again where memory cannot be shifted in place.
+        """
         keep = sequence.n_prompt if sequence.request.n_keep < 0 else sequence.request.n_keep
         keep = min(keep + self._adds_bos, sequence.n_ctx - _MIN_SHIFTED)
         end = keep + (sequence.n_computed - keep) // 2

@@ -70,7 +70,6 @@ class Loop:
             emit,
             n_cells=context.n_cells,
             adds_bos=model.vocab.adds_bos,
-            can_shift=context.can_shift,
         )
         self._media = None
         if projector is not None:

@@ -65,6 +65,26 @@ class PrefixIndex:
                 best, longest = seq_id, common
         return best, longest
 
+    def common_lengths(self, tokens: TokenIds) -> dict[int, int]:
+        """Return the length of the common prefix with `tokens` of every sequence that has one."""
+        prompt = np.asarray(tokens, np.int32)
+        return {
+            seq_id: common_length(np.frombuffer(cached, np.int32), prompt)
+            for seq_id, cached in self._tokens.items()
+            if len(cached) and len(prompt) and cached[0] == prompt[0]
+        }
+
+    def beginnings(self, tokens: TokenIds) -> list[int]:
+        """Return the sequences with all of which `tokens` begin."""
+        prompt = np.asarray(tokens, np.int32)
+        return [
+            seq_id
+            for seq_id, cached in self._tokens.items()
+            if 0 < len(cached) <= len(prompt)
+            and cached[-1] == prompt[len(cached) - 1]
+            and np.array_equal(np.frombuffer(cached, np.int32), prompt[: len(cached)])
+        ]
+
     def touch(self, seq_id: int) -> None:
         """Count this as the latest use of `seq_id`."""
         self._clock += 1

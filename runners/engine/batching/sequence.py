@@ -38,6 +38,10 @@ class SequenceState:
     n_bos: int = 0
     """Tokens at the beginning that the tokenizer added, 0 or 1."""
     media: Layout | None = None
+    boundaries: tuple[int, ...] = ()
+    """Lengths of the prompt at which a later one may part from it, such as the ends of turns."""
+    stops: list[int] = field(default_factory=list)
+    """Lengths at which a checkpoint is due; no batch goes beyond the next in the prompt."""
     encoded: tuple[Span, Floats] | None = None
     """The medium that is encoded but not yet computed, and its embeddings."""
     id: int = field(init=False)
@@ -88,10 +92,11 @@ class SequenceState:
 
     @property
     def n_text(self) -> int:
-        """Pending tokens before the next medium."""
-        if self.media is None or (medium := self.next_medium) is None:
-            return self.n_pending
-        return max(medium.start - self.n_computed, 0)
+        """Pending tokens before the next medium or checkpoint."""
+        n_text = self.n_pending
+        if self.media is not None and (medium := self.next_medium) is not None:
+            n_text = max(medium.start - self.n_computed, 0)
+        return min(n_text, self.stops[0] - self.n_computed) if self.stops else n_text
 
     def position(self, index: int) -> int:
         """Return the position in memory of a token; media may use fewer positions than tokens."""

@@ -5,6 +5,10 @@ contains the tokens of a finished request, to be reused as a prefix) or free. Sl
 prefix share its cells.
 """
 
+from bisect import insort
+from dataclasses import dataclass
+
+from runners.engine.batching.checkpoints import Checkpoint, Checkpoints
 from runners.engine.batching.kv_cells import KVCellUsage
 from runners.engine.batching.prefix_index import PrefixIndex
 from runners.engine.batching.sequence import NO_SLOT, SequenceState
@@ -15,11 +19,27 @@ _TAKEOVER_DIVISOR = 2
 """A prompt that reuses at least 1/2 of an idle slot may take it over and drop the rest."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """The first `length` tokens of a prompt, which need not be computed.
+
+    They are in `slot`, or in a state of a recurrent model if that is `NO_SLOT`. With a checkpoint
+    the slot has the cells of full attention alone, and the checkpoint the rest.
+    """
+
+    slot: int = NO_SLOT
+    length: int = 0
+    checkpoint: Checkpoint | None = None
+
+
+NO_REUSE = Reuse()
+
+
 class Slots:
     """Assigns slots with the longest cached prefix of each prompt, and takes them back."""
 
-    def __init__(self, model: Model, context: Context) -> None:
-        self._context = context
+    def __init__(self, model: Model, context: Context, checkpoints: Checkpoints) -> None:
+        self._context, self._checkpoints = context, checkpoints
         self._n_swa = model.n_swa
         self._is_recurrent = model.is_recurrent
         self._reset()
@@ -69,20 +89,37 @@ class Slots:
         """Whether a sequence has a slot; borrowed slots do not count."""
         return len(self._lengths) > len(self._idle) + len(self._borrowed)
 
-    def is_idle(self, slot: int) -> bool:
-        """Whether a slot only caches the tokens of a finished request."""
-        return slot in self._idle
+    def is_running(self, slot: int) -> bool:
+        """Whether a slot belongs to a sequence."""
+        return slot in self._lengths and slot not in self._idle
 
-    def longest_prefix(self, sequence: SequenceState) -> tuple[int, int]:
-        """Return the slot with the longest common prefix that can be reused, and its length.
+    def longest_prefix(self, sequence: SequenceState) -> Reuse:
+        """Return the longest prefix of a prompt that need not be computed.
 
         The last token is never reused, because computing it yields the first logits. A medium is
         reused as a whole.
         """
-        slot, length = self._index.longest(sequence.tokens)
-        length = sequence.floor(min(length, len(sequence.tokens) - 1))
+        limit = len(sequence.tokens) - 1
+        if not self._checkpoints.enabled:
+            slot, common = self._index.longest(sequence.tokens)
+            return self._reuse(sequence, slot, min(common, limit))
+        lengths = self._index.common_lengths(sequence.tokens)
+        reuses = (self._reuse(sequence, slot, min(n, limit)) for slot, n in lengths.items())
+        best = max(reuses, key=lambda reuse: reuse.length, default=NO_REUSE)
+        slot = max(lengths, key=lengths.__getitem__, default=NO_SLOT)
+        if self._checkpoints.needs_cells:
+            limit = min(limit, lengths.get(slot, 0))
+        checkpoint = self._checkpoints.longest(sequence.tokens, limit)
+        if checkpoint is not None and checkpoint.length > best.length:
+            has_cells = self._checkpoints.needs_cells
+            return Reuse(slot if has_cells else NO_SLOT, checkpoint.length, checkpoint)
+        return best
+
+    def _reuse(self, sequence: SequenceState, slot: int, length: int) -> Reuse:
+        """Return the reuse of what a slot has now, without a checkpoint."""
+        length = sequence.floor(length)
         reusable = length > 0 and self._is_reusable(slot, length, sequence.position(length))
-        return (slot, length) if reusable else (NO_SLOT, 0)
+        return Reuse(slot, length) if reusable else NO_REUSE
 
     def _is_reusable(self, slot: int, length: int, position: int) -> bool:
         if self._is_recurrent:
@@ -95,26 +132,39 @@ class Slots:
 
     def assign(self, sequence: SequenceState) -> None:
         """Assign a slot with the longest reusable prefix to `sequence`; one must be vacant."""
-        source, length = self.longest_prefix(sequence)
-        if self._may_take_over(source, length):
-            self._idle.discard(source)
-            self._truncate(source, length, sequence.position(length))
-            self._index.touch(source)
-            target = source
+        reuse = self.longest_prefix(sequence)
+        common = self._index.longest(sequence.tokens)[1] if self._checkpoints.enabled else 0
+        if self._may_take_over(reuse):
+            target = reuse.slot
+            self._idle.discard(target)
+            self._index.touch(target)
         else:
-            target = self._vacate(keep=source)
-            if target == source or not length:
-                length = 0
-                self._cells.extend(target, 0)
-            else:
-                self._context.copy(source, target, sequence.position(length))
-                self._cells.share(source, target, length)
-            self._index.insert(target, sequence.tokens[:length])
-        self._lengths[target] = sequence.n_computed = length
+            target = self._vacate(keep=reuse.slot)
+            if target == reuse.slot:
+                reuse = NO_REUSE
+            self._share(reuse, target, sequence)
+        if reuse.checkpoint is not None and not self._checkpoints.restore(target, reuse.checkpoint):
+            reuse = NO_REUSE
+            self._context.remove(target, 0)
+        self._truncate(target, reuse.length, sequence.position(reuse.length))
+        self._lengths[target] = sequence.n_computed = reuse.length
         sequence.slot = target
+        self._checkpoints.plan(sequence, common=common)
 
-    def _may_take_over(self, source: int, length: int) -> bool:
-        """Whether an idle slot may lose the tokens behind its first `length`."""
+    def _share(self, reuse: Reuse, target: int, sequence: SequenceState) -> None:
+        """Let the empty slot `target` share the cells of a reused prefix."""
+        self._cells.extend(target, 0)
+        if reuse.slot != NO_SLOT:
+            self._context.copy(reuse.slot, target, sequence.position(reuse.length))
+            self._cells.share(reuse.slot, target, reuse.length)
+        elif reuse.length:
+            self._reserve(target, reuse.length)
+        self._index.insert(target, sequence.tokens[: reuse.length])
+        self._lengths[target] = reuse.length
+
+    def _may_take_over(self, reuse: Reuse) -> bool:
+        """Whether an idle slot may lose the tokens behind those that are reused."""
+        source, length = reuse.slot, reuse.length
         if source not in self._idle:
             return False
         n_tokens = self._lengths[source]
@@ -149,6 +199,16 @@ class Slots:
         sequence.n_computed = self._lengths[sequence.slot] = start + n_tokens
         self._cells.extend(sequence.slot, n_tokens)
         self._index.extend(sequence.slot, sequence.tokens[start : sequence.n_computed])
+        self._checkpoints.reached(sequence)
+
+    def add_checkpoint(self, sequence: SequenceState, length: int) -> None:
+        """Let the first `length` tokens of a running sequence be reusable once they are computed.
+
+        They are anyway, unless memory cannot go back to them.
+        """
+        length = sequence.floor(length)
+        if self._checkpoints.enabled and sequence.n_computed < length not in sequence.stops:
+            insort(sequence.stops, length)
 
     def _truncate(self, slot: int, length: int, position: int) -> None:
         """Truncate a slot to its first `length` tokens, which are those before `position`."""
@@ -169,11 +229,12 @@ class Slots:
         """Context shift: drop the computed tokens [start, end) and move those behind, in place.
 
         False where that is impossible: shared cells would move for other slots too, a recurrent
-        state cannot drop tokens, and keys of some cache types cannot be rotated.
+        state cannot drop tokens, and llama.cpp shifts no sliding windows and rotates no keys of
+        quantised caches.
         """
         slot = sequence.slot
-        can_rotate_keys = self._context.can_rotate_keys and not self._is_recurrent
-        if not can_rotate_keys or self._cells.shared_length(slot) > end:
+        can_shift = self._context.can_shift and not self._is_recurrent
+        if not can_shift or self._cells.shared_length(slot) > end:
             return False
         self._context.remove(slot, start, end)
         self._context.shift(slot, end, start - end)
@@ -216,10 +277,14 @@ class Slots:
         slot = self._vacate(keep=NO_SLOT)
         self._borrowed.add(slot)
         self._lengths[slot] = n_tokens
+        self._reserve(slot, n_tokens)
+        return slot
+
+    def _reserve(self, slot: int, n_tokens: int) -> None:
+        """Count `n_tokens` cells of an empty slot, for which idle slots are dropped if need be."""
         while n_tokens > self._cells.n_free and self.drop_idle():
             pass
         self._cells.extend(slot, n_tokens)
-        return slot
 
     @property
     def borrowed(self) -> frozenset[int]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from runners.engine.native.llama import (
     Floats,
@@ -39,6 +40,10 @@ _TEXT_OUTPUTS = 32
 """Output rows per batch of a generative model that embeds a text."""
 _MAX_VIEWS = 1024
 _KEEP_BUFFERS = False
+_WHOLE, _PARTIAL = 0, 1  # llama_state_seq_flags
+
+State = npt.NDArray[np.uint8]
+"""A copy of the memory of one sequence, in llama.cpp's own format."""
 
 
 class Context:
@@ -62,8 +67,11 @@ class Context:
         self.n_cells: int = lib.llama_n_ctx(self.pointer)
         self.n_seq = spec.n_seq
         self._n_threads = n_threads
-        self.can_shift = bool(self._memory and lib.llama_memory_can_shift(self._memory))
-        self.can_rotate_keys = spec.cache_type in _SHIFTABLE
+        self.can_shift = bool(
+            spec.cache_type in _SHIFTABLE
+            and self._memory
+            and lib.llama_memory_can_shift(self._memory)
+        )
         """Whether `shift` may be called."""
         ranks = lib.llama_pooling_type(self.pointer) == _POOLING_RANK
         self.n_embd: int = lib.llama_model_n_cls_out(model.pointer) if ranks else model.n_embd
@@ -84,8 +92,8 @@ class Context:
         params.flash_attn_type = _FLASH[spec.flash_attention]
         params.kv_unified = True
         # Sliding-window layers keep only their window: a full-size cache would make long contexts
-        # several times larger. The price is that such models cannot shift, and reuse a prefix only
-        # while its window has not been overwritten.
+        # several times larger. The price is that such models cannot shift in place, and reuse a
+        # prefix from a checkpoint when its window has been overwritten.
         params.swa_full = False
         params.embeddings = model.pools
         params.abort_callback = is_set
@@ -225,6 +233,33 @@ class Context:
     def first_position(self, seq: int) -> int:
         """Return the lowest position of a sequence in memory; -1 when it is empty."""
         return int(lib.llama_memory_seq_pos_min(self._memory, seq))
+
+    def state_size(self, seq: int, *, partial: bool) -> int:
+        """Return the bytes of `state`."""
+        flags = _PARTIAL if partial else _WHOLE
+        return int(lib.llama_state_seq_get_size_ext(self.pointer, seq, flags))
+
+    def state(self, seq: int, *, partial: bool) -> State | None:
+        """Return a copy of a sequence's memory; None when llama.cpp cannot make one.
+
+        A `partial` one has what `remove` cannot go back in, sliding windows and recurrent states.
+        """
+        flags = _PARTIAL if partial else _WHOLE
+        data = np.empty(self.state_size(seq, partial=partial), np.uint8)
+        pointer = _pointer(data, ctypes.c_uint8)
+        size = lib.llama_state_seq_get_data_ext(self.pointer, pointer, data.nbytes, seq, flags)
+        return data if size == data.nbytes else None
+
+    def restore(self, seq: int, state: State, *, partial: bool) -> bool:
+        """Replace a sequence's memory, or the partial kind of it, by a copy from `state`.
+
+        False when there is no room for it: remove the sequence then. The copy must be one of
+        `state` of the same kind of context, since llama.cpp does not check everything.
+        """
+        flags = _PARTIAL if partial else _WHOLE
+        pointer = _pointer(state, ctypes.c_uint8)
+        size = lib.llama_state_seq_set_data_ext(self.pointer, pointer, state.nbytes, seq, flags)
+        return bool(size == state.nbytes)
 
     def clear(self) -> None:
         """Empty the memory."""

@@ -37,12 +37,17 @@ class Model:
         self.n_layer: int = lib.llama_model_n_layer(self.pointer)
         self.n_swa: int = lib.llama_model_n_swa(self.pointer)
         self.needs_encoder = bool(lib.llama_model_has_encoder(self.pointer))
-        self.is_recurrent = bool(
-            lib.llama_model_is_recurrent(self.pointer) or lib.llama_model_is_hybrid(self.pointer)
-        )
+        self.has_attention = not lib.llama_model_is_recurrent(self.pointer)
+        """Whether some layers have a KV cache; without, all memory is one state per sequence."""
+        self.is_recurrent = bool(not self.has_attention or lib.llama_model_is_hybrid(self.pointer))
         self.architecture = self._metadata("general.architecture")
         self.pools = self._metadata(f"{self.architecture}.pooling_type") not in {"", _POOLING_NONE}
         self._adapters = [self._load_adapter(path) for path in spec.adapters]
+
+    @property
+    def keeps_all(self) -> bool:
+        """Whether memory can go back to any earlier token, because nothing in it is overwritten."""
+        return not self.is_recurrent and self.n_swa == 0
 
     def _report(self, progress: float, _user_data: object) -> bool:
         self._on_progress(progress)

@@ -58,7 +58,6 @@ class Tokenizer:
             n_embd=0,
             pooled=False,
             adds_bos=self._vocab.adds_bos,
-            can_shift=False,
             n_layers=0,
             n_gpu_layers=0,
             memory=(),

@@ -36,6 +36,7 @@ class Vocab:
         self._pieces: dict[int, bytes] = {}
         self._ends: dict[int, bool] = {}
         self._special: dict[int, bool] = {}
+        self._control: dict[int, bool] = {}
 
     def _separators(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         eos, sep = lib.llama_vocab_eos(self._pointer), lib.llama_vocab_sep(self._pointer)
@@ -123,6 +124,20 @@ class Vocab:
             attributes = int(lib.llama_vocab_get_attr(self._pointer, token))
             special = self._special[token] = bool(attributes & _SPECIAL)
         return special
+
+    def boundaries(self, tokens: TokenIds) -> tuple[int, ...]:
+        """Return where control tokens begin in a prompt: at the ends and beginnings of turns."""
+        marks = [id for id in np.unique(tokens).tolist() if id >= 0 and self._is_control(id)]
+        is_mark = np.isin(tokens, marks)
+        begins = is_mark[1:] & ~is_mark[:-1]
+        return tuple((np.flatnonzero(begins) + 1).tolist())
+
+    def _is_control(self, token: int) -> bool:
+        control = self._control.get(token)
+        if control is None:
+            attributes = int(lib.llama_vocab_get_attr(self._pointer, token))
+            control = self._control[token] = bool(attributes & _CONTROL)
+        return control or self.ends_generation(token)
 
     def control_tokens(self, texts: Iterable[str]) -> frozenset[int]:
         """Return the single tokens whose text is one of `texts`."""

@@ -5,6 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 
+from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.loop import Loop
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
@@ -58,7 +59,8 @@ class Engine:
         projector = None
         if spec.projector is not None:
             projector = Projector(model, spec, n_threads=fixed or usable_cores())
-        slots = Slots(model, context)
+        self.checkpoints = Checkpoints(model, context, budget=spec.checkpoint_bytes)
+        slots = Slots(model, context, self.checkpoints)
         self._send, self._context = send, context
         self._loop = Loop(
             model,
@@ -138,7 +140,6 @@ def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector 
         n_embd=context.n_embd,
         pooled=model.pools,
         adds_bos=model.vocab.adds_bos,
-        can_shift=context.can_shift,
         has_vision=projector is not None and projector.has_vision,
         sample_rate=projector.sample_rate if projector is not None else 0,
         n_layers=n_layers or model.n_layer + 1,

@@ -40,6 +40,7 @@ class Intake:
         self, model: Model, context: Context, projector: Projector | None, *, n_ctx: int
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
+        self._finds_boundaries = not model.keeps_all
         self._projector, self._n_batch = projector, context.n_batch
         self.tokenizer = Tokenizer(model.vocab)
         self._rerank_input = RerankInput(model.pointer, model.vocab)
@@ -89,6 +90,7 @@ class Intake:
             text=TextAssembler(request.stop),
             visible=visible,
             n_bos=int(self._vocab.adds_bos and int(prompt[0]) == self._vocab.bos),
+            boundaries=self._vocab.boundaries(prompt) if self._finds_boundaries else (),
             media=media,
         )
 

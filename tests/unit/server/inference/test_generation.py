@@ -24,7 +24,7 @@ def commanded(**options: object) -> Generate:
 def ready(n_ctx: int) -> Ready:
     return Ready(
         n_ctx=n_ctx, n_seq=1, n_cells=n_ctx, n_vocab=10, n_embd=8, pooled=False, adds_bos=True,
-        can_shift=True, n_layers=1, n_gpu_layers=0, memory=(),
+        n_layers=1, n_gpu_layers=0, memory=(),
     )  # fmt: skip
 
 

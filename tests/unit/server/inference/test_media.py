@@ -19,7 +19,7 @@ SYSTEM = Message("system", "Be brief.")
 def ready(*, has_vision: bool = True, sample_rate: int = 16_000) -> Ready:
     return Ready(
         n_ctx=64, n_seq=1, n_cells=64, n_vocab=10, n_embd=8, pooled=False, adds_bos=True,
-        can_shift=True, has_vision=has_vision, sample_rate=sample_rate, n_layers=1,
+        has_vision=has_vision, sample_rate=sample_rate, n_layers=1,
         n_gpu_layers=0, memory=(),
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ from server.rendering.messages import RenderInput
 def ready(*, adds_bos: bool) -> Ready:
     return Ready(
         n_ctx=64, n_seq=1, n_cells=64, n_vocab=10, n_embd=8, pooled=False, adds_bos=adds_bos,
-        can_shift=True, n_layers=1, n_gpu_layers=0, memory=(),
+        n_layers=1, n_gpu_layers=0, memory=(),
     )  # fmt: skip
 
 
