@@ -162,6 +162,17 @@ def blob_path(layout: Layout, digest: Digest) -> Path:
     return path
 
 
+def read_text(path: Path) -> str:
+    """Return the text in the blob at `path`, of a long one the first LARGEST_TEXT bytes.
+
+    Raises:
+        FileNotFoundError: it is not there.
+        StorageUnreadable: it cannot be read.
+    """
+    with read_errors(f"the blob {path.name}"), open_regular(path) as file:
+        return file.read(LARGEST_TEXT).decode("utf-8", "replace")
+
+
 def read_blob(layout: Layout, digest: Digest) -> bytes:
     """Return a small blob's bytes, at most LARGEST_TEXT + 1 of them.
 

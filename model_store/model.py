@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
+from model_store.blobs import LARGEST_TEXT, blob_path, read_blob, read_text
 from model_store.byte_cache import ByteCache
 from model_store.config import ModelConfig, parse_config
 from model_store.digests import Digest
@@ -22,6 +22,7 @@ from model_store.json_text import parse_json
 from model_store.layout import Layout
 from model_store.manifests import Layer, Manifest
 from model_store.names import ModelName
+from model_store.text_layers import MOST_LAYERS
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Model:
     system: str
     parameters: Mapping[str, object]
     messages: tuple[StoredMessage, ...]
-    licenses: tuple[str, ...]
+    license_files: tuple[Path, ...]
     parent_model: str
 
     def header(self) -> GGUFHeader:
@@ -75,6 +76,21 @@ class Model:
     def chat_template(self) -> ChatTemplate:
         """Return the Jinja template in the file of the weights; raises as `header`."""
         return self._read(_chat_template_of)
+
+    def licenses(self) -> tuple[str, ...]:
+        """Return the texts of the licences, read from the disk each time.
+
+        Raises:
+            ModelNotFound: one is gone.
+            StorageUnreadable: the operating system does not let us read it.
+        """
+        return tuple(map(self._license, self.license_files))
+
+    def _license(self, path: Path) -> str:
+        try:
+            return read_text(path)
+        except FileNotFoundError as e:
+            raise ModelNotFound(self.name.short) from e
 
     def _read(self, read: Callable[[Path], T]) -> T:
         if self.weights is None:
@@ -124,12 +140,14 @@ def load_model(
     """Read the model that `manifest` describes.
 
     `texts` holds the small layers read before; what is read is added to it. Thousands of models
-    share a handful of licences and templates.
+    share a handful of templates. Licences are not read: only /api/show shows them.
 
     Raises:
-        ManifestInvalid: a layer is damaged.
+        ManifestInvalid: a layer is damaged, or there are too many.
         ModelNotFound: a blob is missing.
     """
+    if len(manifest.layers) > MOST_LAYERS:
+        raise ManifestInvalid(name.short, f"it has more than {MOST_LAYERS} layers")
     parts = _Parts(layout, name, manifest, texts)
     weights = parts.of("model")
     return Model(
@@ -147,7 +165,7 @@ def load_model(
         system=parts.last_text("system") or "",
         parameters=_parameters(parts),
         messages=_messages(parts),
-        licenses=parts.texts("license"),
+        license_files=parts.paths("license"),
         parent_model=weights[-1].parent if weights else "",
     )
 

@@ -29,7 +29,7 @@ def modelfile_of(
         *(Command("renderer", text) for text in (model.config.renderer,) if text),
         *(Command("parser", text) for text in (model.config.parser,) if text),
         *(Command(name, value) for name, value in parameter_lines(parameters)),
-        *(Command("license", text) for text in model.licenses),
+        *(Command("license", text) for text in model.licenses()),
         *(Command("message", f"{m.role}: {m.content}") for m in model.messages),
     ]
     return (

@@ -4,7 +4,6 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from model_store.blobs import LARGEST_TEXT
 from model_store.canonical import canonical_json, untyped
 from model_store.catalog import Catalog
 from model_store.create.describe import default_parameters, describe
@@ -27,6 +26,13 @@ from model_store.layout import Layout
 from model_store.manifests import CONFIG_TYPE, LAYER_PREFIX, Layer, Manifest
 from model_store.model import Model
 from model_store.names import ModelName
+from model_store.text_layers import (
+    LARGEST_TEXTS,
+    MOST_LICENSES,
+    are_too_large,
+    is_text,
+    size_limit,
+)
 
 T = TypeVar("T")
 
@@ -157,10 +163,19 @@ class _Draft:
         if spec.system:
             self._drop("system")
             self._put("system", spec.system.encode("utf-8", "replace"))
-        for text in spec.licenses:
-            self._put("license", text.encode("utf-8", "replace"))
+        self._add_licenses(spec.licenses)
         self._add_parameters(self._parameters)
         self._add_messages(spec.messages)
+
+    def _add_licenses(self, texts: Sequence[str]) -> None:
+        n_licenses = len(texts) + sum(layer.kind == "license" for layer in self.layers)
+        if n_licenses > MOST_LICENSES:
+            raise CreateError(
+                f"a model may have at most {MOST_LICENSES} licenses, not {n_licenses}; "
+                "put several texts into one"
+            )
+        for text in texts:
+            self._put("license", text.encode("utf-8", "replace"))
 
     def _add_parameters(self, parameters: Mapping[str, object]) -> None:
         if parameters:
@@ -176,17 +191,22 @@ class _Draft:
         self.layers = [layer for layer in self.layers if layer.kind not in kinds]
 
     def _put(self, kind: str, data: bytes) -> None:
-        if len(data) > LARGEST_TEXT:
-            raise CreateError(f"the {kind} is larger than {LARGEST_TEXT} bytes")
-        blob = self._scratch.put(data)
-        if blob.is_new:
-            self.new.add(blob.digest)
-        self.layers.append(Layer(LAYER_PREFIX + kind, blob.digest, len(data)))
+        self.layers.append(self._stored(kind, LAYER_PREFIX + kind, data))
+
+    def _stored(self, kind: str, media_type: str, data: bytes) -> Layer:
+        """Store a text and return the layer that refers to it."""
+        if len(data) > (limit := size_limit(kind)):
+            raise CreateError(f"the {kind} is larger than {limit} bytes")
+        layer = Layer(media_type, Digest.of(data), len(data))
+        if are_too_large((*filter(is_text, self.layers), layer)):
+            raise CreateError(f"the texts of the model are larger than {LARGEST_TEXTS} bytes")
+        if self._scratch.put(data).is_new:
+            self.new.add(layer.digest)
+        return layer
 
     def manifest(self) -> Manifest:
         """Store the config and return the finished manifest."""
-        data = self._config.encode()
-        config = Layer(CONFIG_TYPE, self._scratch.put(data).digest, len(data))
+        config = self._stored("config", CONFIG_TYPE, self._config.encode())
         return Manifest(config, tuple(self.layers))
 
 

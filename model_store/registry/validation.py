@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from model_store.blobs import LARGEST_TEXT, blob_path, read_blob
+from model_store.blobs import blob_path, read_blob
 from model_store.errors import BlobNotFound, GGUFError, ManifestInvalid, ModelNotFound
 from model_store.gguf import read_header
 from model_store.gguf.validate import check_adapter, check_model, check_projector
@@ -17,14 +17,17 @@ from model_store.manifests import LAYER_PREFIX, Layer, Manifest
 from model_store.model import load_model
 from model_store.names import ModelName
 from model_store.registry.errors import ModelUnsupported
+from model_store.text_layers import (
+    LARGEST_TEXTS,
+    MOST_LAYERS,
+    are_too_large,
+    is_text,
+    size_limit,
+)
 
 CheckTemplate = Callable[[str], None]
 """Raises StoreError for a Go template that cannot be parsed."""
 
-_MOST_LAYERS = 1000
-_LARGEST_JSON = 1 << 20
-"""Bytes of a config and of parameters, which every listing reads."""
-_LARGEST_TEXTS = 4 * LARGEST_TEXT
 _GGUF_CHECKS = {
     "model": check_model,
     "draft": check_model,
@@ -37,7 +40,7 @@ _JSON_KINDS: Mapping[str, type] = {"params": dict, "messages": list}
 def text_layers(manifest: Manifest) -> tuple[Layer, ...]:
     """Return the layers that are read as a whole, and the config: all that are not GGUF files."""
     config = (manifest.config,) if manifest.config else ()
-    return (*config, *(layer for layer in manifest.layers if layer.kind not in _GGUF_CHECKS))
+    return (*config, *(layer for layer in manifest.layers if is_text(layer)))
 
 
 def check_manifest(manifest: Manifest, data: bytes) -> None:
@@ -59,17 +62,15 @@ def check_manifest(manifest: Manifest, data: bytes) -> None:
 
 
 def _check_sizes(manifest: Manifest) -> None:
-    if len(manifest.layers) > _MOST_LAYERS:
-        raise ModelUnsupported(f"the model has more than {_MOST_LAYERS} layers")
+    if len(manifest.layers) > MOST_LAYERS:
+        raise ModelUnsupported(f"the model has more than {MOST_LAYERS} layers")
     texts = text_layers(manifest)
     for layer in texts:
-        is_json = layer is manifest.config or layer.kind == "params"
-        limit = _LARGEST_JSON if is_json else LARGEST_TEXT
-        if layer.size > limit:
-            kind = "config" if layer is manifest.config else layer.kind
+        kind = "config" if layer is manifest.config else layer.kind
+        if layer.size > (limit := size_limit(kind)):
             raise ModelUnsupported(f"the {kind} of the model is larger than {limit} bytes")
-    if sum(layer.size for layer in texts) > _LARGEST_TEXTS:
-        raise ModelUnsupported(f"the texts of the model are larger than {_LARGEST_TEXTS} bytes")
+    if are_too_large(texts):
+        raise ModelUnsupported(f"the texts of the model are larger than {LARGEST_TEXTS} bytes")
 
 
 def check_texts(

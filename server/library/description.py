@@ -70,7 +70,7 @@ def describe(model: Model, shown: Variation, *, go_template: bool | None) -> Des
     header = model.header()
     format = choose(model, go_template)
     return Description(
-        license="\n".join(model.licenses),
+        license="\n".join(model.licenses()),
         modelfile=modelfile_of(model, system=shown.system, options=shown.options or None),
         parameters=shown_parameters(model.parameters),
         template=_template(model, header, format),

@@ -38,6 +38,6 @@ def installed(
         system="",
         parameters={},
         messages=(),
-        licenses=(),
+        license_files=(),
         parent_model="",
     )

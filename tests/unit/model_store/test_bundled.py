@@ -41,7 +41,7 @@ def test_the_guide_has_a_template_and_options_and_knows_where_it_is_from(root: P
 
     assert guide.template
     assert guide.parameters["temperature"] == 0
-    assert guide.licenses == ("MIT",)
+    assert guide.licenses() == ("MIT",)
     assert guide.config.model_family == "llama"
     assert guide.config.file_type == "Q8_0"
     assert guide.header().text("general.license") == "MIT"

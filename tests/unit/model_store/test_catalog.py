@@ -13,6 +13,7 @@ from model_store.errors import ManifestInvalid, ModelNotFound, StorageFailed
 from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.store import Store
+from model_store.text_layers import MOST_LAYERS
 from tests.unit.model_store.conftest import Create, blobs
 
 LIBRARY = "manifests/registry.ollama.ai/library"
@@ -331,3 +332,32 @@ def test_a_manifest_that_cannot_be_written_is_told_and_leaves_nothing(
     assert str(root) not in str(caught.value)
     assert [path.name for path in (root / "manifests").iterdir()] == ["registry.ollama.ai"]
     assert names(store) == ["base:latest"]
+
+
+def test_licenses_are_read_when_they_are_shown(
+    store: Store, create: Create, base: str, root: Path
+) -> None:
+    """Kept for every listed model, those of a hostile one would fill the memory."""
+    create("child", parent="base", licenses=["MIT"])
+    listed = next(model for model in store.models() if model.name == name("child"))
+    [path] = listed.license_files
+    path.write_text("Apache")
+
+    assert listed.licenses() == ("Apache",)
+    path.unlink()
+    with pytest.raises(ModelNotFound):
+        listed.licenses()
+
+
+def test_a_manifest_of_too_many_layers_hides_one_model(
+    store: Store, create: Create, base: str, root: Path
+) -> None:
+    create("child", parent="base", licenses=["MIT"])
+    path = manifest(root, "child")
+    fields = json.loads(path.read_bytes())
+    fields["layers"] += [fields["layers"][-1]] * MOST_LAYERS
+    path.write_text(json.dumps(fields))
+
+    assert names(store) == ["base:latest"]
+    with pytest.raises(ManifestInvalid, match=f"more than {MOST_LAYERS} layers"):
+        store.resolve(name("child"))

@@ -19,6 +19,7 @@ from model_store.errors import (
 from model_store.model import Model
 from model_store.names import ModelName
 from model_store.store import Store
+from model_store.text_layers import LARGEST_KEPT, LARGEST_TEXTS, MOST_LICENSES
 from tests.support import gguf_bytes, tiny_models
 from tests.unit.model_store.conftest import Create, Upload, blobs
 
@@ -106,7 +107,7 @@ def test_parents_are_merged_item_by_item(create: Create, find: Find, base: str) 
 
     model = find("child")
     assert (model.template, model.system, model.parent_model) == ("T", "S", "parent:latest")
-    assert model.licenses == ("MIT", "Apache")
+    assert model.licenses() == ("MIT", "Apache")
     assert model.parameters == {"temperature": 0.6, "top_k": 10, "stop": ["<|endoftext|>"]}
     assert [(m.role, m.content) for m in model.messages] == [("user", "new")]
     assert (model.config.renderer, model.config.parser) == ("r", "q")
@@ -394,3 +395,39 @@ def test_quantizing_to_the_type_that_a_model_has_does_nothing(
 def test_a_layer_that_is_too_large_to_be_read_again_is_refused(create: Create, base: str) -> None:
     with pytest.raises(CreateError, match="system is larger than"):
         create("m", parent="base", system="x" * (16 * 2**20 + 1))
+
+
+def test_licenses_are_counted_with_those_of_the_parent(create: Create, base: str) -> None:
+    """Each is a file of its own: 20,000 of them took a minute."""
+    create("most", parent="base", licenses=[str(n) for n in range(MOST_LICENSES)])
+    create("child", parent="most")
+
+    for parent, texts in (("most", ["one more"]), ("base", ["MIT"] * (MOST_LICENSES + 1))):
+        with pytest.raises(CreateError, match=f"at most {MOST_LICENSES} licenses, not"):
+            create("x", parent=parent, licenses=texts)
+
+
+def test_texts_of_a_model_are_bounded_together(create: Create, base: str) -> None:
+    half = "x" * (LARGEST_TEXTS // 2)
+    create("most", parent="base", licenses=[half])
+
+    with pytest.raises(CreateError, match="the texts of the model are larger than"):
+        create("x", parent="most", licenses=[half + "y"])
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"system": "x" * (LARGEST_KEPT + 1)},
+        {"template": "x" * (LARGEST_KEPT + 1)},
+        {"messages": [{"role": "user", "content": "x" * LARGEST_KEPT}]},
+        {"parameters": {"stop": ["x" * LARGEST_KEPT]}},
+        {"info": {"capabilities": ["x" * LARGEST_KEPT]}},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+def test_what_every_listing_keeps_is_bounded(
+    create: Create, base: str, field: dict[str, object]
+) -> None:
+    with pytest.raises(CreateError, match=f"is larger than {LARGEST_KEPT} bytes"):
+        create("x", parent="base", **field)

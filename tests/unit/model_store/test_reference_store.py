@@ -137,7 +137,7 @@ def test_models_that_ollama_pulled_are_complete(written: Path) -> None:
     assert model.template == TEMPLATE.decode()
     assert model.system == SYSTEM.decode()
     assert model.parameters == {"stop": ["<|"], "temperature": 0.5}
-    assert model.licenses == ("MIT",)
+    assert model.licenses() == ("MIT",)
     assert [(m.role, m.content) for m in model.messages] == [("user", "Hi"), ("assistant", "Yo")]
     assert model.header().architecture == "llama"
 

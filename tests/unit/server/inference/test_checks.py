@@ -13,7 +13,7 @@ ALL = ("completion", "tools", "insert", "thinking")
 MODEL = Model(
     name=ModelName.parse("t"), digest="0" * 64, size=0, modified_at=0, config=ModelConfig(),
     layers=(), weights=None, adapters=(), projectors=(), drafts=(), template=None, system="",
-    parameters={}, messages=(), licenses=(), parent_model="",
+    parameters={}, messages=(), license_files=(), parent_model="",
 )  # fmt: skip
 
 
