@@ -34,7 +34,12 @@ from server.inference.models import find_model
 from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_stream
-from server.inference.text_length import max_characters, require_fit, too_long
+from server.inference.text_length import (
+    max_characters,
+    require_few_tokens,
+    require_fit,
+    too_long,
+)
 from server.media.decoder import MediaDecoder
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.parsing.output_format import GenerationStart
@@ -177,6 +182,7 @@ class GenerateService:
             if n_characters > max_characters(n_ctx):
                 raise too_long(n_characters, n_ctx)
             return await self._suffix_prompt(completion, completion.prompt, model, think, special)
+        require_few_tokens(len(completion.context or ()), n_ctx)
         fitted = await fitted_prompt(
             self._prompts,
             renderer,

@@ -14,6 +14,8 @@ INPUT_TOO_LONG = "the input length exceeds the context length"
 """What clients know of an input that must not be cut."""
 MIN_CHARACTERS = 1 << 20
 """Characters that a prompt may have, and a text whose tokens are counted, with any context."""
+MIN_TOKENS = 1 << 16
+"""Tokens that are turned into text whatever the context is."""
 _MIN_UNCHECKED = 1 << 18
 _MAX_CHARACTERS_PER_TOKEN = 256
 _CHARACTERS_PER_TOKEN = 8
@@ -54,6 +56,13 @@ def require_countable(text: str, n_ctx: int) -> None:
             f"the text of {len(text)} characters is too long for this model, for which at most "
             f"{limit} are tokenized; split it"
         )
+
+
+def require_few_tokens(n_tokens: int, n_ctx: int) -> None:
+    """Raise BadRequest for more tokens to turn into text than a model with this context takes."""
+    limit = max(MIN_TOKENS, n_ctx)
+    if n_tokens > limit:
+        raise BadRequest(f"{n_tokens} tokens are too many for this model: at most {limit} are read")
 
 
 async def cut_inputs(

@@ -9,7 +9,7 @@ from server.concurrency.threads import in_thread
 from server.inference.model_request import model_key
 from server.inference.models import find_model
 from server.inference.retry import retry_call
-from server.inference.text_length import require_countable
+from server.inference.text_length import require_countable, require_few_tokens
 
 
 class TokenService:
@@ -29,7 +29,8 @@ class TokenService:
     @retry_call
     async def detokenize(self, model: str, tokens: Sequence[int]) -> str:
         """Return the text of `tokens`."""
-        weights, _ = await in_thread(self._vocabulary, model)
+        weights, n_ctx = await in_thread(self._vocabulary, model)
+        require_few_tokens(len(tokens), n_ctx)
         async with self._scheduler.tokenizer(weights) as runner:
             return (await runner.detokenize(tokens)).text
 

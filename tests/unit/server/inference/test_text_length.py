@@ -5,9 +5,11 @@ import pytest
 from server.errors import BadRequest
 from server.inference.text_length import (
     MIN_CHARACTERS,
+    MIN_TOKENS,
     cut_inputs,
     max_characters,
     require_countable,
+    require_few_tokens,
     require_fit,
     unchecked,
 )
@@ -89,3 +91,10 @@ def test_tokens_are_counted_up_to_a_bound_that_grows_with_the_context() -> None:
     require_countable("a" * 3_000_000, n_ctx=1 << 20)
     with pytest.raises(BadRequest, match=f"at most {MIN_CHARACTERS} are tokenized; split it"):
         require_countable("a" * (MIN_CHARACTERS + 1), n_ctx=4096)
+
+
+def test_tokens_are_turned_into_text_up_to_a_bound_that_grows_with_the_context() -> None:
+    require_few_tokens(MIN_TOKENS, n_ctx=0)
+    require_few_tokens(1 << 20, n_ctx=1 << 20)
+    with pytest.raises(BadRequest, match=f"at most {MIN_TOKENS} are read"):
+        require_few_tokens(MIN_TOKENS + 1, n_ctx=4096)
