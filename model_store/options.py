@@ -32,7 +32,8 @@ class Scope(StrEnum):
 class Option:
     """A row of the table; `default` None means that the server or the model decides.
 
-    `minimum` is the smallest value, `above` is smaller than every value.
+    `minimum` is the smallest value, `maximum` the largest, `above` is smaller than every value.
+    Values up to `unset` are allowed below the minimum and mean that the option is not set.
     """
 
     type: OptionType
@@ -40,6 +41,8 @@ class Option:
     default: float | None = None
     minimum: float | None = None
     above: float | None = None
+    maximum: float | None = None
+    unset: float | None = None
 
 
 def _option(
@@ -49,11 +52,15 @@ def _option(
     *,
     minimum: float | None = None,
     above: float | None = None,
+    maximum: float | None = None,
+    unset: float | None = None,
 ) -> Any:
-    option = Option(option_type, scope, default, minimum, above)
+    option = Option(option_type, scope, default, minimum, above, maximum, unset)
     return field(default=None, metadata={"option": option})
 
 
+LARGEST_BATCH: Final = 2**20
+"""No context is longer, and the buffers of a load grow with the batch."""
 _INTEGER, _FLOAT = OptionType.INTEGER, OptionType.FLOAT
 _LOAD, _SAMPLING, _ANSWER = Scope.LOAD, Scope.SAMPLING, Scope.ANSWER
 
@@ -62,12 +69,13 @@ _LOAD, _SAMPLING, _ANSWER = Scope.LOAD, Scope.SAMPLING, Scope.ANSWER
 class Options:
     """The values of all options that have an effect; None where neither model nor request set one.
 
-    Special values: `num_gpu` -1 and `num_thread` 0 automatic, `seed` -1 random, `top_k` 0 off,
-    `repeat_last_n` -1 the whole context, `num_predict` 0 or less until the context is used up.
+    Special values: `num_ctx` 0 or less the default, `num_gpu` -1 and `num_thread` 0 automatic,
+    `seed` -1 random, `top_k` 0 off, `repeat_last_n` -1 the whole context, `num_predict` 0 or less
+    until the context is used up.
     """
 
-    num_ctx: int | None = _option(_INTEGER, _LOAD)
-    num_batch: int | None = _option(_INTEGER, _LOAD, minimum=1)
+    num_ctx: int | None = _option(_INTEGER, _LOAD, minimum=4, unset=0)
+    num_batch: int | None = _option(_INTEGER, _LOAD, minimum=1, maximum=LARGEST_BATCH)
     num_gpu: int | None = _option(_INTEGER, _LOAD, -1)
     main_gpu: int | None = _option(_INTEGER, _LOAD, minimum=0)
     use_mmap: bool | None = _option(OptionType.BOOLEAN, _LOAD)

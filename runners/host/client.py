@@ -79,11 +79,19 @@ class RunnerClient:
             self._end(request_id, finished=finished)
 
     async def embed(
-        self, texts: Sequence[EmbedInput], *, query: str | None = None, truncate: bool = True
+        self,
+        texts: Sequence[EmbedInput],
+        *,
+        query: str | None = None,
+        n_ctx: int | None = None,
+        truncate: bool = True,
     ) -> Embedded:
-        """Return one vector per text, not normalised; see `Embed` for pairs with a `query`."""
+        """Return one vector per text, not normalised; see `Embed` for the parameters."""
         return await self._call(
-            lambda id: Embed(id=id, texts=tuple(texts), query=query, truncate=truncate), Embedded
+            lambda id: Embed(
+                id=id, texts=tuple(texts), query=query, n_ctx=n_ctx, truncate=truncate
+            ),
+            Embedded,
         )
 
     async def tokenize(self, text: AnyText, *, add_special: bool = False) -> tuple[int, ...]:

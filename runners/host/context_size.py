@@ -28,6 +28,8 @@ CPU_POOL_SHARE = 4
 
 BATCH = 512
 LARGE_BATCH = 2048
+MAX_ENCODER_BATCH = 4096
+"""Unless one text needs more: the buffers of an encoder grow with the square of its batch."""
 # (context over which it applies, rows): longer prompts use a GPU better with larger batches.
 GPU_BATCHES = ((32_768, 2048), (4_096, 1024), (0, BATCH))
 
@@ -89,16 +91,28 @@ def batch_choices(
     """Return batch sizes to try, the best first; the last one is used in any case."""
     facts, num_batch = request.facts, request.options.num_batch
     min_batch = max(1, min(config.num_parallel, MAX_SEQUENCES))
+    if facts.is_embedding:
+        whole_text = max(BATCH, longest_text(request, context.n_ctx))
+        if num_batch is not None:
+            return (max(whole_text, min(num_batch, MAX_ENCODER_BATCH)),)
+        return (LARGE_BATCH, whole_text) if has_gpu else (whole_text,)
     if num_batch is not None:
         return (max(num_batch, min_batch),)
-    if facts.is_embedding:
-        # An encoder computes a text in one batch, so a longer text would have to be truncated.
-        whole_text = max(BATCH, min(context.n_ctx, LARGE_BATCH))
-        return (LARGE_BATCH, whole_text) if has_gpu else (whole_text,)
     if not has_gpu:
         return (max(BATCH, min_batch),)
     cells = min_cells(context, config)
     return tuple(max(rows, min_batch) for over, rows in GPU_BATCHES if cells > over) or (BATCH,)
+
+
+def longest_text(request: ModelRequest, n_ctx: int) -> int:
+    """Return the most tokens of a text that are embedded, given the context of its request.
+
+    An embedding model computes a text in one batch, so a longer one would have to be cut. It does
+    not depend on the batch of the runner that happens to be loaded.
+    """
+    if not request.facts.is_embedding:
+        return n_ctx
+    return min(n_ctx, max(request.options.num_batch or 0, LARGE_BATCH))
 
 
 def cpu_pool_bytes(facts: ModelFacts) -> int:

@@ -55,11 +55,14 @@ MAX_TIMER = 3600.0
 class Lease:
     """The right to use a runner until the lease's context ends.
 
-    `queue_seconds` and `load_seconds` are the waits for a place in memory and for the load.
+    `n_ctx` is the context that the request would have been given by a load of its own; the runner
+    may have more. `queue_seconds` and `load_seconds` are the waits for a place in memory and for
+    the load.
     """
 
     runner: RunnerClient
     ready: Ready
+    n_ctx: int
     pid: int = 0
     queue_seconds: float = 0.0
     load_seconds: float = 0.0
@@ -136,7 +139,9 @@ class Scheduler:
             load = runner.load_seconds_since(begin)
             queue = max(0.0, self._clock.now() - begin - load)
             pid = runner.process.hello.pid
-            yield Lease(runner.process.client, runner.ready, pid, queue, load)
+            # Only now, because the GPUs may have been unknown before the load.
+            n_ctx = min(self._demand(request).n_ctx, runner.ready.n_ctx)
+            yield Lease(runner.process.client, runner.ready, n_ctx, pid, queue, load)
         finally:
             self._release(runner)
 

@@ -112,15 +112,15 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Continue `prompt`; answered by `Chunk` events, then one `Done` or `Failed`.
 
     A text is tokenised with special texts parsed and BOS added as the model wants it, in segments
-    only where they say so; token ids are used as they are.
-    `n_ctx` bounds this request where it wants less context than the runner has. `n_predict` is
-    the most tokens to sample (None: ten times the context). A prompt that does
-    not fit is cut in the middle when `truncate` and `shift` are set (the first `n_keep` tokens
-    stay; negative keeps all), and is refused otherwise. `shift` also lets a sequence that fills
-    its context drop its older half and go on. `logprobs` None reports none; n reports each
-    token with n alternatives. `visible` are the control tokens that are sent as text, which others
-    are not. Image or audio N takes the place of the first `[img-N]` in the prompt; a prompt with
-    media is neither cut nor shifted.
+    only where they say so; token ids are used as they are. `n_ctx` bounds this request where it
+    wants less context than the runner has. `n_predict` is the most tokens to sample (None: ten
+    times the context; 0: only the prompt is computed). A prompt that does not fit is cut in the
+    middle when `truncate` and `shift` are set (the first `n_keep` tokens stay; negative keeps all),
+    and is refused otherwise. `shift` also lets a sequence that fills its context drop its older
+    half and go on. `logprobs` None reports none; n reports each token with n alternatives.
+    `visible` are the control tokens that are sent as text, which others are not. Image or audio N
+    takes the place of the first `[img-N]` in the prompt; a prompt with media is neither cut nor
+    shifted.
     """
 
     id: int
@@ -149,14 +149,16 @@ EmbedInput = str | tuple[int, ...]
 class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     """Embed each text; answered by one `Embedded` or `Failed`.
 
-    Texts longer than the context are cut at the end when `truncate` is set, else refused. With a
-    `query`, each text goes into the model as a pair with it, as models that rank texts want it;
-    their vectors have one value, the score.
+    Texts longer than the context are cut at the end when `truncate` is set, else refused; `n_ctx`
+    bounds it where the request wants less than the runner has. With a `query`, each text goes into
+    the model as a pair with it, as models that rank texts want it; their vectors have one value,
+    the score.
     """
 
     id: int
     texts: tuple[EmbedInput, ...]
     query: str | None = None
+    n_ctx: int | None = None
     truncate: bool = True
 
 

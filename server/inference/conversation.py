@@ -35,7 +35,8 @@ class GenerationParams:
     `options` are model options (`num_predict`, `temperature`, …), which override those of the
     model. With `think_if_supported`, `think` is ignored by a model that does not support it
     instead of refused. `keep_alive` is in seconds, `logprobs` the number of alternatives per token,
-    None for no log probabilities. `n` answers share the computed prompt.
+    None for no log probabilities. `n` answers share the computed prompt. With `prefill_only`
+    they are empty: the prompt is computed and nothing is sampled.
     """
 
     model: str
@@ -49,6 +50,7 @@ class GenerationParams:
     logprobs: int | None = None
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     n: int = 1
+    prefill_only: bool = False
     debug_render_only: bool = False
 
 

@@ -9,12 +9,12 @@ import numpy as np
 
 from model_store.model import Model
 from model_store.store import Store
+from runners.host.context_size import longest_text
 from runners.host.errors import RequestFailed
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import EmbedInput, FailureCode
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest
-from server.inference.generation import context_of
 from server.inference.model_request import prepare
 from server.inference.retry import retry_call
 from server.inference.text_length import INPUT_TOO_LONG, cut_inputs
@@ -115,10 +115,10 @@ class EmbedService:
             current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
             if not inputs:
                 return model, Embedding(np.empty((0, 0), np.float32), 0, load_ns)
-            n_ctx = context_of(prepared.options, lease.ready)
+            n_ctx = longest_text(prepared.request, lease.n_ctx)
             inputs = await cut_inputs(lease.runner, inputs, n_ctx, truncate=truncate)
             try:
-                answer = await lease.runner.embed(inputs, truncate=truncate)
+                answer = await lease.runner.embed(inputs, n_ctx=n_ctx, truncate=truncate)
             except RequestFailed as e:
                 if e.code is FailureCode.PROMPT_TOO_LONG:
                     raise BadRequest(INPUT_TOO_LONG) from e

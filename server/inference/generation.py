@@ -10,7 +10,6 @@ from runners.protocol.messages import Generate, Ready, Sampling
 from runners.protocol.tokens import AnyText
 from server.inference.conversation import GenerationParams
 
-MIN_CONTEXT = 4
 MIN_CONTEXT_FOR_MEDIA = 2048
 """An image takes a thousand tokens and more, a minute of speech hundreds."""
 # `logit_bias` comes from the request itself.
@@ -44,7 +43,7 @@ def command(
         media=media,
         sampling=_sampling(options, params.logit_bias),
         n_ctx=n_ctx,
-        n_predict=options.num_predict if (options.num_predict or 0) > 0 else None,
+        n_predict=_n_predict(options, params),
         n_keep=4 if options.num_keep is None else options.num_keep,
         stop=tuple(options.stop or ()),
         truncate=params.truncate,
@@ -57,6 +56,12 @@ def command(
     )
 
 
+def _n_predict(options: Options, params: GenerationParams) -> int | None:
+    if params.prefill_only:
+        return 0
+    return options.num_predict if (options.num_predict or 0) > 0 else None
+
+
 def _sampling(options: Options, logit_bias: Mapping[int, float]) -> Sampling:
     values = {name: value for name in _SAMPLING if (value := getattr(options, name)) is not None}
     if values.get("seed", 0) == -1:
@@ -64,8 +69,13 @@ def _sampling(options: Options, logit_bias: Mapping[int, float]) -> Sampling:
     return Sampling(**values, logit_bias=dict(logit_bias))
 
 
+def requested_context(options: Options) -> int | None:
+    """Return the context that request or model set; None where the default is to be used."""
+    return options.num_ctx if (options.num_ctx or 0) > 0 else None
+
+
 def context_of(options: Options, ready: Ready) -> int:
     """Return the context of a request in tokens; the runner may have been loaded with more."""
-    n_ctx = options.num_ctx or ready.n_ctx  # 0 means the default
-    minimum = MIN_CONTEXT_FOR_MEDIA if ready.has_media else MIN_CONTEXT
+    n_ctx = requested_context(options) or ready.n_ctx
+    minimum = MIN_CONTEXT_FOR_MEDIA if ready.has_media else 0
     return min(max(minimum, n_ctx), ready.n_ctx)

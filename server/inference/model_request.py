@@ -15,7 +15,7 @@ from model_store.options import Options
 from model_store.store import Store
 from runners.host.model_request import LoadOptions, ModelFacts, ModelKey, ModelRequest
 from server.concurrency.threads import in_thread
-from server.inference.generation import MIN_CONTEXT, MIN_CONTEXT_FOR_MEDIA
+from server.inference.generation import MIN_CONTEXT_FOR_MEDIA, requested_context
 from server.inference.model_facts import model_facts
 from server.inference.models import find_model
 from server.inference.options import merged_options
@@ -63,8 +63,8 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
     """
     key = model_key(model)
     model.header()  # raises for damaged weights before they are loaded
-    n_ctx = options.num_ctx or None  # 0 means the default
-    minimum = MIN_CONTEXT if key.projector is None else MIN_CONTEXT_FOR_MEDIA
+    n_ctx = requested_context(options)
+    minimum = 0 if key.projector is None else MIN_CONTEXT_FOR_MEDIA
     return ModelRequest(
         name=model.name.short,
         digest=model.digest,

@@ -41,15 +41,22 @@ def _checked(name: str, option: Option, value: object) -> object:
             return seed if seed == -1 else seed % _N_SEEDS
         case OptionType.INTEGER:
             # Clients in languages without integers send 2.0; the reference truncates 2.9 to 2.
-            number = int(_number(name, value, "integer"))
-            return int(_in_bounds(name, option, max(min(number, _MAX_INT), -_MAX_INT)))
+            number = int(_in_bounds(name, option, int(_number(name, value, "integer"))))
+            return max(min(number, _MAX_INT), -_MAX_INT)
         case OptionType.FLOAT:
             return float(_in_bounds(name, option, _number(name, value, "float32")))
 
 
 def _in_bounds(name: str, option: Option, number: float) -> float:
+    if option.unset is not None and number <= option.unset:
+        return number
     if option.minimum is not None and number < option.minimum:
-        raise BadRequest(f'option "{name}" must be at least {option.minimum:g}, not {number}')
+        unset = "" if option.unset is None else f", or {option.unset:g} for the default"
+        raise BadRequest(
+            f'option "{name}" must be at least {option.minimum:g}{unset}, not {number}'
+        )
+    if option.maximum is not None and number > option.maximum:
+        raise BadRequest(f'option "{name}" must be at most {option.maximum}, not {number}')
     if option.above is not None and number <= option.above:
         raise BadRequest(f'option "{name}" must be greater than {option.above:g}, not {number}')
     return number

@@ -8,10 +8,10 @@ import numpy.typing as npt
 
 from model_store.store import Store
 from runners.host.client import RunnerClient
+from runners.host.context_size import longest_text
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import Embedded, EmbedInput
 from server.concurrency.threads import in_thread
-from server.inference.generation import context_of
 from server.inference.model_request import prepare
 from server.inference.retry import retry_call
 from server.inference.text_length import cut_inputs
@@ -69,22 +69,22 @@ class RerankService:
             require_few(1 + len(documents), prepared.request.facts.n_embd)
         async with self._scheduler.lease(prepared.request) as lease:
             current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
-            n_ctx = context_of(prepared.options, lease.ready)
+            n_ctx = longest_text(prepared.request, lease.n_ctx)
             texts = await cut_inputs(lease.runner, [query, *documents], n_ctx)
-            scores, n_tokens = await _scores(lease.runner, texts, is_ranking=is_ranking)
+            scores, n_tokens = await _scores(lease.runner, texts, n_ctx, is_ranking=is_ranking)
         current().add_answer(n_prompt=n_tokens)
         best = np.argsort(-scores, kind="stable")[: top_n or None]
         return Ranking([RankedDocument(int(i), float(scores[i])) for i in best], n_tokens)
 
 
 async def _scores(
-    runner: RunnerClient, texts: Sequence[EmbedInput], *, is_ranking: bool
+    runner: RunnerClient, texts: Sequence[EmbedInput], n_ctx: int, *, is_ranking: bool
 ) -> tuple[Scores, int]:
     """Score the texts after the first one, which is the query."""
     if is_ranking:
-        answer = await runner.embed(texts[1:], query=str(texts[0]))
+        answer = await runner.embed(texts[1:], query=str(texts[0]), n_ctx=n_ctx)
         return _relevance(answer), answer.n_tokens
-    answer = await runner.embed(texts)
+    answer = await runner.embed(texts, n_ctx=n_ctx)
     vectors = at_unit_length(vectors_of(answer)).astype(np.float64)
     cosines: Scores = vectors[1:] @ vectors[0]
     return cosines, answer.n_tokens

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from server.openai.values import Effort, LogitBias, Stop
-from server.schemas.base import ApiModel, FreeMap, Integer
+from server.schemas.base import ApiModel, FreeMap, Integer, refuse
 from server.schemas.values import KeepAlive, ModelOptions, Think
 
 
@@ -35,6 +35,18 @@ class Reasoning(ApiModel):
     """Reasoning settings."""
 
     effort: Effort = None
+
+
+def require_answer(name: str, limit: int | None) -> None:
+    """Refuse a limit of 0 tokens, which leaves no answer; a negative one is none, for many clients.
+
+    It is refused as OpenAI does.
+    """
+    if limit == 0:
+        raise refuse(
+            f"Invalid '{name}': integer below minimum value. "
+            "Expected a value >= 1, but got 0 instead."
+        )
 
 
 Answers = Annotated[int, Field(ge=1, le=128)]

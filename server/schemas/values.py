@@ -121,7 +121,8 @@ _JSON_TYPES: dict[OptionType, dict[str, object]] = {
 def _option_schema(option: Option) -> dict[str, object]:
     keywords = {
         "default": option.default,
-        "minimum": option.minimum,
+        "minimum": option.minimum if option.unset is None else None,
+        "maximum": option.maximum,
         "exclusiveMinimum": option.above,
     }
     return _JSON_TYPES[option.type] | {k: v for k, v in keywords.items() if v is not None}

@@ -101,6 +101,23 @@ def test_text_that_does_not_fit_is_refused_when_it_may_not_be_cut(bert: SteppedE
     assert (refused.n_tokens, refused.n_ctx) == (201, 128)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("n_ctx", [5, 20, 100])
+def test_request_that_wants_less_context_gets_the_vector_of_a_runner_that_has_no_more(
+    request: pytest.FixtureRequest, start_engine: StartEngine, kind: str, n_ctx: int
+) -> None:
+    large: SteppedEngine = request.getfixturevalue(kind)
+    small = start_engine(Path(large.spec.weights), n_ctx=n_ctx, n_batch=256)
+
+    cut, expected = (e.embed(prompt_of(120), n_ctx=n) for e, n in ((large, n_ctx), (small, None)))
+    refused = large.embed(prompt_of(120), n_ctx=n_ctx, truncate=False).failed
+    large.run()
+    small.run()
+
+    assert cut.end.n_tokens == expected.end.n_tokens == refused.n_ctx == n_ctx
+    assert_same(cut.vectors, expected.vectors)
+
+
 def test_encoder_cannot_see_more_of_a_text_than_a_batch(
     start_engine: StartEngine, tmp_path: Path
 ) -> None:

@@ -140,3 +140,13 @@ def test_text_held_back_for_a_stop_string_is_sent_when_the_model_ends(
     assert ended
     for prompt, text in ended:
         assert engine.answer(prompt, n_predict=150, stop=(text[-5:] + "more",)).text == text
+
+
+def test_answer_of_no_tokens_computes_the_prompt_for_the_next_request(
+    engine: SteppedEngine,
+) -> None:
+    empty = engine.answer(prompt_of(50), n_predict=0)
+    next_one = engine.answer(prompt_of(50), n_predict=3)
+
+    assert (empty.text, empty.done.n_eval, empty.done.reason) == ("", 0, StopReason.LENGTH)
+    assert next_one.done.n_reused == next_one.done.n_prompt - 1

@@ -120,7 +120,7 @@ class FakeRunner:
         self._gpu = gpu
         self._lock = threading.Lock()
         self._cancelled: dict[int, threading.Event] = {}
-        self._generated = 0
+        self._generated = self._n_ctx = 0
 
     def serve(self) -> None:
         """Answer until the socket is closed."""
@@ -198,6 +198,7 @@ class FakeRunner:
                 for _ in range(10):
                     print("still here", file=sys.stderr, flush=True)
                     time.sleep(0.05)
+        self._n_ctx = spec.n_ctx
         self._send(ready(spec))
 
     def _quantize(self, command: Quantize) -> None:
@@ -278,7 +279,12 @@ class FakeRunner:
             self._send(Failed(id=request.id, code=FailureCode.NO_EMBEDDINGS))
             return
         vectors = b"\0\0\x80\x3f" * (4 * len(request.texts))
-        n_tokens = sum(len(text) for text in request.texts)
+        lengths, n_ctx = [len(text) for text in request.texts], request.n_ctx or self._n_ctx
+        n_tokens = sum(min(length, n_ctx) for length in lengths)
+        if not request.truncate and max(lengths) > n_ctx:
+            code = FailureCode.PROMPT_TOO_LONG
+            self._send(Failed(id=request.id, code=code, n_tokens=max(lengths), n_ctx=n_ctx))
+            return
         self._send(Embedded(id=request.id, dim=4, vectors=vectors, n_tokens=n_tokens))
 
     def _stats(self, request_id: int) -> StatsReport:

@@ -96,7 +96,7 @@ class SteppedEngine:
     """
 
     def __init__(self, weights: Path, **changes: object) -> None:
-        spec = msgspec.structs.replace(load_spec(weights), **{**STEADY, **changes})
+        self.spec = spec = msgspec.structs.replace(load_spec(weights), **{**STEADY, **changes})
         self._answers: list[Answer] = []
         self.on_pause: Callable[[], None] = lambda: None
         self.engine = Engine(
@@ -125,11 +125,15 @@ class SteppedEngine:
         return answer
 
     def embed(
-        self, *texts: str | tuple[int, ...], query: str | None = None, truncate: bool = True
+        self,
+        *texts: str | tuple[int, ...],
+        query: str | None = None,
+        n_ctx: int | None = None,
+        truncate: bool = True,
     ) -> Answer:
         """Submit texts to be embedded, as pairs with `query` if there is one."""
         answer = self._open()
-        request = Embed(id=answer.id, texts=texts, query=query, truncate=truncate)
+        request = Embed(id=answer.id, texts=texts, query=query, n_ctx=n_ctx, truncate=truncate)
         self._submit(self.engine.intake.embed_task(request))
         return answer
 

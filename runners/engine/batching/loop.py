@@ -247,11 +247,14 @@ class Loop:
             self._scheduler.fail(sequence, FailureCode.COMPUTE, "sampling the next token failed")
 
     def _next_token(self, sequence: SequenceState) -> None:
-        """Draw the next token, emit its text, and end the request if it was the last."""
+        """Draw the next token, unless none is wanted, and emit it; the last ends the request."""
         scheduler = self._scheduler
         if not sequence.n_sampled:
             self._counters.n_prompt_reused += sequence.n_reused
             sequence.sampler.start(sequence.tokens)
+        if not sequence.n_limit:
+            scheduler.finish(sequence, StopReason.LENGTH)
+            return
         token, logprobs = self._draw(sequence)
         sequence.count_token()
         self._counters.n_generated += 1

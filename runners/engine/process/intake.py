@@ -76,7 +76,7 @@ class Intake:
                 return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
             matcher, constraint_error = None, str(e)
         limit = _DEFAULT_PREDICT_CONTEXTS * n_ctx
-        n_predict = request.n_predict if request.n_predict and request.n_predict > 0 else limit
+        n_predict = limit if request.n_predict is None else max(request.n_predict, 0)
         return SequenceState(
             # The decoded media are large and no longer needed.
             request=msgspec.structs.replace(request, media=()) if media else request,
@@ -150,15 +150,16 @@ class Intake:
         if not request.texts:
             return Embedded(id=request.id, dim=self._n_embd, vectors=b"", n_tokens=0)
         texts, longest = [], 0
+        limit = min(request.n_ctx or self._max_text, self._max_text)
         for text in request.texts:
             tokens = self._input(text, request.query)
             if tokens is None:
                 return _refusal(request, FailureCode.BAD_TOKEN, NO_SUCH_TOKEN)
             longest = max(longest, len(tokens))
             # Cut at once: only what is computed is kept.
-            texts.append(truncate_text(tokens, self._max_text, self._vocab.closing))
-        if longest > self._max_text and not request.truncate:
-            return _too_long(request, longest, self._max_text)
+            texts.append(truncate_text(tokens, limit, self._vocab.closing))
+        if longest > limit and not request.truncate:
+            return _too_long(request, longest, limit)
         return EmbedTask(request.id, texts)
 
 

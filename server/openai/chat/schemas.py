@@ -5,7 +5,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from server.openai.content import MessageContent
-from server.openai.schemas import GenerationRequest
+from server.openai.schemas import GenerationRequest, require_answer
 from server.openai.tools import CalledFunction, FunctionField, ToolCallField, ToolField
 from server.schemas.base import ApiModel, Integer, LongText, refuse
 from server.schemas.values import TopLogprobs
@@ -47,7 +47,9 @@ class ChatCompletionRequest(GenerationRequest):
     debug_render_only: bool = Field(default=False, alias="_debug_render_only")
 
     @model_validator(mode="after")
-    def _has_messages(self) -> Self:
+    def _is_answerable(self) -> Self:
         if not self.messages:
             raise refuse("[] is too short - 'messages'")
+        require_answer("max_tokens", self.max_tokens)
+        require_answer("max_completion_tokens", self.max_completion_tokens)
         return self

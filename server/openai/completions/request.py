@@ -21,6 +21,12 @@ def completions_of(request: CompletionRequest) -> list[Completion]:
     """
     params = generation_params(request, _DEFAULTS)
     return [
-        Completion(**params, prompt=prompt, suffix=request.suffix, logprobs=request.logprobs)
+        Completion(
+            **params,
+            prompt=prompt,
+            suffix=request.suffix,
+            logprobs=request.logprobs,
+            prefill_only=request.max_tokens == 0,
+        )
         for prompt in request.prompt
     ]

@@ -1,9 +1,10 @@
 """POST /v1/responses: the request."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from server.openai.schemas import require_answer
 from server.schemas.base import ApiModel, FreeMap, Integer, LongText, Text
 from server.schemas.values import KeepAlive, ModelOptions, Think, TopLogprobs
 
@@ -76,3 +77,8 @@ class ResponsesRequest(ApiModel):
     num_ctx: Integer | None = None
     keep_alive: KeepAlive = None
     think: Think = None
+
+    @model_validator(mode="after")
+    def _is_answerable(self) -> Self:
+        require_answer("max_output_tokens", self.max_output_tokens)
+        return self

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from runners.host.context_size import longest_text
 from runners.host.load_plan import LoadPlan, PlanInputs, make_plan, smaller_plan
 from runners.host.memory_estimate import GIB, MIB
-from runners.host.model_request import ModelRequest, SchedulerConfig
+from runners.host.model_request import ModelFacts, ModelRequest, SchedulerConfig
 from runners.protocol.messages import CacheType, Device, FlashAttention
 from runners.protocol.placement import DeviceKind, Projector
 from tests.support.models import FACTS, model_request
@@ -136,6 +137,37 @@ def test_short_encoder_still_batches_many_texts() -> None:
     spec = plan(model_request(facts=replace(ENCODER, n_ctx_train=128))).spec
     assert (spec.n_ctx, spec.n_batch) == (128, 512)
     assert spec.n_cells >= 512
+
+
+@pytest.mark.parametrize(
+    ("num_ctx", "num_batch", "n_batch"),
+    [(None, 64, 2048), (None, 1, 2048), (1024, 64, 1024), (8192, 4096, 4096), (64, 2**20, 4096)],
+)
+def test_batch_of_an_encoder_is_never_smaller_than_its_texts_nor_larger_than_its_context(
+    num_ctx: int | None, num_batch: int, n_batch: int
+) -> None:
+    """A small batch would cut texts, and buffers grow with a large one."""
+    request = model_request(
+        facts=replace(ENCODER, n_ctx_train=8192), num_ctx=num_ctx, num_batch=num_batch
+    )
+    assert plan(request).spec.n_batch == n_batch
+
+
+@pytest.mark.parametrize(
+    ("facts", "n_ctx", "num_batch", "n_tokens"),
+    [
+        (ENCODER, 512, None, 512),
+        (ENCODER, 8192, None, 2048),
+        (ENCODER, 8192, 64, 2048),
+        (ENCODER, 8192, 4096, 4096),
+        (FACTS, 8192, None, 8192),
+        (FACTS, 100, 4096, 100),
+    ],
+)
+def test_longest_text_depends_on_the_request_alone(
+    facts: ModelFacts, n_ctx: int, num_batch: int | None, n_tokens: int
+) -> None:
+    assert longest_text(model_request(facts=facts, num_batch=num_batch), n_ctx) == n_tokens
 
 
 def test_options_and_settings_reach_the_runner() -> None:

@@ -88,7 +88,7 @@ def test_whether_a_prompt_may_be_cut_reaches_the_runner() -> None:
 
 @pytest.mark.parametrize(
     ("requested", "loaded", "n_ctx"),
-    [(None, 4096, 4096), (512, 4096, 512), (8192, 4096, 4096), (0, 4096, 4096), (-1, 4096, 4)],
+    [(None, 4096, 4096), (512, 4096, 512), (8192, 4096, 4096), (0, 4096, 4096), (-1, 4096, 4096)],
 )
 def test_a_request_uses_the_context_it_asked_for_however_much_is_loaded(
     requested: int | None, loaded: int, n_ctx: int

@@ -49,7 +49,7 @@ def test_without_options_none_is_set() -> None:
 
 
 @pytest.mark.parametrize("name", INTEGERS)
-@pytest.mark.parametrize(("value", "number"), [(2, 2), (2.0, 2), (2.9, 2)])
+@pytest.mark.parametrize(("value", "number"), [(4, 4), (4.0, 4), (4.9, 4)])
 def test_an_integer_may_be_sent_as_any_number(name: str, value: float, number: int) -> None:
     """Some languages have no integers; the reference cuts off what follows the point."""
     assert given_options({name: value}) == {name: number}
@@ -145,6 +145,12 @@ def test_a_value_with_a_meaning_of_its_own_is_taken(name: str, value: float) -> 
     [
         ("num_batch", 0, 'option "num_batch" must be at least 1, not 0'),
         ("num_batch", -512, 'option "num_batch" must be at least 1, not -512'),
+        ("num_batch", 2**20 + 1, 'option "num_batch" must be at most 1048576, not 1048577'),
+        ("num_batch", 2**31, 'option "num_batch" must be at most 1048576, not 2147483648'),
+        ("num_batch", 2**63, f'option "num_batch" must be at most 1048576, not {2**63}'),
+        ("num_ctx", 1, 'option "num_ctx" must be at least 4, or 0 for the default, not 1'),
+        ("num_ctx", 2, 'option "num_ctx" must be at least 4, or 0 for the default, not 2'),
+        ("num_ctx", 3.9, 'option "num_ctx" must be at least 4, or 0 for the default, not 3'),
         ("main_gpu", -1, 'option "main_gpu" must be at least 0, not -1'),
         ("num_thread", -2, 'option "num_thread" must be at least 0, not -2'),
         ("repeat_last_n", -2, 'option "repeat_last_n" must be at least -1, not -2'),
@@ -218,7 +224,7 @@ def test_the_scheduler_knows_every_option_of_a_load() -> None:
 def test_a_modelfile_may_set_every_option(name: str) -> None:
     texts = {OptionType.BOOLEAN: "true", OptionType.STRINGS: "END"}
 
-    typed = typed_parameters([(name, texts.get(OPTIONS[name].type, "1"))])
+    typed = typed_parameters([(name, texts.get(OPTIONS[name].type, "4"))])
 
     assert given_options(typed).keys() == {name}
 
