@@ -24,7 +24,7 @@ HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 SETTINGS: tuple[tuple[int, dict[str, str]], ...] = (
     (LOAD_MMAP, {}),
     (LOAD_NONE, HUGE_PAGES),
-    (LOAD_NONE, HUGE_PAGES | {"GOMP_SPINCOUNT": "1000"}),
+    (LOAD_NONE, HUGE_PAGES | {"GOMP_SPINCOUNT": "10000"}),
 )
 PROBE_TOKENS = 24
 Tokens = ctypes.Array[ctypes.c_int32]

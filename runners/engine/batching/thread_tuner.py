@@ -39,6 +39,8 @@ _FIRST_REST = 48
 """Steps before the first survey: a short answer after a load is not slowed down."""
 _NEWLY_FREE = 0.6
 """Cores that others must have left to make more threads worth trying at once."""
+_TAKEN = 0.6
+"""Cores that others must use after a load to make fewer threads worth trying at once."""
 
 
 class ThreadTuner:
@@ -59,7 +61,8 @@ class ThreadTuner:
         """Start at `max_threads`; with an equal `min_threads` nothing is tuned.
 
         `free_cores` returns how many cores other programs left free lately, None when that is not
-        known. It is called before each step while a count is below `max_threads`.
+        known. It is called before each step until the first survey, and while a count is below
+        `max_threads`.
         """
         counts = _ladder(min_threads, max_threads)
         self._few = _Climb(counts, drift=0.01, watches=True)
@@ -84,7 +87,7 @@ class ThreadTuner:
         return self._many.choose(_size_class(n_rows), may_try=n_rows <= _MAX_PIECE)
 
     def _note_free_cores(self) -> None:
-        if self._few.is_reduced or self._many.is_reduced:
+        if self._few.needs_free or self._many.needs_free:
             free = self._free_cores()
             if free is not None:
                 self._few.note_free(free)
@@ -170,6 +173,7 @@ class _Climb:
         self._rested = _REST - _FIRST_REST
         self._direction = -1
         self._alarmed = False
+        self._surveyed = False
         self._least_free: float | None = None
 
     @property
@@ -180,6 +184,11 @@ class _Climb:
     def is_reduced(self) -> bool:
         """Whether the present count is not the highest."""
         return self._present < len(self._counts) - 1
+
+    @property
+    def needs_free(self) -> bool:
+        """Whether `note_free` may start a survey."""
+        return len(self._counts) > 1 and (self.is_reduced or not self._surveyed)
 
     @property
     def is_due(self) -> bool:
@@ -193,7 +202,13 @@ class _Climb:
         self._alarmed = True
 
     def note_free(self, free: float) -> None:
-        """Record how many cores are free; more than before are a reason for a survey."""
+        """Record how many cores are free.
+
+        More than before are a reason for a survey, and so are fewer than threads before the first
+        one: a machine that is busy from the start never shows steps that become slower.
+        """
+        if not self._surveyed and free <= self.n_threads - _TAKEN:
+            self._alarmed = True
         if self._least_free is None or free < self._least_free:
             self._least_free = free
         elif free >= self._least_free + _NEWLY_FREE and self.is_reduced and self._survey is None:
@@ -270,6 +285,7 @@ class _Climb:
             self._costs[index] = survey.cost(index)
             self._saved -= self._costs[index]
         self._survey, self._alarmed, self._rested = None, False, 0
+        self._surveyed = True
         winner = survey.best()
         if winner is None:
             for reference in self._references.values():

@@ -173,6 +173,18 @@ def test_free_cores_are_used_within_a_few_steps() -> None:
     machine.steps_until(tuner, lambda: tuner.n_threads == 2, most=10)
 
 
+@pytest.mark.parametrize(("cores", "taken"), [(2, 1), (2, 2), (8, 2), (64, 30)])
+def test_a_machine_that_is_busy_from_the_start_is_noticed_at_once(cores: int, taken: int) -> None:
+    """The first answer after a load does not crawl because no faster step was ever seen."""
+    machine = Machine(cores, taken=min(taken, cores - 1))
+    tuner = ThreadTuner(cores, free_cores=lambda: cores - machine.taken)
+
+    def is_faster() -> bool:
+        return machine.ideal(tuner.n_threads) < machine.ideal(cores)
+
+    machine.steps_until(tuner, is_faster, most=24)
+
+
 def test_the_mean_counts_and_not_what_most_steps_take() -> None:
     """Two threads that are fast in three of five steps and very slow in the others lose."""
     tuner, rng = ThreadTuner(2), random.Random(3)
