@@ -86,6 +86,17 @@ class SeparatedList(msgspec.Struct, frozen=True, tag="separated_list"):
     separator: str
 
 
+class Voluntary(msgspec.Struct, frozen=True, tag="voluntary"):
+    """A thought or a tool call, which masks never begin: the model must sample its first tokens.
+
+    When a token that the model sampled is rejected before the part has begun, the part is no longer
+    allowed; when that happens in its middle, it is cut to `shortest`, if it has such a form.
+    """
+
+    part: Constraint
+    shortest: Constraint | None = None
+
+
 Constraint = (
     JSONSchema
     | Regex
@@ -98,4 +109,5 @@ Constraint = (
     | Choice
     | Repeat
     | SeparatedList
+    | Voluntary
 )

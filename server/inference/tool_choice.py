@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from runners.protocol.constraints import Choice, Constraint
+from runners.protocol.constraints import Choice, Constraint, Voluntary
 from server.errors import BadRequest
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
 from server.parsing.parser import OutputParser
@@ -47,7 +47,9 @@ def constraint_on(
     )
     if body is None:
         return call_constraint, False
-    return (body if call_constraint is None else Choice((body, call_constraint))), True
+    if call_constraint is None:
+        return body, True
+    return Choice((body, Voluntary(call_constraint))), True
 
 
 def _required_tools(conversation: Conversation) -> Sequence[Tool]:

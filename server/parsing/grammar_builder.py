@@ -16,6 +16,7 @@ from runners.protocol.constraints import (
     Repeat,
     SeparatedList,
     Until,
+    Voluntary,
     Without,
 )
 from server.parsing.tool_parameters import definitions
@@ -80,7 +81,7 @@ class ToolCallBlock:
         if min_calls > 0:
             return calls
         if not self.delimiter:
-            return Choice((calls, self.answer))
+            return Choice((Voluntary(calls), self.answer))
         # The delimiter belongs to the text before it: as a part of its own, its first characters
         # would already have matched as text.
         return Choice(
@@ -95,7 +96,7 @@ class ToolCallBlock:
 class ReasoningBlock:
     """Reasoning between two delimiters, with `whitespace` before the answer.
 
-    It continues when the text starts `inside` it; otherwise it is optional.
+    It continues when the text starts `inside` it; otherwise the model may begin it.
     """
 
     opening: str
@@ -110,7 +111,8 @@ class ReasoningBlock:
             whitespace = optional(whitespace)
         rest = sequence(Until(self.closing), whitespace)
         if not self.inside:
-            return sequence(optional(sequence(Literal(self.opening), rest)), body)
+            empty = Literal(self.opening + self.closing + self.whitespace)
+            return sequence(thought(sequence(Literal(self.opening), rest), empty), body)
         complete = sequence(rest, body)
         return Choice((Without(self.closing), complete)) if may_end_early else complete
 
@@ -196,6 +198,11 @@ def choice(options: Iterable[Constraint]) -> Constraint:
 def optional(part: Constraint) -> Constraint:
     """Return the part or nothing."""
     return Repeat(part, 0, 1)
+
+
+def thought(part: Constraint, shortest: Constraint) -> Constraint:
+    """Return reasoning that the model may begin, or nothing."""
+    return Choice((Voluntary(part, shortest), NO_TEXT))
 
 
 def arguments(tool: Tool) -> Constraint:

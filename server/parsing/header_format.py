@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from runners.protocol.constraints import Choice, Constraint, Literal, Repeat, Without
-from server.parsing.grammar_builder import NO_TEXT, optional, sequence
+from runners.protocol.constraints import Constraint, Literal, Repeat, Voluntary, Without
+from server.parsing.grammar_builder import NO_TEXT, choice, sequence, thought
 from server.parsing.parser_states import CallSyntax, State, StateKind
 from server.prompt.messages import Tool
 
@@ -79,18 +79,22 @@ class HeaderGrammar:
         self, tools: Sequence[Tool], *, min_calls: int, max_calls: int | None
     ) -> Constraint | None:
         """Return the call, or a text answer where that is allowed."""
-        options: list[Constraint] = []
-        if tools and max_calls != 0:
-            options += (self.call(tool) for tool in tools)
-        if min_calls == 0 or not options:
-            options.append(sequence(Literal(self.answer), Without(self.delimiter)))
-        body = options[0] if len(options) == 1 else Choice(tuple(options))
-        preambles = (
-            Repeat(self.preamble) if min_calls == 0 and self.preamble != NO_TEXT else NO_TEXT
-        )
+        calls = [self.call(tool) for tool in tools] if max_calls != 0 else []
+        if min_calls > 0 and calls:
+            return sequence(self.prefix, choice(calls))
+        answer = sequence(Literal(self.answer), Without(self.delimiter))
+        body = choice((*map(Voluntary, calls), answer))
+        preambles: Constraint = NO_TEXT
+        if min_calls == 0 and self.preamble != NO_TEXT:
+            preambles = Repeat(Voluntary(self.preamble))
         return sequence(self.prefix, preambles, body)
 
 
-def reasoning_message(header: str, rest: Constraint, *, inside: bool) -> Constraint:
-    """Return the reasoning before an answer: its rest, or an optional message."""
-    return rest if inside else optional(sequence(Literal(header), rest)) if header else NO_TEXT
+def reasoning_message(header: str, rest: Constraint, shortest: str, *, inside: bool) -> Constraint:
+    """Return the reasoning before an answer: its rest, or a message that the model may begin.
+
+    `rest` is the text after its header, `shortest` that of an empty message.
+    """
+    if inside or not header:
+        return rest if inside else NO_TEXT
+    return thought(sequence(Literal(header), rest), Literal(header + shortest))

@@ -2,12 +2,23 @@
 
 import json
 
+import msgspec
 import pytest
 
-from runners.protocol.constraints import JSONSchema, Lark, Regex
+from runners.protocol.constraints import (
+    Choice,
+    Concatenation,
+    JSONSchema,
+    Lark,
+    Literal,
+    Regex,
+    Until,
+    Voluntary,
+)
 from runners.protocol.messages import FailureCode, Sampling, StopReason
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import GREEDY, Answer, SteppedEngine
+from tests.support.tiny_models import llama_pieces
 
 PROMPT = prompt_of(20)
 PET = {
@@ -182,3 +193,24 @@ def test_an_ambiguous_grammar_ends_only_its_own_answer(engine: SteppedEngine) ->
     assert "takes too long to match" in failed.message
     engine.run()
     assert other.done.n_eval == 300
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS.values(), ids=SAMPLINGS)
+@pytest.mark.parametrize(("first", "is_thought"), [("Hello", False), ("<", True)])
+def test_a_thought_begins_only_where_the_model_samples_it(
+    engine: SteppedEngine, sampling: Sampling, first: str, *, is_thought: bool
+) -> None:
+    """Whatever the penalties, which count tokens of the chain of samplers."""
+    ids = {piece: token for token, (piece, _, _) in enumerate(llama_pieces())}
+    bias = {ids[first]: 200.0, ids["<"]: 100.0, ids[">"]: 50.0}
+    thought = Concatenation((Literal("<"), Until(">")))
+    constraint = Concatenation(
+        (Choice((Voluntary(thought, Literal("<>")), Literal(""))), JSONSchema('{"const": 1}'))
+    )
+
+    answer = engine.answer(
+        PROMPT, msgspec.structs.replace(sampling, logit_bias=bias), constraint=constraint
+    )
+
+    assert answer.text.startswith("<") == is_thought
+    assert answer.text.endswith("1") or is_thought

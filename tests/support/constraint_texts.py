@@ -3,9 +3,12 @@
 import json
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+
+from runners.engine.constraints.fallbacks import compile_with_fallbacks
 from runners.engine.constraints.matcher import ConstraintFactory
 from runners.protocol.constraints import (
     Choice,
@@ -17,6 +20,7 @@ from runners.protocol.constraints import (
     Repeat,
     SeparatedList,
     Until,
+    Voluntary,
     Without,
 )
 
@@ -66,7 +70,31 @@ def refused(constraint: Constraint, text: str) -> str | None:
     return None if matcher.finished or matcher.allows(256) else ""
 
 
-def text_of(  # noqa: PLR0911 - one case a kind
+def decoded(constraint: Constraint, prefer: Callable[[str], str], *, n_predict: int = 500) -> str:
+    """Return what a model writes whose next characters are `prefer(text so far)`, the best first.
+
+    As in the engine, the first one is sampled without a mask; what is no character ends the text.
+    """
+    matcher = compile_with_fallbacks(_FACTORY, constraint)
+    written = b""
+    for _ in range(n_predict):
+        logits = np.zeros(257, np.float32)
+        for rank, character in enumerate(reversed(prefer(written.decode(errors="replace")))):
+            logits[character.encode()[0]] = 1 + rank
+        token = int(logits.argmax()) if logits.any() else 256
+        if not matcher.allows(token):
+            matcher.mask(logits)
+            token = int(logits.argmax())
+        matcher.accept(token)
+        if token == 256:
+            break
+        written += bytes([token])
+        if matcher.finished:
+            break
+    return written.decode()
+
+
+def text_of(  # noqa: C901, PLR0911 - one case a kind
     constraint: Constraint, random: random.Random
 ) -> str:
     """Return a text that satisfies `constraint`."""
@@ -91,6 +119,8 @@ def text_of(  # noqa: PLR0911 - one case a kind
                 if wanted or random.random() < 0.5
             ]
             return separator.join(text_of(part, random) for part in kept)
+        case Voluntary(part):
+            return text_of(part, random)
         case JSONSchema(schema):
             value = value_of(json.loads(schema), random)
             return json.dumps(value, ensure_ascii=False)  # the engine allows no needless escapes

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from runners.engine.constraints.matcher import Matcher
+from runners.engine.constraints.fallbacks import AnyMatcher
 from runners.engine.native.context import Context
 from runners.engine.native.llama import Floats, lib, sample
 from runners.engine.native.vocab import Vocab
@@ -25,10 +25,16 @@ class NaNLogits(Exception):
 class SamplerChain:
     """A llama.cpp sampler chain; freed with the object."""
 
-    def __init__(self, stages: Iterable[Any]) -> None:
-        self._chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+    def __init__(self, stages: Iterable[Any] = (), *, chain: Any = None) -> None:
+        if chain is None:
+            chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
+        self._chain = chain
         for stage in stages:
             lib.llama_sampler_chain_add(self._chain, stage)
+
+    def copy(self) -> "SamplerChain":
+        """Return a chain in the same state, that of its random numbers included."""
+        return SamplerChain(chain=lib.llama_sampler_clone(self._chain))
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
@@ -84,22 +90,24 @@ class TokenSampler:
                 if token >= 0:  # a negative id is a placeholder of a medium
                     self._chain.accept(token)
 
-    def draw(self, context: Context, row: int, matcher: Matcher | None) -> int:
+    def draw(self, context: Context, row: int, matcher: AnyMatcher | None) -> int:
         """Return the next token, drawn from the logits of `row` and allowed by `matcher`.
 
         The token is drawn first, and the logits are masked only when the constraint rejects it.
-        Penalties would count the rejected token, so with them the mask comes first. Raises
-        BadConstraint when no token is allowed.
+        Penalties would count the rejected token, so with them the mask comes first, or the chain
+        is put back as it was. Raises BadConstraint when no token is allowed.
         """
         if self._suppressed:
             context.logits(row)[self._suppressed] = -np.inf
         if matcher is None:
             return self._draw(context, row)
-        if not self._penalises:
+        if matcher.samples_first or not self._penalises:
+            before = self._chain.copy() if self._penalises and self._chain is not None else None
             token = self._draw(context, row)
             if matcher.allows(token):
                 matcher.accept(token)
                 return token
+            self._chain = self._chain if before is None else before
         matcher.mask(context.logits(row))
         token = self._draw(context, row)
         matcher.accept(token)

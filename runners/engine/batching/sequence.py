@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.text_assembler import TextAssembler
-from runners.engine.constraints.matcher import BadConstraint, Matcher
+from runners.engine.constraints.fallbacks import AnyMatcher
+from runners.engine.constraints.matcher import BadConstraint
 from runners.engine.media.layout import Layout, Span
 from runners.engine.native.context import Context
 from runners.engine.native.llama import Floats
@@ -31,7 +32,7 @@ class SequenceState:
     n_limit: int
     n_ctx: int
     sampler: TokenSampler
-    matcher: Matcher | None
+    matcher: AnyMatcher | None
     text: TextAssembler
     visible: frozenset[int] = frozenset()
     """Control tokens that are sent as text."""

@@ -23,6 +23,7 @@ from runners.protocol.constraints import (
     Repeat,
     SeparatedList,
     Until,
+    Voluntary,
     Without,
 )
 
@@ -65,7 +66,7 @@ class _Rules:
         """Return the whole grammar with `start` as its start rule."""
         return f"start: {start}\n" + "".join(f"{n}{body}\n" for body, n in self._names.items())
 
-    def expression(self, part: Constraint) -> str:  # noqa: C901 - one case a kind
+    def expression(self, part: Constraint) -> str:  # noqa: C901, PLR0912 - one case a kind
         """Return the expression of `part` within a rule."""
         match part:
             case Literal():
@@ -88,6 +89,8 @@ class _Rules:
                 return f"({self.expression(part.part)}){{{part.least},{most}}}"
             case SeparatedList():
                 return self._list(part)
+            case Voluntary():
+                return self.expression(part.part)
             case Lark() | GBNF():
                 return self._rule(f": %lark {{\n{_lark(part)}\n}}")
 

@@ -54,7 +54,8 @@ _REASONS = (
 # One for plain text and one for each set of control tokens that a chat format makes visible.
 _MAX_TOKENIZERS = 4
 # An agent sends the same tools with every turn, and an application the same schema.
-_MAX_COMPILED = 8
+# Each may have three fallbacks.
+_MAX_COMPILED = 16
 
 
 class BadConstraint(Exception):
@@ -184,6 +185,8 @@ class Matcher:
     """The grammar state of one generation; for one thread."""
 
     __slots__ = ("_allowed", "_clock", "_n_tokens", "_native", "_seconds_left", "finished")
+    samples_first = False
+    """Whether a token has to be sampled without a mask before the logits are masked."""
 
     def __init__(self, native: LLMatcher, n_tokens: int, clock: Callable[[], float]) -> None:
         self._native, self._n_tokens, self._clock = native, n_tokens, clock

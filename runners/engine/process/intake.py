@@ -8,6 +8,7 @@ import numpy as np
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.text_assembler import TextAssembler
+from runners.engine.constraints.fallbacks import compile_with_fallbacks
 from runners.engine.constraints.matcher import BadConstraint, ConstraintFactory
 from runners.engine.embedding.embedder import EmbedTask
 from runners.engine.embedding.rerank_input import RerankInput
@@ -70,7 +71,11 @@ class Intake:
         visible, constraint = self._vocab.control_tokens(request.visible), request.constraint
         constraint_error = ""
         try:
-            matcher = None if constraint is None else self._constraints.compile(constraint, visible)
+            matcher = (
+                None
+                if constraint is None
+                else compile_with_fallbacks(self._constraints, constraint, visible)
+            )
         except BadConstraint as e:
             if request.must_hold:
                 return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))

@@ -68,8 +68,9 @@ def _create_parser(generation: GenerationStart) -> OutputParser:
         start = Literal(f" to={tool.name}{MESSAGE}{_CALLS}\n")
         return sequence(start, calls.constraint(tool), Literal(f"\n{_CALLS_END}"))
 
-    rest = sequence(Until(_ENDS[0]), Literal(f"{START}assistant"))
-    prefix = reasoning_message(f" to=self{MESSAGE}", rest, inside=False)
+    restart = f"{START}assistant"
+    rest = sequence(Until(_ENDS[0]), Literal(restart))
+    prefix = reasoning_message(f" to=self{MESSAGE}", rest, _ENDS[0] + restart, inside=False)
     grammar = HeaderGrammar(prefix=prefix, answer=f" to=user{MESSAGE}", call=call, delimiter=START)
     return DelimiterParser(states, "start", grammar=grammar)
 

@@ -95,9 +95,13 @@ def _grammar(initial_state: str, client_names: Mapping[str, str]) -> HeaderGramm
         header = f"{_CHANNEL}commentary to=functions.{name} {_CONSTRAIN}json{MESSAGE}"
         return sequence(Literal(header), arguments(tool))
 
-    rest = sequence(Until(_END), Literal(f"{START}assistant"))
+    restart = f"{START}assistant"
+    rest = sequence(Until(_END), Literal(restart))
     prefix = reasoning_message(
-        "" if initial_state == "answer" else _ANALYSIS, rest, inside=initial_state == "thinking"
+        "" if initial_state == "answer" else _ANALYSIS,
+        rest,
+        _END + restart,
+        inside=initial_state == "thinking",
     )
     answer = "" if initial_state == "answer" else _FINAL
     preamble: Constraint = NO_TEXT
