@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 N_CTX = 4096
+ALL_LAYERS = 999
 LOAD_NONE, LOAD_MMAP = 0, 1
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 SETTINGS: tuple[tuple[int, dict[str, str]], ...] = (
@@ -134,7 +135,8 @@ class _Loop:
         self._quiet = lib.llama_log_callback(lambda _level, _text, _data: None)
         lib.llama_log_set(self._quiet, None)
         params = lib.llama_model_default_params()
-        params.load_mode, params.n_gpu_layers = load_mode, 0
+        params.load_mode = load_mode
+        params.n_gpu_layers = ALL_LAYERS if lib.llama_supports_gpu_offload() else 0
         self._model = lib.llama_model_load_from_file(weights.encode(), params)
         context = lib.llama_context_default_params()
         context.n_ctx = context.n_batch = N_CTX
