@@ -44,7 +44,7 @@ async def benchmark(options: argparse.Namespace) -> None:
     for half in HALVES:
         report(
             f"tokens per second while the machine is {half}, phases of {options.seconds} s",
-            {name: fmean(found[half]) for name, found in rates.items()},
+            {name: fmean(phases[half]) for name, phases in rates.items()},
             base=max(list(counts)[1:], key=lambda name: fmean(rates[name][half])),
             targets={"automatic": Target(least=0.9)},
         )

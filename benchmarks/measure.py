@@ -31,7 +31,7 @@ async def interleaved(rounds: int, cases: Mapping[str, Case]) -> dict[str, float
         order = list(cases.items())
         for name, case in order if number % 2 == 0 else reversed(order):
             values[name].append(await case())
-    return {name: median(found) for name, found in values.items()}
+    return {name: median(samples) for name, samples in values.items()}
 
 
 def report(

@@ -56,8 +56,8 @@ async def fitted_prompt(
 
     async def render(subset: Sequence[Message], *, as_sent: bool = False) -> RenderedPrompt:
         marked = await in_thread(mark, subset)
-        given = RenderInput(marked.messages, marked.tools, level, as_sent)
-        return await in_thread(marked.unmark, await prompts.render(renderer, given))
+        render_input = RenderInput(marked.messages, marked.tools, level, as_sent)
+        return await in_thread(marked.unmark, await prompts.render(renderer, render_input))
 
     async def render_as_sent(subset: Sequence[Message]) -> RenderedPrompt:
         return await render(subset, as_sent=True)

@@ -46,8 +46,8 @@ class JPEGScans:
         self.count = 0
         self.progressive = False
         at = 0
-        while self.count <= MAX_SCANS and (found := _MARKER.search(data, at)):
-            marker, at = found[1][0], found.end()
+        while self.count <= MAX_SCANS and (match := _MARKER.search(data, at)):
+            marker, at = match[1][0], match.end()
             if marker == _END_OF_IMAGE:
                 return
             self.progressive |= marker in _PROGRESSIVE

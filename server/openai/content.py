@@ -101,12 +101,12 @@ def _audio(part: Mapping[str, object]) -> bytes:
     if not isinstance(data, str) or not data:
         raise refuse("invalid input_audio format: missing data")
     try:
-        sound = decoded(data)
+        audio = decoded(data)
     except ValueError as e:
         raise refuse(f"invalid input_audio base64 data: {e}") from None
-    if not is_audio(sound):
+    if not is_audio(audio):
         raise refuse("input_audio must hold a WAV, MP3, FLAC or Ogg file")
-    return sound
+    return audio
 
 
 def _file(part: Mapping[str, object]) -> str:

@@ -112,7 +112,7 @@ class _Marker:
         return name if name in _WELL_KNOWN else self._text(name)
 
     def _text(self, text: str, exempt: Collection[str] = ()) -> str:
-        places = [found.start + 1 for found in self._special.find(text, exempt)]
+        places = [occurrence.start + 1 for occurrence in self._special.find(text, exempt)]
         if self._special.begins_at_end(text):
             places.append(len(text))
         pieces = zip([0, *places], [*places, len(text)], strict=True)

@@ -18,55 +18,55 @@ _TYPESCRIPT: Final = {
 }
 
 
-def message(given: Message) -> Struct:
+def message(source: Message) -> Struct:
     """Return a message; its JSON omits empty fields."""
-    calls = [_call(call) for call in given.tool_calls]
+    calls = [_call(call) for call in source.tool_calls]
     fields = {
-        "Role": given.role,
-        "Content": given.content,
-        "Thinking": given.thinking,
-        "Images": list(given.images),
+        "Role": source.role,
+        "Content": source.content,
+        "Thinking": source.thinking,
+        "Images": list(source.images),
         "ToolCalls": calls,
-        "ToolName": given.tool_name,
-        "ToolCallID": given.tool_call_id,
+        "ToolName": source.tool_name,
+        "ToolCallID": source.tool_call_id,
     }
     optional = {
-        "thinking": given.thinking,
-        "images": list(given.images),
+        "thinking": source.thinking,
+        "images": list(source.images),
         "tool_calls": calls,
-        "tool_name": given.tool_name,
-        "tool_call_id": given.tool_call_id,
+        "tool_name": source.tool_name,
+        "tool_call_id": source.tool_call_id,
     }
     present = {name: value for name, value in optional.items() if value}
-    return Struct("Message", fields, {"role": given.role, "content": given.content, **present})
+    return Struct("Message", fields, {"role": source.role, "content": source.content, **present})
 
 
-def _call(given: ToolCall) -> Struct:
-    arguments = JSONMap({name: from_json(value) for name, value in given.arguments.items()})
-    values = {"Index": given.index, "Name": given.name, "Arguments": arguments}
+def _call(call: ToolCall) -> Struct:
+    arguments = JSONMap({name: from_json(value) for name, value in call.arguments.items()})
+    values = {"Index": call.index, "Name": call.name, "Arguments": arguments}
     function = Struct(
         "ToolCallFunction", values, {name.lower(): value for name, value in values.items()}
     )
-    json = {"id": given.id, "function": function} if given.id else {"function": function}
-    return Struct("ToolCall", {"ID": given.id, "Function": function}, json)
+    json = {"id": call.id, "function": function} if call.id else {"function": function}
+    return Struct("ToolCall", {"ID": call.id, "Function": function}, json)
 
 
-def tools(given: Sequence[Tool]) -> JSONList:
+def tools(definitions: Sequence[Tool]) -> JSONList:
     """Return the tools, which print as a JSON array."""
-    return JSONList(map(_tool, given))
+    return JSONList(map(_tool, definitions))
 
 
-def _tool(given: Tool) -> Struct:
-    json_object = tool_json(given)
+def _tool(definition: Tool) -> Struct:
+    json_object = tool_json(definition)
     described = json_object["function"]
     assert isinstance(described, Mapping)
     parameters = _parameters(described["parameters"])
     function = Struct(
         "ToolFunction",
-        {"Name": given.name, "Description": given.description, "Parameters": parameters},
+        {"Name": definition.name, "Description": definition.description, "Parameters": parameters},
         {**described, "parameters": parameters},
     )
-    fields = {"Type": given.type, "Items": from_json(given.items), "Function": function}
+    fields = {"Type": definition.type, "Items": from_json(definition.items), "Function": function}
     return Struct("Tool", fields, {**json_object, "function": function}, prints_json=True)
 
 

@@ -16,7 +16,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn; `images` hold the bytes of files: images, and sounds, which stand among them."""
+    """One turn; `images` holds the bytes of image files, and of audio files among them."""
 
     role: str
     content: str = ""

@@ -37,14 +37,16 @@ class RenderedPrompt:
         """
         real: list[Occurrence] = []
         cuts: dict[int, int | None] = {}
-        for found in special.find(self.text) if self.breaks else ():
-            at = self._break_in(found)
+        for occurrence in special.find(self.text) if self.breaks else ():
+            at = self._break_in(occurrence)
             if at is None:
-                real.append(found)
+                real.append(occurrence)
             else:
                 # Tokenizers find user defined tokens even where they must not parse special ones.
-                is_user_defined = self.text[found.start : found.end] in special.user_defined
-                cuts[found.start] = at if is_user_defined else None
+                is_user_defined = (
+                    self.text[occurrence.start : occurrence.end] in special.user_defined
+                )
+                cuts[occurrence.start] = at if is_user_defined else None
         return SegmentedText(tuple(_segments(self.text, real, cuts))) if cuts else self.text
 
     def _break_in(self, occurrence: Occurrence) -> int | None:
@@ -84,5 +86,5 @@ def with_breaks(
 ) -> RenderedPrompt:
     """Return a text whose special tokens are only those in `exempt` and at the ranges `real`."""
     places = {tuple(each) for each in real}
-    spelled = (found for found in special.find(text, exempt) if found not in places)
-    return RenderedPrompt(text, tuple(found.start + 1 for found in spelled))
+    spelled = (occurrence for occurrence in special.find(text, exempt) if occurrence not in places)
+    return RenderedPrompt(text, tuple(occurrence.start + 1 for occurrence in spelled))

@@ -33,10 +33,10 @@ def parameters(schema: Mapping[str, object]) -> dict[str, object]:
 
 def properties(schema: Mapping[str, object], depth: int = 0) -> dict[str, dict[str, object]]:
     """Return the properties of `schema`, each with the keywords that templates know."""
-    found = schema.get("properties")
-    if not isinstance(found, Mapping) or depth > _MAX_DEPTH:
+    members = schema.get("properties")
+    if not isinstance(members, Mapping) or depth > _MAX_DEPTH:
         return {}
-    return {str(name): _property(value, depth) for name, value in found.items()}
+    return {str(name): _property(value, depth) for name, value in members.items()}
 
 
 def _property(schema: object, depth: int) -> dict[str, object]:
@@ -59,8 +59,8 @@ def _property(schema: object, depth: int) -> dict[str, object]:
 
 def type_names(schema: Mapping[str, object]) -> list[str]:
     """Return the type or types that `schema` allows."""
-    found = schema.get("type")
-    return [found] if isinstance(found, str) else _texts(found)
+    names = schema.get("type")
+    return [names] if isinstance(names, str) else _texts(names)
 
 
 def _text(value: object) -> str:

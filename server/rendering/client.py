@@ -60,20 +60,20 @@ class PromptRenderer:
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
 
-    async def render(self, renderer: Renderer, given: RenderInput) -> str:
+    async def render(self, renderer: Renderer, render_input: RenderInput) -> str:
         """Return the prompt of one conversation.
 
         Raises:
             TemplateError: the template fails, or takes too much time or memory.
             ServerBusy: there is no worker process for it.
         """
-        [result] = await self.render_each(renderer, [given])
+        [result] = await self.render_each(renderer, [render_input])
         if isinstance(result, TemplateError):
             raise result
         return result
 
     async def render_each(
-        self, renderer: Renderer, given: Sequence[RenderInput]
+        self, renderer: Renderer, inputs: Sequence[RenderInput]
     ) -> list[str | TemplateError]:
         """Return a prompt for each conversation, or why it has none; one round trip for all.
 
@@ -82,9 +82,9 @@ class PromptRenderer:
             ServerBusy: there is no worker process for it.
         """
         if isinstance(renderer, FamilyRenderer):
-            return await in_thread(_render_family, renderer, given)
+            return await in_thread(_render_family, renderer, inputs)
         template = renderer.source if isinstance(renderer, GoTemplate) else renderer
-        return await self._call(RenderChat(template, [_without_files(each) for each in given]))
+        return await self._call(RenderChat(template, [_without_files(each) for each in inputs]))
 
     async def render_suffix(
         self, template: GoTemplate, prompt: str, suffix: str, think: Think | None
@@ -117,10 +117,10 @@ class PromptRenderer:
 
 
 def _render_family(
-    family: FamilyRenderer, given: Sequence[RenderInput]
+    family: FamilyRenderer, inputs: Sequence[RenderInput]
 ) -> list[str | TemplateError]:
     results: list[str | TemplateError] = []
-    for each in given:
+    for each in inputs:
         try:
             messages = in_known_roles(each.messages, family)
             results.append(family.render(messages, each.tools, each.think, as_sent=each.as_sent))
@@ -129,12 +129,12 @@ def _render_family(
     return results
 
 
-def _without_files(given: RenderInput) -> RenderInput:
+def _without_files(render_input: RenderInput) -> RenderInput:
     """Leave out the contents of images, which no template needs; their number stays."""
-    if not any(message.images for message in given.messages):
-        return given
+    if not any(message.images for message in render_input.messages):
+        return render_input
     messages = [
         replace(message, images=(b"",) * len(message.images)) if message.images else message
-        for message in given.messages
+        for message in render_input.messages
     ]
-    return msgspec.structs.replace(given, messages=messages)
+    return msgspec.structs.replace(render_input, messages=messages)

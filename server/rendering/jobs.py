@@ -51,11 +51,15 @@ def _answer(job: Job) -> Answer:
     return (Rendered(text),)
 
 
-def _render(template: ChatTemplate | str, given: RenderInput) -> Rendered | Failed:
+def _render(template: ChatTemplate | str, render_input: RenderInput) -> Rendered | Failed:
     try:
         renderer = _go(template) if isinstance(template, str) else _jinja(template)
-        messages = in_known_roles(given.messages, renderer)
-        return Rendered(renderer.render(messages, given.tools, given.think, as_sent=given.as_sent))
+        messages = in_known_roles(render_input.messages, renderer)
+        return Rendered(
+            renderer.render(
+                messages, render_input.tools, render_input.think, as_sent=render_input.as_sent
+            )
+        )
     except TemplateError as e:
         return Failed(str(e))
 

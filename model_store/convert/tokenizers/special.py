@@ -23,18 +23,18 @@ def add_special_tokens(
     """
     config = config_of(folder)
     ids = vocabulary.ids()
-    found: dict[str, int] = {}
+    special_ids: dict[str, int] = {}
     for kind in _KINDS:
         number = _special_id(kind, config, model, ids)
         if number in vocabulary.tokens:
-            found[kind] = number
+            special_ids[kind] = number
     classifier = ids.get(_content(config, "cls_token"))
     if vocabulary.model == "bert" and classifier is not None:
-        found["bos"] = classifier
-    for kind, number in found.items():
+        special_ids["bos"] = classifier
+    for kind, number in special_ids.items():
         getattr(writer, f"add_{kind}_token_id")(number)
-    _add_other_ends(writer, folder, model, vocabulary, found.get("eos"))
-    _add_flags(writer, folder, config, vocabulary, found)
+    _add_other_ends(writer, folder, model, vocabulary, special_ids.get("eos"))
+    _add_flags(writer, folder, config, vocabulary, special_ids)
     template = _chat_template(folder, config)
     if template:
         writer.add_chat_template(template)
@@ -79,14 +79,14 @@ def _add_flags(
     folder: Folder,
     config: Fields,
     vocabulary: Vocabulary,
-    found: Mapping[str, int],
+    special_ids: Mapping[str, int],
 ) -> None:
     first, last = _around(folder.fields("tokenizer.json").inner("post_processor"))
     ids = vocabulary.ids()
     adds_bos, adds_eos = vocabulary.adds_bos, vocabulary.adds_eos
     if first or last:
-        adds_bos = "bos" in found and ids.get(first) == found["bos"]
-        adds_eos = "eos" in found and ids.get(last) == found["eos"]
+        adds_bos = "bos" in special_ids and ids.get(first) == special_ids["bos"]
+        adds_eos = "eos" in special_ids and ids.get(last) == special_ids["eos"]
     if config.has("add_bos_token"):
         adds_bos = config.flag("add_bos_token")
     if config.has("add_eos_token"):
@@ -114,8 +114,8 @@ def _around(processor: Fields) -> tuple[str, str]:
 
 
 def _first(pair: object) -> str:
-    found = pair[0] if isinstance(pair, list) and pair else ""
-    return found if isinstance(found, str) else ""
+    token = pair[0] if isinstance(pair, list) and pair else ""
+    return token if isinstance(token, str) else ""
 
 
 def _chat_template(folder: Folder, config: Fields) -> str:
