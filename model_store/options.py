@@ -71,7 +71,8 @@ class Options:
 
     Special values: `num_ctx` 0 or less the default, `num_gpu` -1 and `num_thread` 0 automatic,
     `seed` -1 random, `top_k` 0 off, `repeat_last_n` -1 the whole context, `num_predict` 0 or less
-    until the context is used up.
+    until the context is used up. With `ignore_eos`, and before `min_tokens`, no token that ends the
+    generation is drawn.
     """
 
     num_ctx: int | None = _option(_INTEGER, _LOAD, minimum=4, unset=0)
@@ -93,6 +94,8 @@ class Options:
     repeat_penalty: float | None = _option(_FLOAT, _SAMPLING, 1.0, above=0)
     presence_penalty: float | None = _option(_FLOAT, _SAMPLING, 0.0)
     frequency_penalty: float | None = _option(_FLOAT, _SAMPLING, 0.0)
+    ignore_eos: bool | None = _option(OptionType.BOOLEAN, _SAMPLING)
+    min_tokens: int | None = _option(_INTEGER, _SAMPLING, 0, minimum=0)
 
 
 OPTIONS: Final[Mapping[str, Option]] = {f.name: f.metadata["option"] for f in fields(Options)}

@@ -91,6 +91,10 @@ class Sampling(msgspec.Struct, frozen=True, kw_only=True):
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     seed: int | None = None
+    ignore_eos: bool = False
+    """Never draw a token that ends the generation."""
+    min_tokens: int = 0
+    """Draw no token that ends the generation, and heed no stop string, before so many tokens."""
     logit_bias: dict[int, float] = {}
     """Added to the logits of tokens by their ids; ids that the model does not have are ignored."""
 

@@ -15,7 +15,7 @@ from server.capabilities import capabilities
 from server.concurrency.threads import in_thread
 from server.formats import Format, choose, renderer_of
 from server.inference.answers import answers
-from server.inference.checks import effective_think, require
+from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import (
     Conversation,
     Events,
@@ -169,6 +169,7 @@ class ChatService:
         format = choose(model, self._go_template)
         think = _check(conversation, model, format)
         options = merged_options(model.parameters, conversation.options)
+        require_reachable(options, conversation.constraint)
         request = model_request(model, options, conversation.keep_alive)
         return _Plan(model, format, think, options, request)
 

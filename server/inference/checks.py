@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from model_store.model import Model
-from server.errors import Unsupported
+from model_store.options import Options
+from runners.protocol.constraints import Constraint
+from server.errors import BadRequest, Unsupported
 from server.prompt.messages import Think
 
 
@@ -44,3 +46,22 @@ def require(
     missing = [capability for capability in missing if capability not in supported]
     if missing:
         raise Unsupported(f"{model.name.full} does not support " + "\n".join(missing))
+
+
+def require_reachable(options: Options, constraint: Constraint | None) -> None:
+    """Raise BadRequest for an answer that cannot be as long as the options say.
+
+    `constraint` is the output format of the request.
+    """
+    if constraint is not None:
+        for name in ("ignore_eos", "min_tokens"):
+            if getattr(options, name):
+                raise BadRequest(
+                    f'option "{name}" cannot be used with an output format, which decides where '
+                    "the answer ends"
+                )
+    least, most = options.min_tokens or 0, options.num_predict or 0
+    if 0 < most < least:
+        raise BadRequest(
+            f'option "min_tokens" ({least}) must not be larger than the limit of the answer, {most}'
+        )

@@ -25,7 +25,7 @@ from server.formats import (
     renderer_of,
 )
 from server.inference.answers import answers
-from server.inference.checks import effective_think, require
+from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
 from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of
@@ -157,6 +157,7 @@ class GenerateService:
         format = choose(model, self._go_template)
         think = _check(completion, model, format)
         options = merged_options(model.parameters, completion.options)
+        require_reachable(options, completion.constraint)
         request = model_request(model, options, completion.keep_alive)
         return _Plan(model, format, think, options, request)
 

@@ -6,6 +6,7 @@ from typing import Any, Final, TypedDict
 from runners.protocol.constraints import Constraint
 from server.errors import BadRequest
 from server.openai.schemas import GenerationRequest, ResponseFormat
+from server.openai.structured_outputs import constraint_of_fields
 from server.prompt.messages import Think
 from server.schemas.constraints import GRAMMARS, any_json_object, constraint_of, json_schema
 from server.text.quoting import quoted
@@ -19,9 +20,13 @@ OPTION_FIELDS: Final = (
     "frequency_penalty",
     "presence_penalty",
     "seed",
+    "ignore_eos",
+    "min_tokens",
     "num_ctx",
 )
 """Model options that are fields of their own in requests."""
+_UNSUPPORTED: Final = ("stop_token_ids", "bad_words", "allowed_token_ids", "use_beam_search")
+"""Fields of other servers that would change the answer."""
 _SCHEMA_KEYWORDS: Final = frozenset(
     "type properties items enum const anyOf oneOf allOf $ref $defs".split()
 )
@@ -45,8 +50,11 @@ def generation_params(request: GenerationRequest, defaults: Mapping[str, object]
     """Return the parameters; fields win over the `options` object, which wins over `defaults`.
 
     Raises:
-        BadRequest: the response format is unknown or incomplete.
+        BadRequest: the response format is unknown or incomplete, or a field is not supported.
     """
+    for name in _UNSUPPORTED:
+        if getattr(request, name):
+            raise BadRequest(f'field "{name}" is not supported; leave it out')
     return SharedParams(
         model=request.model,
         options={**defaults, **_without_nulls(request.options), **_options_of_fields(request)},
@@ -66,6 +74,8 @@ def _without_nulls(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _options_of_fields(request: GenerationRequest) -> dict[str, object]:
     options = _without_nulls({name: getattr(request, name) for name in OPTION_FIELDS})
+    if request.repetition_penalty is not None:
+        options.setdefault("repeat_penalty", request.repetition_penalty)
     if request.max_tokens is not None:
         options["num_predict"] = request.max_tokens
     if request.stop:
@@ -79,6 +89,16 @@ def _effort(request: GenerationRequest) -> Think | None:
 
 
 def _constraint(request: GenerationRequest) -> Constraint | None:
+    constraint, other = _response_format(request), constraint_of_fields(request)
+    if constraint is not None and other not in (None, constraint):
+        raise BadRequest(
+            "response_format and a field of another server both say what the answer is; "
+            "send one of them"
+        )
+    return other if constraint is None else constraint
+
+
+def _response_format(request: GenerationRequest) -> Constraint | None:
     response_format = request.response_format
     if response_format is None:
         return constraint_of(request.format)

@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from server.openai.structured_outputs import StructuredOutputFields
 from server.openai.values import Effort, LogitBias, Stop
 from server.schemas.base import ApiModel, FreeMap, Integer, refuse
 from server.schemas.values import KeepAlive, ModelOptions, Think
@@ -52,8 +53,11 @@ def require_answer(name: str, limit: int | None) -> None:
 Answers = Annotated[int, Field(ge=1, le=128)]
 
 
-class GenerationRequest(ApiModel):
-    """Generation parameters of OpenAI, and those of the native API that it lacks."""
+class GenerationRequest(StructuredOutputFields):
+    """Generation parameters of OpenAI, and those of the native API and other servers it lacks.
+
+    `repetition_penalty` is the name that vLLM gives `repeat_penalty`.
+    """
 
     model: str = ""
     stream: bool = False
@@ -64,12 +68,19 @@ class GenerationRequest(ApiModel):
     top_k: Integer | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
+    repetition_penalty: float | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
     seed: Integer | None = None
+    ignore_eos: bool | None = None
+    min_tokens: Integer | None = None
     stop: Stop = Field(default_factory=list)
     n: Answers = 1
     logit_bias: LogitBias = Field(default_factory=dict)
+    stop_token_ids: list[Integer] = Field(default_factory=list)
+    bad_words: list[str] = Field(default_factory=list)
+    allowed_token_ids: list[Integer] = Field(default_factory=list)
+    use_beam_search: bool = False
     response_format: ResponseFormat | None = None
     format: Any = Field(default=None, description="As in the native API.")
     reasoning: Reasoning = Reasoning()

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runners.protocol.messages import Sampling
+from runners.protocol.messages import Sampling, StopReason
 from tests.support.prompts import PLAIN_WORDS, prompt_of
 from tests.support.stepped_engine import GREEDY, StartEngine, SteppedEngine
-from tests.support.tiny_models import SPACE, llama_pieces, write_llama
+from tests.support.tiny_models import EOS, IM_END, SPACE, llama_pieces, write_llama
 
 PROMPT = prompt_of(20)
 WIDE = {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
@@ -192,3 +192,51 @@ def test_token_that_the_model_file_forbids_is_never_drawn(
     for sampling in (GREEDY, Sampling(**WIDE, seed=1), Sampling(**GREEDY_WIDE, repeat_penalty=1.1)):
         answer = engine.answer(PROMPT, sampling, n_predict=200, logprobs=0)
         assert words.isdisjoint(answer.tokens), "a single character may be written as a byte"
+
+
+@pytest.fixture
+def ending(start_engine: StartEngine, tmp_path: Path) -> SteppedEngine:
+    """An engine whose model would end at once, with a bias for its end."""
+    return start_engine(write_llama(tmp_path / "ending.gguf", n_ctx=256))
+
+
+ENDS_AT_ONCE = {"temperature": 0.0, "logit_bias": {EOS: 100.0, IM_END: 99.0}}
+
+
+@pytest.mark.parametrize("others", [{}, {"repeat_penalty": 1.5}, {"temperature": 1.0}])
+@pytest.mark.parametrize(
+    ("sampling", "n_eval", "reason"),
+    [
+        ({}, 1, StopReason.STOP),
+        ({"min_tokens": 5}, 6, StopReason.STOP),
+        ({"ignore_eos": True}, 12, StopReason.LENGTH),
+        ({"ignore_eos": True, "min_tokens": 3}, 12, StopReason.LENGTH),
+        ({"min_tokens": 12}, 12, StopReason.LENGTH),
+    ],
+)
+def test_a_model_ends_no_sooner_than_the_request_says(
+    ending: SteppedEngine,
+    others: dict[str, float],
+    sampling: dict[str, int],
+    n_eval: int,
+    reason: StopReason,
+) -> None:
+    done = ending.answer(
+        PROMPT, Sampling(**{**ENDS_AT_ONCE, **others, **sampling}), n_predict=12
+    ).done
+
+    assert (done.n_eval, done.reason) == (n_eval, reason)
+
+
+def test_stop_strings_count_from_the_least_number_of_tokens_on(engine: SteppedEngine) -> None:
+    free = engine.answer(PROMPT, n_predict=30, logprobs=0)
+    stop = free.tokens[2].decode()
+    rest = b"".join(free.tokens[8:]).decode()
+
+    answer = engine.answer(
+        PROMPT, Sampling(temperature=0.0, min_tokens=8), n_predict=30, stop=(stop,)
+    )
+
+    kept = b"".join(free.tokens[:8]).decode() + rest.partition(stop)[0]
+    assert stop in free.text[: len(answer.text)]
+    assert answer.text == kept

@@ -61,6 +61,9 @@ class TokenSampler:
             or sampling.frequency_penalty != 0
         )
         self._suppressed = list(vocab.suppressed)
+        self._ends = list(vocab.end_tokens) if sampling.ignore_eos or sampling.min_tokens else []
+        self._n_left = -1 if sampling.ignore_eos else sampling.min_tokens
+        """Tokens that are still to be drawn before one may end the generation; -1: it never may."""
         self._bias = {t: b for t, b in sampling.logit_bias.items() if 0 <= t < vocab.size}
         # Without penalties and bias, greedy sampling needs no chain: numpy's argmax is faster.
         self._is_argmax = sampling.temperature <= 0 and not self._penalises and not self._bias
@@ -99,6 +102,9 @@ class TokenSampler:
         """
         if self._suppressed:
             context.logits(row)[self._suppressed] = -np.inf
+        if self._n_left:
+            context.logits(row)[self._ends] = -np.inf
+            self._n_left -= 1
         if matcher is None:
             return self._draw(context, row)
         if matcher.samples_first or not self._penalises:

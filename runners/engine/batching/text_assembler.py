@@ -16,10 +16,14 @@ class TextAssembler:
     how its bytes were cut into pieces, and a piece takes time in proportion to its length.
     """
 
-    __slots__ = ("_decode", "_held", "_node", "_stops", "stopped_by")
+    __slots__ = ("_decode", "_held", "_n_unchecked", "_node", "_stops", "stopped_by")
 
-    def __init__(self, stop: tuple[str, ...] = ()) -> None:
-        """`stop`: strings that end the text and are no part of it; empty ones are ignored."""
+    def __init__(self, stop: tuple[str, ...] = (), *, n_unchecked: int = 0) -> None:
+        """`stop`: strings that end the text and are no part of it; empty ones are ignored.
+
+        In the first `n_unchecked` pieces none is looked for.
+        """
+        self._n_unchecked = n_unchecked
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._stops = _StopStrings(filter(None, stop))
         self._node = _ROOT
@@ -36,6 +40,9 @@ class TextAssembler:
         if self.stopped_by:
             return ""
         text = self._decode(piece)
+        if self._n_unchecked:
+            self._n_unchecked -= 1
+            return text
         if self._node == _ROOT and self._stops.never_begin_in(text):
             return text
         return self._advance(text)

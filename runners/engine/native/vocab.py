@@ -173,6 +173,11 @@ class Vocab:
             size = lib.llama_token_to_piece(self._pointer, token, buffer, -size, 0, special)
         return buffer.raw[:size]
 
+    @cached_property
+    def end_tokens(self) -> tuple[int, ...]:
+        """All end-of-generation tokens."""
+        return tuple(filter(self.ends_generation, range(self.size)))
+
     def ends_generation(self, token: int) -> bool:
         """Return whether `token` is an end-of-generation token."""
         ends = self._ends.get(token)

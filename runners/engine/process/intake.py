@@ -92,7 +92,7 @@ class Intake:
             sampler=TokenSampler(request.sampling, self._vocab, n_ctx=n_ctx),
             matcher=matcher,
             constraint_error=constraint_error,
-            text=TextAssembler(request.stop),
+            text=TextAssembler(request.stop, n_unchecked=request.sampling.min_tokens),
             visible=visible,
             n_bos=int(self._vocab.adds_bos and int(prompt[0]) == self._vocab.bos),
             boundaries=self._vocab.boundaries(prompt) if self._finds_boundaries else (),
