@@ -18,6 +18,7 @@ class RequestRecord:
     `n_computed` and `n_cached` are the tokens of the prompt that were computed and taken from the
     KV cache. `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
     wait for a place, in memory and in the batch, `load_ns` that for the model to be loaded.
+    `lenient_calls` names the tool calls that were not in the syntax of the model's family.
     """
 
     id: str = ""
@@ -40,6 +41,7 @@ class RequestRecord:
     decode_ns: int = 0
     runner_pid: int = 0
     error: str = ""
+    lenient_calls: str = ""
 
     def set_format(self, renderer: str, parser: str, reason: str) -> None:
         """Set the chat format of the request."""
@@ -50,6 +52,10 @@ class RequestRecord:
         self.runner_pid = runner_pid
         self.queue_ns += int(queue_seconds * 1e9)
         self.load_ns += int(load_seconds * 1e9)
+
+    def add_lenient_call(self, call: str) -> None:
+        """Add a tool call that was read leniently, with its syntax."""
+        self.lenient_calls += f"{', ' if self.lenient_calls else ''}{call}"
 
     def add_answer(
         self,
@@ -92,6 +98,7 @@ class RequestRecord:
             "prompt_ms": _milliseconds(self.prompt_ns),
             "decode_ms": _milliseconds(self.decode_ns),
             "runner_pid": self.runner_pid,
+            "lenient_calls": self.lenient_calls,
             "error": self.error,
         }
         return {

@@ -57,6 +57,8 @@ def _delta(
 
 
 def _completed_call(call: Call, index: int) -> CompletedCall:
+    if call.lenient_syntax:
+        current().add_lenient_call(f"{call.name} as {call.lenient_syntax}")
     suffix = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(_ID_LENGTH))
     return CompletedCall(f"call_{suffix}", index, call.name, call.arguments)
 

@@ -31,8 +31,10 @@ from server.inference.options import merged_options
 from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_call, retry_stream
 from server.inference.text_length import require_countable
-from server.inference.tool_choice import constraint_on
+from server.inference.tool_choice import constraint_on, may_call_freely
 from server.media.decoder import MediaDecoder
+from server.parsing.lenient.json_shapes import OfferedTools
+from server.parsing.lenient.parser import LenientCallParser
 from server.parsing.output_format import GenerationStart
 from server.parsing.parser import OutputParser
 from server.prompt import image_tags
@@ -73,16 +75,21 @@ class _Prompt:
         prompt = without_bos(self.prompt, self.renderer, lease.ready)
         return await in_thread(prompt.for_tokenizer, special)
 
-    def parser(self) -> OutputParser:
+    def parser(self, conversation: Conversation) -> OutputParser:
         """Return a parser for one answer."""
-        return self.format.output.create_parser(
-            GenerationStart(
-                tools=self.tools,
-                last=self.messages[-1],
-                think=self.think,
-                prompt=self.prompt.text,
-            )
+        output = self.format.output
+        start = GenerationStart(
+            tools=self.tools,
+            last=self.messages[-1],
+            think=self.think,
+            prompt=self.prompt.text,
         )
+        parser = output.create_parser(start)
+        if start.prefilled or not may_call_freely(conversation):
+            return parser
+        max_calls = None if conversation.parallel_tool_calls else 1
+        shown = output.rename_tools(self.tools)
+        return LenientCallParser(parser, OfferedTools.of(self.tools, shown), max_calls=max_calls)
 
 
 class ChatService:
@@ -131,7 +138,7 @@ class ChatService:
                 lease.ready,
                 conversation.n,
             )
-            parsers = [prompt.parser() for _ in range(conversation.n)]
+            parsers = [prompt.parser(conversation) for _ in range(conversation.n)]
             constraint, must_hold = constraint_on(conversation, parsers[0])
             work = command(
                 await prompt.for_runner(lease) if media or prompt.tokens is None else prompt.tokens,

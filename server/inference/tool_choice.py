@@ -52,6 +52,18 @@ def constraint_on(
     return Choice((body, Voluntary(call_constraint))), True
 
 
+def may_call_freely(conversation: Conversation) -> bool:
+    """Tell whether an answer may be text or calls, with no constraint on what the text says.
+
+    A response format wins over a call that only looks like one.
+    """
+    return (
+        bool(conversation.tools)
+        and conversation.tool_choice is ToolChoice.AUTO
+        and conversation.constraint is None
+    )
+
+
 def _required_tools(conversation: Conversation) -> Sequence[Tool]:
     """Return the tools of which one must be called."""
     if not conversation.tools:

@@ -10,10 +10,14 @@ from server.prompt.messages import Tool
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A tool call; `arguments` are decoded JSON in the order of the output."""
+    """A tool call; `arguments` are decoded JSON in the order of the output.
+
+    `lenient_syntax` says how a call was written that is not in the syntax of the model's family.
+    """
 
     name: str
     arguments: Mapping[str, object]
+    lenient_syntax: str = ""
 
 
 @dataclass(frozen=True, slots=True)

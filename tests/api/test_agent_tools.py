@@ -4,6 +4,7 @@ The scripted runner says its prompt, so what the user writes is what the model c
 """
 
 import json
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 
 from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, serving
-from tests.support.sse import events_of
+from tests.support.sse import DONE, data_of, events_of
 
 pytestmark = pytest.mark.anyio
 
@@ -132,3 +133,48 @@ async def test_a_tool_that_must_be_called_has_to_be_there(
 
     assert answer.status_code == 400
     assert "nosuch" in answer.json()["error"]["message"]
+
+
+BARE_CALL = '{"name": "weather", "arguments": {"city": "Oslo"}}'
+
+
+def chat(text: str, **fields: Any) -> dict[str, Any]:
+    tool = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+    turns = [{"role": "user", "content": text}]
+    return {"model": "caller", "messages": turns, "tools": [tool], **fields}
+
+
+async def test_a_call_without_its_tags_is_a_call_and_the_log_says_how_it_was_written(
+    caller: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "server.requests")
+    answer = await caller.post("/api/chat", **chat(BARE_CALL, stream=False))
+
+    message = answer.json()["message"]
+    assert message["content"].strip() == ""
+    assert message["tool_calls"][0]["function"]["name"] == "weather"
+    assert message["tool_calls"][0]["function"]["arguments"] == {"city": "Oslo"}
+    fields = [r for r in caplog.records if r.name == "server.requests"][-1].fields
+    assert fields["lenient_calls"] == "weather as JSON"
+
+
+async def test_such_a_call_is_streamed_to_openai_clients_as_a_call(caller: Server) -> None:
+    answer = await caller.post("/v1/chat/completions", **chat(BARE_CALL, stream=True))
+
+    chunks = [chunk for chunk in data_of(answer.text) if chunk != DONE]
+    choices = [chunk["choices"][0] for chunk in chunks if chunk["choices"]]
+    assert "".join(choice["delta"].get("content") or "" for choice in choices).strip() == ""
+    (call,) = [call for choice in choices for call in choice["delta"].get("tool_calls", ())]
+    assert json.loads(call["function"]["arguments"]) == {"city": "Oslo"}
+    assert choices[-1]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("fields", [{"format": "json"}, {"tools": []}], ids=str)
+async def test_with_a_format_or_without_tools_it_stays_text(
+    caller: Server, fields: dict[str, object]
+) -> None:
+    answer = await caller.post("/api/chat", **(chat(BARE_CALL, stream=False) | fields))
+
+    message = answer.json()["message"]
+    assert message["content"].strip() == BARE_CALL
+    assert "tool_calls" not in message
