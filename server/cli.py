@@ -4,6 +4,7 @@ import asyncio
 import errno
 import faulthandler
 import json
+import logging
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from model_store.errors import StoreError
 from server.app import create_app
 from server.commands import archives, verify
 from server.commands.console import fail
+from server.commands.environment import check_settings
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
 from server.config.variables import SettingError, Variable
@@ -26,12 +28,14 @@ from server.http.connection_limit import (
     raise_open_files_limit,
 )
 from server.http.drain import Drain
+from server.http.listener import listen, url_of
 from server.http.protocol import BoundedProtocol, Timeouts, bounded_protocol
-from server.http.serving import DrainingServer, exit_within, fastest_loop, listen
+from server.http.serving import DrainingServer, exit_within, fastest_loop
 from server.logs import set_up_logging
 from server.services import open_services
 from server.versions import PADDOCK
 
+_log = logging.getLogger(__name__)
 _QUESTION = json.dumps(
     {
         "model": GUIDE.model,
@@ -79,13 +83,23 @@ def _root(
 
 
 @app.command(help=_HELP)
-def serve() -> None:
+def serve(
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="Check the settings strictly, and do not start.")
+    ] = False,
+) -> None:
     """Serve until interrupted."""
+    if check:
+        check_settings()
+        return
     try:
         settings = Settings.from_env(os.environ)
     except SettingError as e:
         fail(str(e))
     set_up_logging(format=settings.log_format, debug=settings.debug)
+    for warning in settings.warnings:
+        _log.warning("%s", warning)
     try:
         with (
             _listener(settings.address) as listener,
@@ -109,7 +123,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             exit_within=exit_within,
         )
         _greet(
-            settings.address._replace(port=listener.getsockname()[1]),
+            url_of(settings.address, listener),
             has_guide=services.store.has_model(GUIDE),
         )
         await server.serve(sockets=[listener])
@@ -143,10 +157,10 @@ def _listener(address: Address) -> socket.socket:
         fail(f"cannot listen on {where}: {e.strerror}; set OLLAMA_HOST to another address")
 
 
-def _greet(address: Address, *, has_guide: bool) -> None:
-    typer.echo(f"paddock {PADDOCK} listens on {address.url}")
+def _greet(url: str, *, has_guide: bool) -> None:
+    typer.echo(f"paddock {PADDOCK} listens on {url}")
     request = f"/api/chat -d '{_QUESTION}'" if has_guide else "/api/tags"
-    typer.echo(f"Try:  curl {address.url}{request}")
+    typer.echo(f"Try:  curl {url}{request}")
 
 
 app.command("export")(archives.export_model)

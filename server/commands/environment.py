@@ -2,6 +2,8 @@
 
 import os
 
+import typer
+
 from model_store.store import Store
 from server.commands.console import fail
 from server.config.settings import Settings
@@ -9,11 +11,24 @@ from server.config.variables import SettingError
 
 
 def read_settings() -> Settings:
-    """Return the settings; exits when one is invalid."""
+    """Return the settings; exits when an important one is invalid."""
     try:
-        return Settings.from_env(os.environ)
+        settings = Settings.from_env(os.environ)
     except SettingError as e:
         fail(str(e))
+    for warning in settings.warnings:
+        typer.echo(f"paddock: {warning}", err=True)
+    return settings
+
+
+def check_settings() -> None:
+    """Print every setting that is invalid, and exit with status 1 if there is one."""
+    problems = Settings.problems(os.environ)
+    for problem in problems[:-1]:
+        typer.echo(f"paddock: {problem}", err=True)
+    if problems:
+        fail(problems[-1])
+    typer.echo("the settings are valid")
 
 
 def open_store(settings: Settings) -> Store:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from model_store.registry.config import (
     DEFAULT_REGISTRY,
@@ -18,7 +17,7 @@ from runners.host.model_request import SchedulerConfig
 from runners.protocol.messages import CacheType, FlashAttention
 from server.config import values as read
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
-from server.config.variables import SettingError, home_directory, setting, variables_of
+from server.config.variables import SettingError, read_variables, setting, variables_of
 from server.logs import LogFormat
 
 _DURATION = "a duration such as 5m, or whole seconds"
@@ -28,6 +27,7 @@ _SIZE = "a number of bytes, such as 1048576 or 64M"
 _DIRECTORY = "a directory"
 _REGISTRY = "[http[s]://]host[:port]"
 _PROXY = "[http://]host[:port]"
+_NO_HOME = "there is no home directory for the models; set OLLAMA_MODELS to a directory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,8 @@ class Settings:
     """The settings of one server; durations in seconds, sizes in bytes.
 
     `unusable` maps names of variables that other programs define too, and whose value this server
-    cannot use, to a sentence about each.
+    cannot use, to a sentence about each. `warnings` are sentences about variables that were
+    ignored.
     """
 
     address: Address = setting(
@@ -44,6 +45,7 @@ class Settings:
         "[http://]host[:port], such as 0.0.0.0:11434; for https put a proxy in front",
         "Address to listen on.",
         default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
+        is_required=True,
     )
     models: Path = setting(
         "OLLAMA_MODELS",
@@ -51,6 +53,7 @@ class Settings:
         _DIRECTORY,
         "Directory of the models.",
         home=".ollama/models",
+        is_required=True,
     )
     origins: tuple[str, ...] = setting(
         "OLLAMA_ORIGINS",
@@ -117,7 +120,7 @@ class Settings:
     )
     cache_type: CacheType = setting(
         "OLLAMA_KV_CACHE_TYPE",
-        read.one_of(CacheType),
+        read.cache_type,
         "one of " + " ".join(CacheType),
         "Element type of the KV cache.",
         default=CacheType.F16.value,
@@ -321,6 +324,7 @@ class Settings:
         default="7s",
     )
     unusable: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     @property
     def responses_file(self) -> Path:
@@ -332,28 +336,28 @@ class Settings:
         """Read the settings; an empty variable counts as unset.
 
         Raises:
-            SettingError: a variable has a value that cannot be used.
+            SettingError: a variable has a value that cannot be used, and is too important for its
+                default to take its place.
         """
-        values: dict[str, Any] = {}
-        unusable: dict[str, str] = {}
-        home = home_directory(environment)
-        for variable in VARIABLES:
-            text = variable.text(environment)
-            if not text and variable.home and home is not None:
-                values[variable.field] = home / variable.home
-            if not text:
-                continue
-            try:
-                values[variable.field] = variable.value(text)
-            except SettingError as e:
-                if not variable.is_foreign:
-                    raise
-                unusable[variable.name] = str(e)
+        values, problems = read_variables(VARIABLES, environment)
+        unusable = {v.name: str(e) for v, e in problems.items() if v.is_foreign}
+        ignored = {v: e for v, e in problems.items() if not v.is_foreign}
+        for variable, error in ignored.items():
+            if not variable.may_be_ignored:
+                raise error
         if "models" not in values:
-            raise SettingError(
-                "there is no home directory for the models; set OLLAMA_MODELS to a directory"
-            )
-        return cls(**values, unusable=unusable)
+            raise SettingError(_NO_HOME)
+        warnings = tuple(
+            f"{error}; {variable.fallback} is used" for variable, error in ignored.items()
+        )
+        return cls(**values, unusable=unusable, warnings=warnings)
+
+    @staticmethod
+    def problems(environment: Mapping[str, str]) -> list[str]:
+        """Return a sentence about every variable whose value cannot be used, ignored or not."""
+        values, problems = read_variables(VARIABLES, environment)
+        is_homeless = "models" not in values and all(v.field != "models" for v in problems)
+        return [*map(str, problems.values()), *([_NO_HOME] if is_homeless else [])]
 
     def registries(self, user_agent: str) -> RegistryConfig:
         """Return the settings of pull and push."""

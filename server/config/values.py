@@ -7,24 +7,34 @@ import ipaddress
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from model_store.registry.config import AllowedRegistry, Mirror
-from runners.protocol.messages import FlashAttention
+from runners.protocol.messages import CacheType, FlashAttention
 from server.text.durations import parse_duration
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
 _HTTP_PORT = 80
 _N_PORTS = 2**16
-_TRUE = frozenset({"1", "t", "true", "y", "yes", "on"})
-_FALSE = frozenset({"0", "f", "false", "n", "no", "off"})
+_WILDCARDS = {"*": "", "0": "0.0.0.0"}  # noqa: S104 - the operator wrote it
+_TRUE = frozenset({"1", "t", "true", "y", "yes", "on", "enable", "enabled"})
+_FALSE = frozenset({"0", "f", "false", "n", "no", "off", "disable", "disabled"})
 _WHOLE = re.compile(r"-?[0-9]{1,18}")
-_SIZE = re.compile(r"([0-9]{1,15})\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_GROUPED = re.compile(r"[0-9]{1,3}([,_'])[0-9]{3}(?:\1[0-9]{3}){0,4}")
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _SIZE_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
+_SECONDS = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,9})?")
+_LONG_UNIT = re.compile(r"(?<=[0-9])\s*([a-z]+)")
+_UNITS = {
+    "sec": "s", "secs": "s", "second": "s", "seconds": "s", "min": "m", "mins": "m", "minute": "m",
+    "minutes": "m", "hr": "h", "hrs": "h", "hour": "h", "hours": "h", "day": "d", "days": "d",
+}  # fmt: skip
+_FOR_EVER = frozenset({"forever", "for ever", "infinite", "infinity", "inf", "always"})
 _ORIGIN_SCHEMES = (
     "http://",
     "https://",
@@ -33,6 +43,9 @@ _ORIGIN_SCHEMES = (
     "moz-extension://",
     "ms-browser-extension://",
 )
+
+_CACHE_TYPES = {"fp32": "f32", "fp16": "f16", "float16": "f16", "bfloat16": "bf16", "q8": "q8_0"}
+_MOST = 2**31
 
 _EnumT = TypeVar("_EnumT", bound=StrEnum)
 
@@ -51,23 +64,25 @@ class Address(NamedTuple):
         except ValueError:
             return self.host.lower() == "localhost"
 
-    @property
-    def url(self) -> str:
-        """The address for a client on this machine."""
-        host = "localhost" if self.host in ("", "0.0.0.0", "::") else self.host  # noqa: S104
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
 
 def address(text: str) -> Address:
-    """Parse `[http://]host[:port][/path]`; the host may be empty, a name or an IP address."""
+    """Parse `[http://]host[:port][/path]`; the host may be empty, `*`, a name or an IP address.
+
+    A number alone is a port, 0 every IPv4 address.
+    """
+    if _WHOLE.fullmatch(text) and whole(text):
+        text = f"{DEFAULT_HOST}:{text}"
     scheme, mark, rest = text.rpartition("://")
     if mark and scheme.lower() != "http":
         # An operator who configures https must not get an unencrypted server.
         raise ValueError(text)
     host, port = _split_port(rest.partition("/")[0])
+    if not host and not port:
+        host = DEFAULT_HOST
+    host = _WILDCARDS.get(host, host)
     host.encode("idna")  # an impossible name is refused now, not when it is looked up
     if not port:
-        return Address(host or DEFAULT_HOST, _HTTP_PORT if mark else DEFAULT_PORT)
+        return Address(host, _HTTP_PORT if mark else DEFAULT_PORT)
     number = whole(port)
     if not 0 <= number < _N_PORTS:
         raise ValueError(text)
@@ -111,25 +126,40 @@ def whole(text: str) -> int:
 
 
 def count(text: str) -> int:
-    """Parse a whole number of at least 0."""
-    number = whole(text)
-    if number < 0:
+    """Parse a whole number of at least 0, perhaps in groups (8,192) or thousands of 1024 (8k)."""
+    if _GROUPED.fullmatch(text):
+        text = re.sub(r"\D", "", text)
+    number = size(text)
+    if number >= _MOST:
         raise ValueError(text)
     return number
 
 
 def size(text: str) -> int:
-    """Parse a number of bytes: 1048576, 512K, 64M, 2GiB."""
+    """Parse a number of bytes: 1048576, 512K, 64M, 1.5GiB."""
     match = _SIZE.fullmatch(text)
     if match is None:
         raise ValueError(text)
-    return int(match[1]) << _SIZE_UNITS[match[2].upper()]
+    number = Decimal(match[1]) * (1 << _SIZE_UNITS[match[2].upper()])
+    if number % 1:
+        raise ValueError(text)
+    return int(number)
 
 
 def seconds(text: str) -> float:
-    """Parse a duration (5m) or whole seconds (300); negative is infinity."""
-    duration = float(whole(text)) if _WHOLE.fullmatch(text) else parse_duration(text)
+    """Parse a duration (5m, 5 minutes) or seconds (300); negative is infinity, as is "forever"."""
+    lower = text.lower()
+    if lower in _FOR_EVER:
+        return math.inf
+    if _SECONDS.fullmatch(text):
+        duration = float(text)
+    else:
+        duration = parse_duration(_LONG_UNIT.sub(_short_unit, lower).replace(" ", ""))
     return math.inf if duration < 0 else duration
+
+
+def _short_unit(match: re.Match[str]) -> str:
+    return _UNITS.get(match[1], match[1])
 
 
 def timeout(text: str) -> float:
@@ -140,6 +170,12 @@ def timeout(text: str) -> float:
 def flash_attention(text: str) -> FlashAttention:
     """Parse a boolean that switches fused attention on or off."""
     return FlashAttention.ON if flag(text) else FlashAttention.OFF
+
+
+def cache_type(text: str) -> CacheType:
+    """Parse an element type of the KV cache, in the spellings of other programs too."""
+    name = text.lower().replace("-", "_")
+    return CacheType(_CACHE_TYPES.get(name, name))
 
 
 def one_of(kind: type[_EnumT]) -> Callable[[str], _EnumT]:

@@ -1,11 +1,10 @@
-"""The HTTP server: uvicorn with a listening socket of our own and a graceful shutdown."""
+"""The HTTP server: uvicorn with a graceful shutdown."""
 
 import asyncio
 import contextlib
 import logging
 import os
 import signal
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -14,12 +13,10 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp
 
-from server.config.values import Address
 from server.http.drain import Drain
 
 _log = logging.getLogger(__name__)
 
-_BACKLOG = 2048
 _IDLE_SECONDS = 75
 # Requests that outlive the grace period get this long to send an error to their clients.
 _ABORT_SECONDS = 1.5
@@ -128,20 +125,3 @@ def exit_within(seconds: float) -> None:
 def fastest_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
     """Return the factory of uvloop's event loops where it is installed; None means asyncio's."""
     return uvicorn.Config(app="", log_config=None).get_loop_factory()
-
-
-def listen(address: Address) -> socket.socket:
-    """Return a socket that listens on `address`; raises OSError when that is not possible."""
-    if not address.host and socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("::", address.port),
-            family=socket.AF_INET6,
-            backlog=_BACKLOG,
-            dualstack_ipv6=True,
-        )
-    candidates = socket.getaddrinfo(
-        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    # Most clients, and the reference server, prefer IPv4 for a name that has both kinds.
-    family, _, _, _, where = min(candidates, key=lambda entry: entry[0] != socket.AF_INET)
-    return socket.create_server(where[:2], family=family, backlog=_BACKLOG)

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 from server.cli import app
 from server.config.settings import VARIABLES
 from server.config.values import Address
-from server.http.serving import listen
+from server.http.listener import listen
 from server.versions import PADDOCK
 
 
@@ -56,9 +56,46 @@ def refusal(**environment: str) -> str:
 
 
 def test_a_setting_that_makes_no_sense_stops_the_start() -> None:
-    assert refusal(OLLAMA_MAX_QUEUE="many") == (
-        'paddock: OLLAMA_MAX_QUEUE is "many", but must be a whole number of at least 0'
+    assert refusal(PADDOCK_MAX_CONNECTIONS="many") == (
+        'paddock: PADDOCK_MAX_CONNECTIONS is "many", but must be a whole number of at least 0'
     )
+
+
+def test_a_check_names_every_setting_that_makes_no_sense_and_starts_nothing(
+    tmp_path: Path,
+) -> None:
+    """Also those that a start would ignore with a warning."""
+    answer = run(
+        "serve",
+        "--check",
+        OLLAMA_MAX_QUEUE="many",
+        OLLAMA_HOST="a:b",
+        HTTPS_PROXY="socks5://a",
+        OLLAMA_MODELS=str(tmp_path / "models"),
+    )
+
+    assert answer.exit_code == 1
+    assert [line.split()[1] for line in answer.stderr.splitlines()] == [
+        "OLLAMA_HOST", "OLLAMA_MAX_QUEUE", "HTTPS_PROXY",
+    ]  # fmt: skip
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_check_of_good_settings_says_so() -> None:
+    answer = run("serve", "--check", OLLAMA_KEEP_ALIVE="1d", OLLAMA_CONTEXT_LENGTH="8k")
+
+    assert (answer.exit_code, answer.stdout) == (0, "the settings are valid\n")
+
+
+def test_a_setting_that_is_ignored_is_told_with_what_is_used_instead(
+    tmp_path: Path, taken: str
+) -> None:
+    answer = run("serve", OLLAMA_MAX_QUEUE="many", OLLAMA_HOST=taken, OLLAMA_MODELS=str(tmp_path))
+
+    assert (
+        'OLLAMA_MAX_QUEUE is "many", but must be a whole number of at least 0; '
+        "the default 512 is used"
+    ) in answer.stderr.splitlines()[0]
 
 
 def test_an_address_that_is_in_use_is_told_with_a_way_out(taken: str, tmp_path: Path) -> None:

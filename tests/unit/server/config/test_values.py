@@ -23,6 +23,13 @@ from server.config.values import Address
         ("http://example.com:8080", "example.com", 8080),
         ("HTTP://127.0.0.1:99/path/?x", "127.0.0.1", 99),
         ("http://", "127.0.0.1", 80),
+        ("*", "", 11434),
+        ("*:8080", "", 8080),
+        ("http://*:8080", "", 8080),
+        ("0", "0.0.0.0", 11434),
+        ("0:8080", "0.0.0.0", 8080),
+        ("8080", "127.0.0.1", 8080),
+        ("[::]:8080", "::", 8080),
         ("/path", "127.0.0.1", 11434),
         ("::1", "::1", 11434),
         ("::", "::", 11434),
@@ -65,17 +72,6 @@ def test_only_addresses_of_this_machine_alone_are_loopback(host: str, is_loopbac
     assert Address(host, 1).is_loopback is is_loopback
 
 
-@pytest.mark.parametrize(
-    ("host", "url"),
-    [
-        ("", "http://localhost:80"), ("0.0.0.0", "http://localhost:80"),
-        ("::", "http://localhost:80"), ("::1", "http://[::1]:80"), ("a", "http://a:80"),
-    ],
-)  # fmt: skip
-def test_the_greeting_has_a_url_that_works_on_this_machine(host: str, url: str) -> None:
-    assert Address(host, 80).url == url
-
-
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True", "yes", "on", "Y"])
 def test_true_in_its_forms(text: str) -> None:
     assert read.flag(text) is True
@@ -95,8 +91,13 @@ def test_debug_can_be_a_level(text: str, is_on: bool) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("5m", 300), ("300", 300), ("0", 0), ("1.5h", 5400), ("-1", math.inf), ("-5m", math.inf)],
-)
+    [
+        ("5m", 300), ("300", 300), ("0", 0), ("1.5h", 5400), ("-1", math.inf), ("-5m", math.inf),
+        ("1.5", 1.5), ("1d", 86_400), ("1D", 86_400), ("2 days", 172_800), ("5 minutes", 300),
+        ("5min", 300), ("5 M", 300), ("1 hour 30 mins", 5400), ("90 sec", 90), ("1h30m", 5400),
+        ("forever", math.inf), ("Infinite", math.inf), ("-1.0", math.inf),
+    ],
+)  # fmt: skip
 def test_a_duration_can_be_plain_seconds_and_negative_is_endless(text: str, seconds: float) -> None:
     assert read.seconds(text) == seconds
 
@@ -148,3 +149,53 @@ def test_an_origin_that_could_never_match_is_refused(text: str) -> None:
 
 def test_a_directory_below_home_is_found() -> None:
     assert read.path("~/x") == Path.home() / "x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "soon",
+        "5x",
+        "5 fortnights",
+        "m5",
+        "m",
+        "five minutes",
+        "1h 30",
+        "-",
+        "5 m m",
+        "never",
+        "1e3",
+    ],
+)
+def test_a_duration_that_could_mean_anything_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the settings word it
+        read.seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0), ("8192", 8192), ("8k", 8192), ("8K", 8192), ("32 k", 32_768), ("1m", 1 << 20),
+        ("8,192", 8192), ("131_072", 131_072), ("1'048'576", 1 << 20), ("8192.0", 8192),
+        ("0.5k", 512),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_in_thousands_and_groups(text: str, number: int) -> None:
+    """A context of 8k is one of 8192 tokens."""
+    assert read.count(text) == number
+
+
+@pytest.mark.parametrize(
+    "text", ["-1", "1.5", "8,19", "8,192_000", "many", "k", "8kk", "2g", "0x10", "1e4", "9" * 30]
+)
+def test_a_number_that_could_mean_anything_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the settings word it
+        read.count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("fp16", "f16"), ("FP16", "f16"), ("float16", "f16"), ("q8", "q8_0"), ("Q4-0", "q4_0")],
+)
+def test_a_cache_type_is_read_in_the_spelling_of_other_programs(text: str, name: str) -> None:
+    assert read.cache_type(text).value == name
