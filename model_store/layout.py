@@ -6,7 +6,11 @@
     <root>/blobs/sha256-new-<anything>                  a blob that is being written
     <root>/manifests/<host>/<namespace>/<model>/<tag>       one manifest
     <root>/manifests/.new-<anything>                        a manifest that is being written
+    <root>/projectors/sha256-<hex>.<revision>.gguf          a projector that was taken out of a blob
+    <root>/projectors/<its name>.new-<number>               one that is being written
     <root>/.paddock-bundled                                 the bundled models were installed once
+
+The projectors are a cache: runners write one that is missing, and it is removed with its blob.
 
 A manifest is written beside the directories of the hosts: on the same file system as its final
 place, and where no reader looks, because readers take only files four levels down.
@@ -23,6 +27,8 @@ BLOB_SCRATCH_PREFIX = "sha256-new-"
 PARTIAL_SUFFIX = "-partial"
 MANIFEST_SCRATCH_PREFIX = ".new-"
 MANIFEST_DEPTH = 4
+_PROJECTOR_REVISION = 1
+"""Of how projectors are taken out of files; those of another one are written again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,11 @@ class Layout:
     def manifests(self) -> Path:
         """Directory of the manifests."""
         return self.root / "manifests"
+
+    @property
+    def projectors(self) -> Path:
+        """Directory of the projectors that were taken out of blobs."""
+        return self.root / "projectors"
 
     @property
     def bundled_mark(self) -> Path:
@@ -90,3 +101,9 @@ class Layout:
     def manifest(self, name: ModelName) -> Path:
         """Path of a manifest."""
         return self.manifests.joinpath(*name.parts)
+
+
+def derived_projector(blob: Path) -> Path:
+    """Path of the projector that is taken out of the file `blob`."""
+    name = f"{blob.name}.{_PROJECTOR_REVISION}.gguf"
+    return Layout(blob.parent.parent).projectors / name

@@ -26,6 +26,8 @@ _MIN_AGE = 3600
 _MIN_AGE_OF_DOWNLOADS = 7 * 24 * 3600
 """Seconds; a partial download is kept for a client that resumes it."""
 
+_NEW = ".new-"
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,6 +56,7 @@ def prune(layout: Layout, catalog: Catalog) -> None:
             if _digest(path.name) is None and _download(path.name) not in live:
                 _remove(path)
         remove_scratch(layout)
+        remove_orphaned_projectors(layout)
         _remove_empty_folders(layout.manifests)
 
 
@@ -67,6 +70,15 @@ def remove_scratch(layout: Layout) -> None:
     for path in (*blobs, *manifests):
         if remove_abandoned(path) is None and _is_old_file(path):
             _remove(path)
+
+
+def remove_orphaned_projectors(layout: Layout) -> None:
+    """Remove projectors whose blob is gone, and what killed runners left; raises OSError."""
+    for path in layout.projectors.glob("sha256-*"):
+        blob, _, rest = path.name.partition(".")
+        is_orphan = not (layout.blobs / blob).exists()
+        if is_orphan or (_NEW in rest and _is_old_file(path)):
+            path.unlink(missing_ok=True)
 
 
 def _live_downloads(folder: Path) -> frozenset[str]:

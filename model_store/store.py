@@ -17,7 +17,12 @@ from model_store.integrity import Damage
 from model_store.layout import Layout
 from model_store.model import Model
 from model_store.names import ModelName
-from model_store.prune import prune, remove_scratch, rename_old_blobs
+from model_store.prune import (
+    prune,
+    remove_orphaned_projectors,
+    remove_scratch,
+    rename_old_blobs,
+)
 from model_store.registry.config import RegistryConfig
 from model_store.verify import DamagedModel, find_damage
 
@@ -70,8 +75,9 @@ class Store:
         try:
             with disk_errors():
                 remove_scratch(self._layout)
+                remove_orphaned_projectors(self._layout)
         except StorageFailed as e:
-            _log.warning("abandoned uploads cannot be removed: %s", e)
+            _log.warning("abandoned files cannot be removed: %s", e)
 
     def add_bundled(self) -> bool:
         """Install the models that paddock brings along, once in the life of a store.

@@ -79,8 +79,14 @@ class UnusedBlobs:
             if min_age and path.lstat().st_mtime > time.time() - min_age:
                 return False
             path.unlink()
+            self._delete_derived(path.name)
             return True
         return False
+
+    def _delete_derived(self, blob: str) -> None:
+        """Delete the projector that was taken out of a blob."""
+        for path in self._layout.projectors.glob(f"{blob}.*"):
+            path.unlink(missing_ok=True)
 
 
 def _is_damaged(file: ManifestFile) -> bool:

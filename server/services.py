@@ -22,6 +22,7 @@ from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
 from server.inference.model_request import model_key
 from server.inference.rerank import RerankService
+from server.inference.store_engine import StoreEngine
 from server.inference.tokens import TokenService
 from server.isolation.pool import WorkerPool
 from server.library.library import Library
@@ -78,7 +79,8 @@ class Services:
         except StoreError:
             self.scheduler.retire(name.short)
         else:
-            self.scheduler.retire(model.name.short, model_key(model) if model.weights else None)
+            key = await asyncio.to_thread(model_key, model) if model.weights else None
+            self.scheduler.retire(model.name.short, key)
 
     def until_closing(self, steps: AsyncGenerator[_T, None]) -> AsyncGenerator[_T, None]:
         """Yield the steps of a pull, push or create; raises ShuttingDown when the server closes.
@@ -100,7 +102,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     Raises:
         StorageFailed: the models directory cannot be used.
     """
-    tools = Tools(engine=OfflineJobs(asyncio.get_running_loop()), environment=child_environment())
+    tools = Tools(
+        engine=StoreEngine(OfflineJobs(asyncio.get_running_loop())), environment=child_environment()
+    )
     store = Store(settings.models, keep_unreferenced=settings.no_prune, tools=tools)
     await asyncio.to_thread(store.prepare)
     if not settings.no_builtin:

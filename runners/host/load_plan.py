@@ -145,8 +145,10 @@ def _use_mmap(inputs: PlanInputs, placement: Placement, *, copied_bytes: int) ->
 
     On the CPU, weights in memory of the process are faster by up to a fifth, because they can lie
     in huge pages. Mapped ones are page cache: a second runner of the same file shares them, and the
-    system can reclaim them, so larger models are mapped.
+    system can reclaim them, so larger models are mapped. A virtual file cannot be mapped.
     """
+    if inputs.request.view is not None:
+        return False
     if inputs.request.options.use_mmap is not None:
         return inputs.request.options.use_mmap
     if placement.n_gpu_layers or not inputs.limits.may_copy_weights:
@@ -162,7 +164,7 @@ def smaller_plan(plan: LoadPlan) -> LoadPlan | None:
     """
     inputs = plan.inputs
     limits = replace(inputs.limits, may_grow_pool=False, may_copy_weights=False)
-    is_copied = not plan.spec.use_mmap and inputs.request.options.use_mmap is None
+    is_copied = not plan.spec.use_mmap and _may_map(inputs)
     if is_copied or (inputs.limits.may_grow_pool and _spare_cells(plan) > 0):
         return make_plan(replace(inputs, limits=limits))
     if plan.context.automatic and (tier := lower_tier(plan.context.n_ctx)) is not None:
@@ -173,6 +175,10 @@ def smaller_plan(plan: LoadPlan) -> LoadPlan | None:
     if layers > 0 and is_automatic(inputs.request.options.num_gpu):
         return make_plan(replace(inputs, limits=replace(limits, max_gpu_layers=layers * 3 // 4)))
     return None
+
+
+def _may_map(inputs: PlanInputs) -> bool:
+    return inputs.request.view is None and inputs.request.options.use_mmap is None
 
 
 def _choose_batch(inputs: PlanInputs, context: Context) -> tuple[Shape, Placement]:
@@ -214,6 +220,7 @@ def _spec(
     n_batch = min(shape.n_batch, padded(shape.n_cells))
     return LoadSpec(
         weights=str(request.weights),
+        view=request.view,
         adapters=tuple(str(path) for path in request.adapters),
         projector=_projector(inputs, placement),
         n_ctx=n_ctx,
@@ -239,7 +246,8 @@ def _projector(inputs: PlanInputs, placement: Placement) -> Projector | None:
         and placement.n_gpu_layers > inputs.request.facts.n_layers
         and all(gpu.free >= inputs.projector_reserve for gpu in chosen)
     )
-    return Projector(str(path), placement.devices[0] if on_gpu else None)
+    device = placement.devices[0] if on_gpu else None
+    return Projector(str(path), device, inputs.request.projector_view)
 
 
 def _spare_cells(plan: LoadPlan) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runners.protocol.messages import CacheType, FlashAttention, Ready
+from runners.protocol.virtual_file import VirtualFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,8 @@ class ModelRequest:
 
     `keep_alive` is in seconds after the last use: None leaves the runner's as it is (the default
     for a new one), 0 unloads after this use, a negative number or infinity never unloads. `model`
-    is the caller's own record of the model, returned in `RunnerStatus`.
+    is the caller's own record of the model, returned in `RunnerStatus`. `view` is read in place of
+    the file at `weights`; the file at `projector` is a copy of `projector_view`.
     """
 
     name: str
@@ -82,6 +84,8 @@ class ModelRequest:
     weights: Path
     adapters: tuple[Path, ...] = ()
     projector: Path | None = None
+    view: VirtualFile | None = None
+    projector_view: VirtualFile | None = None
     facts: ModelFacts
     options: LoadOptions = LoadOptions()
     keep_alive: float | None = None

@@ -10,6 +10,7 @@ from runners.host.process import RunnerProcess
 from runners.protocol.messages import LoadSpec
 from runners.protocol.placement import Projector
 from runners.protocol.quantization import Quantize
+from runners.protocol.virtual_file import VirtualFile
 
 _TICK = 0.5
 """Seconds after which the caller can cancel."""
@@ -60,21 +61,30 @@ class OfflineJobs:
         return self._in_runner(quantize)
 
     def try_loading(
-        self, weights: Path, adapters: tuple[Path, ...] = (), projector: Path | None = None
+        self,
+        weights: Path,
+        adapters: tuple[Path, ...] = (),
+        projector: Path | None = None,
+        *,
+        view: VirtualFile | None = None,
+        projector_view: VirtualFile | None = None,
     ) -> Iterator[Progress]:
         """Load a model in a trial that reads no weights, so that it takes no time and memory.
+
+        See `ModelRequest` for `view` and `projector_view`.
 
         Raises:
             ModelUnusable: it does not load.
         """
         spec = LoadSpec(
             weights=str(weights),
+            view=view,
             adapters=tuple(map(str, adapters)),
             n_ctx=_TEST_SIZE,
             n_cells=_TEST_SIZE,
             n_seq=1,
             n_batch=_TEST_SIZE,
-            projector=Projector(str(projector)) if projector is not None else None,
+            projector=Projector(str(projector), view=projector_view) if projector else None,
             no_weights=True,
         )
 

@@ -43,6 +43,7 @@ from runners.host.policy import (
 from runners.host.runner_pool import RunnerPool
 from runners.host.tokenizer_runners import TokenizerRunners
 from runners.protocol.messages import Ready
+from runners.protocol.virtual_file import VirtualFile
 
 logger = logging.getLogger(__name__)
 
@@ -146,8 +147,10 @@ class Scheduler:
             self._release(runner)
 
     @asynccontextmanager
-    async def tokenizer(self, weights: Path) -> AsyncGenerator[RunnerClient, None]:
-        """Lend a runner that tokenizes for the model file `weights`.
+    async def tokenizer(
+        self, weights: Path, view: VirtualFile | None = None
+    ) -> AsyncGenerator[RunnerClient, None]:
+        """Lend a runner that tokenizes for the model file `weights`; see `LoadSpec` for `view`.
 
         That is the model's own runner if it is loaded, else one with the vocabulary alone.
 
@@ -165,7 +168,7 @@ class Scheduler:
             finally:
                 self._release(runner)
             return
-        async with self._tokenizers.use(weights) as client:
+        async with self._tokenizers.use(weights, view) as client:
             yield client
 
     def status(self) -> tuple[RunnerStatus, ...]:

@@ -16,6 +16,7 @@ from runners.host.clock import Clock, Timer
 from runners.host.errors import LoadFailed, RunnerDied, RunnerError, ShuttingDown
 from runners.host.machine import Machine, Runner
 from runners.protocol.messages import LoadSpec
+from runners.protocol.virtual_file import VirtualFile
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +48,10 @@ class TokenizerRunners:
         self._closing = False
 
     @asynccontextmanager
-    async def use(self, weights: Path) -> AsyncGenerator[RunnerClient, None]:
-        """Lend a runner that has the vocabulary of `weights`.
+    async def use(
+        self, weights: Path, view: VirtualFile | None = None
+    ) -> AsyncGenerator[RunnerClient, None]:
+        """Lend a runner that has the vocabulary of `weights`; see `LoadSpec` for `view`.
 
         Raises:
             LoadFailed, LoadTimeout: the vocabulary cannot be loaded.
@@ -56,7 +59,7 @@ class TokenizerRunners:
         """
         if self._closing:
             raise ShuttingDown
-        entry = self._entries.get(weights) or self._begin(weights)
+        entry = self._entries.get(weights) or self._begin(weights, view)
         entry.users += 1
         try:
             yield (await _loaded(entry)).client
@@ -75,20 +78,26 @@ class TokenizerRunners:
             entry.loading.cancel()
         await asyncio.gather(*map(_end, entries))
 
-    def _begin(self, weights: Path) -> _Entry:
-        loading = self._tasks.create_task(self._load(weights))
+    def _begin(self, weights: Path, view: VirtualFile | None) -> _Entry:
+        loading = self._tasks.create_task(self._load(weights, view))
         entry = _Entry(weights, loading, last_used=self._clock.now())
         self._entries[weights] = entry
         entry.loading.add_done_callback(lambda _: self._load_ended(entry))
         return entry
 
-    async def _load(self, weights: Path) -> Runner | RunnerError:
+    async def _load(self, weights: Path, view: VirtualFile | None) -> Runner | RunnerError:
         try:
             runner = await self._machine.start_runner()
         except RunnerDied as e:
             return LoadFailed.by_death(e)
         spec = LoadSpec(
-            weights=str(weights), n_ctx=0, n_cells=0, n_seq=0, n_batch=0, vocab_only=True
+            weights=str(weights),
+            view=view,
+            n_ctx=0,
+            n_cells=0,
+            n_seq=0,
+            n_batch=0,
+            vocab_only=True,
         )
         try:
             await runner.load(spec, stall_timeout=self._load_timeout)

@@ -26,6 +26,7 @@ from runners.protocol.tokens import (
     Tokenize,
     Tokens,
 )
+from runners.protocol.virtual_file import VirtualFile
 
 
 class FlashAttention(StrEnum):
@@ -58,10 +59,12 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     runner can tokenise and nothing else; the other numbers mean nothing. With `no_weights` it reads
     all metadata and plans all memory but reads no tensor, so it finds out whether the file can be
     loaded, whatever its size, and must not be asked to compute. `checkpoint_bytes` bounds the
-    copies of recurrent states and sliding windows.
+    copies of recurrent states and sliding windows. `view` is read in place of the file at
+    `weights`, of which it is made.
     """
 
     weights: str
+    view: VirtualFile | None = None
     adapters: tuple[str, ...] = ()
     projector: Projector | None = None
     n_ctx: int

@@ -4,6 +4,8 @@ from enum import StrEnum
 
 import msgspec
 
+from runners.protocol.virtual_file import VirtualFile
+
 
 class DeviceKind(StrEnum):
     """What a compute device is."""
@@ -28,7 +30,11 @@ class Placement(msgspec.Struct, frozen=True):
 
 
 class Projector(msgspec.Struct, frozen=True):
-    """The projector file, which encodes images and audio; `device` None means the CPU."""
+    """The projector file, which encodes images and audio; `device` None means the CPU.
+
+    With `view` the file at `path` is a copy of it, which the runner writes if it is not there.
+    """
 
     path: str
     device: int | None = None
+    view: VirtualFile | None = None

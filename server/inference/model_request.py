@@ -5,18 +5,17 @@ belongs in a worker thread, where other requests do not wait for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from dataclasses import dataclass
 
-from model_store.errors import ModelNotFound
-from model_store.model import Model, header_of
+from model_store.disk import read_errors
+from model_store.errors import GGUFError, ModelNotFound, StoreError, WeightsDamaged
+from model_store.model import Model
 from model_store.options import Options
 from model_store.store import Store
-from runners.host.model_request import LoadOptions, ModelFacts, ModelKey, ModelRequest
+from runners.host.model_request import LoadOptions, ModelKey, ModelRequest
 from server.concurrency.threads import in_thread
 from server.inference.generation import MIN_CONTEXT_FOR_MEDIA, requested_context
-from server.inference.model_facts import model_facts
+from server.inference.model_files import ModelFiles, model_files
 from server.inference.models import find_model
 from server.inference.options import merged_options
 
@@ -61,17 +60,18 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
         ModelNotFound: its weights are gone.
         WeightsDamaged: they cannot be read.
     """
-    key = model_key(model)
-    model.header()  # raises for damaged weights before they are loaded
+    files = files_of(model)
     n_ctx = requested_context(options)
-    minimum = 0 if key.projector is None else MIN_CONTEXT_FOR_MEDIA
+    minimum = 0 if files.projector is None else MIN_CONTEXT_FOR_MEDIA
     return ModelRequest(
         name=model.name.short,
         digest=model.digest,
-        weights=key.weights,
-        adapters=key.adapters,
-        projector=key.projector,
-        facts=_facts(key.weights, key.projector),
+        weights=files.weights,
+        view=files.view,
+        adapters=model.adapters,
+        projector=files.projector,
+        projector_view=files.projector_view,
+        facts=files.facts,
         options=LoadOptions(
             num_ctx=None if n_ctx is None else max(n_ctx, minimum),
             num_batch=options.num_batch,
@@ -85,15 +85,31 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
     )
 
 
+def files_of(model: Model) -> ModelFiles:
+    """Return the files of a model as runners read them.
+
+    Raises:
+        ModelNotFound: its weights are gone.
+        StorageUnreadable: the operating system does not let us read them.
+        WeightsDamaged: they are damaged.
+    """
+    model.header()  # raises for damaged weights before they are loaded
+    assert model.weights is not None
+    try:
+        with read_errors(f"the file of model '{model.name.short}'"):
+            return model_files(model.weights, next(iter(model.projectors), None))
+    except FileNotFoundError as e:
+        raise ModelNotFound(model.name.short) from e
+    except GGUFError as e:
+        raise WeightsDamaged(model.name.short, str(e)) from e
+
+
 def model_key(model: Model) -> ModelKey:
     """Return the files that identify a loaded model; raises ModelNotFound without weights."""
     if model.weights is None:
         raise ModelNotFound(model.name.short)
-    return ModelKey(model.weights, model.adapters, next(iter(model.projectors), None))
-
-
-@lru_cache(maxsize=256)
-def _facts(weights: Path, projector: Path | None) -> ModelFacts:
-    # A blob never changes under its name.
-    facts = model_facts(header_of(weights))
-    return facts if projector is None else replace(facts, projector_bytes=projector.stat().st_size)
+    try:
+        projector = files_of(model).projector
+    except StoreError:  # it cannot have been loaded
+        projector = next(iter(model.projectors), None)
+    return ModelKey(model.weights, model.adapters, projector)

@@ -27,6 +27,7 @@ from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from server.app import create_app
 from server.config.settings import Settings
+from server.inference.store_engine import StoreEngine
 from server.library.registry import RegistryService
 from server.rendering.client import PromptRenderer
 from server.services import make_services, stored_responses
@@ -135,7 +136,7 @@ async def serving(
         started.append(await start_fake_runner())
         return started[-1]
 
-    engine = OfflineJobs(asyncio.get_running_loop(), start_fake_runner)
+    engine = StoreEngine(OfflineJobs(asyncio.get_running_loop(), start_fake_runner))
     tools = Tools(engine=engine, environment=child_environment())
     store, clock = Store(given.models, tools=tools), FakeClock()
     store.prepare()

@@ -5,23 +5,41 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from runners.engine.native.llama import lib
+from runners.engine.native.llama import lib, native_log
+from runners.engine.native.model_file import load_model_file
+from runners.protocol.virtual_file import VirtualFile
+from tests.support.runners import load_spec
 
 Logits = npt.NDArray[np.float32]
 
 
 class BareLlama:
-    """A model with a context of its own; logits of one token at a time."""
+    """A model with a context of its own; logits of one token at a time.
 
-    def __init__(self, weights: Path, n_ctx: int = 2048) -> None:
+    `view` is read in place of the file at `weights`, see `LoadSpec`. With `embeds` it computes
+    embeddings.
+    """
+
+    def __init__(
+        self,
+        weights: Path,
+        n_ctx: int = 2048,
+        *,
+        view: VirtualFile | None = None,
+        embeds: bool = False,
+    ) -> None:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = 0
-        self._model: Any = lib.llama_model_load_from_file(str(weights).encode(), params)
+        spec = msgspec.structs.replace(load_spec(weights), view=view)
+        self._model: Any = load_model_file(spec, params)
+        assert self._model, native_log.error()
         context = lib.llama_context_default_params()
         context.n_ctx = context.n_batch = n_ctx
+        context.embeddings = embeds
         context.n_threads = context.n_threads_batch = 1  # sums of several are in another order
         self._context: Any = lib.llama_init_from_model(self._model, context)
         self._vocab: Any = lib.llama_model_get_vocab(self._model)
@@ -45,6 +63,14 @@ class BareLlama:
         assert lib.llama_decode(self._context, lib.llama_batch_get_one(array, len(tokens))) == 0
         address = lib.llama_get_logits_ith(self._context, -1)
         return np.ctypeslib.as_array(address, (self._n_vocab,)).copy()
+
+    def embed(self, tokens: Sequence[int]) -> Logits:
+        """Return the pooled embedding of a text."""
+        array = (ctypes.c_int32 * len(tokens))(*tokens)
+        assert lib.llama_encode(self._context, lib.llama_batch_get_one(array, len(tokens))) == 0
+        width = int(lib.llama_model_n_embd_out(self._model))
+        address = lib.llama_get_embeddings_seq(self._context, 0)
+        return np.ctypeslib.as_array(address, (width,)).copy()
 
     def ends(self, token: int) -> bool:
         """Whether `token` ends a generation."""

@@ -22,8 +22,10 @@ from runners.engine.native.llama import (
     mtmd,
 )
 from runners.engine.native.model import Model
+from runners.engine.native.virtual_reader import write_copy
 from runners.protocol.media import FULL_SCALE, MIN_AUDIO_SECONDS, DecodedAudio, DecodedImage, Medium
 from runners.protocol.messages import LoadSpec, MemoryUse
+from runners.protocol.placement import Projector as Files
 from runners.protocol.tokens import Segment
 
 _MIN_IMAGE_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
@@ -53,6 +55,7 @@ class Projector:
         self._error: Exception | None = None
         params.image_min_tokens = _MIN_IMAGE_TOKENS.get(model.architecture, -1)
         path = spec.projector.path
+        _write_missing(spec.projector)
         self._pointer = mtmd.mtmd_init_from_file(path.encode(), model.pointer, params)
         if not self._pointer:
             raise LoadError("the projector cannot be loaded", media_log)
@@ -167,6 +170,20 @@ class Projector:
         except Exception as e:
             self._error, self._stopped = e, True
         return not self._stopped
+
+
+def _write_missing(projector: Files) -> None:
+    """Write the copy of a projector that lies in a file of another layout; raises LoadError."""
+    if projector.view is None:
+        return
+    path = Path(projector.path)
+    try:
+        if not path.is_file() or path.stat().st_size != projector.view.size:
+            write_copy(projector.view, path)
+    except OSError as e:
+        reason = f": {e.strerror}" if e.strerror else ""
+        text = f"the model's projector cannot be written to the models directory{reason}"
+        raise LoadError(text, media_log) from e
 
 
 class _Bitmap:

@@ -90,6 +90,25 @@ def _ggml(name: str, result: Any, *arguments: Any) -> Any:
     return function
 
 
+class TypeTraits(ctypes.Structure):
+    """`ggml_type_traits`: how a type packs its elements, and what converts them to F32."""
+
+    _fields_ = (
+        ("type_name", ctypes.c_char_p),
+        ("block", ctypes.c_int64),
+        ("block_interleave", ctypes.c_int64),
+        ("type_size", ctypes.c_size_t),
+        ("is_quantized", ctypes.c_bool),
+        ("to_float", ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)),
+        ("from_float", ctypes.c_void_p),
+    )
+
+
+def type_traits(kind: int) -> Any:
+    """Return the `TypeTraits` of a ggml_type."""
+    return _ggml("ggml_get_type_traits", ctypes.POINTER(TypeTraits), ctypes.c_int)(kind).contents
+
+
 def devices() -> tuple[Device, ...]:
     """List the compute devices; initialises their drivers in this process."""
     count = _ggml("ggml_backend_dev_count", ctypes.c_size_t)

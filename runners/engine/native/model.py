@@ -5,10 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from runners.engine.native.llama import LoadError, device_pointer, lib
+from runners.engine.native.model_file import LOAD_MAPPED, LOAD_READ, load_model_file
 from runners.engine.native.vocab import Vocab
 from runners.protocol.messages import LoadSpec
 
-_LOAD_NONE, _LOAD_MMAP = 0, 1
 _SPLIT_NONE, _SPLIT_LAYER = 0, 1
 _POOLING_NONE = "0"
 
@@ -22,12 +22,12 @@ class Model:
         params.no_alloc = spec.no_weights
         # Planned memory has no pages to map a file to.
         mapped = spec.use_mmap and not spec.no_weights
-        params.load_mode = _LOAD_MMAP if mapped else _LOAD_NONE
+        params.load_mode = LOAD_MAPPED if mapped else LOAD_READ
         self._place(params, spec)
         self._on_progress = on_progress
         self._progress = lib.llama_progress_callback(self._report)
         params.progress_callback = self._progress
-        self.pointer = lib.llama_model_load_from_file(spec.weights.encode(), params)
+        self.pointer = load_model_file(spec, params)
         if not self.pointer:
             raise LoadError("the model cannot be loaded")
         self.vocab = Vocab(self.pointer)

@@ -1,11 +1,11 @@
 """Tokenize and detokenize requests, which need only a vocabulary and no weights."""
 
 from itertools import groupby
-from typing import Any
 
 from runners.engine.native.llama import LoadError, lib
+from runners.engine.native.model_file import load_model_file
 from runners.engine.native.vocab import Vocab
-from runners.protocol.messages import Failed, FailureCode, Ready
+from runners.protocol.messages import Failed, FailureCode, LoadSpec, Ready
 from runners.protocol.tokens import (
     Detokenize,
     ListSpecialTokens,
@@ -64,11 +64,11 @@ class Tokenizer:
         )
 
 
-def load_tokenizer(weights: str) -> Tokenizer:
+def load_tokenizer(spec: LoadSpec) -> Tokenizer:
     """Load the vocabulary of a model file without its weights. Raises LoadError."""
     params = lib.llama_model_default_params()
     params.vocab_only = True
-    pointer: Any = lib.llama_model_load_from_file(weights.encode(), params)
+    pointer = load_model_file(spec, params)
     if not pointer:
         raise LoadError("the vocabulary of the model cannot be loaded")
     return Tokenizer(Vocab(pointer))

@@ -229,7 +229,7 @@ class Worker:
             self._send(ready)
 
     def _load_tokenizer(self, spec: LoadSpec) -> Ready:
-        tokenizer = load_tokenizer(spec.weights)
+        tokenizer = load_tokenizer(spec)
         self._start_intake(None, tokenizer)
         return tokenizer.ready
 

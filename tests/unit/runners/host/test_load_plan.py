@@ -11,6 +11,7 @@ from runners.host.memory_estimate import GIB, MIB
 from runners.host.model_request import ModelFacts, ModelRequest, SchedulerConfig
 from runners.protocol.messages import CacheType, Device, FlashAttention
 from runners.protocol.placement import DeviceKind, Projector
+from runners.protocol.virtual_file import VirtualFile
 from tests.support.models import FACTS, model_request
 
 CONFIG = SchedulerConfig()
@@ -346,6 +347,16 @@ def test_weights_of_a_model_on_a_gpu_are_mapped() -> None:
         request=model_request(facts=LONG), config=CONFIG, gpus=(gpu(24),), ram_available=1000 * GIB
     )
     assert make_plan(inputs).spec.use_mmap
+
+
+def test_a_virtual_file_is_never_mapped_and_giving_up_memory_ends() -> None:
+    """It has no pages to map, whatever the request says, so there is no copy to give up."""
+    view = VirtualFile("/models/a.gguf", (b"",), 0)
+    request = replace(model_request(use_mmap=True), view=view)
+    first = make_plan(PlanInputs(request=request, config=CONFIG, gpus=(), ram_available=GIB // 8))
+
+    assert not any(spec.use_mmap for spec in descend(first))
+    assert first.spec.view == view
 
 
 def test_copied_weights_are_the_first_thing_given_up_when_memory_runs_out() -> None:

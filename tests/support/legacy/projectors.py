@@ -1,0 +1,163 @@
+"""Tiny projectors, one builder per type, in llama.cpp's form."""
+
+from collections.abc import Mapping
+
+from tests.support.legacy.plain_file import PlainFile, ones
+from tests.support.legacy.text_models import N_EMBD as N_TEXT
+from tests.support.legacy.text_models import matrices
+from tests.support.tiny_models import Array, normal
+
+N_EMBD, N_HEADS, N_FF, N_LAYERS, PATCH = 32, 2, 48, 2, 8
+Shapes = dict[str, tuple[int, ...]]
+
+
+def _begin(kind: str, *, activation: str = "gelu", **values: object) -> PlainFile:
+    file = PlainFile(with_vocabulary=False)
+    file.set(general__architecture="clip", general__type="mmproj")
+    file.set(clip__has_vision_encoder=True, clip__projector_type=kind)
+    file.update({f"use_{activation}": True}, "clip.")
+    sizes = {
+        "block_count": N_LAYERS,
+        "embedding_length": N_EMBD,
+        "feed_forward_length": N_FF,
+        "attention.head_count": N_HEADS,
+        "image_size": 4 * PATCH,
+        "patch_size": PATCH,
+        "projection_dim": N_TEXT,
+        "attention.layer_norm_epsilon": 1e-5,
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    sizes |= {name.replace("__", "."): value for name, value in values.items()}
+    return file.update(sizes, "clip.vision.")
+
+
+def _finish(file: PlainFile, layer: Shapes, others: Shapes, seed: int = 3) -> PlainFile:
+    draw = normal(seed)
+    shapes = {f"v.blk.{n}.{name}": shape for n in range(N_LAYERS) for name, shape in layer.items()}
+    file.tensors |= {name: _scaled(name, t) for name, t in matrices(draw, {**shapes, **others})}
+    return file
+
+
+def _scaled(name: str, tensor: Array) -> Array:
+    if name.endswith(("ln1.weight", "ln2.weight", "ln.weight", "norm.weight", "norm")):
+        return ones(len(tensor)) + tensor
+    return tensor
+
+
+def _biased(shapes: Mapping[str, tuple[int, ...]]) -> Shapes:
+    """Return weights of `shapes`, each with a bias."""
+    weights: Shapes = {f"{name}.weight": shape for name, shape in shapes.items()}
+    return weights | {f"{name}.bias": shape[:1] for name, shape in shapes.items()}
+
+
+_SPLIT = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_out"), (N_EMBD, N_EMBD))
+_NORMS = {"ln1": (N_EMBD,), "ln2": (N_EMBD,)}
+_MLP = {"ffn_up": (N_FF, N_EMBD), "ffn_down": (N_EMBD, N_FF)}
+
+
+def gemma3() -> PlainFile:
+    """SigLIP, pooled four by four."""
+    others = {
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.patch_embd.bias": (N_EMBD,),
+        "v.position_embd.weight": (16, N_EMBD),
+        "v.post_ln.weight": (N_EMBD,),
+        "v.post_ln.bias": (N_EMBD,),
+        "mm.soft_emb_norm.weight": (N_EMBD,),
+        "mm.input_projection.weight": (N_EMBD, N_TEXT),
+    }
+    return _finish(_begin("gemma3"), _biased({**_SPLIT, **_NORMS, **_MLP}), others)
+
+
+def pixtral() -> PlainFile:
+    """Pixtral with merged patches; `v.token_embd.img_break` is for the caller to add."""
+    file = _begin("pixtral", activation="silu", spatial_merge_size=2, num_channels=3)
+    file.set(clip__rope__freq_base=10_000.0)
+    gated = {**_MLP, "ffn_gate": (N_FF, N_EMBD)}
+    layer: Shapes = {f"{name}.weight": s for name, s in {**_SPLIT, **_NORMS, **gated}.items()}
+    others = {
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.pre_ln.weight": (N_EMBD,),
+        "mm.1.weight": (N_TEXT, N_EMBD),
+        "mm.2.weight": (N_TEXT, N_TEXT),
+        "mm.input_norm.weight": (N_EMBD,),
+        "mm.patch_merger.weight": (N_EMBD, 4 * N_EMBD),
+    }
+    return _finish(file, layer, others)
+
+
+def qwen25vl() -> PlainFile:
+    """The encoder of Qwen2.5-VL; every second layer attends to the whole image."""
+    file = _begin(
+        "qwen2.5vl_merger",
+        activation="silu",
+        num_channels=3,
+        spatial_merge_size=2,
+        window_size=32,
+        n_wa_pattern=2,
+        image_size=560,
+        attention__layer_norm_epsilon=1e-6,
+    )
+    gated = {**_MLP, "ffn_gate": (N_FF, N_EMBD)}
+    layer = _biased({**_SPLIT, **gated}) | {"ln1.weight": (N_EMBD,), "ln2.weight": (N_EMBD,)}
+    others = {
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.patch_embd.weight.1": (N_EMBD, 3, PATCH, PATCH),
+        "v.post_ln.weight": (N_EMBD,),
+        **_biased({"mm.0": (N_TEXT, 4 * N_EMBD), "mm.2": (N_TEXT, N_TEXT)}),
+    }
+    return _finish(file, layer, others)
+
+
+def qwen3vl(*, deepstack: bool) -> PlainFile:
+    """The encoder of Qwen3-VL, and of Qwen3.5 without `deepstack`, which is behind layer 1."""
+    file = _begin(
+        "qwen3vl_merger",
+        num_channels=3,
+        spatial_merge_size=2,
+        attention__layer_norm_epsilon=1e-6,
+        image_min_pixels=65536,
+        image_max_pixels=16777216,
+        is_deepstack_layers=[False, deepstack],
+    )
+    fused = {"attn_qkv": (3 * N_EMBD, N_EMBD), "attn_out": (N_EMBD, N_EMBD)}
+    wide = 4 * N_EMBD
+    others = {
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.patch_embd.weight.1": (N_EMBD, 3, PATCH, PATCH),
+        "v.patch_embd.bias": (N_EMBD,),
+        "v.position_embd.weight": (16, N_EMBD),
+        **_biased({"v.post_ln": (N_EMBD,), "mm.0": (wide, wide), "mm.2": (N_TEXT, wide)}),
+    }
+    if deepstack:
+        names = {"norm": (wide,), "fc1": (wide, wide), "fc2": (N_TEXT, wide)}
+        others |= _biased({f"v.deepstack.1.{name}": shape for name, shape in names.items()})
+    return _finish(file, _biased({**fused, **_NORMS, **_MLP}), others)
+
+
+def llama4() -> PlainFile:
+    """The encoder of Llama 4."""
+    file = _begin("llama4", projector__scale_factor=2)
+    layer = _biased({**_SPLIT, **_NORMS, **_MLP})
+    others = {
+        "v.class_embd": (N_EMBD,),
+        "v.patch_embd.weight": (N_EMBD, 3 * PATCH * PATCH),
+        "v.position_embd.weight": (17, N_EMBD),
+        **_biased({"v.pre_ln": (N_EMBD,), "v.post_ln": (N_EMBD,)}),
+        "mm.model.mlp.1.weight": (N_FF, 4 * N_EMBD),
+        "mm.model.mlp.2.weight": (N_FF, N_FF),
+        "mm.model.fc.weight": (N_TEXT, N_FF),
+    }
+    return _finish(file, layer, others)
+
+
+def llava() -> PlainFile:
+    """LLaVA's encoder, with two layers between it and the text."""
+    others = {
+        "v.class_embd": (N_EMBD,),
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.position_embd.weight": (17, N_EMBD),
+        **_biased({"v.pre_ln": (N_EMBD,), "mm.0": (N_TEXT, N_EMBD), "mm.2": (N_TEXT, N_TEXT)}),
+    }
+    return _finish(_begin("mlp"), _biased({**_SPLIT, **_NORMS, **_MLP}), others)
