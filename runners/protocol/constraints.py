@@ -44,9 +44,13 @@ class Literal(msgspec.Struct, frozen=True, tag="literal"):
 
 
 class Until(msgspec.Struct, frozen=True, tag="until"):
-    """Any text up to the first `end`, which belongs to it."""
+    """Any text up to the first `end`, which belongs to it.
+
+    With a `pattern`, a regular expression, only text that matches it may stand before `end`.
+    """
 
     end: str
+    pattern: str = ""
 
 
 class Without(msgspec.Struct, frozen=True, tag="without"):

@@ -15,7 +15,8 @@ def constraint_on(
     """Return the constraint of an answer, and whether the request fails if it cannot be compiled.
 
     Where a call is optional, the constraint makes the arguments match their schema; a schema that
-    cannot be compiled then drops the constraint and does not refuse the request.
+    cannot be compiled then drops the constraint and does not refuse the request, unless a tool has
+    one that must be enforced.
 
     Raises:
         BadRequest: a call is required, but there is no such tool, or the tool call syntax of the
@@ -46,7 +47,7 @@ def constraint_on(
         conversation.tools, min_calls=0 if body is None else 1, max_calls=max_calls
     )
     if body is None:
-        return call_constraint, False
+        return call_constraint, any(tool.enforced is not None for tool in conversation.tools)
     if call_constraint is None:
         return body, True
     return Choice((body, Voluntary(call_constraint))), True

@@ -207,12 +207,12 @@ def thought(part: Constraint, shortest: Constraint) -> Constraint:
 
 def arguments(tool: Tool) -> Constraint:
     """Return the JSON object of a tool's arguments."""
-    return schema({**tool.parameters, **_ANY_OBJECT})
+    return schema({**tool.argument_schema, **_ANY_OBJECT}, lenient=tool.enforced is None)
 
 
-def schema(value: Mapping[str, object]) -> Constraint:
-    """Return JSON that satisfies a schema."""
-    return JSONSchema(json.dumps(value, ensure_ascii=False), lenient=True)
+def schema(value: Mapping[str, object], *, lenient: bool = True) -> Constraint:
+    """Return JSON that satisfies a schema; `lenient` leaves out what cannot be enforced."""
+    return JSONSchema(json.dumps(value, ensure_ascii=False), lenient=lenient)
 
 
 def json_call(tool: Tool, keys: Iterable[str]) -> Constraint:
@@ -220,8 +220,8 @@ def json_call(tool: Tool, keys: Iterable[str]) -> Constraint:
 
     Made of a JSON Schema and not of literals, a grammar can tell it from other JSON at any point.
     """
-    shared_definitions = definitions(tool.parameters)
-    arguments_schema = {**tool.parameters, **_ANY_OBJECT}
+    shared_definitions = definitions(tool.argument_schema)
+    arguments_schema = {**tool.argument_schema, **_ANY_OBJECT}
     return choice(
         schema(
             {
@@ -229,7 +229,8 @@ def json_call(tool: Tool, keys: Iterable[str]) -> Constraint:
                 "type": "object",
                 "properties": {"name": {"const": tool.name}, key: arguments_schema},
                 "required": ["name", key],
-            }
+            },
+            lenient=tool.enforced is None,
         )
         for key in keys
     )

@@ -9,25 +9,43 @@ from server.prompt.messages import Tool
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a tool; `schema` includes the definitions that it refers to."""
+    """One parameter of a tool; `schema` includes the definitions that it refers to.
+
+    `pattern` is a regular expression that a text matches as a whole, "" for none.
+    """
 
     name: str
     schema: Mapping[str, object]
     required: bool
+    pattern: str = ""
 
 
 def parameters(tool: Tool) -> tuple[Parameter, ...]:
     """Return the parameters of a tool in order, with the definitions they refer to."""
-    properties = tool.parameters.get("properties")
+    schema = tool.argument_schema
+    properties = schema.get("properties")
     if not isinstance(properties, Mapping):
         return ()
-    required = tool.parameters.get("required")
+    required = schema.get("required")
     needed = required if isinstance(required, list | tuple) else ()
-    shared = definitions(tool.parameters)
+    shared = definitions(schema)
     return tuple(
-        Parameter(str(name), _with_definitions(value, shared), name in needed)
+        Parameter(
+            str(name),
+            _with_definitions(value, shared),
+            name in needed,
+            "" if tool.enforced is None else _whole_pattern(value),
+        )
         for name, value in properties.items()
     )
+
+
+def _whole_pattern(value: object) -> str:
+    """Return the pattern of a schema, if it describes whole texts, without its anchors."""
+    pattern = value.get("pattern") if isinstance(value, Mapping) else None
+    if not isinstance(pattern, str) or not (pattern.startswith("^") and pattern.endswith("$")):
+        return ""
+    return pattern[1:-1]
 
 
 def _with_definitions(value: object, shared: Mapping[str, object]) -> Mapping[str, object]:

@@ -31,7 +31,8 @@ class Message:
 class Tool:
     """A function that the model may call; `parameters` is its JSON Schema as the client wrote it.
 
-    Templates see the parts of the schema that `server.prompt.tools` knows, in the client's order.
+    Templates show `parameters`. Arguments satisfy `enforced` where it is set, else `parameters`; a
+    request whose `enforced` schema cannot be compiled is refused.
     """
 
     type: str = ""
@@ -39,6 +40,12 @@ class Tool:
     description: str = ""
     parameters: Mapping[str, object] = field(default_factory=dict)
     items: object = None
+    enforced: Mapping[str, object] | None = None
+
+    @property
+    def argument_schema(self) -> Mapping[str, object]:
+        """The JSON Schema of the arguments."""
+        return self.parameters if self.enforced is None else self.enforced
 
 
 Think = bool | str

@@ -16,7 +16,12 @@ from server.http.streaming import EventReply, Events, json_response
 from server.inference.tokens import TokenService
 from server.native.rerank import RerankRequest, rerank_response
 from server.openai.chat.reply import ChatReplies
-from server.openai.chat.request import conversation_of, remote_images, uses_legacy_functions
+from server.openai.chat.request import (
+    conversation_of,
+    freeform_names,
+    remote_images,
+    uses_legacy_functions,
+)
 from server.openai.chat.schemas import ChatCompletionRequest
 from server.openai.completions.reply import CompletionReplies, answers_to
 from server.openai.completions.request import completions_of
@@ -51,6 +56,7 @@ async def chat_completions(request: Request) -> Response:
         n=body.n,
         include_usage=body.stream_options.include_usage,
         legacy_functions=uses_legacy_functions(body),
+        freeform=freeform_names(body),
     )
     if body.stream:
         return _streamed(replies.streamed(events))

@@ -76,7 +76,8 @@ class _Rules:
             case Regex():
                 return self._rule(f": /{_slashed(_bounded(part.pattern))}/", terminal=True)
             case Until():
-                return self._rule(f"[lazy]: /(?s:.*){_escaped(part.end)}/")
+                text = f"(?:{_slashed(_bounded(part.pattern))})" if part.pattern else "(?s:.*)"
+                return self._rule(f"[lazy]: /{text}{_escaped(part.end)}/")
             case Without():
                 free = f" & ~/(?s:.*){_escaped(part.mark)}(?s:.*)/" if part.mark else ""
                 return self._rule(f": /(?s:.*)/{free}", terminal=True)

@@ -1,7 +1,7 @@
 """Convert the events of a conversation to a chat completion, streamed or whole."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -20,6 +20,7 @@ from server.inference.conversation import (
     Rendered,
 )
 from server.openai.chat.wire import (
+    CalledCustom,
     CalledFunction,
     ChatChunk,
     ChatCompletion,
@@ -28,8 +29,10 @@ from server.openai.chat.wire import (
     Part,
     ToolCall,
 )
+from server.openai.freeform import input_of
 from server.openai.logprobs import Entry, Logprobs, entries_of
 from server.openai.reply import Heading, usage_of
+from server.openai.tools import CUSTOM
 from server.openai.wire import Usage
 from server.schemas.wire import DebugInfo
 
@@ -39,12 +42,14 @@ class ChatReplies:
     """Builds the replies to one request for `n` answers.
 
     With `legacy_functions`, a tool call is sent as `function_call` instead of in `tool_calls`.
+    Calls of the tools in `freeform` have an input instead of arguments.
     """
 
     heading: Heading
     n: int = 1
     include_usage: bool = False
     legacy_functions: bool = False
+    freeform: Collection[str] = ()
 
     def whole(self, events: list[Event]) -> ChatCompletion:
         """Return all answers in one object."""
@@ -108,14 +113,17 @@ class ChatReplies:
             yield _piece(delta.choice, part, started, logprobs)
 
     def _add_calls(self, part: Part, calls: Iterable[CompletedCall]) -> None:
-        tool_calls = [
-            ToolCall(call.id, call.index, "function", CalledFunction(call.name, _json(call)))
-            for call in calls
-        ]
+        tool_calls = [self._tool_call(call) for call in calls]
         if tool_calls and self.legacy_functions:
             part.function_call = tool_calls[0].function
         elif tool_calls:
             part.tool_calls = tool_calls
+
+    def _tool_call(self, call: CompletedCall) -> ToolCall:
+        if call.name in self.freeform:
+            custom = CalledCustom(call.name, input_of(call.arguments))
+            return ToolCall(call.id, call.index, CUSTOM, custom=custom)
+        return ToolCall(call.id, call.index, "function", CalledFunction(call.name, _json(call)))
 
     def _choice(self, index: int, answer: "_Answer") -> Choice:
         thinking = "".join(answer.thinking)

@@ -7,7 +7,7 @@ from server.inference.conversation import Conversation
 from server.openai.chat.schemas import ChatCompletionRequest, MessageField
 from server.openai.content import Content, Media, RemoteImage
 from server.openai.request import generation_params
-from server.openai.tools import ToolCallField, ToolField, calls_of, toolbox_of
+from server.openai.tools import ToolCallField, ToolField, calls_of, tool_of, toolbox_of
 from server.prompt.messages import Message
 
 # OpenAI's documented defaults, which override the parameters of the model.
@@ -26,7 +26,7 @@ def conversation_of(request: ChatCompletionRequest, fetched: Mapping[str, bytes]
     Raises:
         BadRequest: the response format, a tool or the tool choice is invalid.
     """
-    toolbox = toolbox_of(_tools(request), _choice(request))
+    toolbox = toolbox_of([tool_of(field) for field in _tools(request)], _choice(request))
     conversation = Conversation(
         **generation_params(request, _DEFAULTS),
         messages=tuple(_messages(request, fetched)),
@@ -48,6 +48,11 @@ def uses_legacy_functions(request: ChatCompletionRequest) -> bool:
     return bool(request.functions) and not request.tools
 
 
+def freeform_names(request: ChatCompletionRequest) -> frozenset[str]:
+    """Return the names of the tools whose input is text."""
+    return frozenset(tool.freeform.name for tool in request.tools if tool.freeform is not None)
+
+
 def _tools(request: ChatCompletionRequest) -> list[ToolField]:
     if request.tools:
         return request.tools
@@ -60,9 +65,7 @@ def _choice(request: ChatCompletionRequest) -> object:
 
 def _messages(request: ChatCompletionRequest, fetched: Mapping[str, bytes]) -> Iterator[Message]:
     names = {
-        call.id: call.function.name
-        for message in request.messages
-        for call in message.tool_calls or ()
+        call.id: call.name for message in request.messages for call in message.tool_calls or ()
     }
     for message in request.messages:
         role = message.role.lower()

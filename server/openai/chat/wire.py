@@ -15,13 +15,21 @@ class CalledFunction(msgspec.Struct):
     arguments: str
 
 
+class CalledCustom(msgspec.Struct):
+    """A freeform tool that the model called; `input` is text."""
+
+    name: str
+    input: str
+
+
 class ToolCall(msgspec.Struct):
-    """A tool call, which is never sent in pieces."""
+    """A tool call, which is never sent in pieces; of a function or of a freeform tool."""
 
     id: str
     index: int
     type: str
-    function: CalledFunction
+    function: CalledFunction | UnsetType = UNSET
+    custom: CalledCustom | UnsetType = UNSET
 
 
 class Part(msgspec.Struct):

@@ -54,12 +54,17 @@ class BracedCalls:
     def _object(self, tool_parameters: tuple[Parameter, ...], depth: int) -> Constraint:
         parts = [
             (
-                sequence(Literal(f"{key_text(one.name)}:"), self._value(one.schema, depth)),
+                sequence(Literal(f"{key_text(one.name)}:"), self._argument(one, depth)),
                 one.required,
             )
             for one in tool_parameters
         ]
         return sequence(Literal("{"), ordered_list(parts, ","), Literal("}"))
+
+    def _argument(self, parameter: Parameter, depth: int) -> Constraint:
+        if parameter.pattern:
+            return sequence(Literal(self.quote), Until(self.quote, parameter.pattern))
+        return self._value(parameter.schema, depth)
 
     def _value(self, declared: Mapping[str, object], depth: int) -> Constraint:
         """Return the constraint on a value: strings between quotes, other types as JSON."""

@@ -47,7 +47,10 @@ class PythonCalls:
     def constraint(self, tool: Tool) -> Constraint:
         """Return the constraint on one call, with arguments in the order of the parameters."""
         parts = [
-            (sequence(Literal(f"{one.name}="), schema(one.schema)), one.required)
+            (
+                sequence(Literal(f"{one.name}="), schema(one.schema, lenient=not one.pattern)),
+                one.required,
+            )
             for one in parameters(tool)
         ]
         return sequence(Literal(f"{tool.name}("), ordered_list(parts, ", "), Literal(")"))

@@ -80,9 +80,12 @@ def _items(value: object) -> list[object]:
 def value_constraint(parameter: Parameter, separator: str, end: str) -> Constraint:
     """Return the constraint on a parameter's value, followed by `separator` and `end`.
 
-    A string is any text without `end`; its length and pattern are not enforced.
+    A string is any text without `end`, or one that matches the pattern of a freeform tool; lengths
+    and other patterns are not enforced.
     """
     declared = parameter.schema
+    if parameter.pattern:
+        return Until(separator + end, parameter.pattern)
     texts = [declared["const"]] if "const" in declared else _items(declared.get("enum"))
     if texts and all(isinstance(text, str) for text in texts):
         return sequence(choice(Literal(str(text)) for text in texts), Literal(separator + end))

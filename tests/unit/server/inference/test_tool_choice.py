@@ -62,6 +62,7 @@ def test_an_answer_is_held_to_what_was_chosen(
         ({"tool_choice": ToolChoice.NONE}, False),
         ({"tool_choice": ToolChoice.REQUIRED}, True),
         ({"constraint": FORMAT}, True),
+        ({"tools": (*TOOLS, Tool(name="sh", enforced={"type": "object"}))}, True),
     ],
 )
 def test_only_a_demand_of_the_client_must_hold(fields: dict[str, object], insists: object) -> None:

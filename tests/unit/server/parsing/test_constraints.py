@@ -125,6 +125,33 @@ def test_the_arguments_are_those_that_were_written(name) -> None:
         assert output(start(generation), [text]).calls == [("fixed", FIXED_ARGUMENTS)], text
 
 
+def freeform(**schema: object) -> Tool:
+    """Return a tool whose one argument is a text that satisfies `schema`."""
+    properties = {"input": {"type": "string", **schema}}
+    parameters = {"type": "object", "properties": properties, "required": ["input"]}
+    return Tool(name="free", parameters=parameters, enforced=parameters)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_input_of_a_freeform_tool_matches_its_grammar(name) -> None:
+    """As a string in JSON, between tags, or however else a family writes it."""
+    start = FORMATS[name].create_parser
+    held, *others = (
+        start(BEGINNINGS[0]).constrain_calls((tool,), min_calls=1, max_calls=1)
+        for tool in (
+            freeform(pattern='^(?:a "b"\n(?:c+|<d>)\\\\)$'),
+            freeform(const='a "b"\ncc\\'),
+            freeform(const='a "b"\n<d>\\'),
+            freeform(const='a "b"\ncd\\'),
+        )
+    )
+
+    *valid, invalid = (text_of(other, random.Random(1)) for other in others)
+
+    assert [text for text in valid if refused(held, text) is not None] == []
+    assert refused(held, invalid) is not None
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_content_satisfies_what_it_was_framed_with(name) -> None:
     """An answer in a schema stays one when the model may think first."""
