@@ -1,4 +1,8 @@
-"""Reduce tool schemas to the JSON Schema keywords that templates know."""
+"""Order the keywords of tool schemas as templates print them.
+
+The keywords that the reference server knows come first, in its order, and then the others: a model
+that does not see a bound or a constant cannot keep to it.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,6 +10,9 @@ from typing import Final
 from server.prompt.messages import Tool
 
 _MAX_DEPTH: Final = 32
+_KNOWN: Final = ("$defs", "anyOf", "type", "items", "description", "enum", "properties", "required")
+_ANNOTATIONS: Final = ("$schema", "$id", "$comment", "title")
+"""Keywords that say nothing about values; programs write a title for each field."""
 
 
 def tool_json(tool: Tool) -> dict[str, object]:
@@ -20,7 +27,7 @@ def tool_json(tool: Tool) -> dict[str, object]:
 
 
 def parameters(schema: Mapping[str, object]) -> dict[str, object]:
-    """Return the keywords of a parameters schema that templates know, in a fixed order."""
+    """Return the keywords of a parameters schema, those that templates know in a fixed order."""
     result: dict[str, object] = {"type": _text(schema.get("type"))}
     for key in ("$defs", "items"):
         if schema.get(key) is not None:
@@ -28,11 +35,11 @@ def parameters(schema: Mapping[str, object]) -> dict[str, object]:
     if required := _texts(schema.get("required")):
         result["required"] = required
     result["properties"] = properties(schema)
-    return result
+    return result | _others(schema, "description")
 
 
 def properties(schema: Mapping[str, object], depth: int = 0) -> dict[str, dict[str, object]]:
-    """Return the properties of `schema`, each with the keywords that templates know."""
+    """Return the properties of `schema`, each with those keywords first that templates know."""
     members = schema.get("properties")
     if not isinstance(members, Mapping) or depth > _MAX_DEPTH:
         return {}
@@ -54,7 +61,14 @@ def _property(schema: object, depth: int) -> dict[str, object]:
         "properties": properties(schema, depth + 1),
         "required": _texts(schema.get("required")),
     }
-    return {key: value for key, value in result.items() if value not in (None, "", [], {})}
+    known = {key: value for key, value in result.items() if value not in (None, "", [], {})}
+    return known | _others(schema, "$defs")
+
+
+def _others(schema: Mapping[str, object], *shown: str) -> dict[str, object]:
+    """Return the keywords that templates do not know, and those in `shown`, as they are."""
+    hidden = {*_KNOWN, *_ANNOTATIONS} - set(shown)
+    return {key: value for key, value in schema.items() if key not in hidden and value is not None}
 
 
 def type_names(schema: Mapping[str, object]) -> list[str]:

@@ -8,7 +8,11 @@ from server.prompt.renderers.gemma_values import names, quoted, value
 from server.prompt.tools import parameters, type_names
 
 QUOTE: Final = '<|"|>'
-_SCHEMA_WORDS: Final = ("description", "type", "properties", "required", "nullable")
+_SCHEMA_WORDS: Final = frozenset(
+    "description type properties required nullable additionalProperties patternProperties "
+    "propertyNames dependentSchemas const default not if then else $defs definitions".split()
+)
+"""Keywords that are no properties of an object whose schema lists none under `properties`."""
 
 
 def declaration(tool: Tool) -> str:

@@ -74,7 +74,9 @@ PROPERTIES_JSON = (
 )
 FUNCTION_JSON = (
     '{"name":"get_weather","description":"Get \\u003cb\\u003e","parameters":'
-    '{"type":"object","required":["city"],"properties":' + PROPERTIES_JSON + "}}"
+    '{"type":"object","required":["city"],"properties":'
+    + PROPERTIES_JSON
+    + ',"additionalProperties":false}}'
 )
 TOOL_JSON = '{"type":"function","function":' + FUNCTION_JSON + "}"
 FUNCTION = "{get_weather Get <b> {object <nil> <nil> [city] " + PROPERTIES_JSON + "}}"
@@ -98,7 +100,7 @@ TYPES = PROPERTIES % "{{ $name }}:{{ $p.Type }}:{{ $p.Enum }}:{{ $p.ToTypeScript
     ],
 )
 def test_tools_print_as_json_only_where_the_reference_does_so(source: str, text: str) -> None:
-    """Properties are sorted; what templates do not know of a schema is left out."""
+    """Properties are sorted; what the reference drops of a schema follows what it shows."""
     assert printed(source, Tools=go_values.tools([TOOL])) == text
 
 
@@ -108,6 +110,15 @@ def test_a_property_prints_as_a_go_struct() -> None:
     shown = printed(EACH % (PROPERTIES % "{{ $p }}"), Tools=go_values.tools([tool]))
 
     assert shown == "{[] string <nil>  [] <nil> []}"
+
+
+def test_bounds_and_constants_of_a_property_are_in_its_json() -> None:
+    schema = {"type": "integer", "minimum": 1, "maximum": 9, "default": None, "not": {"const": 5}}
+    tool = Tool(name="f", parameters={"properties": {"a": schema}})
+
+    shown = printed("{{ json .Tools }}", Tools=go_values.tools([tool]))
+
+    assert '"a":{"type":"integer","minimum":1,"maximum":9,"not":{"const":5}}' in shown
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A tool's schema is cut down to what templates know, whatever the client wrote."""
+"""A tool's schema is shown in the order that templates know, whatever the client wrote."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def parameters(schema: dict[str, object]) -> object:
         ({}, {"type": "", "properties": {}}),
         (
             {"type": "object", "title": "T", "additionalProperties": False, "required": []},
-            {"type": "object", "properties": {}},
+            {"type": "object", "properties": {}, "additionalProperties": False},
         ),
         (
             {"$defs": {"x": {"default": 1}}, "items": {"title": "kept"}},
@@ -31,7 +31,10 @@ def parameters(schema: dict[str, object]) -> object:
         ),
         (
             {"properties": {"b": {"type": "string", "format": "date"}, "a": {"minimum": 1}}},
-            {"type": "", "properties": {"b": {"type": "string"}, "a": {}}},
+            {
+                "type": "",
+                "properties": {"b": {"type": "string", "format": "date"}, "a": {"minimum": 1}},
+            },
         ),
         (
             {"properties": {"a": {"type": ["string"], "enum": [1, "x"], "description": "d"}}},
@@ -42,7 +45,7 @@ def parameters(schema: dict[str, object]) -> object:
         ),
         (
             {"properties": {"a": {"anyOf": [{"type": "null", "title": "t"}, {"oneOf": []}]}}},
-            {"type": "", "properties": {"a": {"anyOf": [{"type": "null"}, {}]}}},
+            {"type": "", "properties": {"a": {"anyOf": [{"type": "null"}, {"oneOf": []}]}}},
         ),
         (
             {"properties": {"a": {"properties": {"b": {"type": "string", "title": "t"}}}}},
@@ -53,6 +56,18 @@ def parameters(schema: dict[str, object]) -> object:
             {"type": "", "required": ["a"], "properties": {"a": {}, "b": {}}},
         ),
         ({"properties": ["a"], "required": "a"}, {"type": "", "properties": {}}),
+        (
+            {"oneOf": [{"required": ["a"]}], "properties": {"a": {"const": 0, "default": 0}}},
+            {
+                "type": "",
+                "properties": {"a": {"const": 0, "default": 0}},
+                "oneOf": [{"required": ["a"]}],
+            },
+        ),
+        (
+            {"$schema": "s", "properties": {"a": {"$ref": "#/$defs/x", "title": "A"}}, "$defs": {}},
+            {"type": "", "$defs": {}, "properties": {"a": {"$ref": "#/$defs/x"}}},
+        ),
     ],
     ids=[
         "empty",
@@ -64,9 +79,11 @@ def parameters(schema: dict[str, object]) -> object:
         "nested properties",
         "wrong types",
         "wrong containers",
+        "constants",
+        "annotations",
     ],
 )
-def test_a_schema_keeps_what_templates_know(
+def test_a_schema_is_shown_in_the_order_of_templates(
     schema: dict[str, object], kept: dict[str, object]
 ) -> None:
     """Properties stay in the client's order: templates in Jinja show it."""
