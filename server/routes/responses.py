@@ -15,7 +15,7 @@ from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.wire import Deleted
 from server.openai.responses.wire import Response as ResponseObject
-from server.routes.dependencies import services_of
+from server.routes.dependencies import api_key_hash, services_of
 
 router = APIRouter(prefix="/v1/responses")
 BODIES = (ResponsesRequest,)
@@ -27,7 +27,7 @@ async def create_response(request: Request) -> Response:
     body = await read_body(request, ResponsesRequest)
     stream = ResponseStream(body)
     return EventReply[StreamEvent](
-        services_of(request).responses(body, stream),
+        services_of(request).responses(body, stream, api_key_hash(request)),
         stream=body.stream,
         fold=_last,
         framing=ResponseFraming(stream),

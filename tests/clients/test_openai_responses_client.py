@@ -110,6 +110,8 @@ def test_mistakes_are_errors_of_the_library(client: OpenAI) -> None:
     with pytest.raises(NotFoundError, match="model 'nosuch' not found"):
         client.responses.create(model="nosuch", input="Hello")
     with pytest.raises(BadRequestError, match="unknown input item type"):
+        client.responses.create(model="tiny", input=[{"type": "nosuch_call", "id": "x"}])
+    with pytest.raises(NotFoundError, match="Item with id 'x' not found"):
         client.responses.create(model="tiny", input=[{"type": "item_reference", "id": "x"}])
 
 

@@ -11,6 +11,7 @@ from server.openai.chat import request as chat
 from server.openai.chat.schemas import ChatCompletionRequest
 from server.openai.responses import request as responses
 from server.openai.responses.schemas import ResponsesRequest
+from server.openai.responses.tools import declared_tools
 
 AUTO, NONE, REQUIRED, NAMED = (
     ToolChoice.AUTO,
@@ -56,7 +57,8 @@ def in_chat(choice: object) -> Any:
 def in_responses(choice: object) -> Any:
     tools = [{"type": "function", **FUNCTION}]
     request = ResponsesRequest.model_validate({"model": "m", "tools": tools, "tool_choice": choice})
-    return responses.conversation_of(request, [], [], {}).tool_choice
+    declared = declared_tools(request.tools)
+    return responses.conversation_of(request, declared, [], [], {}).tool_choice
 
 
 def in_messages(choice: object) -> Any:

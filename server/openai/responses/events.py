@@ -125,6 +125,18 @@ class ArgumentsDelta(_PieceEvent, tag="response.function_call_arguments.delta", 
     delta: str
 
 
+class InputDelta(_PieceEvent, tag="response.custom_tool_call_input.delta", kw_only=True):
+    """The input of a freeform tool call, all at once."""
+
+    delta: str
+
+
+class InputDone(_PieceEvent, tag="response.custom_tool_call_input.done", kw_only=True):
+    """The input is complete."""
+
+    input: str
+
+
 class ArgumentsDone(_PieceEvent, tag="response.function_call_arguments.done", kw_only=True):
     """The arguments are complete."""
 

@@ -7,17 +7,21 @@ import secrets
 import time
 from collections.abc import Iterator
 
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from server.errors import Explanation
 from server.http.json_encoding import encode
 from server.inference.conversation import CompletedCall, Delta, Ending, Finish
+from server.openai.freeform import input_of
 from server.openai.logprobs import Entry, entries_of
 from server.openai.responses.events import (
     ArgumentsDelta,
     ArgumentsDone,
     ContentPartAdded,
     ContentPartDone,
+    InputDelta,
+    InputDone,
     LifecycleEvent,
     OutputItemAdded,
     OutputItemDone,
@@ -35,7 +39,9 @@ from server.openai.responses.events import (
     SummaryTextDone,
 )
 from server.openai.responses.schemas import ResponsesRequest
+from server.openai.responses.tools import DeclaredTool, DeclaredTools
 from server.openai.responses.wire import (
+    CustomToolCallItem,
     FunctionCallItem,
     IncompleteDetails,
     InputTokensDetails,
@@ -62,6 +68,11 @@ class ResponseStream:
         self._open: MessageItem | ReasoningItem | None = None
         self._parts: list[str] = []
         self._logprobs: list[Entry] = []
+        self._tools: DeclaredTools = {}
+
+    def declare(self, tools: DeclaredTools) -> None:
+        """Set the tools that the model may call, by which calls are named in the reply."""
+        self._tools = tools
 
     @property
     def response(self) -> Response:
@@ -146,8 +157,17 @@ class ResponseStream:
 
     def _add_call(self, call: CompletedCall) -> Iterator[StreamEvent]:
         yield from self._close()
+        tool = self._tools.get(call.name)
+        if tool is not None and tool.is_freeform:
+            yield from self._add_custom_call(call, tool)
+            return
         empty = FunctionCallItem(
-            id=_new_id("fc"), status="in_progress", call_id=call.id, name=call.name, arguments=""
+            id=_new_id("fc"),
+            status="in_progress",
+            call_id=call.id,
+            name=call.name if tool is None else tool.name,
+            arguments="",
+            namespace=_namespace(tool),
         )
         arguments = encode(call.arguments).decode()
         index = self._index
@@ -155,6 +175,21 @@ class ResponseStream:
         yield ArgumentsDelta(item_id=empty.id, output_index=index, delta=arguments)
         yield ArgumentsDone(item_id=empty.id, output_index=index, arguments=arguments)
         yield from self._done(replace(empty, status="completed", arguments=arguments))
+
+    def _add_custom_call(self, call: CompletedCall, tool: DeclaredTool) -> Iterator[StreamEvent]:
+        empty = CustomToolCallItem(
+            id=_new_id("ctc"),
+            status="in_progress",
+            call_id=call.id,
+            name=tool.name,
+            input="",
+            namespace=_namespace(tool),
+        )
+        text, index = input_of(call.arguments), self._index
+        yield OutputItemAdded(output_index=index, item=empty)
+        yield InputDelta(item_id=empty.id, output_index=index, delta=text)
+        yield InputDone(item_id=empty.id, output_index=index, input=text)
+        yield from self._done(replace(empty, status="completed", input=text))
 
     def _begin(self, item: MessageItem | ReasoningItem) -> Iterator[StreamEvent]:
         yield from self._close()
@@ -184,6 +219,10 @@ class ResponseStream:
 
 def _new_id(prefix: str) -> str:
     return f"{prefix}_{secrets.token_hex(16)}"
+
+
+def _namespace(tool: DeclaredTool | None) -> str | UnsetType:
+    return UNSET if tool is None else tool.namespace or UNSET
 
 
 def _usage(finish: Finish) -> Usage:
@@ -223,7 +262,9 @@ def _empty_response(request: ResponsesRequest) -> Response:
 
 
 def _tool(tool: dict[str, object]) -> dict[str, object]:
-    """Return `tool` without an empty list of inner tools."""
+    """Return `tool` without an empty list of inner tools, and a format only if it has one."""
+    if tool["format"] is None:
+        del tool["format"]
     inner = tool.pop("tools")
     if isinstance(inner, list) and inner:
         tool["tools"] = [_tool(field) for field in inner]

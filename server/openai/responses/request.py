@@ -7,9 +7,10 @@ from pydantic import TypeAdapter, ValidationError
 from runners.protocol.constraints import Constraint
 from server.errors import BadRequest
 from server.inference.conversation import Conversation
-from server.openai.responses.items import Item, ItemReader
+from server.openai.responses.item_reader import ItemReader
+from server.openai.responses.items import Item
 from server.openai.responses.schemas import ResponsesRequest, TextFormat
-from server.openai.responses.tools import toolbox
+from server.openai.responses.tools import DeclaredTools, toolbox
 from server.openai.values import Effort
 from server.prompt.messages import Message, Think
 from server.schemas.constraints import any_json_object, json_schema
@@ -23,20 +24,21 @@ _effort: TypeAdapter[bool | str | None] = TypeAdapter(Effort)
 
 def conversation_of(
     request: ResponsesRequest,
+    tools: DeclaredTools,
     items: Iterable[Item],
     history: Iterable[Item],
     fetched: Mapping[str, bytes],
 ) -> Conversation:
     """Return the conversation of `request`.
 
-    `items` are its input, `history` the items before them, and `fetched` maps the URLs of remote
-    images to their bytes.
+    `tools` are those of the request and of its items. `items` are its input, `history` the items
+    before them, and `fetched` maps the URLs of remote images to their bytes.
 
     Raises:
         BadRequest: a field is invalid or not supported.
     """
     _refuse_unsupported(request)
-    box = toolbox(request.tools, request.tool_choice)
+    box = toolbox(tools, request.tool_choice)
     return Conversation(
         model=request.model,
         messages=_messages(request, items, history, fetched),
@@ -70,6 +72,8 @@ def _messages(
     reader.read(history)
     reader.read(items)
     messages = reader.messages()
+    if not messages and reader.left_out:
+        raise BadRequest(reader.left_out)
     if not request.instructions or not messages:
         return messages
     return Message("system", request.instructions), *messages

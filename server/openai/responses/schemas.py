@@ -4,6 +4,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from server.openai.freeform import InputFormat
 from server.openai.schemas import require_answer
 from server.schemas.base import ApiModel, FreeMap, Integer, LongText, Text
 from server.schemas.values import KeepAlive, ModelOptions, Think, TopLogprobs
@@ -34,13 +35,17 @@ class TextConfig(ApiModel):
 
 
 class ToolField(ApiModel):
-    """A tool that the model may use; a `namespace` contains further tools."""
+    """A tool that the model may use; a `namespace` contains further tools.
+
+    `format` is that of a `custom` tool's input.
+    """
 
     type: str = ""
     name: str | None = None
     description: str | None = None
     strict: bool | None = None
     parameters: FreeMap | None = None
+    format: InputFormat | None = None
     tools: list["ToolField"] = Field(default_factory=list)
 
 

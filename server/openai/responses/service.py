@@ -6,7 +6,6 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
-    Iterable,
     Iterator,
     Mapping,
     Sequence,
@@ -20,7 +19,14 @@ from server.errors import BadRequest, NotFound
 from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
 from server.openai.responses.events import StreamEvent
-from server.openai.responses.items import Item, input_items, remote_images
+from server.openai.responses.items import (
+    Item,
+    input_items,
+    references,
+    remote_images,
+    resolved,
+    tools_in,
+)
 from server.openai.responses.reply import ResponseStream
 from server.openai.responses.request import conversation_of
 from server.openai.responses.schemas import ResponsesRequest
@@ -30,6 +36,7 @@ from server.openai.responses.store import (
     ResponseStore,
     StoredResponse,
 )
+from server.openai.responses.tools import declared_tools
 
 Answers = AsyncGenerator[StreamEvent, None]
 
@@ -72,12 +79,19 @@ class ResponsesService:
         self._chat, self._store, self._fetch = chat, store, fetch
         self._running: dict[str, _RunningResponse] = {}
 
-    async def __call__(self, request: ResponsesRequest, stream: ResponseStream) -> Answers:
-        """Yield the events of the response that `stream` writes."""
-        items = input_items(request.input)
+    async def __call__(
+        self, request: ResponsesRequest, stream: ResponseStream, owner: str = ""
+    ) -> Answers:
+        """Yield the events of the response that `stream` writes.
+
+        References are to items of responses that `owner` has stored.
+        """
         history = await self._history(request.previous_response_id)
+        items = await self._resolved(input_items(request.input), history, owner)
         fetched = await self._fetch(remote_images((*history, *items)))
-        conversation = conversation_of(request, items, history, fetched)
+        tools = declared_tools([*request.tools, *tools_in((*history, *items))])
+        stream.declare(tools)
+        conversation = conversation_of(request, tools, items, history, fetched)
         # Without messages the model was only loaded, and there is nothing to store.
         is_stored = request.store and bool(conversation.messages) and await self._store.is_ready()
         with self._registered(stream) as own:
@@ -98,7 +112,7 @@ class ResponsesService:
                 for piece in stream.cancel():
                     yield piece
             if is_stored:
-                is_stored = await self._put(stream, items, request.previous_response_id)
+                is_stored = await self._put(stream, items, request.previous_response_id, owner)
             yield stream.last(store=is_stored)
 
     async def get(self, id: str) -> bytes:
@@ -147,11 +161,12 @@ class ResponsesService:
             own.ended.set()
 
     async def _put(
-        self, stream: ResponseStream, items: Iterable[Item], previous: str | None
+        self, stream: ResponseStream, items: Sequence[Item], previous: str | None, owner: str
     ) -> bool:
         response = stream.last(store=True).response
         stored = StoredResponse(response.id, encode(items), encode(response))
-        return await self._store.put(stored, previous)
+        ids = [item["id"] for item in items] + [item.id for item in response.output]
+        return await self._store.put(stored, previous, owner=owner, items=ids)
 
     async def _get(self, id: str) -> StoredResponse:
         try:
@@ -164,18 +179,22 @@ class ResponsesService:
         if previous is None:
             return []
         try:
-            chain = await self._store.history(previous)
+            with _readable():
+                chain = await self._store.history(previous)
         except ResponseMissing as e:
             raise BadRequest(f"Previous response with id '{e.id}' not found.") from None
-        except HistoryTooLarge:
-            raise BadRequest(
-                "the conversation before this response is too large; start a new one"
-            ) from None
-        except (sqlite3.Error, OSError):
-            raise BadRequest(
-                "stored responses cannot be read; send the whole conversation in input"
-            ) from None
         return [item for stored in chain for item in _items(stored)]
+
+    async def _resolved(self, items: list[Item], history: Sequence[Item], owner: str) -> list[Item]:
+        """Return the items with stored ones in the place of references."""
+        ids = references(items)
+        if not ids:
+            return items
+        with _readable():
+            places, responses = await self._store.with_items(ids, owner)
+        by_response = {stored.id: _items(stored) for stored in responses}
+        stored = {id: by_response[response][place] for id, (response, place) in places.items()}
+        return resolved(items, stored, history)
 
 
 def _pieces(stream: ResponseStream, event: Event) -> Iterator[StreamEvent]:
@@ -184,6 +203,21 @@ def _pieces(stream: ResponseStream, event: Event) -> Iterator[StreamEvent]:
     else:
         # Without messages the model is only loaded, and the answer is empty.
         yield from stream.finish(event if isinstance(event, Finish) else Finish())
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn failures to read stored responses into BadRequest."""
+    try:
+        yield
+    except HistoryTooLarge:
+        raise BadRequest(
+            "the conversation before this response is too large; start a new one"
+        ) from None
+    except (sqlite3.Error, OSError):
+        raise BadRequest(
+            "stored responses cannot be read; send the whole conversation in input"
+        ) from None
 
 
 def _items(stored: StoredResponse) -> list[Item]:

@@ -5,29 +5,50 @@ where that fails nothing is stored, and responses are generated all the same.
 """
 
 import asyncio
+import json
 import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS responses (
     id TEXT PRIMARY KEY,
     previous TEXT,
     created REAL NOT NULL,
     input BLOB NOT NULL,
-    response BLOB NOT NULL
+    response BLOB NOT NULL,
+    owner TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS responses_by_age ON responses (created);
+CREATE TABLE IF NOT EXISTS items (
+    id TEXT NOT NULL,
+    response TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    PRIMARY KEY (id, response)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS items_by_response ON items (response);
 PRAGMA user_version = {_VERSION};
 """
+_UPGRADE = "ALTER TABLE responses ADD COLUMN owner TEXT NOT NULL DEFAULT ''"
+# The newest response that has an item is the last row with its id.
+_PLACES = """
+SELECT items.id, items.response, place FROM items JOIN responses ON responses.id = items.response
+WHERE items.id IN (SELECT value FROM json_each(?)) AND owner = ? AND created > ?
+ORDER BY created, responses.rowid
+"""
+_BYTES_OF = """
+SELECT total(length(input) + length(response)) FROM responses
+WHERE id IN (SELECT value FROM json_each(?))
+"""
+_ROWS_OF = "SELECT id, input, response FROM responses WHERE id IN (SELECT value FROM json_each(?))"
 # From the given response to the first one; a missing response has no row to join.
 _CHAIN_OF = """
 WITH RECURSIVE chain (depth, id) AS (
@@ -95,13 +116,27 @@ class ResponseStore:
         """Return whether responses can be stored; logs once why they cannot."""
         return self._seconds > 0 and await self._try(lambda _: None)
 
-    async def put(self, response: StoredResponse, previous: str | None) -> bool:
-        """Store a response that continues `previous`; return whether that succeeded."""
+    async def put(
+        self,
+        response: StoredResponse,
+        previous: str | None,
+        *,
+        owner: str = "",
+        items: Sequence[str] = (),
+    ) -> bool:
+        """Store a response that continues `previous`; return whether that succeeded.
+
+        `items` are the ids of its input items and then of its output; `owner` finds them by id.
+        """
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT INTO responses VALUES (?, ?, ?, ?, ?)",
-                (response.id, previous, self._clock(), response.input, response.response),
+                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)",
+                (response.id, previous, self._clock(), response.input, response.response, owner),
+            )
+            connection.executemany(
+                "INSERT OR REPLACE INTO items VALUES (?, ?, ?)",
+                [(id, response.id, place) for place, id in enumerate(items)],
             )
             self._make_room(connection)
 
@@ -133,6 +168,33 @@ class ResponseStore:
             if response.response is None:
                 raise ResponseMissing(response.id)
         return chain
+
+    async def with_items(
+        self, ids: Sequence[str], owner: str
+    ) -> tuple[dict[str, tuple[str, int]], list[StoredResponse]]:
+        """Return the response and the place of each stored item, and these responses.
+
+        The place counts input items and then output items, as in `put`.
+
+        Raises:
+            HistoryTooLarge: the responses are too large together.
+        """
+        if self._seconds <= 0:
+            return {}, []
+
+        def select(
+            connection: sqlite3.Connection,
+        ) -> tuple[dict[str, tuple[str, int]], list[StoredResponse]]:
+            rows = connection.execute(_PLACES, (json.dumps(ids), owner, self._oldest()))
+            places = {id: (response, place) for id, response, place in rows}
+            responses = json.dumps(sorted({response for response, _ in places.values()}))
+            [n_bytes] = connection.execute(_BYTES_OF, (responses,)).fetchone()
+            if n_bytes > self._max_chain_bytes:
+                raise HistoryTooLarge
+            rows = connection.execute(_ROWS_OF, (responses,))
+            return places, [StoredResponse(*row) for row in rows]
+
+        return await self._run(select)
 
     async def delete(self, id: str) -> None:
         """Delete a response; raises ResponseMissing."""
@@ -200,16 +262,26 @@ def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path)
     try:
         [version] = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
+        if version > _VERSION:
             raise sqlite3.DatabaseError("the file is of a newer version")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if version == 1:
+            _upgrade(connection)
         connection.executescript(_SCHEMA)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Add what version 1 lacks, unless another server has just done it."""
+    columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(responses)")]
+    if "owner" not in columns:
+        connection.execute(_UPGRADE)
 
 
 def _bytes_used(connection: sqlite3.Connection) -> int:

@@ -46,16 +46,28 @@ class ReasoningItem(msgspec.Struct, tag="reasoning", kw_only=True):
 
 
 class FunctionCallItem(msgspec.Struct, tag="function_call", kw_only=True):
-    """A tool call; `arguments` is JSON text."""
+    """A tool call; `arguments` is JSON text, `namespace` the one that declared the tool."""
 
     id: str
     status: ItemStatus
     call_id: str
     name: str
     arguments: str
+    namespace: str | UnsetType = UNSET
 
 
-OutputItem = MessageItem | ReasoningItem | FunctionCallItem
+class CustomToolCallItem(msgspec.Struct, tag="custom_tool_call", kw_only=True):
+    """A call of a freeform tool; `input` is text."""
+
+    id: str
+    status: ItemStatus
+    call_id: str
+    name: str
+    input: str
+    namespace: str | UnsetType = UNSET
+
+
+OutputItem = MessageItem | ReasoningItem | FunctionCallItem | CustomToolCallItem
 
 
 class InputTokensDetails(msgspec.Struct):

@@ -91,9 +91,9 @@ INVALID = (400, "invalid_request_error")
         ({"model": ""}, INVALID, "model is required"),
         ({"model": "nosuch"}, NOT_FOUND, "model 'nosuch' not found"),
         (
-            {"given": [{"type": "computer_call"}]},
+            {"given": [{"type": "nosuch_call"}]},
             INVALID,
-            'input[0]: unknown input item type: "computer_call"',
+            'input[0]: unknown input item type: "nosuch_call"',
         ),
         (
             {"background": True},

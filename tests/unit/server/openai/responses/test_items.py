@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from server.errors import BadRequest
-from server.openai.responses.items import ItemReader, input_items, remote_images
+from server.openai.responses.item_reader import ItemReader
+from server.openai.responses.items import input_items, remote_images
 from server.prompt.messages import Message, ToolCall
 
 PNG = "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
@@ -190,21 +191,16 @@ def test_what_a_hosted_search_did_is_passed_over() -> None:
         (5, "input must be a string or array"),
         (["Hi"], "input[0]: each item must be an object"),
         ([{}], "input[0]: input item missing required 'type' field"),
-        ([{"type": "item_reference"}], 'input[0]: unknown input item type: "item_reference"'),
-        ([OUTPUT, {"role": "user"}], "input[1]: content must be a string or array"),
+        ([{"type": "item_reference"}], "input[0]: an item_reference needs the id of an item"),
+        ([OUTPUT, {"role": "user", "content": {}}], "input[1]: content must be a string or array"),
         ([{"role": ["user"], "content": ""}], "input[0]: role must be a string"),
-        ([{"type": "function_call_output"}], "input[0]: output must be a string or array"),
-        (
-            [said("user", {"type": "video"})],
-            "input[0]: content[0]: unknown content type: video",
-        ),
         ([said("user", {})], "input[0]: content[0]: a part must be an object with a type"),
         (
             [said("user", {"type": ["input_text"]})],
             "input[0]: content[0]: a part must be an object with a type",
         ),
         (
-            [{"role": "user", "content": ["x"]}],
+            [{"role": "user", "content": [5]}],
             "input[0]: content[0]: a part must be an object with a type",
         ),
         (
@@ -222,10 +218,6 @@ def test_what_a_hosted_search_did_is_passed_over() -> None:
         (
             [said("user", {"type": "input_image", "image_url": "data:image/png;base64,?"})],
             "invalid image input",
-        ),
-        (
-            [{**CALL, "arguments": "[1]"}],
-            "failed to parse function call arguments: input[0] must be JSON text of an object",
         ),
         ([{**CALL, "name": 5}], "input[0]: name must be a string"),
     ],

@@ -10,16 +10,19 @@ from server.errors import BadRequest
 from server.http.body import parse_body
 from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, NamedTool, ToolChoice
+from server.openai.freeform import InputFormat, freeform_tool
 from server.openai.responses.items import input_items
 from server.openai.responses.request import conversation_of
 from server.openai.responses.schemas import ResponsesRequest
+from server.openai.responses.tools import declared_tools
 from server.prompt.messages import Message, Tool
 
 
 def asked(*, history: object = None, **fields: Any) -> Conversation:
     body = {"model": "m", "input": "Hi", **fields}
     request = parse_body(encode(body), ResponsesRequest)
-    return conversation_of(request, input_items(request.input), input_items(history), {})
+    tools = declared_tools(request.tools)
+    return conversation_of(request, tools, input_items(request.input), input_items(history), {})
 
 
 def test_instructions_stand_before_the_history_and_the_input() -> None:
@@ -125,7 +128,7 @@ def test_tools_are_functions_or_something_like_them() -> None:
     assert given.tools == (
         Tool("function", "f", "F.", schema),
         Tool("function", "g"),
-        Tool("custom", "patch"),
+        freeform_tool("patch", "", InputFormat()),
         Tool("function", "mail.send", "", schema),
         Tool("function", "mail.read"),
     )

@@ -45,7 +45,14 @@ def ending(events: list[StreamEvent]) -> LifecycleEvent:
 class FullDisk(ResponseStore):
     """What can be opened, but takes nothing more."""
 
-    async def put(self, kept: StoredResponse, previous: str | None) -> bool:
+    async def put(
+        self,
+        kept: StoredResponse,
+        previous: str | None,
+        *,
+        owner: str = "",
+        items: Sequence[str] = (),
+    ) -> bool:
         return False
 
 

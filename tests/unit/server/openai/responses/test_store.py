@@ -223,3 +223,35 @@ async def test_two_servers_may_share_a_file(path: Path) -> None:
         await one.put(kept("a"), None)
         await other.put(kept("b"), "a")
         assert await one.history("b") == [kept("a"), kept("b")]
+
+
+async def test_items_are_found_by_id_in_their_newest_response(path: Path) -> None:
+    clock = Clock()
+    async with opened(path, clock=clock) as stored:
+        await stored.put(kept("a"), None, owner="o", items=["in", "out"])
+        clock.now += 1
+        await stored.put(kept("b"), "a", owner="o", items=["x", "in"])
+        await stored.put(kept("c"), None, owner="other", items=["in"])
+
+        places, responses = await stored.with_items(["in", "out", "nosuch"], "o")
+
+        assert places == {"in": ("b", 1), "out": ("a", 1)}
+        assert sorted(responses) == [kept("a"), kept("b")]
+        await stored.delete("b")
+        assert await stored.with_items(["x", "in"], "o") == ({"in": ("a", 0)}, [kept("a")])
+        assert await stored.with_items(["x"], "") == ({}, [])
+
+
+async def test_a_file_of_the_first_version_is_upgraded(path: Path) -> None:
+    with sqlite3.connect(path) as file:
+        file.executescript(
+            "CREATE TABLE responses (id TEXT PRIMARY KEY, previous TEXT, created REAL NOT NULL,"
+            "input BLOB NOT NULL, response BLOB NOT NULL); PRAGMA user_version = 1;"
+            "INSERT INTO responses VALUES ('a', NULL, 1000, 'i', 'r')"
+        )
+    file.close()
+
+    async with opened(path, DAY) as stored, opened(path, DAY) as other:
+        await stored.put(kept("b"), "a", items=["x"])
+        assert [response.id for response in await stored.history("b")] == ["a", "b"]
+        assert (await other.with_items(["x"], ""))[0] == {"x": ("b", 0)}
