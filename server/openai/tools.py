@@ -10,7 +10,7 @@ from server.http.json_object import JSONObject
 from server.inference.conversation import NamedTool, ToolChoice
 from server.openai.freeform import INPUT, InputFormat, freeform_tool
 from server.prompt.messages import Tool, ToolCall
-from server.schemas.base import ApiModel, FreeMap
+from server.schemas.base import ApiModel, FreeMap, LongText
 
 CUSTOM = "custom"
 """The type of freeform tools and of their calls."""
@@ -64,7 +64,7 @@ class CalledCustom(ApiModel):
     """The freeform tool of an earlier call."""
 
     name: str = ""
-    input: str = ""
+    input: LongText = ""
 
 
 class ToolCallField(ApiModel):
