@@ -17,7 +17,14 @@ from model_store.errors import (
     ModelNotFound,
     WeightsDamaged,
 )
-from model_store.gguf import ChatTemplate, GGUFHeader, read_chat_template, read_header
+from model_store.gguf import (
+    ChatTemplate,
+    FillInTokens,
+    GGUFHeader,
+    read_chat_template,
+    read_fill_in_tokens,
+    read_header,
+)
 from model_store.json_text import parse_json
 from model_store.layout import Layout
 from model_store.manifests import Layer, Manifest
@@ -27,6 +34,7 @@ from model_store.text_layers import MOST_LAYERS
 T = TypeVar("T")
 
 _MAX_HEADER_BYTES, _MAX_TEMPLATE_BYTES = 64 << 20, 16 << 20
+_FILL_IN_BYTES = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,10 @@ class Model:
         """Return the Jinja template in the file of the weights; raises as `header`."""
         return self._read(_chat_template_of)
 
+    def fill_in_tokens(self) -> FillInTokens | None:
+        """Return the tokens by which the model fills in the middle, if any; raises as `header`."""
+        return self._read(_fill_in_tokens_of)
+
     def licenses(self) -> tuple[str, ...]:
         """Return the texts of the licences, read from the disk each time.
 
@@ -118,6 +130,10 @@ def _chat_template_of(path: Path) -> ChatTemplate:
     return _kept_chat_template(FileVersion.of(path))
 
 
+def _fill_in_tokens_of(path: Path) -> FillInTokens | None:
+    return _kept_fill_in_tokens(FileVersion.of(path))
+
+
 _header_of: ByteCache[FileVersion, GGUFHeader] = ByteCache(
     lambda file: read_header(file.path), lambda header: header.n_bytes, _MAX_HEADER_BYTES
 )
@@ -125,6 +141,9 @@ _kept_chat_template: ByteCache[FileVersion, ChatTemplate] = ByteCache(
     lambda file: read_chat_template(file.path),
     lambda template: len(template.source),
     _MAX_TEMPLATE_BYTES,
+)
+_kept_fill_in_tokens: ByteCache[FileVersion, FillInTokens | None] = ByteCache(
+    lambda file: read_fill_in_tokens(file.path), lambda _: _FILL_IN_BYTES, 2**20
 )
 
 

@@ -16,6 +16,7 @@ from server.parsing.families.table import OUTPUT_FORMATS
 from server.parsing.format_detection import detect_format
 from server.parsing.generic_format import generic_format
 from server.parsing.output_format import OutputFormat
+from server.prompt.fill_in import fill_in_template
 from server.prompt.renderer import Renderer
 from server.prompt.renderers.table import RENDERERS, gemma4_size
 from server.prompt.template import GoTemplate, parse_go_template
@@ -78,6 +79,8 @@ def choose(model: Model, setting: bool | None) -> Format:
         output = PASSTHROUGH if go is None or source is Source.CONFIG else _go_output(go)
         features = frozenset() if go is None or model.template is None else of_go(go)
         reason = "no template" if source is Source.GO and not model.template else source.value
+    if suffix_template_of(model, source) is not None:
+        features |= {"insert"}
     if model.config.parser in OUTPUT_FORMATS:
         output = OUTPUT_FORMATS[model.config.parser]
         reason += "" if source is Source.CONFIG else ", parser from config"
@@ -125,6 +128,19 @@ def renderer_of(model: Model, format: Format) -> Renderer:
 def go_template_of(model: Model) -> GoTemplate:
     """Return the model's Go template, or the one that prints the prompt; raises TemplateError."""
     return parse_go_template(model.template or DEFAULT_TEMPLATE)
+
+
+def suffix_template_of(model: Model, source: Source) -> str | None:
+    """Return the Go template by which a model without one fills in the middle.
+
+    None when it has a Go template, which then says all, or no tokens for it.
+    """
+    if model.template is not None or source is Source.CONFIG:
+        return None
+    tokens = model.fill_in_tokens()
+    if tokens is None:
+        return None
+    return fill_in_template(tokens, otherwise="" if source is Source.JINJA else DEFAULT_TEMPLATE)
 
 
 def _source(model: Model, setting: bool | None) -> Source:

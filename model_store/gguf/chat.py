@@ -41,14 +41,15 @@ def read_chat_template(path: Path) -> ChatTemplate:
     if not header.chat_template:
         return ChatTemplate("")
     bos, eos = (
-        _token_text(path, offsets, header.integer(f"tokenizer.ggml.{name}_token_id"))
+        token_text(path, offsets, header.integer(f"tokenizer.ggml.{name}_token_id"))
         for name in ("bos", "eos")
     )
     adds_bos = header.flag("tokenizer.ggml.add_bos_token")
     return ChatTemplate(header.chat_template, bos, eos, adds_bos)
 
 
-def _token_text(path: Path, offsets: FileOffsets, number: int | None) -> str:
+def token_text(path: Path, offsets: FileOffsets, number: int | None) -> str:
+    """Return the text of a token of the file at `path`, "" when it has none with this number."""
     tokens = offsets.header.metadata.get(_TOKENS)
     if number is None or not isinstance(tokens, Array) or not 0 <= number < tokens.length:
         return ""

@@ -27,7 +27,7 @@ from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of, with_placeholders
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
-from server.inference.options import merged_options
+from server.inference.options import default_options, merged_options
 from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_call, retry_stream
 from server.inference.text_length import require_countable
@@ -175,7 +175,7 @@ class ChatService:
         model = find_model(self._store, conversation.model, required=True)
         format = choose(model, self._go_template)
         think = _check(conversation, model, format)
-        options = merged_options(model.parameters, conversation.options)
+        options = merged_options(default_options(model), conversation.options)
         require_reachable(options, conversation.constraint)
         request = model_request(model, options, conversation.keep_alive)
         return _Plan(model, format, think, options, request)

@@ -23,6 +23,7 @@ from server.formats import (
     go_template_of,
     of_go_template,
     renderer_of,
+    suffix_template_of,
 )
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require, require_reachable
@@ -31,7 +32,7 @@ from server.inference.generation import Timings, command, context_of
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
-from server.inference.options import merged_options
+from server.inference.options import default_options, merged_options
 from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_stream
 from server.inference.text_length import (
@@ -156,7 +157,7 @@ class GenerateService:
         model = find_model(self._store, completion.model)
         format = choose(model, self._go_template)
         think = _check(completion, model, format)
-        options = merged_options(model.parameters, completion.options)
+        options = merged_options(default_options(model), completion.options)
         require_reachable(options, completion.constraint)
         request = model_request(model, options, completion.keep_alive)
         return _Plan(model, format, think, options, request)
@@ -182,7 +183,10 @@ class GenerateService:
             n_characters = len(completion.prompt) + len(completion.suffix)
             if n_characters > max_characters(n_ctx):
                 raise too_long(n_characters, n_ctx)
-            return await self._suffix_prompt(completion, completion.prompt, model, think, special)
+            template = await in_thread(_suffix_template, completion, model, format)
+            return await self._suffix_prompt(
+                completion, completion.prompt, template, think, special
+            )
         require_few_tokens(len(completion.context or ()), n_ctx)
         fitted = await fitted_prompt(
             self._prompts,
@@ -206,11 +210,10 @@ class GenerateService:
         self,
         completion: Completion,
         prompt: str,
-        model: Model,
+        template: GoTemplate,
         think: Think | None,
         special: SpecialTexts,
     ) -> RenderedPrompt:
-        template = await in_thread(_suffix_template, completion, model)
         texts = [Message("user", prompt), Message("user", completion.suffix)]
         marked = mark_content(texts, (), special=special, markup=template.markup)
         before, after = (message.content for message in marked.messages)
@@ -258,8 +261,9 @@ def _format_and_renderer(
     return format, renderer_of(model, format)
 
 
-def _suffix_template(completion: Completion, model: Model) -> GoTemplate:
-    return parse_go_template(completion.template) if completion.template else go_template_of(model)
+def _suffix_template(completion: Completion, model: Model, format: Format) -> GoTemplate:
+    source = completion.template or suffix_template_of(model, format.source)
+    return parse_go_template(source) if source else go_template_of(model)
 
 
 def _messages(completion: Completion, prompt: str, model: Model) -> list[Message]:

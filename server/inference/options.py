@@ -1,17 +1,48 @@
 """Merge model options, of the model and of the request, and check their types and bounds."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
+from model_store.model import Model
 from model_store.options import OPTIONS, Option, Options, OptionType
 from server.errors import BadRequest
 
+_log = logging.getLogger(__name__)
+
+_RECOMMENDED: Final[Mapping[str, str]] = {
+    "temp": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "min_p": "min_p",
+    "penalty_repeat": "repeat_penalty",
+    "penalty_last_n": "repeat_last_n",
+}
+"""The keys `general.sampling.*` of GGUF files and their options."""
 _MAX_INT: Final = 2**31 - 1
 _MAX_FLOAT: Final = 3.4028234663852886e38
 _N_SEEDS: Final = 2**32
 MAX_STRINGS: Final = 256
 MAX_CHARACTERS: Final = 16_384
 """Of all stop strings together: a runner keeps a state for each of their characters."""
+
+
+def default_options(model: Model) -> Mapping[str, object]:
+    """Return the model's parameters over the sampling values that its GGUF file recommends.
+
+    Values of the file that no request could set are ignored. Raises as `Model.header`.
+    """
+    header = model.header()
+    recommended: dict[str, object] = {}
+    for key, name in _RECOMMENDED.items():
+        value = header.metadata.get(f"general.sampling.{key}")
+        if value is None:
+            continue
+        try:
+            recommended[name] = _checked(name, OPTIONS[name], value)
+        except BadRequest:
+            _log.debug("%s: its file recommends %s for %s", model.name.short, value, name)
+    return {**recommended, **model.parameters}
 
 
 def merged_options(*sources: Mapping[str, object]) -> Options:

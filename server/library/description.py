@@ -10,8 +10,9 @@ from model_store.model import Model
 from model_store.parameters import shown_parameters
 from model_store.show import modelfile_of
 from server.capabilities import capabilities
-from server.formats import DEFAULT_TEMPLATE, Format, Source, choose
+from server.formats import DEFAULT_TEMPLATE, Format, Source, choose, suffix_template_of
 from server.library.details import Details, details_of, metadata_of
+from server.prompt.fill_in import with_fill_in
 from server.text.timestamps import local_time
 
 
@@ -89,9 +90,11 @@ def describe(model: Model, shown: Variation, *, go_template: bool | None) -> Des
 
 
 def _template(model: Model, header: GGUFHeader, format: Format) -> str:
+    suffix_template = suffix_template_of(model, format.source)
     if format.source is Source.JINJA:
-        return header.chat_template
-    return model.template or DEFAULT_TEMPLATE
+        jinja = header.chat_template
+        return jinja if suffix_template is None else with_fill_in(jinja, suffix_template)
+    return model.template or suffix_template or DEFAULT_TEMPLATE
 
 
 def _model_info(model: Model, header: GGUFHeader, *, verbose: bool) -> dict[str, object]:

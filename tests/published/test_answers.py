@@ -89,6 +89,23 @@ def test_a_conversation_goes_on_where_it_was(api: httpx.Client) -> None:
     assert second["prompt_eval_count"] > 100
 
 
+def test_a_gap_in_a_program_is_filled_from_both_sides(api: httpx.Client) -> None:
+    """The file has no Go template: its vocabulary has the tokens, and `show` tells editors so."""
+    shown = api.post("/api/show", json={"model": "coder"}).raise_for_status().json()
+    assert "insert" in shown["capabilities"]
+    assert ".Suffix" in shown["template"]
+
+    body = {
+        "model": "coder",
+        "prompt": "def add(first, second):\n    return ",
+        "suffix": "\n\n\nprint(add(1, 2))\n",
+        "stream": False,
+        "options": GREEDY | {"num_predict": 32},
+    }
+    answer = api.post("/api/generate", json=body).raise_for_status().json()
+    assert answer["response"].splitlines()[0].strip() == "first + second"
+
+
 def test_embeddings_of_similar_sentences_are_close(server: LiveServer, minilm: Path) -> None:
     """A folder of safetensors becomes a model, whose vectors tell similar from different."""
     with httpx.Client(base_url=server.url, timeout=120) as api:
