@@ -46,6 +46,7 @@ RUN apt-get update \
 COPY --from=build /opt/paddock /opt/paddock
 ENV OLLAMA_HOST=0.0.0.0:11434 \
     OLLAMA_MODELS=/models \
+    PADDOCK_PREFIXES=/models/prefixes \
     PATH=/opt/paddock/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 USER paddock

@@ -25,6 +25,7 @@ from runners.host.memory_estimate import (
 )
 from runners.host.model_request import ModelRequest, SchedulerConfig
 from runners.host.placement import is_automatic, place
+from runners.host.prefix_storage import prefix_storage
 from runners.protocol.messages import Device, LoadSpec
 from runners.protocol.placement import Placement, Projector
 
@@ -215,7 +216,7 @@ def _is_vram_limited(inputs: PlanInputs, placement: Placement) -> bool:
 def _spec(
     inputs: PlanInputs, shape: Shape, placement: Placement, *, n_ctx: int, n_seq: int
 ) -> LoadSpec:
-    request, options = inputs.request, inputs.request.options
+    request, options, config = inputs.request, inputs.request.options, inputs.config
     # Without a KV cache (encoders) n_cells is no bound, and a batch may exceed the context.
     n_batch = min(shape.n_batch, padded(shape.n_cells))
     return LoadSpec(
@@ -231,6 +232,7 @@ def _spec(
         n_threads=max(0, options.num_thread or 0),
         flash_attention=shape.flash_attention,
         cache_type=shape.cache_type,
+        prefixes=prefix_storage(request, config) if not request.facts.is_embedding else None,
         checkpoint_bytes=min(inputs.ram_available // CHECKPOINT_SHARE, MAX_CHECKPOINT_BYTES),
     )
 

@@ -98,13 +98,26 @@ class ModelRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixSettings:
+    """The directory of computed prefixes, and the bytes that it may have.
+
+    A prefix is deleted when its model's weights are no longer in `weights`.
+    """
+
+    directory: Path
+    max_bytes: int
+    weights: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SchedulerConfig:
     """Settings of the scheduler; durations in seconds, sizes in bytes.
 
     0 means automatic for `max_loaded` (three models per GPU, at least three), `num_parallel` and
     `context_length` (by the memory of all GPUs). `load_timeout` limits the time without progress,
     not the whole load. `gpu_overhead` is left free on each GPU. `grace_period` is the time that
-    running requests have to finish when the server shuts down.
+    running requests have to finish when the server shuts down. Without `prefixes`, what a runner
+    has computed is lost with it.
     """
 
     keep_alive: float = 300.0
@@ -118,6 +131,7 @@ class SchedulerConfig:
     sched_spread: bool = False
     gpu_overhead: int = 0
     grace_period: float = 7.0
+    prefixes: PrefixSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

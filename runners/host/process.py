@@ -35,6 +35,7 @@ from runners.protocol.messages import (
     Ready,
     SetupEvent,
 )
+from runners.protocol.prefixes import PrefixesSaved, SavePrefixes
 from runners.protocol.quantization import Quantize, Quantizing
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ FOREVER = 365 * 24 * 3600.0
 # A runner that closed its socket is about to exit. It is killed only if it does not, so that its
 # own exit status is reported.
 EXIT_GRACE = 1.0
+# A runner that saves prefixes ends by itself in time, unless it hangs.
+SAVE_MARGIN = 0.3
 # Sent by administrators and by the system's out-of-memory killer.
 _KILL_SIGNALS = (-signal.SIGKILL, -signal.SIGTERM)
 
@@ -73,6 +76,7 @@ class RunnerProcess:
         self._closing = False
         self._timers: list[asyncio.TimerHandle] = []
         self._setup_events: asyncio.Queue[SetupEvent | None] = asyncio.Queue()
+        self._saved: asyncio.Future[None] = loop.create_future()
         self._stall: tuple[asyncio.Timeout, float] | None = None
         self._on_quantizing: Callable[[int, int], None] = lambda _done, _total: None
         self._watcher = asyncio.create_task(self._watch(), name=f"runner {child.pid}")
@@ -158,6 +162,16 @@ class RunnerProcess:
         if isinstance(event, quantization.QuantizeFailed):
             logger.warning("runner %d: %s: %s", self.pid, event.message, event.native)
             raise QuantizeFailed(describe_failure(event.message, event.native))
+
+    async def save_prefixes(self, seconds: float) -> None:
+        """Let the runner save what it has computed; returns when it has, or after `seconds`."""
+        self.connection.send(SavePrefixes(seconds))
+        # `lost` comes first when it ends or hangs.
+        await asyncio.wait(
+            [self._saved, self.lost],
+            timeout=seconds + SAVE_MARGIN,
+            return_when=asyncio.FIRST_COMPLETED,
+        )
 
     async def close(self) -> None:
         """Kill and reap the process; pending requests fail with `ShuttingDown`."""
@@ -271,6 +285,9 @@ class RunnerProcess:
     def _on_event(self, event: ProcessEvent) -> None:
         if isinstance(event, Pong):
             self._probe.record(event)
+        elif isinstance(event, PrefixesSaved):
+            if not self._saved.done():
+                self._saved.set_result(None)
         elif isinstance(event, Loading):
             self._extend_deadline()
         elif isinstance(event, Quantizing):

@@ -83,8 +83,11 @@ class RunnerPool:
         # A task that is cancelled before its first step runs no `finally` of its own.
         runner.load.add_done_callback(partial(self._load_ended, runner))
 
-    def unload(self, runner: LoadedRunner) -> None:
-        """Kill a runner, or cancel its load; it is removed once the process is reaped."""
+    def unload(self, runner: LoadedRunner, *, save_seconds: float = 0.0) -> None:
+        """Kill a runner, or cancel its load; it is removed once the process is reaped.
+
+        Before that it may save what it has computed for so many seconds.
+        """
         if runner.unloading:
             return
         runner.unloading = True
@@ -92,7 +95,7 @@ class RunnerPool:
         if runner.load is not None:
             runner.load.cancel()
         else:
-            self._tasks.create_task(self._close(runner))
+            self._tasks.create_task(self._close(runner, save_seconds))
 
     async def _load(self, runner: LoadedRunner) -> LoadOutcome:
         """Load the model; return errors, which may concern several requests or none."""
@@ -127,8 +130,12 @@ class RunnerPool:
         logger.info("loaded %s", runner.request.name)
         self._on_ready()
 
-    async def _close(self, runner: LoadedRunner) -> None:
+    async def _close(self, runner: LoadedRunner, save_seconds: float) -> None:
         assert runner.process is not None
+        assert runner.plan is not None
+        is_saved = runner.plan.spec.prefixes is not None and not runner.process.lost.done()
+        if save_seconds and is_saved and not runner.is_retired:
+            await runner.process.save_prefixes(save_seconds)
         await runner.process.close()
         logger.info("unloaded %s", runner.request.name)
         self._remove(runner, None)

@@ -40,6 +40,7 @@ from runners.host.policy import (
     decide,
     serves,
 )
+from runners.host.prefix_storage import tidy
 from runners.host.runner_pool import RunnerPool
 from runners.host.tokenizer_runners import TokenizerRunners
 from runners.protocol.messages import Ready
@@ -48,6 +49,10 @@ from runners.protocol.virtual_file import VirtualFile
 logger = logging.getLogger(__name__)
 
 RUNNERS_PER_GPU = 3
+# How long a runner may save what it has computed: when its time is over, and when a load or the end
+# of the server waits for it.
+SAVE_SECONDS = 3.0
+URGENT_SAVE_SECONDS = 1.0
 # Longer timers are set again when this one fires: event loops differ in the longest they accept.
 MAX_TIMER = 3600.0
 
@@ -105,6 +110,8 @@ class Scheduler:
         )
 
     async def __aenter__(self) -> Self:
+        if self._config.prefixes is not None:
+            await asyncio.to_thread(tidy, self._config.prefixes)
         await self._tasks.__aenter__()
         self._background = self._tasks.create_task(self._machine.run())
         return self
@@ -197,6 +204,8 @@ class Scheduler:
         """
         self._retire(name, current)
         self._reconcile()
+        if self._config.prefixes is not None and not self._closing:
+            self._tasks.create_task(asyncio.to_thread(tidy, self._config.prefixes))
 
     def _retire(self, name: str, current: ModelKey | None) -> None:
         for runner in self._pool:
@@ -292,7 +301,7 @@ class Scheduler:
             if self._closing:
                 runner.phase = Phase.DRAINING
             if runner.phase is Phase.DRAINING and runner.is_idle:
-                self._pool.unload(runner)
+                self._pool.unload(runner, save_seconds=URGENT_SAVE_SECONDS)
 
     def _serve_pending(self) -> None:
         """Give runners to the requests they can serve; before evictions, which could hit them."""
@@ -332,7 +341,7 @@ class Scheduler:
         runner.phase = Phase.DRAINING
         runner.keep_alive = 0.0
         if runner.is_idle:
-            self._pool.unload(runner)
+            self._pool.unload(runner, save_seconds=URGENT_SAVE_SECONDS)
 
     def _expire(self) -> None:
         """Unload idle models whose keep-alive is over, and set the timer for the next."""
@@ -340,7 +349,7 @@ class Scheduler:
         idle = [each for each in self._pool if each.phase is Phase.READY and each.is_idle]
         for runner in idle:
             if runner.expires_at <= now:
-                self._pool.unload(runner)
+                self._pool.unload(runner, save_seconds=SAVE_SECONDS)
         due = min((each.expires_at for each in idle if not each.unloading), default=math.inf)
         if self._timer is not None:
             self._timer.cancel()

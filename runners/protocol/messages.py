@@ -15,6 +15,7 @@ import msgspec
 from runners.protocol.constraints import Constraint
 from runners.protocol.media import Medium
 from runners.protocol.placement import DeviceKind, Placement, Projector
+from runners.protocol.prefixes import PrefixesSaved, PrefixStorage, SavePrefixes
 from runners.protocol.quantization import Quantize, QuantizeEvent
 from runners.protocol.stats import Stats, StatsReport
 from runners.protocol.tokens import (
@@ -59,8 +60,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     runner can tokenise and nothing else; the other numbers mean nothing. With `no_weights` it reads
     all metadata and plans all memory but reads no tensor, so it finds out whether the file can be
     loaded, whatever its size, and must not be asked to compute. `checkpoint_bytes` bounds the
-    copies of recurrent states and sliding windows. `view` is read in place of the file at
-    `weights`, of which it is made.
+    copies of recurrent states and sliding windows. Computed prefixes are read from `prefixes`.
+    `view` is read in place of the file at `weights`, of which it is made.
     """
 
     weights: str
@@ -79,6 +80,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     vocab_only: bool = False
     no_weights: bool = False
     checkpoint_bytes: int = 1 << 28
+    prefixes: PrefixStorage | None = None
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -184,7 +186,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
 
 
 Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens | Stats
-Command = Load | ListDevices | Quantize | Request | Cancel | Ping | Shutdown
+Command = Load | ListDevices | Quantize | Request | Cancel | SavePrefixes | Ping | Shutdown
 
 
 # Events: engine to host.
@@ -390,6 +392,6 @@ class Step(msgspec.Struct, frozen=True, tag="step"):
 
 
 SetupEvent = Hello | Devices | Loading | Ready | LoadFailed | QuantizeEvent
-ProcessEvent = SetupEvent | Pong
+ProcessEvent = SetupEvent | Pong | PrefixesSaved
 """Events about the process and not about a request: they have no id."""
 Event = ProcessEvent | Step | Failed | Embedded | Tokens | Text | SpecialTokens | StatsReport

@@ -1,7 +1,7 @@
 """Server settings, each read from an environment variable that its field declares."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 from model_store.registry.config import (
@@ -13,7 +13,7 @@ from model_store.registry.config import (
     Proxies,
     RegistryConfig,
 )
-from runners.host.model_request import SchedulerConfig
+from runners.host.model_request import PrefixSettings, SchedulerConfig
 from runners.protocol.messages import CacheType, FlashAttention
 from server.config import values as read
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
@@ -316,6 +316,19 @@ class Settings:
         "How long responses are stored; 0: not at all, negative: for ever.",
         default="720h",
     )
+    prefixes: Path | None = setting(
+        "PADDOCK_PREFIXES",
+        read.path,
+        _DIRECTORY,
+        "Directory of computed prompts; unset: paddock-prefixes beside the models.",
+    )
+    keep_prefixes: int = setting(
+        "PADDOCK_KEEP_PREFIXES",
+        read.size,
+        _SIZE,
+        "Disk space for computed prompts, to go on from after a load; 0: none are kept.",
+        default="4G",
+    )
     grace_period: float = setting(
         "PADDOCK_GRACE_PERIOD",
         read.seconds,
@@ -377,19 +390,13 @@ class Settings:
 
     def scheduler(self) -> SchedulerConfig:
         """Return the settings of the scheduler."""
-        return SchedulerConfig(
-            keep_alive=self.keep_alive,
-            load_timeout=self.load_timeout,
-            max_loaded=self.max_loaded,
-            max_queue=self.max_queue,
-            num_parallel=self.num_parallel,
-            context_length=self.context_length,
-            flash_attention=self.flash_attention,
-            cache_type=self.cache_type,
-            sched_spread=self.sched_spread,
-            gpu_overhead=self.gpu_overhead,
-            grace_period=self.grace_period,
+        prefixes = PrefixSettings(
+            directory=self.prefixes or self.models.parent / "paddock-prefixes",
+            max_bytes=self.keep_prefixes,
+            weights=self.models / "blobs",
         )
+        same = {each.name for each in fields(SchedulerConfig)} - {"prefixes"}
+        return SchedulerConfig(**{name: getattr(self, name) for name in same}, prefixes=prefixes)
 
 
 VARIABLES = variables_of(Settings)

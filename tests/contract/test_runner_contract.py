@@ -198,6 +198,23 @@ async def test_counters_count(runner: RunnerProcess) -> None:
     assert (await runner.client.stats()).n_generated > before.n_generated
 
 
+async def test_runner_saves_prefixes_and_goes_on(runner: RunnerProcess) -> None:
+    before, _ = await collect(runner, request())
+
+    await runner.save_prefixes(1.0)
+
+    after, _ = await collect(runner, request())
+    assert after == before
+
+
+async def test_dead_runner_is_not_waited_for_to_save_prefixes(runner: RunnerProcess) -> None:
+    os.kill(runner.pid, 9)
+
+    await runner.save_prefixes(1000.0)
+
+    assert runner.lost.done()
+
+
 async def test_killed_runner_ends_its_requests(runner: RunnerProcess) -> None:
     tasks = [
         asyncio.create_task(collect(runner, request("forever", n_predict=100_000)))

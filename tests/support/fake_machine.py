@@ -34,6 +34,7 @@ class FakeRunner:
         self._machine = machine
         self.spec: LoadSpec | None = None
         self.closed = False
+        self.saves: list[float] = []
         self.hello = Hello(pid=1, supports_gpu=bool(machine.gpus))
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.died: asyncio.Future[RunnerDied] = asyncio.get_running_loop().create_future()
@@ -52,6 +53,9 @@ class FakeRunner:
         use = self._machine.vram_of_a_model if on_gpu else 0
         memory = (MemoryUse(device="FAKE1", is_gpu=True, weights=use),) if on_gpu else ()
         return ready(spec, memory=memory or None)
+
+    async def save_prefixes(self, seconds: float) -> None:
+        self.saves.append(seconds)
 
     async def close(self) -> None:
         await asyncio.sleep(0)

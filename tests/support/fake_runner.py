@@ -55,6 +55,7 @@ from runners.protocol.messages import (
     StopReason,
 )
 from runners.protocol.placement import DeviceKind
+from runners.protocol.prefixes import PrefixesSaved, SavePrefixes
 from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
 from runners.protocol.stats import Stats, StatsReport
 from runners.protocol.tokens import (
@@ -160,12 +161,19 @@ class FakeRunner:
                     event.set()
             case Embed():
                 self._embed(command)
-            case Stats(id):
-                self._send(self._stats(id))
-            case Ping():
-                self._send(Pong(busy=bool(self._cancelled), steps=self._generated))
+            case Stats() | SavePrefixes() | Ping():
+                self._send(self._report(command))
             case _:
                 self._convert(command)
+
+    def _report(self, command: Stats | SavePrefixes | Ping) -> Event:
+        match command:
+            case Stats(id):
+                return self._stats(id)
+            case SavePrefixes():
+                return PrefixesSaved(0)
+            case Ping():
+                return Pong(busy=bool(self._cancelled), steps=self._generated)
 
     def _convert(self, command: object) -> None:
         match command:

@@ -67,6 +67,10 @@ class Checkpoints:
         """Set the state of a slot; False where there is no room for it, and the slot is damaged."""
         return self._context.restore(slot, checkpoint.state, partial=True)
 
+    def states_of(self, tokens: TokenIds) -> tuple[tuple[int, State], ...]:
+        """Return length and state of the checkpoints with which `tokens` begin."""
+        return tuple((each.length, each.state) for each in self._matching(tokens))
+
     # Taking.
 
     def plan(self, sequence: SequenceState, *, common: int) -> None:
@@ -101,17 +105,29 @@ class Checkpoints:
         tokens = sequence.tokens[: sequence.n_computed]
         if any(each.length == len(tokens) for each in self._matching(tokens)):
             return
-        size = self._context.state_size(sequence.slot, partial=True)
+        slot = sequence.slot
+        size = self._context.state_size(slot, partial=True)
         if not self._entries and self.needs_cells:
             # Some models have a window in their file that llama.cpp does not use.
-            self.enabled = size < self._context.state_size(sequence.slot, partial=False)
-        if not self.enabled or not 0 < size <= self._budget:
-            return
+            self.enabled = size < self._context.state_size(slot, partial=False)
+        if self.enabled and self._make_room(size):
+            state = self._context.state(slot, partial=True)
+            if state is not None:
+                self._insert(tokens, state)
+
+    def add(self, tokens: TokenIds, state: State) -> None:
+        """Add the state after `tokens`, from a file, if there is room for it."""
+        if self.enabled and self._make_room(state.nbytes):
+            self._insert(tokens, state)
+
+    def _make_room(self, size: int) -> bool:
+        if not 0 < size <= self._budget:
+            return False
         while self.n_bytes + size > self._budget:
             self._drop(self._least_useful())
-        state = self._context.state(sequence.slot, partial=True)
-        if state is None:
-            return
+        return True
+
+    def _insert(self, tokens: TokenIds, state: State) -> None:
         self._last_id += 1
         self._index.insert(self._last_id, tokens)
         self._entries[self._last_id] = Checkpoint(len(tokens), state, self._n_prompts)

@@ -85,6 +85,11 @@ class PrefixIndex:
             and np.array_equal(np.frombuffer(cached, np.int32), prompt[: len(cached)])
         ]
 
+    def by_recency(self) -> list[tuple[int, npt.NDArray[np.int32]]]:
+        """Return all sequences and copies of their tokens, the most recently used first."""
+        ids = sorted(self._tokens, key=self._last_used.__getitem__, reverse=True)
+        return [(seq_id, np.array(self._tokens[seq_id], np.int32)) for seq_id in ids]
+
     def touch(self, seq_id: int) -> None:
         """Count this as the latest use of `seq_id`."""
         self._clock += 1

@@ -4,6 +4,7 @@ import time
 from array import array
 from dataclasses import dataclass, field
 
+from runners.engine.batching.prefix_file import Snapshot
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import AnyMatcher
@@ -43,6 +44,8 @@ class SequenceState:
     """Lengths of the prompt at which a later one may part from it, such as the ends of turns."""
     stops: list[int] = field(default_factory=list)
     """Lengths at which a checkpoint is due; no batch goes beyond the next in the prompt."""
+    snapshot: Snapshot | None = None
+    """A computed prefix from a file, until it is in a slot."""
     encoded: tuple[Span, Floats] | None = None
     """The medium that is encoded but not yet computed, and its embeddings."""
     id: int = field(init=False)

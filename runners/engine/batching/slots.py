@@ -12,7 +12,8 @@ from runners.engine.batching.checkpoints import Checkpoint, Checkpoints
 from runners.engine.batching.kv_cells import KVCellUsage
 from runners.engine.batching.prefix_index import PrefixIndex
 from runners.engine.batching.sequence import NO_SLOT, SequenceState
-from runners.engine.native.context import Context
+from runners.engine.native.context import Context, State
+from runners.engine.native.llama import TokenIds
 from runners.engine.native.model import Model
 
 _TAKEOVER_DIVISOR = 2
@@ -259,6 +260,23 @@ class Slots:
         """Empty the slot of a request that will be computed again."""
         slot, sequence.slot, sequence.n_computed = sequence.slot, NO_SLOT, 0
         self._empty(slot)
+
+    def resident(self) -> list[tuple[int, TokenIds]]:
+        """Return the slots with computed tokens, and these, the most recently used first."""
+        return self._index.by_recency()
+
+    def restore(self, tokens: TokenIds, state: State) -> bool:
+        """Make a vacant slot idle with the state after `tokens`; False where there is no room."""
+        slot = self.borrow(len(tokens))
+        if slot == NO_SLOT:
+            return False
+        if not self._context.restore(slot, state, partial=False):
+            self.give_back(slot)
+            return False
+        self._borrowed.remove(slot)
+        self._index.insert(slot, tokens)
+        self._idle.add(slot)
+        return True
 
     def clear(self) -> None:
         """Empty every slot, after a failure that leaves the KV cache in an unknown state."""

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 
 from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.loop import Loop
+from runners.engine.batching.prefix_folder import PrefixFolder
+from runners.engine.batching.prefix_saver import PrefixSaver
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
 from runners.engine.batching.thread_tuner import ThreadTuner
@@ -72,7 +74,17 @@ class Engine:
             on_pause=on_pause,
         )
         self._embedder = Embedder(context, slots, tuner, pools=model.pools)
-        self.intake = Intake(model, context, projector, n_ctx=spec.n_ctx)
+        self._prefixes = None
+        if spec.prefixes is not None and context.has_memory and not model.pools:
+            folder = PrefixFolder(spec.prefixes, keeps_all=model.keeps_all, n_cells=context.n_cells)
+            self._prefixes = PrefixSaver(folder, context, slots, self.checkpoints)
+        self.intake = Intake(
+            model,
+            context,
+            projector,
+            self._prefixes.folder if self._prefixes is not None else None,
+            n_ctx=spec.n_ctx,
+        )
         self.ready = _ready(spec, model, context, projector)
         sys.setswitchinterval(_SWITCH_INTERVAL)
         # What is loaded stays in memory: the garbage collector need not visit it again.
@@ -87,6 +99,8 @@ class Engine:
     def submit(self, work: SequenceState | EmbedTask) -> None:
         """Queue a request."""
         if isinstance(work, SequenceState):
+            if self._prefixes is not None:
+                self._prefixes.restore(work)
             self._loop.submit(work)
         else:
             self._embedder.submit(work)
@@ -105,6 +119,10 @@ class Engine:
         """
         if self._loop.interruptible == request_id:
             self._context.abort()
+
+    def save_prefixes(self, seconds: float) -> int:
+        """Save what is computed to files in at most `seconds`; return how many were written."""
+        return self._prefixes.save(seconds) if self._prefixes is not None else 0
 
     def stats(self, request_id: int) -> StatsReport:
         """Return the counters as the answer to request `request_id`."""

@@ -5,6 +5,7 @@ from array import array
 import msgspec
 import numpy as np
 
+from runners.engine.batching.prefix_folder import PrefixFolder
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.text_assembler import TextAssembler
@@ -38,11 +39,18 @@ class Intake:
     """Turns requests into work for the loop; thread-safe, because it only reads the model."""
 
     def __init__(
-        self, model: Model, context: Context, projector: Projector | None, *, n_ctx: int
+        self,
+        model: Model,
+        context: Context,
+        projector: Projector | None,
+        prefixes: PrefixFolder | None = None,
+        *,
+        n_ctx: int,
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
         self._finds_boundaries = not model.keeps_all
         self._projector, self._n_batch = projector, context.n_batch
+        self._prefixes = prefixes
         self.tokenizer = Tokenizer(model.vocab)
         self._rerank_input = RerankInput(model.pointer, model.vocab)
         self._constraints = ConstraintFactory(model.vocab)
@@ -96,6 +104,7 @@ class Intake:
             visible=visible,
             n_bos=int(self._vocab.adds_bos and int(prompt[0]) == self._vocab.bos),
             boundaries=self._vocab.boundaries(prompt) if self._finds_boundaries else (),
+            snapshot=self._prefixes.find(prompt) if self._prefixes is not None else None,
             media=media,
         )
 

@@ -48,6 +48,7 @@ from runners.protocol.messages import (
     Step,
     StopReason,
 )
+from runners.protocol.prefixes import PrefixesSaved, SavePrefixes
 from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
 from runners.protocol.stats import Stats
 from runners.protocol.tokens import (
@@ -66,7 +67,7 @@ _N_INTAKE_THREADS = 2
 
 Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens
 Answer = Step | Failed | Embedded | Tokens | Text | SpecialTokens
-Work = SequenceState | EmbedTask | Stats | Cancel | ListDevices | Load | Quantize
+Work = SequenceState | EmbedTask | Stats | Cancel | SavePrefixes | ListDevices | Load | Quantize
 
 
 class Worker:
@@ -133,7 +134,7 @@ class Worker:
             self._send(Pong(self._is_working or len(self._open) > 0, self._n_steps))
         elif isinstance(command, Cancel):
             self._cancel(command)
-        elif isinstance(command, Stats | ListDevices | Load | Quantize):
+        elif isinstance(command, Stats | SavePrefixes | ListDevices | Load | Quantize):
             self._work.put(command)
         else:
             self._open.add(command.id)
@@ -211,6 +212,8 @@ class Worker:
             pass  # without a model there is nothing to cancel or to count
         elif isinstance(work, Cancel):
             self._engine.cancel(work.id)
+        elif isinstance(work, SavePrefixes):
+            self._send(PrefixesSaved(self._engine.save_prefixes(work.seconds)))
         elif isinstance(work, Stats):
             self._send(self._engine.stats(work.id))
         elif not self._open.is_cancelled(work.id):

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from runners.host.errors import LoadFailed, QueueFull, ShuttingDown
-from runners.host.model_request import ModelRequest, SchedulerConfig
-from runners.host.scheduler import Lease, Scheduler
+from runners.host.model_request import ModelRequest, PrefixSettings, SchedulerConfig
+from runners.host.scheduler import SAVE_SECONDS, URGENT_SAVE_SECONDS, Lease, Scheduler
 from tests.support.clock import FakeClock
 from tests.support.fake_machine import GIB, FakeMachine, gpu
 from tests.support.models import FACTS, MIB, model_request
@@ -167,6 +168,47 @@ async def test_unload_of_an_idle_model_and_of_an_unknown_one() -> None:
         assert w.names == ["a"]
         w.scheduler.unload(model_request("a").key)
         assert w.names == []
+
+
+@pytest.fixture
+def prefixes(tmp_path: Path) -> PrefixSettings:
+    return PrefixSettings(directory=tmp_path / "prefixes", max_bytes=1000, weights=tmp_path)
+
+
+async def test_model_saves_what_it_computed_before_it_is_unloaded(
+    prefixes: PrefixSettings,
+) -> None:
+    async with world(keep_alive=10, max_loaded=1, prefixes=prefixes) as w:
+        await w.use(model_request("a"))
+        await w.use(model_request("b"))
+        await w.advance(10)
+        await w.use(model_request("c"))
+    evicted, expired, ended = (load.saves for load in w.machine.loads)
+
+    assert evicted == ended == [URGENT_SAVE_SECONDS]
+    assert expired == [SAVE_SECONDS]
+
+
+async def test_deleted_model_saves_nothing_and_its_files_are_deleted(
+    prefixes: PrefixSettings,
+) -> None:
+    async with world(prefixes=prefixes) as w:
+        await w.use(model_request("a"))
+        file = prefixes.directory / "a.gguf.key.tokens.prefix"
+        file.touch()
+        w.scheduler.retire("a")
+    (runner,) = w.machine.loads
+
+    assert runner.saves == []
+    assert not file.exists()
+
+
+async def test_without_a_directory_nothing_is_saved() -> None:
+    async with world() as w:
+        await w.use(model_request("a"))
+    (runner,) = w.machine.loads
+
+    assert runner.saves == []
 
 
 async def test_retired_model_goes_when_it_is_idle_however_long_it_should_have_stayed() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model_store.registry.config import Endpoint, Mirror
-from runners.host.model_request import SchedulerConfig
+from runners.host.model_request import PrefixSettings, SchedulerConfig
 from runners.protocol.messages import CacheType, FlashAttention
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
@@ -39,6 +39,7 @@ def test_without_variables_the_defaults_of_the_reference_hold() -> None:
         ("OLLAMA_MODELS", "/srv/models", "models", Path("/srv/models")),
         ("PADDOCK_RESPONSES", "/srv/kept.db", "responses_file", Path("/srv/kept.db")),
         ("OLLAMA_MODELS", "/srv/models", "responses_file", Path("/srv/paddock-responses.db")),
+        ("PADDOCK_KEEP_PREFIXES", "0", "keep_prefixes", 0),
         ("PADDOCK_KEEP_RESPONSES", "1h", "keep_responses", 3600.0),
         ("PADDOCK_KEEP_RESPONSES", "0", "keep_responses", 0.0),
         ("OLLAMA_ORIGINS", "http://a.com, *.b", "origins", ("http://a.com", "*.b")),
@@ -188,7 +189,7 @@ def test_every_setting_has_a_variable() -> None:
 
 
 def test_the_scheduler_has_the_same_defaults() -> None:
-    assert settings().scheduler() == SchedulerConfig()
+    assert replace(settings().scheduler(), prefixes=None) == SchedulerConfig()
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
@@ -211,6 +212,9 @@ def test_every_setting_of_the_scheduler_reaches_it() -> None:
         OLLAMA_SCHED_SPREAD="1",
         OLLAMA_GPU_OVERHEAD="7",
         PADDOCK_GRACE_PERIOD="8",
+        PADDOCK_KEEP_PREFIXES="9",
+        PADDOCK_PREFIXES="/srv/prefixes",
+        OLLAMA_MODELS="/srv/models",
     )
 
     assert given.scheduler() == SchedulerConfig(
@@ -225,6 +229,9 @@ def test_every_setting_of_the_scheduler_reaches_it() -> None:
         sched_spread=True,
         gpu_overhead=7,
         grace_period=8,
+        prefixes=PrefixSettings(
+            directory=Path("/srv/prefixes"), max_bytes=9, weights=Path("/srv/models/blobs")
+        ),
     )
 
 
