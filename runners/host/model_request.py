@@ -97,7 +97,7 @@ class ModelRequest:
         return ModelKey(self.weights, self.adapters, self.projector)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class PrefixSettings:
     """The directory of computed prefixes, and the bytes that it may have.
 

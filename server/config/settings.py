@@ -390,11 +390,8 @@ class Settings:
 
     def scheduler(self) -> SchedulerConfig:
         """Return the settings of the scheduler."""
-        prefixes = PrefixSettings(
-            directory=self.prefixes or self.models.parent / "paddock-prefixes",
-            max_bytes=self.keep_prefixes,
-            weights=self.models / "blobs",
-        )
+        folder = self.prefixes or self.models.parent / "paddock-prefixes"
+        prefixes = PrefixSettings(folder, self.keep_prefixes, self.models / "blobs")
         same = {each.name for each in fields(SchedulerConfig)} - {"prefixes"}
         return SchedulerConfig(**{name: getattr(self, name) for name in same}, prefixes=prefixes)
 
