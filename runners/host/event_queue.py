@@ -94,4 +94,5 @@ def _merge(chunks: Sequence[Chunk]) -> Chunk:
         chunks[0].id,
         "".join([chunk.text for chunk in chunks]),
         tuple([logprob for chunk in chunks for logprob in chunk.logprobs]),
+        tuple([logprob for chunk in chunks for logprob in chunk.prompt_logprobs]),
     )

@@ -143,6 +143,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     truncate: bool = True
     shift: bool = True
     logprobs: int | None = None
+    prompt_logprobs: bool = False
+    """Report the tokens of the prompt too, with as many alternatives; needs `logprobs`."""
     constraint: Constraint | None = None
     must_hold: bool = True
     """Refuse the request when the constraint cannot be used, instead of going on without it."""
@@ -298,11 +300,15 @@ class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk"):
-    """New text of one request. Whole UTF-8; never part of a stop string."""
+    """New text of one request. Whole UTF-8; never part of a stop string.
+
+    `prompt_logprobs` come before all text. The first has the value NaN, as nothing predicts it.
+    """
 
     id: int
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class StopReason(StrEnum):

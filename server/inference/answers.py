@@ -39,6 +39,8 @@ async def answer(events: RunnerEvents, parser: OutputParser, timings: Timings) -
                 texts.append(event.text)
                 output = parser.push(event.text)
                 called = called or bool(output.calls)
+                if event.prompt_logprobs:
+                    yield Delta(prompt_logprobs=event.prompt_logprobs)
                 if output.content or output.thinking or output.calls or event.logprobs:
                     yield _delta(output, numbers, event.logprobs)
                 continue

@@ -36,7 +36,8 @@ class GenerationParams:
     model. With `think_if_supported`, `think` is ignored by a model that does not support it
     instead of refused. `keep_alive` is in seconds, `logprobs` the number of alternatives per token,
     None for no log probabilities. `n` answers share the computed prompt. With `prefill_only`
-    they are empty: the prompt is computed and nothing is sampled.
+    they are empty: the prompt is computed and nothing is sampled. With `prompt_logprobs` the tokens
+    of the prompt have log probabilities too.
     """
 
     model: str
@@ -48,6 +49,7 @@ class GenerationParams:
     truncate: bool = True
     shift: bool = True
     logprobs: int | None = None
+    prompt_logprobs: bool = False
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     n: int = 1
     prefill_only: bool = False
@@ -93,12 +95,16 @@ class CompletedCall:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """The next piece of answer number `choice`; any number of fields may be set."""
+    """The next piece of answer number `choice`; any number of fields may be set.
+
+    `prompt_logprobs` come first; the first of them is NaN.
+    """
 
     content: str = ""
     thinking: str = ""
     calls: tuple[CompletedCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob, ...] = ()
     choice: int = 0
 
 

@@ -49,6 +49,7 @@ def command(
         truncate=params.truncate,
         shift=params.shift,
         logprobs=params.logprobs,
+        prompt_logprobs=params.prompt_logprobs,
         constraint=constraint,
         must_hold=must_hold,
         visible=visible,

@@ -21,7 +21,7 @@ class BareLlama:
     """A model with a context of its own; logits of one token at a time.
 
     `view` is read in place of the file at `weights`, see `LoadSpec`. With `embeds` it computes
-    embeddings.
+    embeddings; an `exact` one has a cache of single precision, as `SteppedEngine` has.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class BareLlama:
         *,
         view: VirtualFile | None = None,
         embeds: bool = False,
+        exact: bool = False,
     ) -> None:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = 0
@@ -41,6 +42,8 @@ class BareLlama:
         context.n_ctx = context.n_batch = n_ctx
         context.embeddings = embeds
         context.n_threads = context.n_threads_batch = 1  # sums of several are in another order
+        if exact:
+            context.type_k = context.type_v = context.flash_attn_type = 0
         self._context: Any = lib.llama_init_from_model(self._model, context)
         self._vocab: Any = lib.llama_model_get_vocab(self._model)
         self._n_vocab = int(lib.llama_vocab_n_tokens(self._vocab))

@@ -51,6 +51,7 @@ class Answer:
     id: int
     chunks: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    prompt_logprobs: list[TokenLogprob] = field(default_factory=list)
     end: Done | Failed | Embedded | None = None
 
     @property
@@ -84,6 +85,7 @@ class Answer:
         if isinstance(event, Chunk):
             self.chunks.append(event.text)
             self.logprobs.extend(event.logprobs)
+            self.prompt_logprobs.extend(event.prompt_logprobs)
         else:
             self.end = event
 

@@ -94,7 +94,7 @@ class Admission:
         self, sequence: SequenceState, running: Sequence[SequenceState]
     ) -> SequenceState | None:
         busy = [other for other in running if other.n_pending > 1]
-        if not busy:
+        if not busy or sequence.scores_prompt:
             return None
         own = np.frombuffer(sequence.tokens, np.int32)[:-1]
         shared = [common_length(own, np.frombuffer(other.tokens, np.int32)) for other in busy]

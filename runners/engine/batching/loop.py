@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from runners.engine.batching.batch_scheduler import BatchScheduler, Emit
 from runners.engine.batching.media_encoder import MediaEncoder
 from runners.engine.batching.prefill_budget import PrefillBudget, split_rows
+from runners.engine.batching.prompt_logprobs import PromptLogprobs
 from runners.engine.batching.sampling import NaNLogits, logprob_of
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
@@ -149,8 +150,14 @@ class Loop:
             else:
                 sequence.n_rows = 0
         shares = split_rows([s.n_text for s in prompts], max(min(budget, n_free - row), 0))
+        # Each running sequence may have one output; those left over go to prompts that are scored.
+        n_spare = self._context.n_outputs - len(scheduler.running)
         for sequence, share in zip(prompts, shares, strict=True):
-            row = self._add_prompt(sequence, row, share)
+            n_rows = share
+            if sequence.scores_prompt:
+                n_rows = min(share, n_spare + 1)
+                n_spare -= n_rows - 1
+            row = self._add_prompt(sequence, row, n_rows)
         return prompts, row
 
     def _max_prompt_rows(self, others_generate: bool) -> int:  # noqa: FBT001 - a condition
@@ -173,6 +180,8 @@ class Loop:
         if n_rows:
             start = sequence.n_computed
             outputs = _LAST_OUTPUT if n_rows == sequence.n_pending else _NO_OUTPUT
+            if sequence.prompt_logprobs is not None and sequence.scores_prompt:
+                outputs = sequence.prompt_logprobs.outputs(start, n_rows)
             tokens = sequence.tokens[start : start + n_rows]
             self._context.put(row, tokens, sequence.position(start), sequence.slot, outputs)
         return row + n_rows
@@ -229,9 +238,19 @@ class Loop:
         for sequence in [s for s in self._scheduler.running if s.n_rows]:
             if not sequence.n_sampled:
                 self._counters.n_prompt_computed += sequence.n_rows
+            if sequence.prompt_logprobs is not None and sequence.scores_prompt:
+                self._score_prompt(sequence, sequence.prompt_logprobs)
             self._slots.extend(sequence, sequence.n_rows)
             if sequence.n_computed == len(sequence.tokens):
                 self._sample(sequence)
+
+    def _score_prompt(self, sequence: SequenceState, prompt_logprobs: PromptLogprobs) -> None:
+        """Emit the log probabilities of the prompt that the rows of this step tell."""
+        entries = prompt_logprobs.collect(
+            self._context, sequence.last_row, sequence.n_computed, sequence.n_rows
+        )
+        if entries:
+            self._scheduler.add(Chunk(sequence.id, "", prompt_logprobs=entries))
 
     # Sampling.
 
@@ -259,6 +278,9 @@ class Loop:
         sequence.count_token()
         self._counters.n_generated += 1
         if self._vocab.ends_generation(token):
+            if sequence.prompt_logprobs is not None:
+                # Evaluations count the entries: one for each token of the prompt and each drawn.
+                scheduler.add(Chunk(sequence.id, "", logprobs))
             scheduler.finish(sequence, StopReason.STOP)
             return
         sequence.tokens.append(token)

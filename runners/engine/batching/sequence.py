@@ -5,6 +5,7 @@ from array import array
 from dataclasses import dataclass, field
 
 from runners.engine.batching.prefix_file import Snapshot
+from runners.engine.batching.prompt_logprobs import PromptLogprobs
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import AnyMatcher
@@ -48,6 +49,8 @@ class SequenceState:
     """A computed prefix from a file, until it is in a slot."""
     encoded: tuple[Span, Floats] | None = None
     """The medium that is encoded but not yet computed, and its embeddings."""
+    prompt_logprobs: PromptLogprobs | None = None
+    """The log probabilities of the prompt, if they are wanted."""
     id: int = field(init=False)
     n_prompt: int = field(init=False)
     arrival: int = 0
@@ -88,6 +91,11 @@ class SequenceState:
     def n_pending(self) -> int:
         """Tokens that must be computed before the next can be sampled."""
         return len(self.tokens) - self.n_computed
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether logits of its prompt are needed, so that nothing cached can be reused."""
+        return self.prompt_logprobs is not None and not self.prompt_logprobs.complete
 
     @property
     def next_medium(self) -> Span | None:

@@ -97,9 +97,11 @@ class Slots:
     def longest_prefix(self, sequence: SequenceState) -> Reuse:
         """Return the longest prefix of a prompt that need not be computed.
 
-        The last token is never reused, because computing it yields the first logits. A medium is
-        reused as a whole.
+        The last token is never reused, because computing it yields the first logits, and of a
+        prompt that is scored no token. A medium is reused as a whole.
         """
+        if sequence.scores_prompt:
+            return NO_REUSE
         limit = len(sequence.tokens) - 1
         if not self._checkpoints.enabled:
             slot, common = self._index.longest(sequence.tokens)

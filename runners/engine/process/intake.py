@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 
 from runners.engine.batching.prefix_folder import PrefixFolder
+from runners.engine.batching.prompt_logprobs import PromptLogprobs
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.text_assembler import TextAssembler
@@ -106,7 +107,13 @@ class Intake:
             boundaries=self._vocab.boundaries(prompt) if self._finds_boundaries else (),
             snapshot=self._prefixes.find(prompt) if self._prefixes is not None else None,
             media=media,
+            prompt_logprobs=self._prompt_logprobs(request, prompt),
         )
+
+    def _prompt_logprobs(self, request: Generate, prompt: TokenIds) -> PromptLogprobs | None:
+        if not request.prompt_logprobs or request.logprobs is None or request.media:
+            return None
+        return PromptLogprobs(prompt.tolist(), self._vocab, request.logprobs)
 
     def _read(self, request: Generate) -> tuple[TokenIds | None, Layout | None]:
         """Return the tokens of a prompt and the layout of its media, if any.

@@ -85,6 +85,10 @@ class CompletionReplies:
     def _piece(self, event: Event) -> Choice | None:
         """Return what `event` adds to an answer; None for reasoning, which has no field."""
         match event:
+            case Delta() if event.prompt_logprobs:
+                echo = self._echo(event.choice)
+                scores = self._logprobs[event.choice].next_of_prompt(event.prompt_logprobs, echo)
+                return Choice("", event.choice, logprobs=scores)
             case Delta() if event.content or (self.with_logprobs and event.logprobs):
                 piece = Choice(event.content, event.choice)
                 if self.with_logprobs:

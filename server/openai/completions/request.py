@@ -26,6 +26,10 @@ def completions_of(request: CompletionRequest) -> list[Completion]:
             prompt=prompt,
             suffix=request.suffix,
             logprobs=request.logprobs,
+            # An echo has the log probabilities of the prompt as it was sent, and of all of it.
+            prompt_logprobs=request.scores_prompt,
+            raw=request.scores_prompt,
+            truncate=not request.scores_prompt,
             prefill_only=request.max_tokens == 0,
         )
         for prompt in request.prompt

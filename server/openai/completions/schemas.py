@@ -50,6 +50,14 @@ class CompletionRequest(GenerationRequest):
     def _is_supported(self) -> Self:
         if self.best_of not in (None, self.n):
             raise refuse('field "best_of" must equal "n"')
-        if self.echo and self.logprobs is not None:
-            raise refuse("logprobs with echo is not supported")
+        if self.scores_prompt and self.suffix:
+            raise refuse('field "suffix" cannot be used with logprobs of an echo')
         return self
+
+    @property
+    def scores_prompt(self) -> bool:
+        """Whether the tokens of the prompt get log probabilities, as `lm-evaluation-harness` wants.
+
+        The prompt is then used as it is, without a template.
+        """
+        return self.echo and self.logprobs is not None

@@ -62,8 +62,8 @@ async def test_a_gap_is_filled(shared: Server) -> None:
         ({"prompt": ["a"] * 2049}, "a request may have at most 2048 prompts"),
         ({"best_of": 3}, 'field "best_of" must equal "n"'),
         (
-            {"echo": True, "logprobs": 1},
-            "logprobs with echo is not supported",
+            {"echo": True, "logprobs": 1, "suffix": "b"},
+            'field "suffix" cannot be used with logprobs of an echo',
         ),
         ({"stop": [5]}, "invalid type for 'stop' field: float64"),
     ],
