@@ -5,7 +5,7 @@ import sys
 
 NAMES = (
     "prefill", "decode", "alternating", "load", "concurrency", "prefix", "embeddings", "busy_core",
-    "constrained", "catalog", "agents", "pull", "templates",
+    "constrained", "speculation", "catalog", "agents", "pull", "templates",
 )  # fmt: skip
 
 

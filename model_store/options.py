@@ -73,6 +73,7 @@ class Options:
     `seed` -1 random, `top_k` 0 off, `repeat_last_n` -1 the whole context, `num_predict` 0 or less
     until the context is used up. With `ignore_eos`, and before `min_tokens`, no token that ends the
     generation is drawn.
+    `draft_num_predict` is 0 without speculative decoding, negative automatic.
     """
 
     num_ctx: int | None = _option(_INTEGER, _LOAD, minimum=4, unset=0)
@@ -83,6 +84,7 @@ class Options:
     num_thread: int | None = _option(_INTEGER, _LOAD, 0, minimum=0)
     num_keep: int | None = _option(_INTEGER, _ANSWER, 4)
     num_predict: int | None = _option(_INTEGER, _ANSWER, -1)
+    draft_num_predict: int | None = _option(_INTEGER, _ANSWER)
     stop: tuple[str, ...] | None = _option(OptionType.STRINGS, _ANSWER)
     seed: int | None = _option(OptionType.SEED, _SAMPLING)
     top_k: int | None = _option(_INTEGER, _SAMPLING, 40)
@@ -100,8 +102,6 @@ class Options:
 
 OPTIONS: Final[Mapping[str, Option]] = {f.name: f.metadata["option"] for f in fields(Options)}
 
-# Clients and old Modelfiles set these; nothing depends on them.
-IGNORED_PARAMETERS: Final[Mapping[str, OptionType]] = {"draft_num_predict": _INTEGER}
 REMOVED_PARAMETERS: Final = frozenset(
     "penalize_newline low_vram f16_kv logits_all vocab_only use_mlock mirostat mirostat_tau "
     "mirostat_eta".split()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from model_store.errors import ModelfileError
-from model_store.options import IGNORED_PARAMETERS, OPTIONS, REMOVED_PARAMETERS, OptionType
+from model_store.options import OPTIONS, REMOVED_PARAMETERS, OptionType
 
 _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
@@ -61,7 +61,7 @@ def _typed(name: str, text: str) -> object:
 
 
 def _type_of(name: str) -> OptionType | None:
-    return OPTIONS[name].type if name in OPTIONS else IGNORED_PARAMETERS.get(name)
+    return OPTIONS[name].type if name in OPTIONS else None
 
 
 def _integer(text: str) -> int:

@@ -16,7 +16,8 @@ class RequestRecord:
     """The facts of one request; durations in nanoseconds, zero or empty where unknown.
 
     `n_computed` and `n_cached` are the tokens of the prompt that were computed and taken from the
-    KV cache. `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
+    KV cache; `n_accepted` of the `n_drafted` tokens of speculative decoding were sampled.
+    `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
     wait for a place, in memory and in the batch, `load_ns` that for the model to be loaded.
     `lenient_calls` names the tool calls that were not in the syntax of the model's family.
     """
@@ -34,6 +35,8 @@ class RequestRecord:
     n_computed: int = 0
     n_cached: int = 0
     n_generated: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
     end: str = ""
     queue_ns: int = 0
     load_ns: int = 0
@@ -66,6 +69,8 @@ class RequestRecord:
         n_generated: int = 0,
         prompt_ns: int = 0,
         decode_ns: int = 0,
+        n_drafted: int = 0,
+        n_accepted: int = 0,
         end: str = "",
     ) -> None:
         """Add the counters of one answer; a request may have several."""
@@ -75,6 +80,8 @@ class RequestRecord:
         self.n_generated += n_generated
         self.prompt_ns += prompt_ns
         self.decode_ns += decode_ns
+        self.n_drafted += n_drafted
+        self.n_accepted += n_accepted
         self.end = end
 
     def fields(self) -> dict[str, str | int | float]:
@@ -92,6 +99,8 @@ class RequestRecord:
             "prompt_tokens_computed": self.n_computed,
             "prompt_tokens_cached": self.n_cached,
             "generated_tokens": self.n_generated,
+            "drafted_tokens": self.n_drafted,
+            "accepted_tokens": self.n_accepted,
             "end": self.end,
             "queue_ms": _milliseconds(self.queue_ns),
             "load_ms": _milliseconds(self.load_ns),

@@ -149,6 +149,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     must_hold: bool = True
     """Refuse the request when the constraint cannot be used, instead of going on without it."""
     visible: tuple[str, ...] = ()
+    n_draft: int = 0
+    """Most tokens to draft in a step; 0: no speculative decoding."""
     return_tokens: bool = False
     """Whether `Done` carries the token ids of prompt and output."""
 
@@ -324,7 +326,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
 
     `n_prompt` counts the tokens of the prompt that were used, `n_reused` those of them that were
     taken from the cache, `n_truncated` those that were cut away. `n_eval` counts sampled tokens,
-    the end-of-generation token included. `stop` is the stop string that ended the text, "" when
+    the end-of-generation token included; `n_accepted` of them came from the `n_drafted` tokens that
+    were computed ahead. `stop` is the stop string that ended the text, "" when
     none did. `queue_ns` is the wait for a slot, `n_preempted` how often the slot was given to
     another request. `constraint_error` says why a constraint was dropped, "" if none was.
     `tokens` are the ids of prompt and output, without a BOS that the tokenizer added and without
@@ -344,6 +347,8 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     n_eval: int
     prompt_ns: int
     eval_ns: int
+    n_drafted: int = 0
+    n_accepted: int = 0
     tokens: tuple[int, ...] | None = None
 
 

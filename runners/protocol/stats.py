@@ -13,7 +13,8 @@ class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report")
     """Counters since the model was loaded.
 
     `decode_ns` is time inside llama_decode, `step_ns` the whole of all steps that decoded;
-    their difference is what Python and sampling cost.
+    their difference is what Python and sampling cost. `n_accepted` of the `n_drafted` tokens of
+    speculative decoding were sampled.
     """
 
     id: int
@@ -24,6 +25,8 @@ class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report")
     n_prompt_computed: int
     n_prompt_reused: int
     n_generated: int
+    n_drafted: int = 0
+    n_accepted: int = 0
     n_preempted: int
     n_threads: int
     n_running: int

@@ -79,6 +79,8 @@ def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Fin
         n_generated=done.n_eval,
         prompt_ns=done.prompt_ns,
         decode_ns=done.eval_ns,
+        n_drafted=done.n_drafted,
+        n_accepted=done.n_accepted,
         end=done.reason.value,
     )
     return Finish(

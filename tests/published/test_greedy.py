@@ -114,3 +114,15 @@ def test_probabilities_are_those_of_the_bare_loop(bare: BareLlama, engine: Stepp
 
     found = sum(entry.chosen.logprob for entry in answer.logprobs)
     assert np.exp(-found / len(forced)) == pytest.approx(np.exp(-total / len(forced)), rel=1e-3)
+
+
+def test_speculative_decoding_changes_no_answer_but_for_near_ties(
+    bare: BareLlama, engine: SteppedEngine
+) -> None:
+    """Free text and text that is repeated, which is drafted."""
+    listing = "".join(f"item {n}: {PROMPTS[n % 5]}\n" for n in range(12))
+    prompts = (*PROMPTS, f"{listing}\nThe same list again:\n\n{listing[:120]}")
+    for prompt in prompts:
+        answer = engine.answer(prompt, n_predict=N_PREDICT, n_draft=16, return_tokens=True)
+        assert_is_greedy(bare, prompt, answer.done.tokens or (), tie=BATCH_TIE)
+    assert engine.stats.n_accepted

@@ -11,12 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from runners.engine.batching.sequence import SequenceState
+from runners.engine.drafting.prompt_lookup import PromptLookup
+from runners.engine.drafting.step_cost import MAX_ROWS, StepCost
 from runners.engine.embedding.embedder import EmbedTask
 from runners.engine.native.llama import lib
 from runners.engine.process.engine import Engine
@@ -42,6 +45,17 @@ MOST_STEPS = 20_000
 STEADY = {"cache_type": CacheType.F32, "flash_attention": FlashAttention.OFF, "n_threads": 1}
 NEAR_TIE = 0.002
 """Log probability by which a choice is clear, whatever else is in the batch."""
+
+
+class FixedCost(StepCost):
+    """Step times that do not depend on the machine: each further row costs a tenth of the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times = 1 + 0.1 * np.arange(-1.0, MAX_ROWS)
+
+    def record(self, n_rows: int, elapsed_ns: int) -> None:
+        """Learn nothing."""
 
 
 @dataclass(eq=False)
@@ -97,7 +111,9 @@ class SteppedEngine:
     on.
     """
 
-    def __init__(self, weights: Path, **changes: object) -> None:
+    def __init__(
+        self, weights: Path, *, step_cost: StepCost | None = None, **changes: object
+    ) -> None:
         self.spec = spec = msgspec.structs.replace(load_spec(weights), **{**STEADY, **changes})
         self._answers: list[Answer] = []
         self.on_pause: Callable[[], None] = lambda: None
@@ -106,6 +122,7 @@ class SteppedEngine:
             send=self._take,
             on_progress=lambda _: None,
             on_pause=self._pause,
+            step_cost=step_cost,
         )
 
     def _pause(self) -> None:
@@ -119,11 +136,21 @@ class SteppedEngine:
     def stats(self) -> StatsReport:
         return self.engine.stats(0)
 
-    def ask(self, prompt: AnyText, sampling: Sampling = GREEDY, **changes: object) -> Answer:
-        """Submit a prompt; `changes` are fields of `Generate`."""
+    def ask(
+        self,
+        prompt: AnyText,
+        sampling: Sampling = GREEDY,
+        *,
+        lookup: PromptLookup | None = None,
+        **changes: object,
+    ) -> Answer:
+        """Submit a prompt; `lookup` predicts its drafts; `changes` are fields of `Generate`."""
         answer = self._open()
         request = Generate(id=answer.id, prompt=prompt, sampling=sampling, **changes)
-        self._submit(self.engine.intake.sequence(request))
+        sequence = self.engine.intake.sequence(request)
+        if lookup is not None and isinstance(sequence, SequenceState) and sequence.lookup:
+            sequence.lookup = lookup
+        self._submit(sequence)
         return answer
 
     def embed(
@@ -158,7 +185,7 @@ class SteppedEngine:
             self.step()
         raise AssertionError(f"not reached in {MOST_STEPS} steps: {self.stats}")
 
-    def answer(self, prompt: AnyText, sampling: Sampling = GREEDY, **changes: object) -> Answer:
+    def answer(self, prompt: AnyText, sampling: Sampling = GREEDY, **changes: Any) -> Answer:
         """Submit a prompt and compute until everything is answered."""
         answer = self.ask(prompt, sampling, **changes)
         self.run()
@@ -202,8 +229,10 @@ def stepped_engines() -> Iterator[StartEngine]:
     interval = sys.getswitchinterval()
     engines: list[SteppedEngine] = []
 
-    def start(weights: Path, **changes: object) -> SteppedEngine:
-        engines.append(SteppedEngine(weights, **changes))
+    def start(
+        weights: Path, *, step_cost: StepCost | None = None, **changes: object
+    ) -> SteppedEngine:
+        engines.append(SteppedEngine(weights, step_cost=step_cost, **changes))
         return engines[-1]
 
     try:

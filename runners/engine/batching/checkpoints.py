@@ -102,7 +102,10 @@ class Checkpoints:
             self._take(sequence)
 
     def _take(self, sequence: SequenceState) -> None:
-        tokens = sequence.tokens[: sequence.n_computed]
+        length = sequence.n_computed
+        if self._context.last_position(sequence.slot) >= sequence.position(length):
+            return  # rows of a draft are behind it
+        tokens = sequence.tokens[:length]
         if any(each.length == len(tokens) for each in self._matching(tokens)):
             return
         slot = sequence.slot

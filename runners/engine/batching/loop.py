@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from runners.engine.batching.batch_scheduler import BatchScheduler, Emit
+from runners.engine.batching.drafter import Drafter
 from runners.engine.batching.media_encoder import MediaEncoder
 from runners.engine.batching.prefill_budget import PrefillBudget, split_rows
 from runners.engine.batching.prompt_logprobs import PromptLogprobs
@@ -32,6 +33,7 @@ from runners.protocol.stats import StatsReport
 
 _LAST_OUTPUT = slice(-1, None)
 _NO_OUTPUT = slice(0, 0)
+_ALL_OUTPUTS = slice(None)
 _LONG_STEP_ROWS = 64
 """Prompt rows from which on a step is worth aborting for a cancelled request."""
 
@@ -47,6 +49,8 @@ class _Counters:
     n_prompt_computed: int = 0
     n_prompt_reused: int = 0
     n_generated: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
 
 
 class Loop:
@@ -60,11 +64,12 @@ class Loop:
         tuner: ThreadTuner,
         emit: Emit,
         *,
+        drafter: Drafter,
         projector: Projector | None = None,
         on_pause: Callable[[], None] = lambda: None,
     ) -> None:
         self._vocab, self._context, self._slots = model.vocab, context, slots
-        self._tuner, self._on_pause = tuner, on_pause
+        self._tuner, self._drafter, self._on_pause = tuner, drafter, on_pause
         self._can_abort = not model.is_recurrent
         self._scheduler = BatchScheduler(
             slots,
@@ -130,18 +135,23 @@ class Loop:
     # Filling the batch.
 
     def _fill(self) -> tuple[list[SequenceState], int]:
-        """Fill the batch: a row per generating sequence, then rows of prompts.
+        """Fill the batch: a row per generating sequence and its draft, then rows of prompts.
 
         Returns the sequences with prompt rows, and the rows of the batch.
         """
         scheduler = self._scheduler
+        self._drafter.drop(scheduler.running)
         prompts = self._prefilling()
-        n_generating = sum(s.n_pending == s.n_text == 1 for s in scheduler.running)
+        generating = [s for s in scheduler.running if s.n_pending == s.n_text == 1]
+        n_generating = len(generating)
         budget = min(self._max_prompt_rows(n_generating > 0), self._context.n_batch - n_generating)
         n_prompt_rows = min(budget, sum(sequence.n_text for sequence in prompts))
+        n_drafted = self._drafter.plan(generating, self._max_draft_rows(n_generating, prompts))
         n_free = scheduler.make_room(
-            n_generating + n_prompt_rows, n_generating + bool(n_prompt_rows)
+            n_generating + n_prompt_rows + n_drafted, n_generating + bool(n_prompt_rows)
         )
+        if n_free < n_generating + n_drafted:
+            self._drafter.drop(generating)
         prompts = self._prefilling()
         row = 0
         for sequence in scheduler.running:
@@ -164,6 +174,11 @@ class Loop:
         limit = self._budget.n_rows if others_generate else self._context.n_batch
         return self._tuner.limit(limit)
 
+    def _max_draft_rows(self, n_generating: int, prompts: Sequence[SequenceState]) -> int:
+        """Return the rows that drafts may have; while prompts are computed there are none."""
+        context = self._context
+        return 0 if prompts else min(context.n_batch, context.n_outputs) - n_generating
+
     def _prefilling(self) -> list[SequenceState]:
         """Return the sequences whose next pending tokens are prompt text."""
         return [s for s in self._scheduler.running if s.n_pending > 1 and s.n_text]
@@ -173,7 +188,9 @@ class Loop:
         position = sequence.position(index)
         self._context.put_one(row, sequence.tokens[index], position, sequence.slot)
         sequence.n_rows, sequence.last_row = 1, row
-        return row + 1
+        if sequence.draft:
+            self._context.put(row + 1, sequence.draft, position + 1, sequence.slot, _ALL_OUTPUTS)
+        return row + 1 + len(sequence.draft)
 
     def _add_prompt(self, sequence: SequenceState, row: int, n_rows: int) -> int:
         sequence.n_rows, sequence.last_row = n_rows, row + n_rows - 1
@@ -206,11 +223,15 @@ class Loop:
         self._counters.decode_ns += elapsed
         if status == OK:
             self._tuner.record(n_rows, elapsed)
-            self._budget.record(n_rows, elapsed)
+            if prompts:
+                self._budget.record(n_rows, elapsed)
+            else:
+                self._drafter.record(n_rows, elapsed)
             self._collect()
             self._counters.sample_ns += time.perf_counter_ns() - started - elapsed
         elif status == NO_ROOM:
-            self._scheduler.evict_one()
+            if not self._drafter.give_up(self._scheduler.running):
+                self._scheduler.evict_one()
         elif status == ABORTED:
             self._recover()
         else:
@@ -242,7 +263,10 @@ class Loop:
                 self._score_prompt(sequence, sequence.prompt_logprobs)
             self._slots.extend(sequence, sequence.n_rows)
             if sequence.n_computed == len(sequence.tokens):
-                self._sample(sequence)
+                if sequence.draft:
+                    self._verify(sequence)
+                else:
+                    self._sample(sequence)
 
     def _score_prompt(self, sequence: SequenceState, prompt_logprobs: PromptLogprobs) -> None:
         """Emit the log probabilities of the prompt that the rows of this step tell."""
@@ -253,6 +277,23 @@ class Loop:
             self._scheduler.add(Chunk(sequence.id, "", prompt_logprobs=entries))
 
     # Sampling.
+
+    def _verify(self, sequence: SequenceState) -> None:
+        """Sample row by row until a token differs from the draft, whose other rows are dropped."""
+        slot = sequence.slot
+        sequence.n_drafted += len(sequence.draft)
+        self._counters.n_drafted += len(sequence.draft)
+        for token in sequence.draft:
+            self._sample(sequence)
+            if sequence.ended or sequence.tokens[-1] != token:
+                break
+            sequence.n_accepted += 1
+            self._counters.n_accepted += 1
+            sequence.last_row += 1
+            self._slots.extend(sequence, 1)
+        else:
+            self._sample(sequence)
+        self._context.remove(slot, sequence.position(sequence.n_computed))
 
     def _sample(self, sequence: SequenceState) -> None:
         try:
@@ -284,6 +325,8 @@ class Loop:
             scheduler.finish(sequence, StopReason.STOP)
             return
         sequence.tokens.append(token)
+        if sequence.lookup is not None:
+            sequence.lookup.observe(sequence.tokens)
         text = sequence.text
         new = text.push(self._vocab.piece(token, sequence.visible))
         if new or logprobs:

@@ -2,6 +2,7 @@
 
 import time
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runners.engine.batching.prefix_file import Snapshot
@@ -10,6 +11,7 @@ from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import AnyMatcher
 from runners.engine.constraints.matcher import BadConstraint
+from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.engine.media.layout import Layout, Span
 from runners.engine.native.context import Context
 from runners.engine.native.llama import Floats
@@ -61,6 +63,12 @@ class SequenceState:
     n_rows: int = 0
     """Rows in the current batch, the last of which is `last_row`."""
     last_row: int = 0
+    lookup: PromptLookup | None = None
+    """What predicts the next tokens; None: nothing is drafted."""
+    draft: Sequence[int] = ()
+    """Predicted tokens in the current batch, behind `last_row`."""
+    n_drafted: int = 0
+    n_accepted: int = 0
     leader: "SequenceState | None" = None
     """A sequence that is computing the first `n_shared` tokens of this one."""
     n_shared: int = 0
@@ -109,6 +117,11 @@ class SequenceState:
         if self.media is not None and (medium := self.next_medium) is not None:
             n_text = max(medium.start - self.n_computed, 0)
         return min(n_text, self.stops[0] - self.n_computed) if self.stops else n_text
+
+    @property
+    def n_ahead(self) -> int:
+        """Tokens behind the next one that may be sampled before a limit is reached."""
+        return min(self.n_limit - self.n_sampled - 1, self.n_ctx - self.n_computed - 2)
 
     def position(self, index: int) -> int:
         """Return the position in memory of a token; media may use fewer positions than tokens."""
@@ -161,6 +174,8 @@ class SequenceState:
             eval_ns=max(self.last_token_ns - self.first_token_ns, _SHORTEST_NS)
             if self.n_sampled
             else 0,
+            n_drafted=self.n_drafted,
+            n_accepted=self.n_accepted,
             tokens=self._text_tokens() if self.request.return_tokens else None,
         )
 

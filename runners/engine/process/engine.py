@@ -6,12 +6,14 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from runners.engine.batching.checkpoints import Checkpoints
+from runners.engine.batching.drafter import Drafter
 from runners.engine.batching.loop import Loop
 from runners.engine.batching.prefix_folder import PrefixFolder
 from runners.engine.batching.prefix_saver import PrefixSaver
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
 from runners.engine.batching.thread_tuner import ThreadTuner
+from runners.engine.drafting.step_cost import StepCost
 from runners.engine.embedding.embedder import Embedder, EmbedTask
 from runners.engine.media.projector import Projector
 from runners.engine.native.context import Context
@@ -46,6 +48,7 @@ class Engine:
         send: Send,
         on_progress: Callable[[float], None],
         on_pause: Callable[[], None] = lambda: None,
+        step_cost: StepCost | None = None,
     ) -> None:
         """Load the model. Raises LoadError.
 
@@ -70,6 +73,7 @@ class Engine:
             slots,
             tuner,
             lambda events: send(Step(events)),
+            drafter=Drafter(model.vocab, step_cost or StepCost()),
             projector=projector,
             on_pause=on_pause,
         )

@@ -12,6 +12,7 @@ from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import compile_with_fallbacks
 from runners.engine.constraints.matcher import BadConstraint, ConstraintFactory
+from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.engine.embedding.embedder import EmbedTask
 from runners.engine.embedding.rerank_input import RerankInput
 from runners.engine.media.layout import InvalidMedia, Layout, split
@@ -49,6 +50,7 @@ class Intake:
         n_ctx: int,
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
+        self._can_draft = not model.is_recurrent  # rejected tokens cannot be removed from a state
         self._finds_boundaries = not model.keeps_all
         self._projector, self._n_batch = projector, context.n_batch
         self._prefixes = prefixes
@@ -108,6 +110,7 @@ class Intake:
             snapshot=self._prefixes.find(prompt) if self._prefixes is not None else None,
             media=media,
             prompt_logprobs=self._prompt_logprobs(request, prompt),
+            lookup=PromptLookup() if request.n_draft > 0 and self._can_draft else None,
         )
 
     def _prompt_logprobs(self, request: Generate, prompt: TokenIds) -> PromptLogprobs | None:

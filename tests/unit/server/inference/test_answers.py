@@ -180,7 +180,12 @@ async def test_what_befell_an_answer_is_a_warning_and_in_the_record(
     record = RequestRecord(id="req_1")
     begin(record)
     event = msgspec.structs.replace(
-        done(), queue_ns=5, n_preempted=2, constraint_error="it is ambiguous"
+        done(),
+        queue_ns=5,
+        n_preempted=2,
+        constraint_error="it is ambiguous",
+        n_drafted=4,
+        n_accepted=1,
     )
     await heard(answer(spoken(event), Shouting(), begun()))
 
@@ -191,4 +196,5 @@ async def test_what_befell_an_answer_is_a_warning_and_in_the_record(
     ]
     assert (record.n_computed, record.n_cached, record.n_generated) == (2, 5, 3)
     assert (record.queue_ns, record.prompt_ns, record.decode_ns) == (5, 40, 50)
+    assert (record.n_drafted, record.n_accepted) == (4, 1)
     assert record.end == "stop"

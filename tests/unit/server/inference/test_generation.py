@@ -95,3 +95,18 @@ def test_a_request_uses_the_context_it_asked_for_however_much_is_loaded(
 ) -> None:
     """Else an answer would depend on who asked before."""
     assert context_of(merged_options({"num_ctx": requested}), ready(loaded)) == n_ctx
+
+
+@pytest.mark.parametrize(
+    ("options", "n_draft"),
+    [
+        ({}, 16), ({"temperature": 0}, 16), ({"draft_num_predict": 0}, 0),
+        ({"draft_num_predict": 4}, 4), ({"draft_num_predict": 99}, 16),
+        ({"draft_num_predict": -1}, 16), ({"seed": 1}, 0), ({"seed": -1}, 16),
+        ({"seed": 1, "draft_num_predict": 8}, 8), ({"seed": 1, "draft_num_predict": -1}, 0),
+    ],
+)  # fmt: skip
+def test_drafts_are_bounded_and_off_where_an_answer_should_be_repeatable(
+    options: dict[str, object], n_draft: int
+) -> None:
+    assert commanded(**options).n_draft == n_draft

@@ -1,0 +1,1 @@
+"""Speculative decoding: tokens are drafted, computed in one batch, and accepted where sampled."""
