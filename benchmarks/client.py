@@ -45,14 +45,21 @@ class Client:
         parts = urlsplit(url)
         self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 11434
 
-    async def generate(self, model: str, prompt: str, n_predict: int, **more: Any) -> Stream:
-        """Stream an answer of `n_predict` tokens; `more` goes into the request's options."""
+    async def pieces(
+        self, model: str, prompt: str, n_predict: int, **more: Any
+    ) -> AsyncIterator[bytes]:
+        """Yield the lines of an answer of `n_predict` tokens; `more` goes into the request."""
         options = {"num_predict": n_predict, "seed": 1, **more.pop("options", {})}
         body = {"model": model, "prompt": prompt, "raw": True, "options": options, **more}
+        async for line in self._lines("POST", "/api/generate", body):
+            yield line
+
+    async def generate(self, model: str, prompt: str, n_predict: int, **more: Any) -> Stream:
+        """Stream an answer of `n_predict` tokens; `more` goes into the request."""
         started = time.perf_counter()
         times: list[float] = []
         final = b""
-        async for line in self._lines("POST", "/api/generate", body):
+        async for line in self.pieces(model, prompt, n_predict, **more):
             times.append(time.perf_counter() - started)
             final = line
         last = msgspec.json.decode(final)

@@ -1,15 +1,24 @@
-"""Hostile requests: what each does to the other clients of a server, and to its memory."""
+"""Hostile requests: what each does to the other clients of a server, and to its memory.
+
+The table has a row for each kind of attack, with the worst route. With `--load 8`, as many clients
+stream answers meanwhile, and the table tells what share of their tokens per second they keep.
+"""
 
 import argparse
+import contextlib
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 from gguf import PoolingType
 
-from tests.support.hostile import bodies, connections
+from benchmarks import models
+from benchmarks.streaming_load import StreamingLoad, streaming
+from tests.support.hostile import bodies, connections, media, paths, templates
 from tests.support.hostile.connections import MAX_CONNECTIONS
 from tests.support.hostile.measurement import (
     MAX_WAIT_SECONDS,
@@ -18,59 +27,159 @@ from tests.support.hostile.measurement import (
     Scene,
     scene,
 )
-from tests.support.live_server import live_server
+from tests.support.live_server import LiveServer, live_server
 from tests.support.tiny_models import write_llama
 
 _COLUMNS = "{:56} {:>10} {:>8} {:>10} {:>10} {:>8}"
+_LOAD_MODEL = "load"
+_MIN_SHARE = 0.9
+_GAP_SECONDS = 0.3
+"""Between attacks, while the load's rate without an attack is measured."""
+
+
+@dataclass(slots=True)
+class Rates:
+    """Tokens of the load and seconds, with and without an attack."""
+
+    n_attacked: int = 0
+    n_alone: int = 0
+    attacked_seconds: float = 0.0
+    alone_seconds: float = 0.0
+
+    @property
+    def share(self) -> float:
+        """The rate with an attack by the rate without one."""
+        alone = self.n_alone / max(self.alone_seconds, 1e-9)
+        return self.n_attacked / max(self.attacked_seconds, 1e-9) / max(alone, 1e-9)
 
 
 def main() -> int:
     """Run the attacks; return how many of them break the rule."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help="run the attacks whose names contain one of these")
-    parser.add_argument("--each", action="store_true", help="print every attack, not one per kind")
+    parser.add_argument("--each", action="store_true", help="print every attack as it ends")
+    parser.add_argument("--load", type=int, default=0, help="clients that stream answers meanwhile")
     arguments = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="paddock-hostile-") as folder,
-        live_server(Path(folder), PADDOCK_MAX_CONNECTIONS=str(MAX_CONNECTIONS)) as server,
-        scene(server) as under_attack,
-    ):
-        server.create(bodies.MODEL, write_llama(Path(folder) / "model.gguf"))
-        embedder = write_llama(Path(folder) / "embedder.gguf", pooling=PoolingType.MEAN)
-        server.create(bodies.EMBEDDER, embedder)
-        openapi = httpx.get(f"{server.url}/openapi.json").json()
-        measured = []
-        print(_COLUMNS.format("attack", "outcome", "seconds", "wait (ms)", "control", "MB"))
-        for each in _run(under_attack, openapi, arguments.only):
-            measured.append(each)
+    measured: list[Measurement] = []
+    rates: dict[str, Rates] = defaultdict(Rates)
+    with tempfile.TemporaryDirectory(prefix="paddock-hostile-") as folder:
+        directory = Path(folder)
+        with (
+            live_server(directory, PADDOCK_MAX_CONNECTIONS=str(MAX_CONNECTIONS)) as server,
+            _loaded(server, arguments.load) as load,
+            scene(server) as under_attack,
+        ):
+            _install(server, directory)
             if arguments.each:
-                _print(each)
-    if not arguments.each:
-        for each in _worst(measured):
-            _print(each)
-    faults = [m for m in measured if _breaks_rule(m)]
-    print(f"{len(measured)} attacks, {len(faults)} break the rule")
-    return len(faults)
+                print(_COLUMNS.format("attack", "outcome", "seconds", "wait (ms)", "control", "MB"))
+            for attack in _attacks(server, directory, under_attack):
+                if arguments.only and not any(text in attack.name for text in arguments.only):
+                    continue
+                measured.append(_measure(under_attack, attack, load, rates[_kind(attack.name)]))
+                if arguments.each:
+                    _print(measured[-1])
+    _print_table(measured, rates if arguments.load else {})
+    return _print_faults(measured)
 
 
-def _run(under_attack: Scene, openapi: dict[str, object], only: list[str]) -> Iterator[Measurement]:
-    for attack in _attacks(openapi):
-        if not only or any(text in attack.name for text in only):
-            yield under_attack.measure(attack)
+def _install(server: LiveServer, directory: Path) -> None:
+    server.create(bodies.MODEL, write_llama(directory / "model.gguf"))
+    embedder = write_llama(directory / "embedder.gguf", pooling=PoolingType.MEAN)
+    server.create(bodies.EMBEDDER, embedder)
+    media.model(server, directory)
+    templates.models(server, directory)
 
 
-def _attacks(openapi: dict[str, object]) -> Iterator[Attack]:
+@contextlib.contextmanager
+def _loaded(server: LiveServer, n_clients: int) -> Iterator[StreamingLoad | None]:
+    """Stream answers of a model of a realistic size to so many clients."""
+    if not n_clients:
+        yield None
+        return
+    server.create(_LOAD_MODEL, models.generative())
+    with streaming(server.url, _LOAD_MODEL, n_clients) as load:
+        yield load
+
+
+def _attacks(server: LiveServer, directory: Path, under_attack: Scene) -> Iterator[Attack]:
+    openapi = httpx.get(f"{server.url}/openapi.json").json()
     for route in bodies.routes(openapi):
         yield from bodies.attacks(route, is_thorough=True)
+    yield from paths.attacks(openapi)
     yield from connections.attacks()
+    yield from media.attacks()
+    yield from templates.attacks(directory, under_attack)
 
 
-def _worst(measured: list[Measurement]) -> list[Measurement]:
-    """Return the longest wait of each route and kind."""
-    by_kind: dict[tuple[str, str], list[Measurement]] = defaultdict(list)
+def _measure(
+    under_attack: Scene, attack: Attack, load: StreamingLoad | None, rates: Rates
+) -> Measurement:
+    begin = time.monotonic()
+    if load is not None:
+        time.sleep(_GAP_SECONDS)
+    middle = time.monotonic()
+    result = under_attack.measure(attack)
+    if load is not None:
+        end = middle + result.seconds
+        rates.n_alone += load.n_tokens(begin, middle)
+        rates.n_attacked += load.n_tokens(middle, end)
+        rates.alone_seconds += middle - begin
+        rates.attacked_seconds += end - middle
+    return result
+
+
+def _kind(name: str) -> str:
+    """Return what an attack sends, without the route and the place in the body."""
+    first, _, rest = name.partition(" ")
+    if not first.startswith("/"):
+        return name
+    return rest.rpartition(": ")[2]
+
+
+def _print_table(measured: list[Measurement], rates: dict[str, Rates]) -> None:
+    """Print a row for each kind: how often, and the worst in each respect with its route."""
+    by_kind: dict[str, list[Measurement]] = defaultdict(list)
     for each in measured:
-        by_kind[each.name.partition(" ")[0], each.name.rpartition(": ")[2]].append(each)
-    return [max(group, key=lambda m: m.longest_wait) for group in by_kind.values()]
+        by_kind[_kind(each.name)].append(each)
+    share = " tokens/s kept |" if rates else ""
+    print(f"\n| kind | attacks | longest wait (ms) | of control | MB | seconds | worst |{share}")
+    print("| --- " * (7 + bool(rates)) + "|")
+    for kind, group in sorted(by_kind.items(), key=lambda item: -_longest(item[1]).longest_wait):
+        worst = _longest(group)
+        place = worst.name.partition(":")[0] if worst.name.startswith("/") else ""
+        memory, seconds = max(m.memory for m in group) >> 20, max(m.seconds for m in group)
+        row = [
+            kind, str(len(group)), f"{worst.longest_wait * 1000:.0f}",
+            f"{worst.control_wait * 1000:.0f}", str(memory), f"{seconds:.1f}", place,
+        ]  # fmt: skip
+        if rates:
+            row.append(f"{rates[kind].share:.2f}")
+        print("| " + " | ".join(row) + " |")
+    if rates:
+        total = Rates(
+            n_attacked=sum(each.n_attacked for each in rates.values()),
+            n_alone=sum(each.n_alone for each in rates.values()),
+            attacked_seconds=sum(each.attacked_seconds for each in rates.values()),
+            alone_seconds=sum(each.alone_seconds for each in rates.values()),
+        )
+        alone = total.n_alone / max(total.alone_seconds, 1e-9)
+        print(f"\ntokens/s of the load: {alone:.1f} without attacks; {total.share:.3f} of that")
+        print(f"while attacked (target: at least {_MIN_SHARE})")
+
+
+def _longest(group: list[Measurement]) -> Measurement:
+    return max(group, key=lambda m: m.longest_wait)
+
+
+def _print_faults(measured: list[Measurement]) -> int:
+    """Print the attacks that break the rule, and return how many they are."""
+    faults = [m for m in measured if _breaks_rule(m)]
+    if faults:
+        print("\n" + _COLUMNS.format("attack", "outcome", "seconds", "wait (ms)", "control", "MB"))
+    for each in faults:
+        _print(each)
+    print(f"\n{len(measured)} attacks, {len(faults)} break the rule")
+    return len(faults)
 
 
 def _breaks_rule(measured: Measurement) -> bool:

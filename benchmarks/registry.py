@@ -75,11 +75,18 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
+class _Server(ThreadingHTTPServer):
+    """Says nothing of clients that leave."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        pass
+
+
 def main() -> None:
     """Serve until terminated, telling the port first."""
     _Handler.weights = Path(sys.argv[1])
     _Handler.manifest = _manifest(_Handler.weights, sys.argv[2])
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server = _Server(("127.0.0.1", 0), _Handler)
     print(server.server_port, flush=True)
     server.serve_forever()
 

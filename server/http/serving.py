@@ -22,6 +22,8 @@ _IDLE_SECONDS = 75
 _ABORT_SECONDS = 1.5
 # Then the process ends, even if a thread or a connection is stuck.
 _EXIT_SECONDS = 1.0
+MAX_END_SECONDS = _ABORT_SECONDS + _EXIT_SECONDS
+"""How long the process lives after the grace period, at most."""
 _SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
@@ -96,7 +98,7 @@ class DrainingServer(uvicorn.Server):
         if self._closing is None:
             self._closing = asyncio.ensure_future(self._close())
             self._deadline = time.monotonic() + self._grace_period
-            self._exit_within(self._grace_period + _ABORT_SECONDS + _EXIT_SECONDS)
+            self._exit_within(self._grace_period + MAX_END_SECONDS)
 
     def _abort(self) -> None:
         """End the running requests, each with an error to its client."""
@@ -104,7 +106,7 @@ class DrainingServer(uvicorn.Server):
         self._closing.cancel()
         self._drain.abort()
         self._deadline = time.monotonic() + _ABORT_SECONDS
-        self._exit_within(_ABORT_SECONDS + _EXIT_SECONDS)
+        self._exit_within(MAX_END_SECONDS)
 
 
 def exit_within(seconds: float) -> None:

@@ -6,16 +6,21 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from server.config.settings import Settings
+from server.http.serving import MAX_END_SECONDS
 from tests.support.live_server import LiveServer, eventually, live_server
 from tests.support.tiny_models import write_llama
 
-DOCKER_STOP_SECONDS = 10.0
+GRACE_SECONDS = 2
+PATIENT = "600s"
+"""A grace period that no test waits for: a server that ends did not wait for it either."""
 ENDLESS = {"num_predict": 200_000, "num_ctx": 16_384}
 
 
@@ -28,8 +33,20 @@ def endless_gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(tmp_path: Path, endless_gguf: Path) -> Iterator[LiveServer]:
-    with live_server(tmp_path) as running:
-        running.create("endless", endless_gguf)
+    with _serving(tmp_path, endless_gguf, f"{GRACE_SECONDS}s") as running:
+        yield running
+
+
+@pytest.fixture
+def patient_server(tmp_path: Path, endless_gguf: Path) -> Iterator[LiveServer]:
+    with _serving(tmp_path, endless_gguf, PATIENT) as running:
+        yield running
+
+
+@contextmanager
+def _serving(directory: Path, model: Path, grace_period: str) -> Iterator[LiveServer]:
+    with live_server(directory, PADDOCK_GRACE_PERIOD=grace_period) as running:
+        running.create("endless", model)
         yield running
         assert "Traceback" not in running.log.read_text()
 
@@ -86,30 +103,34 @@ def _trickle() -> Iterator[bytes]:
 def test_running_requests_get_the_grace_period_and_then_an_error(
     server: LiveServer, number: signal.Signals
 ) -> None:
-    """The process manager of containers kills what is still there after ten seconds."""
     with ThreadPoolExecutor() as pool:
         requests = Requests(server, pool)
         begun = time.monotonic()
         server.process.send_signal(number)
-        assert server.process.wait(30) == 0
+        assert server.process.wait(60) == 0
         seconds = time.monotonic() - begun
         requests.check()
-    assert 5 < seconds < DOCKER_STOP_SECONDS
+    assert seconds > GRACE_SECONDS
 
 
-def test_a_second_signal_ends_the_grace_period(server: LiveServer) -> None:
+def test_a_server_ends_within_the_time_that_docker_gives_it() -> None:
+    """The process manager of containers kills what is still there after ten seconds."""
+    assert Settings().grace_period + MAX_END_SECONDS < 10
+
+
+def test_a_second_signal_ends_the_grace_period(patient_server: LiveServer) -> None:
+    server = patient_server
     with ThreadPoolExecutor() as pool:
         requests = Requests(server, pool)
         server.process.send_signal(signal.SIGTERM)
         assert eventually(lambda: httpx.get(f"{server.url}/api/tags").status_code == 503)
-        begun = time.monotonic()
         server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait(30) == 0
-        assert time.monotonic() - begun < 5
+        assert server.process.wait(60) == 0
         requests.check()
 
 
-def test_a_third_signal_ends_the_process_and_its_runners(server: LiveServer) -> None:
+def test_a_third_signal_ends_the_process_and_its_runners(patient_server: LiveServer) -> None:
+    server = patient_server
     with ThreadPoolExecutor() as pool:
         Requests(server, pool)
         children = server.process.children(recursive=True)
@@ -118,15 +139,13 @@ def test_a_third_signal_ends_the_process_and_its_runners(server: LiveServer) -> 
                 server.process.send_signal(signal.SIGINT)
                 time.sleep(0.01)
         # A server that was done before it saw the third one has ended in order.
-        assert server.process.wait(30) in (0, 128 + signal.SIGINT)
+        assert server.process.wait(60) in (0, 128 + signal.SIGINT)
         assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
-def test_an_idle_server_ends_at_once(server: LiveServer) -> None:
-    begun = time.monotonic()
-    server.terminate()
-    assert server.process.wait(30) == 0
-    assert time.monotonic() - begun < 5
+def test_an_idle_server_ends_at_once(patient_server: LiveServer) -> None:
+    patient_server.terminate()
+    assert patient_server.process.wait(60) == 0
 
 
 def test_a_service_manager_may_signal_the_whole_group_of_processes(
@@ -142,7 +161,7 @@ def test_a_service_manager_may_signal_the_whole_group_of_processes(
             for process in [server.process, *server.process.children(recursive=True)]:
                 process.send_signal(signal.SIGTERM)
             assert json.loads(answer.result(60).text.splitlines()[-1])["done"]
-        assert server.process.wait(30) == 0
+        assert server.process.wait(60) == 0
 
 
 def test_a_client_that_reads_nothing_does_not_hold_up_the_end(server: LiveServer) -> None:
@@ -154,10 +173,8 @@ def test_a_client_that_reads_nothing_does_not_hold_up_the_end(server: LiveServer
             + str(len(body)).encode() + b"\r\n\r\n" + body
         )  # fmt: skip
         assert silent.recv(100)
-        begun = time.monotonic()
         server.terminate()
-        assert server.process.wait(30) in (0, 1)
-        assert time.monotonic() - begun < DOCKER_STOP_SECONDS
+        assert server.process.wait(60) in (0, 1)
 
 
 def test_a_server_started_to_ignore_hangups_goes_on(tmp_path: Path) -> None:
@@ -177,6 +194,6 @@ def test_stacks_of_all_threads_are_written_on_demand(tmp_path: Path, name: str, 
         server.process.send_signal(getattr(signal, name))
         assert eventually(lambda: "most recent call first" in server.log.read_text())
         if ends:
-            assert server.process.wait(30) == -signal.SIGQUIT
+            assert server.process.wait(60) == -signal.SIGQUIT
         else:
             assert httpx.get(f"{server.url}/api/version").is_success

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Awaitable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.anyio
 MODELS = ("idle", "decode", "prompt", "embed", "tokenize", "other")
 ENDLESS = {"temperature": 1.0, "num_predict": 200_000, "num_ctx": 16_384}
 ONE_THREAD = {"num_thread": 1}
+NOTICED_SECONDS = 15
 LONG_PROMPT = "Once upon a time there was a dog. " * 250
 
 
@@ -80,7 +82,9 @@ async def test_a_stopped_runner_is_replaced_whatever_it_was_doing_and_others_go_
         assert await _all_end(stopped)
         await decoding
         assert ["error" in line for line in decode] == [False] * (len(decode) - 1) + [True]
-        assert "did not respond" in decode[-1]["error"]
+        silence = re.search(r"did not respond for (\d+) seconds", decode[-1]["error"])
+        assert silence is not None
+        assert int(silence[1]) <= NOTICED_SECONDS
         assert (await prompt)["done"], "nothing had been sent of it, so it was tried again"
         assert (await embedding)["embeddings"]
         assert (await tokens)["tokens"]

@@ -22,8 +22,11 @@ pytestmark = pytest.mark.anyio
 
 NOT_RESPONDING = r"the model runner did not respond for \d+ seconds and was stopped"
 NO_PROGRESS = r"the model runner made no progress for \d+ seconds and was stopped"
-QUICK = ProbeConfig(interval=0.05, silence=0.5, busy_silence=10, stall=0.5, gpu_step=60)
-PATIENT = ProbeConfig(interval=0.05, silence=60, busy_silence=60, stall=0.6, gpu_step=60)
+QUICK = ProbeConfig(interval=0.05, silence=1, busy_silence=10, stall=1, gpu_step=60)
+"""For runners that are stopped: whether they are killed sooner does not matter."""
+PATIENT = ProbeConfig(interval=0.05, silence=600, busy_silence=600, stall=3, gpu_step=600)
+"""For runners that answer pings; a busy machine gives each process some time in three seconds."""
+NONE = ProbeConfig(interval=0.05, silence=600, busy_silence=600, stall=600, gpu_step=600)
 
 
 @asynccontextmanager
@@ -108,17 +111,17 @@ async def test_a_step_that_computes_for_longer_than_every_limit_is_answered() ->
 
 
 async def test_a_runner_killed_from_outside_allows_a_retry_and_a_crash_does_not() -> None:
-    async with fake_runner() as runner:
+    async with fake_runner(NONE) as runner:
         with pytest.raises(RunnerDied) as killed:
             await consume(runner, "die")
-    async with fake_runner() as runner:
+    async with fake_runner(NONE) as runner:
         with pytest.raises(RunnerDied) as crashed:
             await consume(runner, "assert")
     assert (killed.value.can_retry, crashed.value.can_retry) == (True, False)
 
 
 async def test_a_process_that_holds_the_pipes_of_a_dead_runner_does_not_hold_its_requests() -> None:
-    async with fake_runner() as runner:
+    async with fake_runner(NONE) as runner:
         await consume(runner, "fork 600")
         (heir,) = psutil.Process(runner.pid).children()
         request = asyncio.create_task(consume(runner, "forever"))
