@@ -32,8 +32,8 @@ _MAX_SHOWN = 64
 _SINGLE = struct.Struct("<f")
 _MIN_DIGITS, _MAX_DIGITS = 6, 10
 
-_MAX_KEYS = 2**16
-_MAX_TENSORS = 2**17
+MAX_KEYS = 2**16
+MAX_TENSORS = 2**17
 _SHORT_ARRAY = 1024
 """Arrays of numbers up to this length (one per layer) are always read, vocabularies on demand."""
 _MAX_BYTES, _MAX_BYTES_WITH_ARRAYS = 2**24 + 2**20, 2**28
@@ -88,10 +88,10 @@ class _Parser:
 
     def header(self) -> GGUFHeader:
         n_tensors, n_keys = self._number(self._length), self._number(self._length)
-        if n_tensors > _MAX_TENSORS:
-            raise GGUFError(f"GGUF tensor count {n_tensors} exceeds maximum {_MAX_TENSORS}")
-        if n_keys > _MAX_KEYS:
-            raise GGUFError(f"GGUF key count {n_keys} exceeds maximum {_MAX_KEYS}")
+        if n_tensors > MAX_TENSORS:
+            raise GGUFError(f"GGUF tensor count {n_tensors} exceeds maximum {MAX_TENSORS}")
+        if n_keys > MAX_KEYS:
+            raise GGUFError(f"GGUF key count {n_keys} exceeds maximum {MAX_KEYS}")
         metadata = self._metadata(n_keys)
         tensors = tuple(self._tensor() for _ in range(n_tensors))
         alignment = _alignment(metadata)

@@ -12,7 +12,7 @@ from server.errors import BadRequest, BodyTooLarge
 
 _TYPE = "multipart/form-data"
 _FAILED = "failed to parse multipart form"
-_MAX_FIELDS = 100
+MAX_FIELDS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ async def read_form(request: Request, max_bytes: int) -> Form:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _TYPE:
         raise BadRequest(f"{_FAILED}: the content type must be {_TYPE}")
     stream = _limited(request, max_bytes)
-    parser = _InMemoryParser(request.headers, stream, max_files=1, max_fields=_MAX_FIELDS)
+    parser = _InMemoryParser(request.headers, stream, max_files=1, max_fields=MAX_FIELDS)
     try:
         form = await parser.parse()
     except MultiPartException as e:

@@ -26,7 +26,7 @@ from server.prompt.system_messages import with_developers_as_system
 from server.prompt.template_probe import TemplateProbe
 from server.prompt.template_variables import template_variables
 
-_MAX_SOURCE: Final = 1 << 16
+MAX_SOURCE: Final = 1 << 16
 _OPEN_THINKING: Final = re.compile(r"<think>\s*\Z")
 _EMPTY_THINKING: Final = "<think>\n\n</think>\n\n"
 _MAX_REASON: Final = 500
@@ -47,10 +47,8 @@ class JinjaRenderer:
     """A compiled template; raises TemplateError for one that cannot be compiled."""
 
     def __init__(self, template: ChatTemplate) -> None:
-        if len(template.source) > _MAX_SOURCE:
-            raise TemplateError(
-                f"the model's chat template is longer than {_MAX_SOURCE} characters"
-            )
+        if len(template.source) > MAX_SOURCE:
+            raise TemplateError(f"the model's chat template is longer than {MAX_SOURCE} characters")
         self.bos = template.bos
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True,

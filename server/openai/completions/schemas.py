@@ -11,15 +11,15 @@ from server.schemas.limits import TOKENS
 from server.schemas.values import TopLogprobs
 
 # Each prompt has a task and a stream of its own while it waits.
-_MAX_PROMPTS = 2048
+MAX_PROMPTS = 2048
 
 
 def _prompts(value: object) -> tuple[Prompt, ...]:
     prompts = prompts_of(value)
     if prompts is None:
         raise refuse('field "prompt" must be a text, a list of texts, or tokens')
-    if len(prompts) > _MAX_PROMPTS:
-        raise refuse(f"a request may have at most {_MAX_PROMPTS} prompts")
+    if len(prompts) > MAX_PROMPTS:
+        raise refuse(f"a request may have at most {MAX_PROMPTS} prompts")
     if not all(prompts) and len(prompts) > 1:
         raise refuse("a prompt of several must not be empty")
     return prompts
