@@ -8,6 +8,7 @@ where they were in the first quarter.
 import argparse
 import asyncio
 import random
+import re
 import resource
 import tempfile
 import time
@@ -39,7 +40,7 @@ MOST_MODELS = 12
 OPEN_FILES = 1024
 """Of the server: fewer than the connections that it takes, so that opening files fails."""
 _SAMPLE_SECONDS = 0.5
-_UNEXPECTED, _SHOWN_LINES = "unexpected error", 60
+_UNEXPECTED, _SHOWN_LINES, _SHOWN_TEXT = "unexpected error", 60, 160
 _INTERNAL = "internal server error"
 
 
@@ -69,6 +70,8 @@ class Sample:
     n_files: int
 
 
+_texts: Counter[str] = Counter()
+
 Work = Callable[[httpx.AsyncClient, Tally, int], Awaitable[str]]
 """One request or a few that belong together; returns the outcome of the last one."""
 
@@ -82,6 +85,8 @@ async def _post(http: httpx.AsyncClient, path: str, **body: Any) -> tuple[str, A
 
 
 def _failure(text: str, status: int) -> str:
+    """Return the outcome of a request that was refused; every text is counted, without digits."""
+    _texts[f"{status} " + re.sub("[0-9a-f]*[0-9][0-9a-f]*", "#", text.strip())[:_SHOWN_TEXT]] += 1
     return "internal" if _INTERNAL in text else f"error {status}"
 
 
@@ -224,6 +229,8 @@ async def benchmark(options: argparse.Namespace) -> None:
             damaged = Store(server.store).verify([], lambda _size: None)
             log = server.log.read_text()
     _report(options.minutes, tally, lost, [each.name.short for each in damaged])
+    for text, count in _texts.most_common():
+        print(f"  {count:5} {text}")
     if _UNEXPECTED in log:
         print("\n".join(log[log.index(_UNEXPECTED) :].splitlines()[:_SHOWN_LINES]))
 

@@ -218,6 +218,8 @@ def _logged_explanation(error: BaseException) -> Explanation:
         if explanation.status in _LOGGED:
             _log.warning("answered %d: %s", explanation.status, explanation.text)
         return explanation
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return EXPLANATIONS[store.TooManyOpenFiles](store.TooManyOpenFiles())
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         _log.error("the models directory cannot be written", exc_info=error)
         return Explanation(507, _DISK_ERRORS[error.errno])

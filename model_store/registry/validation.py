@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from model_store.blobs import blob_path, read_blob
+from model_store.disk import read_errors
 from model_store.errors import BlobNotFound, GGUFError, ManifestInvalid, ModelNotFound
 from model_store.gguf import read_header
 from model_store.gguf.validate import check_adapter, check_model, check_projector
@@ -118,13 +119,15 @@ def check_files(layout: Layout, manifest: Manifest) -> None:
     Raises:
         BlobNotFound: one has been deleted in the meantime.
         ModelUnsupported: one is damaged, or would end the process that runs it.
+        StorageUnreadable: the operating system does not let us read one.
     """
     for layer in manifest.layers:
         if check := _GGUF_CHECKS.get(layer.kind):
             path: Path = blob_path(layout, layer.digest)
             try:
-                check(read_header(path))
+                with read_errors(f"the blob {layer.digest}"):
+                    check(read_header(path))
             except GGUFError as e:
                 raise ModelUnsupported(f"the {layer.kind} cannot be used: {e}") from None
-            except OSError:
+            except FileNotFoundError:
                 raise BlobNotFound(str(layer.digest)) from None

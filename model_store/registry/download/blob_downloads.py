@@ -74,7 +74,8 @@ class BlobDownloads:
         with disk_errors():
             self._layout.make()
         blobs = tuple(blobs)
-        completed = sum(blob.size if self.has(blob) else self._partial(blob) for blob in blobs)
+        with disk_errors():
+            completed = sum(blob.size if self.has(blob) else self._partial(blob) for blob in blobs)
         total = sum(blob.size for blob in blobs)
         with disk_errors():
             return PullEstimate(total, completed, self._free(self._layout.blobs))

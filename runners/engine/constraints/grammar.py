@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterable
 
+from llguidance import LLMatcher, LLParserLimits
 from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from runners.engine.constraints.json_schema import BadSchema, plain, prepare
@@ -29,6 +30,11 @@ from runners.protocol.constraints import (
 
 MAX_BYTES = 64 * 1024
 """Largest grammar that a client may send."""
+
+# What a step costs grows with the square of the rules that may apply at one place.
+MAX_SYMBOLS = 1_500
+"""Symbols of a grammar that a client may send; one of JSON has 28."""
+_CLIENT_LIMITS = LLParserLimits(max_grammar_size=MAX_SYMBOLS, verbose_errors=False)
 
 # With unlimited whitespace a weak model can write nothing else until its limit.
 _WHITESPACE = {"whitespace_flexible": False, "item_separator": ", ?", "key_separator": ": ?"}
@@ -139,7 +145,11 @@ def _json(part: JSONSchema) -> str:
 
 def _lark(constraint: Lark | GBNF) -> str:
     text = _bounded(constraint.grammar)
-    return text if isinstance(constraint, Lark) else _from_gbnf(text)
+    text = text if isinstance(constraint, Lark) else _from_gbnf(text)
+    error = LLMatcher.validate_grammar(LLMatcher.grammar_from_lark(text), limits=_CLIENT_LIMITS)
+    if "(number of symbols) too big" in error.partition("\n")[0]:
+        raise BadGrammar(f"the grammar has more than {MAX_SYMBOLS} symbols; leave out rules")
+    return text
 
 
 def _bounded(text: str) -> str:

@@ -4,7 +4,7 @@ Two interpretations differ from the standard, as clients of the reference server
 that lists its properties has no others, and an integer has at most sixteen digits.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +12,9 @@ import msgspec
 
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 100
+MAX_ALTERNATIVES = 300
+"""Schemas that may describe one value: what a step costs grows with their square, and compiling
+with their cube."""
 MAX_MULTIPLE = 10_000
 """An automaton that checks multiples of n has n states."""
 LARGEST_INTEGER = 10**16 - 1
@@ -128,12 +131,31 @@ def _tighten(root: _JSON) -> None:
             open_ids.add(id(schema))
         pending += [(part, is_part) for part in _parts(root, schema)]
         pending += [(inner, False) for inner in _inner(schema)]
+    _check_alternatives(root, schemas.values())
     for schema in schemas.values():
         if id(schema) not in open_ids and _lists_all(schema):
             schema["additionalProperties"] = False
         if _is_integer(schema):
             _bound(schema)
         _drop_annotations(schema)
+
+
+def _check_alternatives(root: _JSON, schemas: Iterable[_JSON]) -> None:
+    """Raise BadSchema if too many schemas describe one value, through `anyOf` and references."""
+    seen: set[int] = set()
+    for schema in schemas:
+        together = {id(schema)} - seen
+        pending = [schema] if together else []
+        while pending:
+            new = [part for part in _parts(root, pending.pop()) if id(part) not in together]
+            together.update(map(id, new))
+            pending += new
+            if len(together) > MAX_ALTERNATIVES + 1:
+                raise BadSchema(
+                    f"more than {MAX_ALTERNATIVES} alternatives of the schema describe one value"
+                )
+        # What describes a part of them is no more.
+        seen |= together
 
 
 def _drop_annotations(schema: _JSON) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,15 @@ def test_an_error_has_the_status_and_the_words_that_clients_look_for(
     error: Exception, status: int, text: str
 ) -> None:
     assert explain(error) == (status, text)
+
+
+@pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
+def test_open_files_that_run_out_anywhere_are_no_internal_error(code: int) -> None:
+    status, text = explain(OSError(code, os.strerror(code), "/secret/path"))
+
+    assert status == 503
+    assert "too many files are open" in text
+    assert "/" not in text
 
 
 def test_an_error_of_a_more_special_kind_is_told_like_its_parent() -> None:

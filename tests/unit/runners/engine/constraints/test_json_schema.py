@@ -6,6 +6,7 @@ import pytest
 
 from runners.engine.constraints.json_schema import (
     LARGEST_INTEGER,
+    MAX_ALTERNATIVES,
     MAX_BYTES,
     MAX_DEPTH,
     BadSchema,
@@ -127,3 +128,22 @@ def test_the_deepest_schema_that_is_allowed_is_read() -> None:
     for _ in range(MAX_DEPTH - 1):
         schema = {"items": schema}
     assert prepared(schema) == schema
+
+
+def test_alternatives_of_one_value_are_bounded_through_references_too() -> None:
+    """Arrays of themselves with 3000 alternatives took 97 seconds to compile."""
+
+    def recursive(n: int) -> str:
+        arrays = [{"type": "array", "items": {"$ref": "#/$defs/s"}} for _ in range(n)]
+        half = {"anyOf": arrays[: n // 2]}
+        other = {"anyOf": [{"$ref": "#/$defs/half"}, *arrays[n // 2 :]]}
+        return json.dumps({"$defs": {"half": half, "s": other}, "$ref": "#/$defs/s"})
+
+    prepare(recursive(MAX_ALTERNATIVES - 4))
+    with pytest.raises(BadSchema, match=f"more than {MAX_ALTERNATIVES} alternatives"):
+        prepare(recursive(MAX_ALTERNATIVES + 1))
+
+
+def test_many_properties_with_few_alternatives_each_are_not_added_up() -> None:
+    field = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    prepare(json.dumps({"properties": {f"p{n}": field for n in range(MAX_ALTERNATIVES)}}))
