@@ -9,7 +9,9 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
 from server.config.settings import Settings
+from server.errors import Explanation
 from server.http.drain import Drain
+from server.http.envelopes import envelope_for
 from server.http.middleware.cors import CORSMiddleware
 from server.http.middleware.draining import DrainMiddleware
 from server.http.middleware.failures import FailureMiddleware
@@ -19,6 +21,7 @@ from server.http.middleware.request_log import RequestLogMiddleware
 from server.http.openapi import describe
 from server.http.origins import OriginPolicy
 from server.http.own_addresses import own_addresses
+from server.http.streaming import BARE_JSON_TYPE, json_response
 from server.request_record import current
 from server.routes import (
     anthropic,
@@ -33,11 +36,14 @@ from server.routes import (
     tokens,
 )
 from server.services import Services, open_services
+from server.text.quoting import quoted
 from server.versions import PADDOCK
 
 _ROUTERS = (
     system, inference, library, blobs, create, registry, tokens, openai, anthropic, responses,
 )  # fmt: skip
+_API = "/v1/"
+_MAX_SHOWN = 200
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 _ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
 
@@ -86,7 +92,11 @@ def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:
-    """Answer a request without a route in plain text, as the reference does."""
+    """Answer a request without a route, in plain text as the reference does.
+
+    Below /v1 clients read a JSON error: for each unknown path, and where they ask for JSON for a
+    method that the path does not have.
+    """
     assert isinstance(error, HTTPException)
     path = request.scope["path"]
     if error.status_code == 404 and path.endswith("/") and _methods(request, path[:-1]):
@@ -95,12 +105,28 @@ async def _answer_router(request: Request, error: Exception) -> Response:
             slash_redirect(request.scope),
             headers={"content-type": "text/html; charset=utf-8"},
         )
-    headers = {"content-type": "text/plain"}
-    if error.status_code == 405:
-        headers["allow"] = ", ".join(_methods(request, path))
-    text = _ROUTER_TEXTS.get(error.status_code, str(error.detail))
-    current().error = text
-    return PlainTextResponse(text, error.status_code, headers)
+    allowed = ", ".join(_methods(request, path)) if error.status_code == 405 else ""
+    if path.startswith(_API) and (not allowed or _accepts_json(request)):
+        reply = _unknown_endpoint(request, error.status_code, allowed)
+    else:
+        text = _ROUTER_TEXTS.get(error.status_code, str(error.detail))
+        current().error = text
+        reply = PlainTextResponse(text, error.status_code, {"content-type": "text/plain"})
+    if allowed:
+        reply.headers["allow"] = allowed
+    return reply
+
+
+def _accepts_json(request: Request) -> bool:
+    return BARE_JSON_TYPE in request.headers.get("accept", "")
+
+
+def _unknown_endpoint(request: Request, status: int, allowed: str) -> Response:
+    endpoint = quoted(f"{request.method} {request.scope['path']}"[:_MAX_SHOWN])
+    hint = f"; the methods of this path are {allowed}" if allowed else ""
+    refusal = Explanation(status, f"{endpoint} is not an endpoint of this server{hint}")
+    current().error = refusal.text
+    return json_response(envelope_for(request.scope)(refusal), status, BARE_JSON_TYPE)
 
 
 def _methods(request: Request, path: str) -> list[str]:

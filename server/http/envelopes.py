@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
+from starlette.types import Scope
+
 from server.errors import Explanation
 from server.request_record import current
 
 Envelope = Callable[[Explanation], dict[str, object]]
 """Turns an explanation into the error object of an API."""
 
+_ANTHROPIC_HEADER = b"anthropic-version"
 _OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -46,6 +49,19 @@ _BY_PATH: tuple[tuple[str, Envelope], ...] = (
     ("/v1/messages", anthropic_envelope),
     ("/v1/", openai_envelope),
 )
+
+
+def is_from_anthropic_client(scope: Scope) -> bool:
+    """Return whether a request has the header that Anthropic's clients send with each request."""
+    return any(name == _ANTHROPIC_HEADER for name, _ in scope["headers"])
+
+
+def envelope_for(scope: Scope) -> Envelope:
+    """Return the envelope of the client that sent the request."""
+    envelope = envelope_of(scope["path"])
+    if envelope is openai_envelope and is_from_anthropic_client(scope):
+        return anthropic_envelope
+    return envelope
 
 
 def envelope_of(path: str) -> Envelope:

@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
+from server.anthropic.models import model_info, page_of, page_query
 from server.concurrency.threads import in_thread
 from server.http.body import converted, read_body
+from server.http.envelopes import is_from_anthropic_client
 from server.http.forms import read_form
 from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE
@@ -135,8 +137,11 @@ async def rerank(request: Request) -> Response:
 @router.get("/models")
 @router.head("/models", include_in_schema=False)
 async def models(request: Request) -> Response:
-    """List the installed models."""
+    """List the installed models, in the form of the client that asks."""
     models = await asyncio.to_thread(services_of(request).library.models)
+    if is_from_anthropic_client(request.scope):
+        page = page_of(list(models), page_query(request.query_params))
+        return json_response(page, media_type=OBJECT_TYPE)
     return json_response(model_list(models), media_type=OBJECT_TYPE)
 
 
@@ -147,6 +152,8 @@ async def one_model(model: str, request: Request) -> Response:
     if not model:
         raise HTTPException(404)
     installed = await asyncio.to_thread(services_of(request).library.find, model)
+    if is_from_anthropic_client(request.scope):
+        return json_response(model_info(installed, model), media_type=OBJECT_TYPE)
     return json_response(model_object(installed, model), media_type=OBJECT_TYPE)
 
 

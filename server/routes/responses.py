@@ -5,17 +5,19 @@ from starlette.responses import Response
 
 from server.errors import BadRequest
 from server.http.body import read_body
+from server.http.envelopes import openai_envelope
 from server.http.openapi import body_of
-from server.http.sse import EVENTS_TYPE
+from server.http.sse import EVENTS_TYPE, ServerSentEvents
 from server.http.streaming import BARE_JSON_TYPE, EventReply, json_response, raw_json_response
 from server.openai.responses.events import LifecycleEvent, StreamEvent
 from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.pages import PARAMETERS, page_of, page_query
 from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
-from server.openai.responses.wire import Deleted
+from server.openai.responses.wire import Deleted, InputTokens
 from server.openai.responses.wire import Response as ResponseObject
 from server.routes.dependencies import api_key_hash, services_of
+from server.routes.replies import whole
 
 router = APIRouter(prefix="/v1/responses")
 BODIES = (ResponsesRequest,)
@@ -33,6 +35,21 @@ async def create_response(request: Request) -> Response:
         framing=ResponseFraming(stream),
         object_type=BARE_JSON_TYPE,
     )
+
+
+@router.post("/input_tokens", openapi_extra=body_of(ResponsesRequest))
+async def input_tokens(request: Request) -> Response:
+    """Count the prompt tokens of a request, without answering it."""
+    body = await read_body(request, ResponsesRequest)
+    services = services_of(request)
+
+    async def count() -> InputTokens:
+        conversation = await services.responses.conversation(body, api_key_hash(request))
+        if not conversation.messages:
+            raise BadRequest("input is required: there is nothing to count")
+        return InputTokens(await services.chat.count(conversation))
+
+    return whole(count, ServerSentEvents(openai_envelope), BARE_JSON_TYPE)
 
 
 @router.get("/{response_id}")

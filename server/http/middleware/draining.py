@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runners.host.errors import ShuttingDown
 from server.http.drain import Drain
-from server.http.envelopes import envelope_of
+from server.http.envelopes import envelope_for
 from server.http.streaming import error_response
 
 
@@ -52,5 +52,5 @@ class DrainMiddleware:
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
-    refusal = error_response(ShuttingDown(), envelope=envelope_of(scope["path"]))
+    refusal = error_response(ShuttingDown(), envelope=envelope_for(scope))
     await refusal(scope, receive, send)

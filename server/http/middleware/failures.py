@@ -5,7 +5,7 @@ import logging
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from server.http.envelopes import envelope_of
+from server.http.envelopes import envelope_for
 from server.http.streaming import error_response
 
 _log = logging.getLogger(__name__)
@@ -37,5 +37,5 @@ class FailureMiddleware:
             if is_started:
                 _log.exception("a reply was cut off")
                 raise
-            reply = error_response(e, envelope=envelope_of(scope["path"]))
+            reply = error_response(e, envelope=envelope_for(scope))
             await reply(scope, receive, send)

@@ -75,6 +75,7 @@ class ResponsesRequest(ApiModel):
     truncation: str = "disabled"
     background: bool = False
     conversation: Any = None
+    prompt: Any = None
     metadata: FreeMap = Field(default_factory=dict)
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None

@@ -36,7 +36,7 @@ from server.openai.responses.store import (
     ResponseStore,
     StoredResponse,
 )
-from server.openai.responses.tools import declared_tools
+from server.openai.responses.tools import DeclaredTools, declared_tools
 
 Answers = AsyncGenerator[StreamEvent, None]
 
@@ -86,12 +86,8 @@ class ResponsesService:
 
         References are to items of responses that `owner` has stored.
         """
-        history = await self._history(request.previous_response_id)
-        items = await self._resolved(input_items(request.input), history, owner)
-        fetched = await self._fetch(remote_images((*history, *items)))
-        tools = declared_tools([*request.tools, *tools_in((*history, *items))])
+        items, tools, conversation = await self._read(request, owner)
         stream.declare(tools)
-        conversation = conversation_of(request, tools, items, history, fetched)
         # Without messages the model was only loaded, and there is nothing to store.
         is_stored = request.store and bool(conversation.messages) and await self._store.is_ready()
         with self._registered(stream) as own:
@@ -114,6 +110,21 @@ class ResponsesService:
             if is_stored:
                 is_stored = await self._put(stream, items, request.previous_response_id, owner)
             yield stream.last(store=is_stored)
+
+    async def conversation(self, request: ResponsesRequest, owner: str = "") -> Conversation:
+        """Return the conversation that `request` continues; raises BadRequest and NotFound."""
+        _, _, conversation = await self._read(request, owner)
+        return conversation
+
+    async def _read(
+        self, request: ResponsesRequest, owner: str
+    ) -> tuple[list[Item], DeclaredTools, Conversation]:
+        """Return the input items of a request, its tools and its conversation."""
+        history = await self._history(request.previous_response_id)
+        items = await self._resolved(input_items(request.input), history, owner)
+        fetched = await self._fetch(remote_images((*history, *items)))
+        tools = declared_tools([*request.tools, *tools_in((*history, *items))])
+        return items, tools, conversation_of(request, tools, items, history, fetched)
 
     async def get(self, id: str) -> bytes:
         """Return a response as JSON, stored or in progress.

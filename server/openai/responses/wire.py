@@ -142,6 +142,13 @@ class Response(TruncationNotice, kw_only=True):
     prompt_cache_key: str | None
 
 
+class InputTokens(msgspec.Struct):
+    """The number of tokens that the prompt of a request has."""
+
+    input_tokens: int
+    object: str = "response.input_tokens"
+
+
 class Deleted(msgspec.Struct, kw_only=True):
     """The reply of DELETE."""
 

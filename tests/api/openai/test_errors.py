@@ -119,9 +119,34 @@ async def test_a_body_that_is_too_large(tmp_path: Path) -> None:
     assert answer.json()["error"]["type"] == "api_error"
 
 
-async def test_the_router_answers_in_plain_text(shared: Server) -> None:
-    wrong = await shared.http.get("/v1/chat/completions")
-    unknown = await shared.http.post("/v1/nothing")
+@pytest.mark.parametrize("path", ["nothing", "fine_tuning/jobs", "images/generations", "chat"])
+async def test_an_unknown_path_is_an_error_of_the_api(shared: Server, path: str) -> None:
+    answer = await shared.http.post(f"/v1/{path}")
 
-    assert (wrong.status_code, wrong.text) == (405, "405 method not allowed")
-    assert (unknown.status_code, unknown.text) == (404, "404 page not found")
+    text = f'"POST /v1/{path}" is not an endpoint of this server'
+    assert (answer.status_code, answer.json()) == (404, error(404, text))
+
+
+@pytest.mark.parametrize("accept", [None, "*/*"])
+async def test_a_wrong_method_is_plain_text_for_those_who_do_not_ask_for_json(
+    shared: Server, accept: str | None
+) -> None:
+    headers = {} if accept is None else {"accept": accept}
+    answer = await shared.http.get("/v1/chat/completions", headers=headers)
+
+    assert (answer.status_code, answer.text) == (405, "405 method not allowed")
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "chat/completions"), ("DELETE", "models")])
+async def test_a_wrong_method_is_an_error_of_the_api_for_its_libraries(
+    shared: Server, method: str, path: str
+) -> None:
+    headers = {"accept": "application/json"}
+    answer = await shared.http.request(method, f"/v1/{path}", headers=headers)
+
+    assert answer.status_code == 405
+    assert answer.json()["error"]["message"] == (
+        f'"{method} /v1/{path}" is not an endpoint of this server; '
+        f"the methods of this path are {answer.headers['allow']}"
+    )

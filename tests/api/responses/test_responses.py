@@ -101,6 +101,11 @@ INVALID = (400, "invalid_request_error")
             "background responses are not supported; leave out background",
         ),
         (
+            {"prompt": {"id": "pmpt_x"}, "given": None},
+            INVALID,
+            "prompt templates of OpenAI's service are not known here; send the text in input",
+        ),
+        (
             {"previous_response_id": "resp_x"},
             INVALID,
             "Previous response with id 'resp_x' not found.",
