@@ -1,4 +1,4 @@
-"""The JavaScript packages of Ollama, OpenAI and Anthropic, where Node.js and they are installed."""
+"""The JavaScript packages of Ollama, OpenAI, Anthropic and Vercel, where Node.js has them."""
 
 import json
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module", params=["ollama", "openai", "anthropic"])
+@pytest.fixture(scope="module", params=["ollama", "openai", "anthropic", "ai-sdk"])
 def told(request: pytest.FixtureRequest, server: LiveServer) -> dict[str, Any]:
     """What the script of one package found."""
     script = FOLDER / f"{request.param}.mjs"
@@ -41,3 +41,11 @@ def test_a_tool_is_called_with_its_arguments(told: dict[str, Any]) -> None:
 
 def test_a_missing_model_is_an_error_of_the_package(told: dict[str, Any]) -> None:
     assert "absent" in told["missing"]
+
+
+def test_a_loop_of_steps_names_the_items_of_the_step_before(told: dict[str, Any]) -> None:
+    """Whole and streamed; the AI SDK sends items that the server stores by their ids."""
+    if "steps" not in told:
+        pytest.skip("this package has no loop")
+    assert told["steps"] == [2, 2]
+    assert max(told["references"]) >= 1
