@@ -153,6 +153,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Most tokens to draft in a step; 0: no speculative decoding."""
     return_tokens: bool = False
     """Whether `Done` carries the token ids of prompt and output."""
+    system_bytes: int = 0
+    """Bytes of the prompt's text up to the end of a system message that others may have too."""
 
 
 EmbedInput = str | tuple[int, ...]

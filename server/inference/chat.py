@@ -42,6 +42,7 @@ from server.prompt.messages import Message, Think, Tool
 from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
+from server.prompt.truncate import is_instruction
 from server.rendering.client import PromptRenderer
 from server.request_record import current
 
@@ -74,6 +75,17 @@ class _Prompt:
         special = await special_texts_of(lease.runner, self.renderer, self.format.output)
         prompt = without_bos(self.prompt, self.renderer, lease.ready)
         return await in_thread(prompt.for_tokenizer, special)
+
+    def system_bytes(self, lease: Lease) -> int:
+        """Return where the system message ends in the prompt, 0 without one.
+
+        Some templates put it into the first user message, with no token behind it.
+        """
+        first = self.messages[0]
+        if not is_instruction(first):
+            return 0
+        prompt = without_bos(self.prompt, self.renderer, lease.ready)
+        return prompt.bytes_until(first.content.strip())
 
     def parser(self, conversation: Conversation) -> OutputParser:
         """Return a parser for one answer."""
@@ -149,6 +161,7 @@ class ChatService:
                 constraint=constraint,
                 must_hold=must_hold,
                 visible=format.output.visible_tokens,
+                system_bytes=prompt.system_bytes(lease),
             )
             async with aclosing(answers(lease.runner, work, parsers, timings)) as events:
                 async for event in events:

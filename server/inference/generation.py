@@ -37,6 +37,7 @@ def command(
     must_hold: bool = True,
     visible: tuple[str, ...] = (),
     return_tokens: bool = False,
+    system_bytes: int = 0,
 ) -> Generate:
     """Return the runner's command for `prompt`; the client fills in the id."""
     return Generate(
@@ -57,6 +58,7 @@ def command(
         must_hold=must_hold,
         visible=visible,
         return_tokens=return_tokens,
+        system_bytes=system_bytes,
     )
 
 

@@ -19,6 +19,11 @@ class RenderedPrompt:
         """Return the text in UTF-8."""
         return self.text.encode("utf-8", "replace")
 
+    def bytes_until(self, content: str) -> int:
+        """Return how many bytes the text has up to the end of `content`; 0 without it."""
+        before, found, _ = self.text.partition(content) if content else ("", "", "")
+        return len((before + found).encode("utf-8", "replace")) if found else 0
+
     def removeprefix(self, prefix: str) -> "RenderedPrompt":
         """Return the prompt without a text at its beginning."""
         text = self.text.removeprefix(prefix)

@@ -12,9 +12,14 @@ import pytest
 
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import Answer, StartEngine, SteppedEngine, assert_same_choices
-from tests.support.tiny_architectures import write_gemma2, write_jamba, write_mamba
+from tests.support.tiny_architectures import write_gemma2, write_gpt_oss, write_jamba, write_mamba
 
-WRITERS = {"window": write_gemma2, "recurrent": write_mamba, "hybrid": write_jamba}
+WRITERS = {
+    "window": write_gemma2,
+    "experts": write_gpt_oss,
+    "recurrent": write_mamba,
+    "hybrid": write_jamba,
+}
 MARGIN = 140
 """Tokens that may be computed beside those that differ."""
 
@@ -108,6 +113,20 @@ def test_two_users_have_the_same_system_prompt(start: Start) -> None:
     engine.answer(HISTORY + QUESTION + ANSWER, n_predict=30)
 
     check(start, engine, SYSTEM + turn("user", "one day she") + ANSWER, differ=8)
+
+
+def test_two_users_have_a_system_prompt_that_ends_within_a_turn(start: Start) -> None:
+    engine = start()
+    system = prompt_of(600)
+    changes = {"n_predict": 30, "system_bytes": len(system)}
+    engine.answer(f"{system} {prompt_of(200, seed=1)}{ANSWER}", **changes)
+    prompt = f"{system} {prompt_of(20, seed=2)}{ANSWER}"
+
+    answer = engine.answer(prompt, logprobs=2, **changes)
+
+    assert 590 <= answer.done.n_reused <= 600
+    fresh = start(checkpoint_bytes=0)
+    assert_same_choices(answer, fresh.answer(prompt, logprobs=2, **changes))
 
 
 def test_third_prompt_reuses_what_two_others_have_in_common_without_turns(start: Start) -> None:

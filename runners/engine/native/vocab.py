@@ -125,6 +125,14 @@ class Vocab:
             special = self._special[token] = bool(attributes & _SPECIAL)
         return special
 
+    def n_within(self, tokens: TokenIds, size: int) -> int:
+        """Return how many tokens at the beginning have a text of at most `size` bytes."""
+        for count, token in enumerate(tokens.tolist()):
+            size -= len(self.full_piece(token)) if token >= 0 else 0
+            if size < 0:
+                return count
+        return len(tokens)
+
     def boundaries(self, tokens: TokenIds) -> tuple[int, ...]:
         """Return where control tokens begin in a prompt: at the ends and beginnings of turns."""
         marks = [id for id in np.unique(tokens).tolist() if id >= 0 and self._is_control(id)]

@@ -93,6 +93,7 @@ class Intake:
             matcher, constraint_error = None, str(e)
         limit = _DEFAULT_PREDICT_CONTEXTS * n_ctx
         n_predict = limit if request.n_predict is None else max(request.n_predict, 0)
+        n_bos = int(self._vocab.adds_bos and int(prompt[0]) == self._vocab.bos)
         return SequenceState(
             # The decoded media are large and no longer needed.
             request=msgspec.structs.replace(request, media=()) if media else request,
@@ -105,8 +106,8 @@ class Intake:
             constraint_error=constraint_error,
             text=TextAssembler(request.stop, n_unchecked=request.sampling.min_tokens),
             visible=visible,
-            n_bos=int(self._vocab.adds_bos and int(prompt[0]) == self._vocab.bos),
-            boundaries=self._vocab.boundaries(prompt) if self._finds_boundaries else (),
+            n_bos=n_bos,
+            boundaries=self._boundaries(request, prompt, n_bos) if self._finds_boundaries else (),
             snapshot=self._prefixes.find(prompt) if self._prefixes is not None else None,
             media=media,
             prompt_logprobs=self._prompt_logprobs(request, prompt),
@@ -117,6 +118,15 @@ class Intake:
         if not request.prompt_logprobs or request.logprobs is None or request.media:
             return None
         return PromptLogprobs(prompt.tolist(), self._vocab, request.logprobs)
+
+    def _boundaries(self, request: Generate, prompt: TokenIds, n_bos: int) -> tuple[int, ...]:
+        """Return the lengths at which a later prompt may part from this one."""
+        turns = self._vocab.boundaries(prompt)
+        if not request.system_bytes:
+            return turns
+        n_system = self._vocab.n_within(prompt[n_bos:], request.system_bytes)
+        # What follows may be merged with the last token.
+        return (*turns, max(n_bos + n_system - 1, 0))
 
     def _read(self, request: Generate) -> tuple[TokenIds | None, Layout | None]:
         """Return the tokens of a prompt and the layout of its media, if any.
