@@ -93,12 +93,15 @@ class Checkpoints:
         self.reached(sequence)
 
     def reached(self, sequence: SequenceState) -> None:
-        """Take the checkpoint that is due at the present length of a sequence, if one is."""
+        """Take the checkpoint that is due at the present length of a sequence, if one is.
+
+        None is taken while memory has the rows of a draft, which may be dropped.
+        """
         stops, length = sequence.stops, sequence.n_computed
         is_due = length in stops or (length >= sequence.n_prompt and length % _PERIOD == 0)
         while stops and stops[0] <= length:
             del stops[0]
-        if is_due and self.enabled and length:
+        if is_due and self.enabled and length and not sequence.draft:
             self._take(sequence)
 
     def _take(self, sequence: SequenceState) -> None:
