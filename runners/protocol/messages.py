@@ -151,6 +151,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     visible: tuple[str, ...] = ()
     n_draft: int = 0
     """Most tokens to draft in a step; 0: no speculative decoding."""
+    prediction: str = ""
+    """Text that the answer will mostly be, which is drafted."""
     return_tokens: bool = False
     """Whether `Done` carries the token ids of prompt and output."""
     system_bytes: int = 0

@@ -91,6 +91,8 @@ def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Fin
         n_cached=done.n_reused,
         n_dropped=done.n_truncated,
         n_generated=done.n_eval,
+        n_drafted=done.n_drafted,
+        n_accepted=done.n_accepted,
         total_ns=time.perf_counter_ns() - timings.started,
         load_ns=timings.leased - timings.started,
         prompt_ns=done.prompt_ns,

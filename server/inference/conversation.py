@@ -37,7 +37,7 @@ class GenerationParams:
     instead of refused. `keep_alive` is in seconds, `logprobs` the number of alternatives per token,
     None for no log probabilities. `n` answers share the computed prompt. With `prefill_only`
     they are empty: the prompt is computed and nothing is sampled. With `prompt_logprobs` the tokens
-    of the prompt have log probabilities too.
+    of the prompt have log probabilities too. `prediction` is a text that the answer will mostly be.
     """
 
     model: str
@@ -52,6 +52,7 @@ class GenerationParams:
     prompt_logprobs: bool = False
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     n: int = 1
+    prediction: str = ""
     prefill_only: bool = False
     debug_render_only: bool = False
 
@@ -120,7 +121,8 @@ class Finish:
     """The end of answer number `choice`, with its counters; durations in nanoseconds.
 
     `n_prompt` counts the tokens of the prompt, `n_cached` those of them taken from the KV cache,
-    `n_dropped` further ones that truncation removed. `stop` is the stop string that ended the
+    `n_dropped` further ones that truncation removed. `n_accepted` of the `n_generated` tokens were
+    among the `n_drafted` ones that were computed ahead. `stop` is the stop string that ended the
     answer, "" for none. `called` says whether the answer has tool calls. `raw_text` is the text as
     generated. `context` holds the tokens of a completion's prompt and answer.
     """
@@ -133,6 +135,8 @@ class Finish:
     n_cached: int = 0
     n_dropped: int = 0
     n_generated: int = 0
+    n_drafted: int = 0
+    n_accepted: int = 0
     total_ns: int = 0
     load_ns: int = 0
     prompt_ns: int = 0

@@ -59,6 +59,7 @@ async def chat_completions(request: Request) -> Response:
         include_usage=body.stream_options.include_usage,
         legacy_functions=uses_legacy_functions(body),
         freeform=freeform_names(body),
+        predicted=body.prediction is not None,
     )
     if body.stream:
         return _streamed(replies.streamed(events))

@@ -219,3 +219,20 @@ def test_answers_that_repeat_nothing_are_hardly_drafted(engine: SteppedEngine) -
     random = Sampling(temperature=2.0, top_k=0, top_p=1.0, seed=7)
     answer = engine.answer(prompt_of(40), random, n_predict=150, n_draft=N_DRAFT)
     assert answer.done.n_drafted <= 8
+
+
+def test_a_prediction_of_the_answer_is_drafted(engine: SteppedEngine) -> None:
+    """Also where it differs in the middle."""
+    words = " ".join(prompt_of(40, seed=3).split())
+    constraint = Regex(words)
+    plain = engine.answer(prompt_of(30), n_predict=60, constraint=constraint)
+    assert plain.text == words
+    changed = words.split()
+    changed[20] = "unlike"
+    for prediction in (words, " ".join(changed)):
+        drafted = engine.answer(
+            prompt_of(30), n_predict=60, constraint=constraint, n_draft=N_DRAFT,
+            prediction=prediction,
+        )  # fmt: skip
+        assert drafted.text == words
+        assert drafted.done.n_accepted > drafted.done.n_eval // 2

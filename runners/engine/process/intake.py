@@ -30,7 +30,7 @@ from runners.protocol.messages import (
     FailureCode,
     Generate,
 )
-from runners.protocol.tokens import AnyText
+from runners.protocol.tokens import AnyText, Segment, SegmentedText
 
 _DEFAULT_PREDICT_CONTEXTS = 10
 """Contexts of tokens that a request without `n_predict` may sample."""
@@ -111,8 +111,16 @@ class Intake:
             snapshot=self._prefixes.find(prompt) if self._prefixes is not None else None,
             media=media,
             prompt_logprobs=self._prompt_logprobs(request, prompt),
-            lookup=PromptLookup() if request.n_draft > 0 and self._can_draft else None,
+            lookup=self._lookup(request),
         )
+
+    def _lookup(self, request: Generate) -> PromptLookup | None:
+        if not request.n_draft or not self._can_draft:
+            return None
+        if not request.prediction:
+            return PromptLookup()
+        text = SegmentedText((Segment(request.prediction, special=False),))
+        return PromptLookup(self._vocab.tokenize(text, add_special=False))
 
     def _prompt_logprobs(self, request: Generate, prompt: TokenIds) -> PromptLogprobs | None:
         if not request.prompt_logprobs or request.logprobs is None or request.media:

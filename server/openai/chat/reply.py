@@ -42,7 +42,8 @@ class ChatReplies:
     """Builds the replies to one request for `n` answers.
 
     With `legacy_functions`, a tool call is sent as `function_call` instead of in `tool_calls`.
-    Calls of the tools in `freeform` have an input instead of arguments.
+    Calls of the tools in `freeform` have an input instead of arguments. With `predicted` the usage
+    counts the tokens of the request's prediction.
     """
 
     heading: Heading
@@ -50,6 +51,7 @@ class ChatReplies:
     include_usage: bool = False
     legacy_functions: bool = False
     freeform: Collection[str] = ()
+    predicted: bool = False
 
     def whole(self, events: list[Event]) -> ChatCompletion:
         """Return all answers in one object."""
@@ -64,7 +66,7 @@ class ChatReplies:
                 answers[event.choice].end = event
                 ends.append(event)
         choices = [self._choice(index, answers[index]) for index in sorted(answers)]
-        completion = self._completion(choices, usage_of(ends, self.n))
+        completion = self._completion(choices, usage_of(ends, self.n, predicted=self.predicted))
         completion.note_truncation(*(end.n_dropped for end in ends))
         return completion
 
@@ -92,7 +94,7 @@ class ChatReplies:
                     yield last
         if self.include_usage:
             chunk = self._chunk()
-            chunk.usage = usage_of(ends, self.n)
+            chunk.usage = usage_of(ends, self.n, predicted=self.predicted)
             yield chunk
 
     def _pieces(self, delta: Delta, started: set[int]) -> Iterator[ChunkChoice]:

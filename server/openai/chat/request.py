@@ -35,6 +35,7 @@ def conversation_of(request: ChatCompletionRequest, fetched: Mapping[str, bytes]
         # `function_call` holds a single call.
         parallel_tool_calls=request.parallel_tool_calls and not uses_legacy_functions(request),
         logprobs=request.top_logprobs if request.logprobs else None,
+        prediction=_prediction(request),
         debug_render_only=request.debug_render_only,
     )
     if request.max_completion_tokens is None:
@@ -51,6 +52,11 @@ def uses_legacy_functions(request: ChatCompletionRequest) -> bool:
 def freeform_names(request: ChatCompletionRequest) -> frozenset[str]:
     """Return the names of the tools whose input is text."""
     return frozenset(tool.freeform.name for tool in request.tools if tool.freeform is not None)
+
+
+def _prediction(request: ChatCompletionRequest) -> str:
+    content = request.prediction.content if request.prediction is not None else None
+    return content.text if content is not None else ""
 
 
 def _tools(request: ChatCompletionRequest) -> list[ToolField]:

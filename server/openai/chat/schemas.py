@@ -28,6 +28,19 @@ class MessageField(ApiModel):
     refusal: LongText = ""
 
 
+class PredictionField(ApiModel):
+    """Text that the answer will mostly be, such as the file before an edit: it is drafted."""
+
+    type: str = "content"
+    content: MessageContent = None
+
+    @model_validator(mode="after")
+    def _is_text(self) -> Self:
+        if self.type != "content" or (self.content is not None and self.content.media):
+            raise refuse('"prediction" must have the type "content" and text as its content')
+        return self
+
+
 class ChatCompletionRequest(GenerationRequest):
     """The conversation and how to answer it.
 
@@ -42,6 +55,7 @@ class ChatCompletionRequest(GenerationRequest):
     parallel_tool_calls: bool = True
     functions: list[FunctionField] = Field(default_factory=list)
     function_call: Any = None
+    prediction: PredictionField | None = None
     logprobs: bool = False
     top_logprobs: TopLogprobs = 0
     debug_render_only: bool = Field(default=False, alias="_debug_render_only")

@@ -110,3 +110,24 @@ async def test_a_failure_before_the_first_piece_has_its_own_status(
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("content", ["a b", [{"type": "text", "text": "a b"}]])
+async def test_a_prediction_is_accepted_and_its_tokens_are_counted(
+    shared: Server, content: object
+) -> None:
+    prediction = {"type": "content", "content": content}
+    answer = await shared.post(PATH, model="base", messages=said("a b"), prediction=prediction)
+
+    assert answer.json()["choices"][0]["message"]["content"] == "a b "
+    assert answer.json()["usage"]["completion_tokens_details"] == {
+        "accepted_prediction_tokens": 0, "rejected_prediction_tokens": 0,
+    }  # fmt: skip
+
+
+async def test_a_prediction_of_another_type_is_refused(shared: Server) -> None:
+    prediction = {"type": "image", "content": "a"}
+    answer = await shared.post(PATH, model="base", messages=said("a"), prediction=prediction)
+
+    assert answer.status_code == 400
+    assert "prediction" in answer.json()["error"]["message"]

@@ -100,9 +100,9 @@ def test_a_request_uses_the_context_it_asked_for_however_much_is_loaded(
 @pytest.mark.parametrize(
     ("options", "n_draft"),
     [
-        ({}, 16), ({"temperature": 0}, 16), ({"draft_num_predict": 0}, 0),
-        ({"draft_num_predict": 4}, 4), ({"draft_num_predict": 99}, 16),
-        ({"draft_num_predict": -1}, 16), ({"seed": 1}, 0), ({"seed": -1}, 16),
+        ({}, 15), ({"temperature": 0}, 15), ({"draft_num_predict": 0}, 0),
+        ({"draft_num_predict": 4}, 4), ({"draft_num_predict": 99}, 15),
+        ({"draft_num_predict": -1}, 15), ({"seed": 1}, 0), ({"seed": -1}, 15),
         ({"seed": 1, "draft_num_predict": 8}, 8), ({"seed": 1, "draft_num_predict": -1}, 0),
     ],
 )  # fmt: skip
@@ -110,3 +110,9 @@ def test_drafts_are_bounded_and_off_where_an_answer_should_be_repeatable(
     options: dict[str, object], n_draft: int
 ) -> None:
     assert commanded(**options).n_draft == n_draft
+
+
+def test_a_prediction_is_drafted_even_with_a_seed() -> None:
+    params = GenerationParams(model="m", prediction="text")
+    work = command("Once", merged_options({"seed": 1}), params, n_ctx=64, constraint=None)
+    assert (work.prediction, work.n_draft) == ("text", 15)

@@ -2,6 +2,7 @@
 
 from array import array
 
+import numpy as np
 import pytest
 
 from runners.engine.drafting.prompt_lookup import PromptLookup
@@ -78,3 +79,37 @@ def test_tokens_that_a_context_shift_cuts_out_end_the_match() -> None:
     tokens.append(9)
     lookup.observe(tokens)
     assert lookup.predict(tokens, 2) == []
+
+
+def prediction(*tokens: int) -> PromptLookup:
+    return PromptLookup(np.array(tokens, np.int32))
+
+
+def test_a_prediction_is_followed_from_its_beginning() -> None:
+    tokens, lookup = array("i", [1, 2, 3]), prediction(20, 21, 22, 23)
+    assert lookup.predict(tokens, 8) == [20, 21, 22, 23]
+    for token in (20, 21):
+        tokens.append(token)
+        lookup.observe(tokens)
+    assert lookup.predict(tokens, 8) == [22, 23]
+
+
+def test_a_prediction_goes_on_behind_a_difference_and_ends() -> None:
+    tokens, lookup = array("i", [1, 2, 3]), prediction(20, 21, 22, 23, 24, 25, 26)
+    for token in (20, 99, 22, 23):
+        tokens.append(token)
+        lookup.observe(tokens)
+        lookup.predict(tokens, 1)
+    assert lookup.predict(tokens, 8) == [24, 25, 26]
+    for token in (24, 25, 26, 27):
+        tokens.append(token)
+        lookup.observe(tokens)
+    assert lookup.predict(tokens, 8) == []
+
+
+def test_the_longer_match_of_prediction_and_prompt_counts() -> None:
+    tokens, lookup = array("i", [7, 5, 6, 30, 31]), prediction(40, 5, 6, 50)
+    for token in (8, 7, 5, 6):
+        tokens.append(token)
+        lookup.observe(tokens)
+    assert lookup.predict(tokens, 1) == [30]
