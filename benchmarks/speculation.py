@@ -39,12 +39,12 @@ async def _compare(model: Published, server: Server, options: argparse.Namespace
 
     await rate(free, 64)
     await rate(repeat, 64)
-    for title, prompt, n_tokens, target in (
-        (f"{N_LINES} lines with one change", repeat, MOST_TOKENS, 1.6),
-        ("free text", free, options.tokens, 0.97),
+    for title, prompt, n_tokens, rounds, target in (
+        (f"{N_LINES} lines with one change", repeat, MOST_TOKENS, 1, 1.6),
+        ("free text", free, options.tokens, options.rounds, 0.97),
     ):
         medians = await interleaved(
-            options.rounds,
+            rounds,
             {
                 "without": lambda p=prompt, n=n_tokens: rate(p, n, **OFF),
                 "with": lambda p=prompt, n=n_tokens: rate(p, n),
@@ -59,6 +59,6 @@ async def _compare(model: Published, server: Server, options: argparse.Namespace
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__, rounds=1, tokens=128)
+    parser = arguments(__doc__, rounds=3, tokens=128)
     published.add_argument(parser)
     run(benchmark, parser)
