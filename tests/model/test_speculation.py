@@ -12,6 +12,7 @@ import pytest
 from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.protocol.constraints import JSONSchema, Regex
 from runners.protocol.messages import Sampling, StopReason
+from runners.protocol.tokens import Tokenize
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import (
     GREEDY,
@@ -223,15 +224,18 @@ def test_answers_that_repeat_nothing_are_hardly_drafted(engine: SteppedEngine) -
 
 def test_a_prediction_of_the_answer_is_drafted(engine: SteppedEngine) -> None:
     """Also where it differs in the middle."""
-    words = " ".join(prompt_of(40, seed=3).split())
+    words = prompt_of(40, seed=3)
+    tokens = engine.engine.intake.tokenizer.tokens(Tokenize(id=0, text=words)).tokens
+    # Words instead of letters, so that the answer has the tokens of its text.
+    sampling = Sampling(temperature=0.0, logit_bias=dict.fromkeys(tokens, 100.0))
     constraint = Regex(words)
-    plain = engine.answer(prompt_of(30), n_predict=60, constraint=constraint)
+    plain = engine.answer(prompt_of(30), sampling, n_predict=60, constraint=constraint)
     assert plain.text == words
     changed = words.split()
     changed[20] = "unlike"
     for prediction in (words, " ".join(changed)):
         drafted = engine.answer(
-            prompt_of(30), n_predict=60, constraint=constraint, n_draft=N_DRAFT,
+            prompt_of(30), sampling, n_predict=60, constraint=constraint, n_draft=N_DRAFT,
             prediction=prediction,
         )  # fmt: skip
         assert drafted.text == words
