@@ -19,7 +19,17 @@ from tests.support.stepped_engine import StartEngine, SteppedEngine
 from tests.support.tiny_models import write_llama
 from tests.support.tiny_vision import picture
 
-WITH_IMAGES = ("gemma3", "llama4", "mistral3", "qwen25vl", "qwen35", "qwen3vl", "qwen3vlmoe")
+WITH_IMAGES = (
+    "gemma3",
+    "gemma4",
+    "glmocr",
+    "llama4",
+    "mistral3",
+    "qwen25vl",
+    "qwen35",
+    "qwen3vl",
+    "qwen3vlmoe",
+)
 PROMPT = list(range(5, 45))
 TEXT = "Once upon a time 東京 <0x41></s> there was"
 SIZES = {"n_ctx": 4096, "n_cells": 8192, "n_batch": 512}

@@ -304,13 +304,64 @@ def llama4() -> Layout:
     return Layout(old, text, encoder)
 
 
+def gemma4() -> Layout:
+    text, encoder = text_models.gemma4(), projectors.gemma4v()
+    old = text.copy().renamed((".ffn_down_exps.scale", ".ffn_gate_inp.per_expert_scale"))
+    old.set(tokenizer__ggml__model="llama")
+    vision = _vision(encoder)
+    del vision["image_size"]
+    old.update({**vision, "projector.scale_factor": 2}, "gemma4.vision.")
+    old.tensors |= encoder.tensors
+    old.tensors["a.blk.0.ln1.weight"] = old.tensors["mm.a.fc.bias"] = np.ones(8, np.float32)
+    old.kinds["v.patch_embd.weight"] = F16
+    encoder = encoder.copy()
+    encoder.tensors["v.patch_embd.weight"] = _halved(encoder.tensors["v.patch_embd.weight"])
+    return Layout(old, text, encoder)
+
+
+def glmocr() -> Layout:
+    text, encoder = text_models.glm4(), projectors.glm4v()
+    old = text.copy()
+    old.keys = {key.replace("glm4.", "glmocr."): value for key, value in text.keys.items()}
+    sections = old.keys.pop("glmocr.rope.dimension_sections")[1]
+    del old.keys["glmocr.rope.dimension_count"]
+    old.set(general__architecture="glmocr", tokenizer__ggml__pre="llama-bpe")
+    old.keys["glmocr.rope.mrope_section"] = i32s(*sections[:3])
+    for block in range(text_models.N_LAYERS):
+        gate, up = np.split(old.tensors.pop(f"blk.{block}.ffn_up.weight"), 2)
+        old.tensors[f"blk.{block}.ffn_gate.weight"] = gate
+        old.tensors[f"blk.{block}.ffn_up.weight"] = up
+    old.renamed(
+        ("attn_output", "attn_out"),
+        ("post_attention_norm", "post_attn_norm"),
+        ("post_ffw_norm", "post_ffn_norm"),
+    )
+    vision = _vision(encoder)
+    width, epsilon = vision.pop("feed_forward_length"), vision.pop("attention.layer_norm_epsilon")
+    names = ("spatial_merge_size", "image_mean", "image_std")
+    vision |= {name: encoder.keys[f"clip.vision.{name}"] for name in names}
+    vision |= {"intermediate_size": width, "attention.layer_norm_rms_epsilon": epsilon}
+    old.update({**vision, "out_hidden_size": 32}, "glmocr.vision.")
+    old.tensors |= (
+        encoder.copy()
+        .renamed(
+            ("v.patch_embd.weight.1", "v.patch_embd_1.weight"),
+            ("v.patch_embd.weight", "v.patch_embd_0.weight"),
+        )
+        .tensors
+    )
+    return Layout(old, text, encoder)
+
+
 LAYOUTS: dict[str, Callable[[], Layout]] = {
     build.__name__: build
     for build in (
         embeddinggemma,
         gemma3,
         gemma3n,
+        gemma4,
         glm4moelite,
+        glmocr,
         gptoss,
         lfm2,
         llama4,

@@ -161,3 +161,66 @@ def llava() -> PlainFile:
         **_biased({"v.pre_ln": (N_EMBD,), "mm.0": (N_TEXT, N_EMBD), "mm.2": (N_TEXT, N_TEXT)}),
     }
     return _finish(_begin("mlp"), _biased({**_SPLIT, **_NORMS, **_MLP}), others)
+
+
+def gemma4v() -> PlainFile:
+    """The encoder of Gemma 4, pooled two by two, with bounds on what one layer takes and gives."""
+    file = _begin(
+        "gemma4v",
+        image_size=224,
+        image_mean=[0.0, 0.0, 0.0],
+        image_std=[1.0, 1.0, 1.0],
+        projector__scale_factor=2,
+        attention__layer_norm_epsilon=1e-6,
+    )
+    gated = {**_MLP, "ffn_gate": (N_FF, N_EMBD)}
+    norms = {**_NORMS, "attn_post_norm": (N_EMBD,), "ffn_post_norm": (N_EMBD,)}
+    heads = {"attn_q_norm": (N_EMBD // N_HEADS,), "attn_k_norm": (N_EMBD // N_HEADS,)}
+    shapes = {**_SPLIT, **norms, **heads, **gated}
+    layer: Shapes = {f"{name}.weight": shape for name, shape in shapes.items()}
+    layer |= {f"ffn_up.{end}": (1,) for end in ("input_min", "input_max")}
+    others = {
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.position_embd.weight": (2, 64, N_EMBD),
+        "mm.input_projection.weight": (N_TEXT, N_EMBD),
+    }
+    file = _finish(file, layer, others)
+    for name, tensor in file.tensors.items():
+        if name.endswith(("input_min", "input_max")):
+            file.tensors[name] = 0 * tensor + (1 if name.endswith("max") else -1)
+    return file
+
+
+def glm4v() -> PlainFile:
+    """The encoder of GLM-OCR."""
+    file = _begin(
+        "glm4v",
+        activation="silu",
+        spatial_merge_size=2,
+        image_mean=[0.25, 0.5, 0.75],
+        image_std=[0.5, 0.25, 0.5],
+    )
+    gated = {**_MLP, "ffn_gate": (N_FF, N_EMBD)}
+    fused = {"attn_qkv": (3 * N_EMBD, N_EMBD), "attn_out": (N_EMBD, N_EMBD)}
+    norms = {
+        "ln1": (N_EMBD,),
+        "ln2": (N_EMBD,),
+        "attn_q_norm": (N_EMBD // N_HEADS,),
+        "attn_k_norm": (N_EMBD // N_HEADS,),
+    }
+    layer = _biased({**fused, **gated}) | {f"{name}.weight": s for name, s in norms.items()}
+    others = {
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.patch_embd.weight.1": (N_EMBD, 3, PATCH, PATCH),
+        "v.patch_embd.bias": (N_EMBD,),
+        "v.post_ln.weight": (N_EMBD,),
+        "mm.patch_merger.weight": (N_TEXT, N_EMBD, 2, 2),
+        "mm.patch_merger.bias": (N_TEXT,),
+        "mm.model.fc.weight": (N_TEXT, N_TEXT),
+        "mm.post_norm.weight": (N_TEXT,),
+        "mm.post_norm.bias": (N_TEXT,),
+        "mm.gate.weight": (N_FF, N_TEXT),
+        "mm.up.weight": (N_FF, N_TEXT),
+        "mm.down.weight": (N_TEXT, N_FF),
+    }
+    return _finish(file, layer, others)

@@ -459,3 +459,75 @@ def llama4() -> PlainFile:
     }
     dense = {**attention(), **feed_forward(96)}
     return finish(file, [dense, {**attention(), **routed}] * 2)
+
+
+def gemma4() -> PlainFile:
+    """Gemma 4: a layer with a window, and one that attends to all, both with experts."""
+    file = begin(
+        "gemma4",
+        attention__key_length=16,
+        attention__value_length=16,
+        attention__key_length_swa=HEAD,
+        attention__value_length_swa=HEAD,
+        attention__sliding_window=16,
+        attention__sliding_window_pattern=[True, False],
+        attention__layer_norm_rms_epsilon=1e-6,
+        rope__dimension_count=16,
+        rope__dimension_count_swa=HEAD,
+        rope__freq_base=1_000_000.0,
+        rope__freq_base_swa=10_000.0,
+        embedding_length_per_layer_input=8,
+        final_logit_softcapping=30.0,
+        expert_count=4,
+        expert_used_count=2,
+        expert_feed_forward_length=32,
+    )
+    file.set(tokenizer__ggml__model="gemma4", tokenizer__ggml__pre="gemma4")
+    file.set(tokenizer__ggml__merges=["t h", "th e"])
+    norms = ("post_attention_norm", "post_ffw_norm", "post_norm", "pre_ffw_norm_2")
+    more = {f"{name}.weight": (N_EMBD,) for name in (*norms, "post_ffw_norm_1", "post_ffw_norm_2")}
+    common: dict[str, tuple[int, ...]] = {
+        **feed_forward(),
+        **experts(4, 32),
+        **more,
+        "ffn_gate_inp.scale": (N_EMBD,),
+        "ffn_down_exps.scale": (4,),
+        "inp_gate.weight": (8, N_EMBD),
+        "proj.weight": (N_EMBD, 8),
+        "layer_output_scale.weight": (1,),
+    }
+    layers = [{**attention(head=head), **qk_norms(head), **common} for head in (HEAD, 16)]
+    extra = {
+        "rope_freqs.weight": (8,),
+        "per_layer_token_embd.weight": (N_TOKENS, 8 * N_LAYERS),
+        "per_layer_model_proj.weight": (8 * N_LAYERS, N_EMBD),
+        "per_layer_proj_norm.weight": (8,),
+    }
+    finish(file, layers, extra=extra, tied=True)
+    file.tensors["rope_freqs.weight"] = np.ones(8, np.float32)
+    for name, tensor in file.tensors.items():
+        if name.endswith(("scale", "scale.weight")):
+            file.tensors[name] = 1 + tensor
+    return file
+
+
+def glm4() -> PlainFile:
+    """GLM-OCR as llama.cpp reads it: GLM 4 with sections of positions."""
+    file = begin(
+        "glm4",
+        attention__key_length=HEAD,
+        attention__value_length=HEAD,
+        rope__dimension_count=HEAD,
+        rope__freq_base=10_000.0,
+    )
+    file.keys["glm4.rope.dimension_sections"] = i32s(1, 2, 1, 0)
+    file.set(tokenizer__ggml__pre="chatglm-bpe")
+    layer: dict[str, tuple[int, ...]] = {
+        **attention(),
+        "post_attention_norm.weight": (N_EMBD,),
+        "ffn_norm.weight": (N_EMBD,),
+        "ffn_up.weight": (2 * N_FF, N_EMBD),
+        "ffn_down.weight": (N_EMBD, N_FF),
+        "post_ffw_norm.weight": (N_EMBD,),
+    }
+    return finish(file, [layer] * N_LAYERS)
