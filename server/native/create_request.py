@@ -5,6 +5,7 @@ from typing import Final
 from model_store.create import CreateSpec
 from model_store.errors import CreateError
 from model_store.names import ModelName
+from model_store.text_layers import LARGEST_KEPT
 from model_store.translation import ModelfileParts, modelfile_parts
 from server.errors import BadRequest, Forbidden, TemplateError
 from server.inference.options import merged_options
@@ -69,6 +70,9 @@ def _refuse_unsupported(request: CreateRequest) -> None:
 
 
 def _messages(request: CreateRequest, parts: ModelfileParts) -> list[dict[str, object]]:
+    # Before they are copied; the store refuses the rest by what it would write.
+    if sum(len(m.content) + len(m.thinking) for m in request.messages) > LARGEST_KEPT:
+        raise CreateError(f"the messages are larger than {LARGEST_KEPT} bytes")
     return [_stored(message) for message in request.messages] or list(parts.messages)
 
 

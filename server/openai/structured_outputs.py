@@ -11,11 +11,11 @@ from pydantic import Field
 
 from runners.protocol.constraints import GBNF, Choice, Constraint, Lark, Literal, Regex
 from server.errors import BadRequest
-from server.schemas.base import ApiModel, LongText
+from server.schemas.base import ApiModel
 from server.schemas.constraints import any_json_object, json_schema
 
 _MAX_CHOICES: Final = 1024
-Choices = Annotated[list[LongText], Field(max_length=_MAX_CHOICES)]
+Choices = Annotated[list[str], Field(max_length=_MAX_CHOICES)]
 
 
 class StructuredOutputs(ApiModel):
@@ -23,9 +23,9 @@ class StructuredOutputs(ApiModel):
 
     json_: Any = Field(default=None, alias="json")
     json_object: bool = False
-    regex: LongText = ""
+    regex: str = ""
     choice: Choices | None = None
-    grammar: LongText = ""
+    grammar: str = ""
     structural_tag: Any = None
     whitespace_pattern: str = ""
 
@@ -40,14 +40,14 @@ class StructuredOutputFields(ApiModel):
     structured_outputs: StructuredOutputs | None = None
     guided_json: Any = None
     guided_json_object: bool = False
-    guided_regex: LongText = ""
+    guided_regex: str = ""
     guided_choice: Choices | None = None
-    guided_grammar: LongText = ""
+    guided_grammar: str = ""
     guided_whitespace_pattern: str = ""
     structural_tag: Any = None
-    regex: LongText = ""
-    ebnf: LongText = ""
-    grammar: LongText = ""
+    regex: str = ""
+    ebnf: str = ""
+    grammar: str = ""
     grammar_lazy: bool = False
     json_schema: Any = None
 

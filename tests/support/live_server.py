@@ -19,7 +19,11 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 PYTHON = os.environ.get("PADDOCK_PYTHON", sys.executable)
 """Has paddock installed; tests of clients run in an environment that has not."""
-SERVE = "from server.cli import main; main()"
+SERVE = (
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "from server.cli import main; main()"
+)
+"""Shells start what runs in the background with SIGINT ignored, and so the tests' children."""
 
 
 @dataclass(frozen=True, slots=True)
