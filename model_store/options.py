@@ -72,7 +72,7 @@ class Options:
     Special values: `num_ctx` 0 or less the default, `num_gpu` -1 and `num_thread` 0 automatic,
     `seed` -1 random, `top_k` 0 off, `repeat_last_n` -1 the whole context, `num_predict` 0 or less
     until the context is used up. With `ignore_eos`, and before `min_tokens`, no token that ends the
-    generation is drawn.
+    generation is drawn. With `stop_repetition` an answer ends that repeats itself without end.
     `draft_num_predict` is 0 without speculative decoding, negative automatic.
     """
 
@@ -98,6 +98,7 @@ class Options:
     frequency_penalty: float | None = _option(_FLOAT, _SAMPLING, 0.0)
     ignore_eos: bool | None = _option(OptionType.BOOLEAN, _SAMPLING)
     min_tokens: int | None = _option(_INTEGER, _SAMPLING, 0, minimum=0)
+    stop_repetition: bool | None = _option(OptionType.BOOLEAN, _ANSWER)
 
 
 OPTIONS: Final[Mapping[str, Option]] = {f.name: f.metadata["option"] for f in fields(Options)}

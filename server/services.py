@@ -205,15 +205,29 @@ def make_services(
     decoder: MediaDecoder,
 ) -> Services:
     """Create the services of a server."""
-    go_template = settings.go_template
+    go_template, stop_repetition = settings.go_template, settings.stop_repetition
     remote_images = RemoteImages(is_allowed=settings.remote_images)
-    chat = ChatService(store, scheduler, prompts, decoder, go_template=go_template)
+    chat = ChatService(
+        store,
+        scheduler,
+        prompts,
+        decoder,
+        go_template=go_template,
+        stop_repetition=stop_repetition,
+    )
     return Services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
         registry=registry,
-        generate=GenerateService(store, scheduler, prompts, decoder, go_template=go_template),
+        generate=GenerateService(
+            store,
+            scheduler,
+            prompts,
+            decoder,
+            go_template=go_template,
+            stop_repetition=stop_repetition,
+        ),
         chat=chat,
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),

@@ -153,6 +153,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Most tokens to draft in a step; 0: no speculative decoding."""
     prediction: str = ""
     """Text that the answer will mostly be, which is drafted."""
+    stop_repetition: bool = False
+    """End an answer that repeats the same tokens without end."""
     return_tokens: bool = False
     """Whether `Done` carries the token ids of prompt and output."""
     system_bytes: int = 0
@@ -322,6 +324,7 @@ class StopReason(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    REPEAT = "repeat"
     CANCELLED = "cancelled"
 
 

@@ -27,7 +27,7 @@ from server.anthropic.wire import (
     Usage,
 )
 from server.http.json_encoding import encode
-from server.inference.conversation import CompletedCall, Delta, Ending, Event, Events, Finish
+from server.inference.conversation import CompletedCall, Delta, Event, Events, Finish
 
 
 class _Blocks:
@@ -113,7 +113,7 @@ def _end(event: Event, stops: Collection[str]) -> MessageDelta:
 
 
 def _stop_reason(finish: Finish, stop: str | None) -> StopReason:
-    if finish.ending is Ending.LENGTH:
+    if finish.ending.is_cut:
         return "max_tokens"
     if finish.called:
         return "tool_use"

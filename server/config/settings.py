@@ -303,6 +303,13 @@ class Settings:
         "Download images that requests give as URLs of public addresses.",
         default="0",
     )
+    stop_repetition: bool = setting(
+        "PADDOCK_STOP_REPETITION",
+        read.flag,
+        _FLAG,
+        "End answers that repeat the same tokens without end.",
+        default="1",
+    )
     responses: Path | None = setting(
         "PADDOCK_RESPONSES",
         read.path,

@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 RunnerEvents = AsyncGenerator[Chunk | Done, None]
 Answer = AsyncGenerator[Delta | Finish, None]
 
+_ENDINGS = {StopReason.LENGTH: Ending.LENGTH, StopReason.REPEAT: Ending.REPEAT}
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _ID_LENGTH = 8
 
@@ -68,6 +69,12 @@ def _completed_call(call: Call, index: int) -> CompletedCall:
 def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Finish:
     if done.n_truncated:
         _log.warning("the prompt was cut by %d tokens to fit the context", done.n_truncated)
+    if done.reason is StopReason.REPEAT:
+        _log.warning(
+            "an answer was ended after %d tokens, because it repeated itself without end; the "
+            "option stop_repetition turns this off",
+            done.n_eval,
+        )
     if done.constraint_error:
         _log.warning("the constraint was dropped: %s", done.constraint_error)
     if done.n_preempted:
@@ -84,7 +91,7 @@ def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Fin
         end=done.reason.value,
     )
     return Finish(
-        ending=Ending.LENGTH if done.reason is StopReason.LENGTH else Ending.STOP,
+        ending=_ENDINGS.get(done.reason, Ending.STOP),
         stop=done.stop,
         called=called,
         n_prompt=done.n_prompt,

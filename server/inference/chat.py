@@ -23,7 +23,7 @@ from server.inference.conversation import (
     Rendered,
     ToolChoice,
 )
-from server.inference.generation import Timings, command, context_of
+from server.inference.generation import Timings, command, context_of, stops_repetition
 from server.inference.media import media_of, with_placeholders
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
@@ -105,7 +105,10 @@ class _Prompt:
 
 
 class ChatService:
-    """Answers conversations; `go_template` is the setting OLLAMA_GO_TEMPLATE."""
+    """Answers conversations; `go_template` is the setting OLLAMA_GO_TEMPLATE.
+
+    `stop_repetition` is the default of that option.
+    """
 
     def __init__(
         self,
@@ -115,10 +118,12 @@ class ChatService:
         decoder: MediaDecoder,
         *,
         go_template: bool | None,
+        stop_repetition: bool = True,
     ) -> None:
         self._store, self._scheduler = store, scheduler
         self._prompts, self._decoder = prompts, decoder
         self._go_template = go_template
+        self._defaults = {"stop_repetition": stop_repetition}
 
     @retry_stream
     async def __call__(self, conversation: Conversation) -> Events:
@@ -162,6 +167,7 @@ class ChatService:
                 must_hold=must_hold,
                 visible=format.output.visible_tokens,
                 system_bytes=prompt.system_bytes(lease),
+                stop_repetition=stops_repetition(options, conversation),
             )
             async with aclosing(answers(lease.runner, work, parsers, timings)) as events:
                 async for event in events:
@@ -188,7 +194,7 @@ class ChatService:
         model = find_model(self._store, conversation.model, required=True)
         format = choose(model, self._go_template)
         think = _check(conversation, model, format)
-        options = merged_options(default_options(model), conversation.options)
+        options = merged_options(self._defaults, default_options(model), conversation.options)
         require_reachable(options, conversation.constraint)
         request = model_request(model, options, conversation.keep_alive)
         return _Plan(model, format, think, options, request)

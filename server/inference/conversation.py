@@ -114,6 +114,18 @@ class Ending(StrEnum):
 
     STOP = "stop"
     LENGTH = "length"
+    REPEAT = "repeat"
+    """The answer repeated itself without end; to APIs that know no such reason it is `LENGTH`."""
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer is incomplete."""
+        return self is not Ending.STOP
+
+    @property
+    def common(self) -> "Ending":
+        """The reason in the terms that all APIs know."""
+        return Ending.LENGTH if self.is_cut else Ending.STOP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ from server.formats import (
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
-from server.inference.generation import Timings, command, context_of
+from server.inference.generation import Timings, command, context_of, stops_repetition
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
@@ -66,7 +66,10 @@ class _Plan:
 
 
 class GenerateService:
-    """Completes prompts; `go_template` is the setting OLLAMA_GO_TEMPLATE."""
+    """Completes prompts; `go_template` is the setting OLLAMA_GO_TEMPLATE.
+
+    `stop_repetition` is the default of that option.
+    """
 
     def __init__(
         self,
@@ -76,10 +79,12 @@ class GenerateService:
         decoder: MediaDecoder,
         *,
         go_template: bool | None,
+        stop_repetition: bool = True,
     ) -> None:
         self._store, self._scheduler = store, scheduler
         self._prompts, self._decoder = prompts, decoder
         self._go_template = go_template
+        self._defaults = {"stop_repetition": stop_repetition}
 
     @retry_stream
     async def __call__(self, completion: Completion) -> Events:
@@ -139,6 +144,7 @@ class GenerateService:
                 if completion.constraint
                 else None,
                 visible=output.visible_tokens,
+                stop_repetition=format is not PLAIN and stops_repetition(options, completion),
                 return_tokens=format is not PLAIN,
             )
             async with aclosing(answers(runner, work, parsers, timings)) as events:
@@ -157,7 +163,7 @@ class GenerateService:
         model = find_model(self._store, completion.model)
         format = choose(model, self._go_template)
         think = _check(completion, model, format)
-        options = merged_options(default_options(model), completion.options)
+        options = merged_options(self._defaults, default_options(model), completion.options)
         require_reachable(options, completion.constraint)
         request = model_request(model, options, completion.keep_alive)
         return _Plan(model, format, think, options, request)

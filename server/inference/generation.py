@@ -36,6 +36,7 @@ def command(
     constraint: Constraint | None,
     must_hold: bool = True,
     visible: tuple[str, ...] = (),
+    stop_repetition: bool = False,
     return_tokens: bool = False,
     system_bytes: int = 0,
 ) -> Generate:
@@ -53,6 +54,7 @@ def command(
         stop=tuple(options.stop or ()),
         truncate=params.truncate,
         shift=params.shift,
+        stop_repetition=stop_repetition,
         logprobs=params.logprobs,
         prompt_logprobs=params.prompt_logprobs,
         constraint=constraint,
@@ -98,3 +100,11 @@ def context_of(options: Options, ready: Ready) -> int:
     n_ctx = requested_context(options) or ready.n_ctx
     minimum = MIN_CONTEXT_FOR_MEDIA if ready.has_media else 0
     return min(max(minimum, n_ctx), ready.n_ctx)
+
+
+def stops_repetition(options: Options, params: GenerationParams) -> bool:
+    """Return whether an answer that repeats itself without end is to be ended.
+
+    A form, and a client that ignores the model's own end, may want such a text.
+    """
+    return bool(options.stop_repetition and not options.ignore_eos and params.constraint is None)

@@ -9,7 +9,7 @@ from runners.protocol.constraints import JSONSchema
 from runners.protocol.messages import Sampling, StopReason
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import StartEngine, SteppedEngine
-from tests.support.tiny_models import write_llama
+from tests.support.tiny_models import SPACE, llama_pieces, write_llama
 
 PROMPT = prompt_of(20)
 BYTES_ONLY = "🦒 é ß 漢字 👩‍👩‍👧"
@@ -150,3 +150,19 @@ def test_answer_of_no_tokens_computes_the_prompt_for_the_next_request(
 
     assert (empty.text, empty.done.n_eval, empty.done.reason) == ("", 0, StopReason.LENGTH)
     assert next_one.done.n_reused == next_one.done.n_prompt - 1
+
+
+@pytest.mark.parametrize(
+    ("stops", "reason", "n_eval"),
+    [(True, StopReason.REPEAT, 512), (False, StopReason.LENGTH, 900)],
+)
+def test_an_answer_in_a_loop_ends_unless_nobody_minds(
+    engine: SteppedEngine, *, stops: bool, reason: StopReason, n_eval: int
+) -> None:
+    dog = next(token for token, piece in enumerate(llama_pieces()) if piece[0] == f"{SPACE}dog")
+    sampling = Sampling(temperature=0.0, logit_bias={dog: 200.0})
+
+    done = engine.answer(prompt_of(150), sampling, n_predict=900, stop_repetition=stops).done
+
+    assert done.reason is reason
+    assert n_eval <= done.n_eval <= n_eval + 128

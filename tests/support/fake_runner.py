@@ -224,7 +224,7 @@ class FakeRunner:
         self._send(Quantizing(2, 2))
         self._send(Quantized())
 
-    def _generate(self, request: Generate) -> None:
+    def _generate(self, request: Generate) -> None:  # noqa: C901, PLR0912 - one case a word
         prompt = request.prompt
         tokens = prompt if isinstance(prompt, tuple) else tokens_of(prompt)
         words = detokenized(tokens)[0].split()
@@ -250,6 +250,9 @@ class FakeRunner:
                 self._say(request, iter([str(sum(token >= N_BYTES for token in tokens))]))
             case ["flood", count, *_]:
                 self._flood(request, int(count))
+            case ["loop", *_]:
+                ends = request.stop_repetition
+                self._finish(request, StopReason.REPEAT if ends else StopReason.STOP, 1)
             case ["forever", *_]:
                 self._say(request, iter(lambda: "again ", ""))
             case _:

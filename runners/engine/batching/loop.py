@@ -335,6 +335,8 @@ class Loop:
             scheduler.finish(sequence, StopReason.STOP)
         elif sequence.n_sampled >= sequence.n_limit:
             scheduler.finish(sequence, StopReason.LENGTH)
+        elif sequence.repetition is not None and sequence.repetition.repeats(sequence.tokens):
+            scheduler.finish(sequence, StopReason.REPEAT)
 
     def _draw(self, sequence: SequenceState) -> tuple[int, tuple[TokenLogprob, ...]]:
         context, n_top = self._context, sequence.request.logprobs

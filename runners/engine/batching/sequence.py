@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from runners.engine.batching.prefix_file import Snapshot
 from runners.engine.batching.prompt_logprobs import PromptLogprobs
+from runners.engine.batching.repetition import RepetitionDetector
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import AnyMatcher
@@ -51,6 +52,8 @@ class SequenceState:
     """A computed prefix from a file, until it is in a slot."""
     encoded: tuple[Span, Floats] | None = None
     """The medium that is encoded but not yet computed, and its embeddings."""
+    repetition: RepetitionDetector | None = None
+    """Ends the answer when it repeats itself without end."""
     prompt_logprobs: PromptLogprobs | None = None
     """The log probabilities of the prompt, if they are wanted."""
     id: int = field(init=False)

@@ -7,6 +7,7 @@ import numpy as np
 
 from runners.engine.batching.prefix_folder import PrefixFolder
 from runners.engine.batching.prompt_logprobs import PromptLogprobs
+from runners.engine.batching.repetition import RepetitionDetector
 from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.text_assembler import TextAssembler
@@ -110,6 +111,9 @@ class Intake:
             boundaries=self._boundaries(request, prompt, n_bos) if self._finds_boundaries else (),
             snapshot=self._prefixes.find(prompt) if self._prefixes is not None else None,
             media=media,
+            repetition=RepetitionDetector(self._vocab.full_piece)
+            if request.stop_repetition
+            else None,
             prompt_logprobs=self._prompt_logprobs(request, prompt),
             lookup=self._lookup(request),
         )

@@ -138,7 +138,7 @@ class ChatReplies:
     def _reason(self, end: Finish) -> str:
         if end.ending is Ending.STOP and end.called:
             return "function_call" if self.legacy_functions else "tool_calls"
-        return str(end.ending)
+        return str(end.ending.common)
 
     def _rendered(self, prompt: Rendered) -> ChatCompletion:
         empty = Choice(0, Part("assistant", ""), None)

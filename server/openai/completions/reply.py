@@ -96,7 +96,7 @@ class CompletionReplies:
                 return piece
             case Finish():
                 self._ends.append(event)
-                return Choice("", event.choice, str(event.ending))
+                return Choice("", event.choice, str(event.ending.common))
             case LoadOutcome():
                 return Choice("", 0, str(event))
         return None

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from server.errors import Explanation
 from server.http.json_encoding import encode
-from server.inference.conversation import CompletedCall, Delta, Ending, Finish
+from server.inference.conversation import CompletedCall, Delta, Finish
 from server.openai.freeform import input_of
 from server.openai.logprobs import Entry, entries_of
 from server.openai.responses.events import (
@@ -96,7 +96,7 @@ class ResponseStream:
 
     def finish(self, finish: Finish) -> Iterator[StreamEvent]:
         """Yield the events that complete the items; `last` returns the one that follows."""
-        is_incomplete = finish.ending is Ending.LENGTH
+        is_incomplete = finish.ending.is_cut
         yield from self._close("incomplete" if is_incomplete else "completed")
         if not self._response.output:
             yield from self._add_text("")
