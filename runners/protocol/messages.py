@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
+from runners.protocol.adapters import Adapters
 from runners.protocol.constraints import Constraint
 from runners.protocol.media import Medium
 from runners.protocol.placement import DeviceKind, Placement, Projector
@@ -67,6 +68,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     weights: str
     view: VirtualFile | None = None
     adapters: tuple[str, ...] = ()
+    """LoRA adapters that are loaded with the model, for requests that name none."""
     projector: Projector | None = None
     n_ctx: int
     n_cells: int
@@ -155,6 +157,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Text that the answer will mostly be, which is drafted."""
     stop_repetition: bool = False
     """End an answer that repeats the same tokens without end."""
+    adapters: Adapters | None = None
+    """LoRA adapters of this request; None: those of the load."""
     return_tokens: bool = False
     """Whether `Done` carries the token ids of prompt and output."""
     system_bytes: int = 0
@@ -179,6 +183,8 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     query: str | None = None
     n_ctx: int | None = None
     truncate: bool = True
+    adapters: Adapters | None = None
+    """LoRA adapters of this request; None: those of the load."""
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -370,6 +376,8 @@ class FailureCode(StrEnum):
     """The schema cannot be turned into a grammar; `message` says why."""
     INVALID_MEDIA = "invalid_media"
     """An image or audio cannot be tokenised, or the prompt has no tag for it; see `message`."""
+    BAD_ADAPTER = "bad_adapter"
+    """A LoRA adapter cannot be loaded, or is one of another model."""
     BAD_TOKEN = "bad_token"
     """A token id is outside the vocabulary."""
     NAN_LOGITS = "nan_logits"

@@ -23,6 +23,7 @@ from runners.engine.drafting.step_cost import MAX_ROWS, StepCost
 from runners.engine.embedding.embedder import EmbedTask
 from runners.engine.native.llama import lib
 from runners.engine.process.engine import Engine
+from runners.protocol.adapters import Adapters
 from runners.protocol.messages import (
     CacheType,
     Chunk,
@@ -159,10 +160,18 @@ class SteppedEngine:
         query: str | None = None,
         n_ctx: int | None = None,
         truncate: bool = True,
+        adapters: Adapters | None = None,
     ) -> Answer:
         """Submit texts to be embedded, as pairs with `query` if there is one."""
         answer = self._open()
-        request = Embed(id=answer.id, texts=texts, query=query, n_ctx=n_ctx, truncate=truncate)
+        request = Embed(
+            id=answer.id,
+            texts=texts,
+            query=query,
+            n_ctx=n_ctx,
+            truncate=truncate,
+            adapters=adapters,
+        )
         self._submit(self.engine.intake.embed_task(request))
         return answer
 

@@ -93,7 +93,8 @@ class Admission:
     def _find_leader(
         self, sequence: SequenceState, running: Sequence[SequenceState]
     ) -> SequenceState | None:
-        busy = [other for other in running if other.n_pending > 1]
+        key = sequence.prefix_key
+        busy = [other for other in running if other.n_pending > 1 and other.prefix_key == key]
         if not busy or sequence.scores_prompt:
             return None
         own = np.frombuffer(sequence.tokens, np.int32)[:-1]

@@ -8,7 +8,7 @@ from this one: at the ends of turns, where two prompts were seen to part, near t
 prompt, and every few thousand tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +58,10 @@ class Checkpoints:
 
     # Using.
 
-    def longest(self, tokens: TokenIds, limit: int) -> Checkpoint | None:
-        """Return the longest checkpoint of up to `limit` tokens with which `tokens` begin."""
-        matches = (each for each in self._matching(tokens) if each.length <= limit)
+    def longest(self, sequence: SequenceState, limit: int) -> Checkpoint | None:
+        """Return the longest checkpoint of up to `limit` tokens with which a sequence begins."""
+        every = self._matching(sequence.tokens, sequence.prefix_key)
+        matches = (each for each in every if each.length <= limit)
         return max(matches, key=lambda each: each.length, default=None)
 
     def restore(self, slot: int, checkpoint: Checkpoint) -> bool:
@@ -81,7 +82,7 @@ class Checkpoints:
         if not self.enabled:
             return
         self._n_prompts += 1
-        matches = list(self._matching(sequence.tokens))
+        matches = list(self._matching(sequence.tokens, sequence.prefix_key))
         for checkpoint in matches:
             checkpoint.last_prompt = self._n_prompts
         reused = sequence.n_computed
@@ -105,11 +106,11 @@ class Checkpoints:
             self._take(sequence)
 
     def _take(self, sequence: SequenceState) -> None:
-        length = sequence.n_computed
+        length, key = sequence.n_computed, sequence.prefix_key
         if self._context.last_position(sequence.slot) >= sequence.position(length):
             return  # rows of a draft are behind it
         tokens = sequence.tokens[:length]
-        if any(each.length == len(tokens) for each in self._matching(tokens)):
+        if any(each.length == len(tokens) for each in self._matching(tokens, key)):
             return
         slot = sequence.slot
         size = self._context.state_size(slot, partial=True)
@@ -119,7 +120,7 @@ class Checkpoints:
         if self.enabled and self._make_room(size):
             state = self._context.state(slot, partial=True)
             if state is not None:
-                self._insert(tokens, state)
+                self._insert(tokens, state, key)
 
     def add(self, tokens: TokenIds, state: State) -> None:
         """Add the state after `tokens`, from a file, if there is room for it."""
@@ -133,14 +134,14 @@ class Checkpoints:
             self._drop(self._least_useful())
         return True
 
-    def _insert(self, tokens: TokenIds, state: State) -> None:
+    def _insert(self, tokens: TokenIds, state: State, key: Hashable = ()) -> None:
         self._last_id += 1
-        self._index.insert(self._last_id, tokens)
+        self._index.insert(self._last_id, tokens, key)
         self._entries[self._last_id] = Checkpoint(len(tokens), state, self._n_prompts)
         self.n_bytes += state.nbytes
 
-    def _matching(self, tokens: TokenIds) -> Iterator[Checkpoint]:
-        return (self._entries[id] for id in self._index.beginnings(tokens))
+    def _matching(self, tokens: TokenIds, key: Hashable = ()) -> Iterator[Checkpoint]:
+        return (self._entries[id] for id in self._index.beginnings(tokens, key))
 
     # Dropping.
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
+from runners.engine.batching.adapter_turns import AdapterTurns
 from runners.engine.batching.batch_scheduler import BatchScheduler, Emit
 from runners.engine.batching.drafter import Drafter
 from runners.engine.batching.media_encoder import MediaEncoder
@@ -81,6 +82,7 @@ class Loop:
         if projector is not None:
             self._media = MediaEncoder(projector, context, self._scheduler)
         self._counters = _Counters()
+        self._turns = AdapterTurns()
         self._budget = PrefillBudget(context.n_batch)
         self._text_step_end = self._text_step_ns = 0
         self.interruptible = -1
@@ -119,6 +121,7 @@ class Loop:
         self._scheduler.enforce_context_limits()
         prompts, n_rows = self._fill()
         if n_rows:
+            self._context.use_adapters(self._turns.current)
             self._compute(n_rows, lambda: self._context.decode(n_rows), prompts)
             # Streams get their tokens now, because encoding a medium may take long.
             self._scheduler.flush()
@@ -140,11 +143,14 @@ class Loop:
         Returns the sequences with prompt rows, and the rows of the batch.
         """
         scheduler = self._scheduler
+        self._turns.choose(scheduler.running)
         self._drafter.drop(scheduler.running)
         prompts = self._prefilling()
-        generating = [s for s in scheduler.running if s.n_pending == s.n_text == 1]
+        generating = [s for s in self._members() if s.n_pending == s.n_text == 1]
         n_generating = len(generating)
-        budget = min(self._max_prompt_rows(n_generating > 0), self._context.n_batch - n_generating)
+        budget = min(
+            self._max_prompt_rows(self._any_generates()), self._context.n_batch - n_generating
+        )
         n_prompt_rows = min(budget, sum(sequence.n_text for sequence in prompts))
         n_drafted = self._drafter.plan(generating, self._max_draft_rows(n_generating, prompts))
         n_free = scheduler.make_room(
@@ -155,10 +161,10 @@ class Loop:
         prompts = self._prefilling()
         row = 0
         for sequence in scheduler.running:
+            sequence.n_rows = 0
+        for sequence in self._members():
             if sequence.n_pending == sequence.n_text == 1 and row < n_free:
                 row = self._add_next(sequence, row)
-            else:
-                sequence.n_rows = 0
         shares = split_rows([s.n_text for s in prompts], max(min(budget, n_free - row), 0))
         # Each running sequence may have one output; those left over go to prompts that are scored.
         n_spare = self._context.n_outputs - len(scheduler.running)
@@ -181,7 +187,15 @@ class Loop:
 
     def _prefilling(self) -> list[SequenceState]:
         """Return the sequences whose next pending tokens are prompt text."""
-        return [s for s in self._scheduler.running if s.n_pending > 1 and s.n_text]
+        return [s for s in self._members() if s.n_pending > 1 and s.n_text]
+
+    def _members(self) -> list[SequenceState]:
+        """Return the running sequences whose turn it is."""
+        return [s for s in self._scheduler.running if s.adapters == self._turns.current]
+
+    def _any_generates(self) -> bool:
+        """Whether a stream waits for its next token, also of adapters whose turn it is not."""
+        return any(s.n_pending == s.n_text == 1 for s in self._scheduler.running)
 
     def _add_next(self, sequence: SequenceState, row: int) -> int:
         index = sequence.n_computed
@@ -208,6 +222,7 @@ class Loop:
     def _compute_medium(
         self, n_rows: int, decode: Callable[[], int], sequence: SequenceState
     ) -> None:
+        self._context.use_adapters(sequence.adapters)
         self._compute(n_rows, decode, [sequence])
 
     def _compute(

@@ -5,7 +5,7 @@ keeps it in step with the cache itself.
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,20 @@ class PrefixIndex:
     A context has at most a few hundred sequences, so each keeps a plain array: growing it by a
     token costs nanoseconds, and a search compares whole blocks and skips every sequence that
     cannot beat the best one so far. Searching 100,000 tokens takes about a millisecond.
+
+    A `key` is what else the cells of a sequence depend on, such as its LoRA adapters: sequences
+    with different keys share no prefix.
     """
 
     def __init__(self) -> None:
         self._tokens: dict[int, array[int]] = {}
+        self._keys: dict[int, Hashable] = {}
         self._last_used: dict[int, int] = {}
         self._clock = 0
 
-    def insert(self, seq_id: int, tokens: TokenIds) -> None:
-        """Set the tokens of `seq_id`, and count this as its latest use."""
+    def insert(self, seq_id: int, tokens: TokenIds, key: Hashable = ()) -> None:
+        """Set the tokens of `seq_id` and its key, and count this as its latest use."""
+        self._keys[seq_id] = key
         self._tokens[seq_id] = array("i", np.asarray(tokens, np.int32).tobytes())
         self.touch(seq_id)
 
@@ -45,10 +50,11 @@ class PrefixIndex:
     def remove(self, seq_id: int) -> None:
         """Remove `seq_id`, which may be unknown."""
         self._tokens.pop(seq_id, None)
+        self._keys.pop(seq_id, None)
         self._last_used.pop(seq_id, None)
 
-    def longest(self, tokens: TokenIds) -> tuple[int, int]:
-        """Return the sequence with the longest common prefix with `tokens`, and its length.
+    def longest(self, tokens: TokenIds, key: Hashable = ()) -> tuple[int, int]:
+        """Return the sequence of `key` with the longest prefix of `tokens`, and its length.
 
         (-1, 0) when no sequence has the same first token. Of equally long ones the sequence that
         was inserted first is returned.
@@ -58,6 +64,8 @@ class PrefixIndex:
         for seq_id, cached in self._tokens.items():
             if longest == len(prompt):
                 break
+            if self._keys[seq_id] != key:
+                continue
             if longest >= len(cached) or cached[longest] != prompt[longest]:
                 continue
             common = common_length(np.frombuffer(cached, np.int32), prompt)
@@ -65,29 +73,34 @@ class PrefixIndex:
                 best, longest = seq_id, common
         return best, longest
 
-    def common_lengths(self, tokens: TokenIds) -> dict[int, int]:
-        """Return the length of the common prefix with `tokens` of every sequence that has one."""
+    def common_lengths(self, tokens: TokenIds, key: Hashable = ()) -> dict[int, int]:
+        """Return the length of the common prefix with `tokens` of every sequence that has one.
+
+        Only those of `key` count.
+        """
         prompt = np.asarray(tokens, np.int32)
         return {
             seq_id: common_length(np.frombuffer(cached, np.int32), prompt)
             for seq_id, cached in self._tokens.items()
-            if len(cached) and len(prompt) and cached[0] == prompt[0]
+            if self._keys[seq_id] == key and len(cached) and len(prompt) and cached[0] == prompt[0]
         }
 
-    def beginnings(self, tokens: TokenIds) -> list[int]:
-        """Return the sequences with all of which `tokens` begin."""
+    def beginnings(self, tokens: TokenIds, key: Hashable = ()) -> list[int]:
+        """Return the sequences of `key` with all of which `tokens` begin."""
         prompt = np.asarray(tokens, np.int32)
         return [
             seq_id
             for seq_id, cached in self._tokens.items()
-            if 0 < len(cached) <= len(prompt)
+            if self._keys[seq_id] == key
+            and 0 < len(cached) <= len(prompt)
             and cached[-1] == prompt[len(cached) - 1]
             and np.array_equal(np.frombuffer(cached, np.int32), prompt[: len(cached)])
         ]
 
-    def by_recency(self) -> list[tuple[int, npt.NDArray[np.int32]]]:
-        """Return all sequences and copies of their tokens, the most recently used first."""
-        ids = sorted(self._tokens, key=self._last_used.__getitem__, reverse=True)
+    def by_recency(self, key: Hashable = ()) -> list[tuple[int, npt.NDArray[np.int32]]]:
+        """Return the sequences of `key` and copies of their tokens, the last used first."""
+        ids = [seq_id for seq_id, own in self._keys.items() if own == key]
+        ids.sort(key=self._last_used.__getitem__, reverse=True)
         return [(seq_id, np.array(self._tokens[seq_id], np.int32)) for seq_id in ids]
 
     def touch(self, seq_id: int) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from runners.engine.batching.prefix_file import Snapshot
@@ -16,6 +16,7 @@ from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.engine.media.layout import Layout, Span
 from runners.engine.native.context import Context
 from runners.engine.native.llama import Floats
+from runners.protocol.adapters import Adapters
 from runners.protocol.messages import Done, Generate, StopReason
 
 NO_SLOT = -1
@@ -43,6 +44,7 @@ class SequenceState:
     """Control tokens that are sent as text."""
     n_bos: int = 0
     """Tokens at the beginning that the tokenizer added, 0 or 1."""
+    adapters: Adapters = ()
     media: Layout | None = None
     boundaries: tuple[int, ...] = ()
     """Lengths of the prompt at which a later one may part from it, such as the ends of turns."""
@@ -97,6 +99,11 @@ class SequenceState:
             f"<SequenceState {self.id} {place}: {self.n_computed}/{len(self.tokens)} tokens "
             f"computed, {self.n_sampled}/{self.n_limit} sampled{constraint}>"
         )
+
+    @property
+    def prefix_key(self) -> Hashable:
+        """What the computed tokens depend on besides their ids; see `PrefixIndex`."""
+        return self.adapters
 
     @property
     def n_pending(self) -> int:

@@ -104,15 +104,15 @@ class Slots:
             return NO_REUSE
         limit = len(sequence.tokens) - 1
         if not self._checkpoints.enabled:
-            slot, common = self._index.longest(sequence.tokens)
+            slot, common = self._index.longest(sequence.tokens, sequence.prefix_key)
             return self._reuse(sequence, slot, min(common, limit))
-        lengths = self._index.common_lengths(sequence.tokens)
+        lengths = self._index.common_lengths(sequence.tokens, sequence.prefix_key)
         reuses = (self._reuse(sequence, slot, min(n, limit)) for slot, n in lengths.items())
         best = max(reuses, key=lambda reuse: reuse.length, default=NO_REUSE)
         slot = max(lengths, key=lengths.__getitem__, default=NO_SLOT)
         if self._checkpoints.needs_cells:
             limit = min(limit, lengths.get(slot, 0))
-        checkpoint = self._checkpoints.longest(sequence.tokens, limit)
+        checkpoint = self._checkpoints.longest(sequence, limit)
         if checkpoint is not None and checkpoint.length > best.length:
             has_cells = self._checkpoints.needs_cells
             return Reuse(slot if has_cells else NO_SLOT, checkpoint.length, checkpoint)
@@ -136,7 +136,9 @@ class Slots:
     def assign(self, sequence: SequenceState) -> None:
         """Assign a slot with the longest reusable prefix to `sequence`; one must be vacant."""
         reuse = self.longest_prefix(sequence)
-        common = self._index.longest(sequence.tokens)[1] if self._checkpoints.enabled else 0
+        common = 0
+        if self._checkpoints.enabled:
+            common = self._index.longest(sequence.tokens, sequence.prefix_key)[1]
         if self._may_take_over(reuse):
             target = reuse.slot
             self._idle.discard(target)
@@ -162,7 +164,7 @@ class Slots:
             self._cells.share(reuse.slot, target, reuse.length)
         elif reuse.length:
             self._reserve(target, reuse.length)
-        self._index.insert(target, sequence.tokens[: reuse.length])
+        self._index.insert(target, sequence.tokens[: reuse.length], sequence.prefix_key)
         self._lengths[target] = reuse.length
 
     def _may_take_over(self, reuse: Reuse) -> bool:
@@ -244,7 +246,7 @@ class Slots:
         self._cells.excise(slot, start, end)
         del sequence.tokens[start:end]
         sequence.n_computed = self._lengths[slot] = sequence.n_computed - (end - start)
-        self._index.insert(slot, sequence.tokens[: sequence.n_computed])
+        self._index.insert(slot, sequence.tokens[: sequence.n_computed], sequence.prefix_key)
         self.n_releases += 1
         return True
 
@@ -264,7 +266,10 @@ class Slots:
         self._empty(slot)
 
     def resident(self) -> list[tuple[int, TokenIds]]:
-        """Return the slots with computed tokens, and these, the most recently used first."""
+        """Return the slots with computed tokens, and these, the most recently used first.
+
+        Those that were computed with adapters are left out.
+        """
         return self._index.by_recency()
 
     def restore(self, tokens: TokenIds, state: State) -> bool:

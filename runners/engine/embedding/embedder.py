@@ -16,6 +16,7 @@ from runners.engine.batching.slots import Slots
 from runners.engine.batching.thread_tuner import ThreadTuner
 from runners.engine.native.context import Context
 from runners.engine.native.llama import ABORTED, ALLOCATION_FAILED, NO_ROOM, OK, native_log
+from runners.protocol.adapters import Adapters
 from runners.protocol.messages import Embedded, Failed, FailureCode
 
 _ENCODER_ROWS = 512
@@ -30,6 +31,7 @@ class EmbedTask:
 
     id: int
     texts: Sequence[Tokens]
+    adapters: Adapters = ()
     n_started: int = 0
     vectors: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
@@ -105,6 +107,9 @@ class Embedder:
         n_rows = 0
         while len(self._group) < self._context.n_seq and (task := self._next_task()):
             size = len(task.texts[task.n_started])
+            if self._group and task.adapters != self._group[0].task.adapters:
+                self._tasks.rotate(1)  # it is the first of the next group
+                break
             if self._group and n_rows + size > self._n_rows:
                 break
             slot = len(self._group) if self._pools else self._slots.borrow(size)
@@ -157,6 +162,7 @@ class Embedder:
             context.put(row, part, text.n_computed, text.slot, _ALL)
             row += len(part)
         context.set_threads(self._tuner.choose(row))
+        context.use_adapters(self._group[0].task.adapters)
         if self._pools:
             context.clear()
             return context.decode(row)

@@ -18,6 +18,7 @@ from runners.engine.native.llama import (
     native_log,
 )
 from runners.engine.native.model import Model
+from runners.protocol.adapters import Adapters
 from runners.protocol.messages import CacheType, FlashAttention, LoadSpec
 
 _CACHE_TYPES = {
@@ -60,7 +61,9 @@ class Context:
         self.pointer = lib.llama_init_from_model(model.pointer, params)
         if not self.pointer:
             raise LoadError("the context of the model cannot be created")
-        model.apply_adapters(self.pointer)
+        self._adapters: Adapters = ()
+        self._loader = model.adapters
+        self.use_adapters(model.default_adapters)
         self._memory = lib.llama_get_memory(self.pointer)
         self.has_memory = bool(self._memory)
         self.n_batch: int = min(lib.llama_n_batch(self.pointer), lib.llama_n_ubatch(self.pointer))
@@ -205,6 +208,12 @@ class Context:
             # llama.cpp logs a line on each call.
             lib.llama_set_n_threads(self.pointer, n_threads, n_threads)
             self._n_threads = n_threads
+
+    def use_adapters(self, adapters: Adapters) -> None:
+        """Compute with these LoRA adapters from the next decode on; raises LoadError."""
+        if adapters != self._adapters:
+            self._loader.use(self.pointer, adapters)
+            self._adapters = adapters
 
     def abort(self) -> None:
         """Make the running or next decode return `ABORTED` (CPU only); for any thread."""

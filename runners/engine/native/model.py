@@ -4,9 +4,11 @@ import ctypes
 from collections.abc import Callable
 from typing import Any
 
+from runners.engine.native.adapters import AdapterLoader
 from runners.engine.native.llama import LoadError, device_pointer, lib
 from runners.engine.native.model_file import LOAD_MAPPED, LOAD_READ, load_model_file
 from runners.engine.native.vocab import Vocab
+from runners.protocol.adapters import Adapter, Adapters
 from runners.protocol.messages import LoadSpec
 
 _SPLIT_NONE, _SPLIT_LAYER = 0, 1
@@ -42,7 +44,10 @@ class Model:
         self.is_recurrent = bool(not self.has_attention or lib.llama_model_is_hybrid(self.pointer))
         self.architecture = self._metadata("general.architecture")
         self.pools = self._metadata(f"{self.architecture}.pooling_type") not in {"", _POOLING_NONE}
-        self._adapters = [self._load_adapter(path) for path in spec.adapters]
+        self.default_adapters: Adapters = tuple(map(Adapter, spec.adapters))
+        """What requests use that name none."""
+        self.adapters = AdapterLoader(self.pointer)
+        self.adapters.load(self.default_adapters)
 
     @property
     def keeps_all(self) -> bool:
@@ -69,19 +74,3 @@ class Model:
         buffer = ctypes.create_string_buffer(256)
         size = lib.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
         return buffer.value.decode("utf-8", "replace") if size >= 0 else ""
-
-    def _load_adapter(self, path: str) -> Any:
-        adapter = lib.llama_adapter_lora_init(self.pointer, path.encode())
-        if not adapter:
-            raise LoadError("the adapter cannot be loaded")
-        return adapter
-
-    def apply_adapters(self, context: Any) -> None:
-        """Apply every adapter of the model to `context` with a scale of 1."""
-        count = len(self._adapters)
-        if not count:
-            return
-        pointers = (lib.llama_adapter_lora_p_ctypes * count)(*self._adapters)
-        scales = (ctypes.c_float * count)(*[1.0] * count)
-        if lib.llama_set_adapters_lora(context, pointers, count, scales) != 0:
-            raise LoadError("the adapter cannot be loaded")

@@ -66,7 +66,7 @@ class Engine:
             projector = Projector(model, spec, n_threads=fixed or usable_cores())
         self.checkpoints = Checkpoints(model, context, budget=spec.checkpoint_bytes)
         slots = Slots(model, context, self.checkpoints)
-        self._send, self._context = send, context
+        self._send, self._context, self._adapters = send, context, model.adapters
         self._loop = Loop(
             model,
             context,
@@ -101,7 +101,12 @@ class Engine:
         return self._loop.busy or self._embedder.busy
 
     def submit(self, work: SequenceState | EmbedTask) -> None:
-        """Queue a request."""
+        """Queue a request; its adapters are loaded if need be."""
+        try:
+            self._adapters.load(work.adapters)
+        except LoadError as e:
+            self._send(Failed(id=work.id, code=FailureCode.BAD_ADAPTER, message=str(e)))
+            return
         if isinstance(work, SequenceState):
             if self._prefixes is not None:
                 self._prefixes.restore(work)

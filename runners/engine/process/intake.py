@@ -23,6 +23,7 @@ from runners.engine.native.llama import TokenIds
 from runners.engine.native.model import Model
 from runners.engine.native.tokenizer import NO_SUCH_TOKEN, Tokenizer
 from runners.engine.process.truncate import truncate_prompt, truncate_text
+from runners.protocol.adapters import Adapters
 from runners.protocol.messages import (
     Embed,
     Embedded,
@@ -52,6 +53,7 @@ class Intake:
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
         self._can_draft = not model.is_recurrent  # rejected tokens cannot be removed from a state
+        self._default_adapters = model.default_adapters
         self._finds_boundaries = not model.keeps_all
         self._projector, self._n_batch = projector, context.n_batch
         self._prefixes = prefixes
@@ -93,6 +95,7 @@ class Intake:
                 return _refusal(request, FailureCode.BAD_CONSTRAINT, str(e))
             matcher, constraint_error = None, str(e)
         limit = _DEFAULT_PREDICT_CONTEXTS * n_ctx
+        adapters = self._adapters(request)
         n_predict = limit if request.n_predict is None else max(request.n_predict, 0)
         n_bos = int(self._vocab.adds_bos and int(prompt[0]) == self._vocab.bos)
         return SequenceState(
@@ -109,7 +112,8 @@ class Intake:
             visible=visible,
             n_bos=n_bos,
             boundaries=self._boundaries(request, prompt, n_bos) if self._finds_boundaries else (),
-            snapshot=self._prefixes.find(prompt) if self._prefixes is not None else None,
+            snapshot=self._prefixes.find(prompt) if self._prefixes and not adapters else None,
+            adapters=adapters,
             media=media,
             repetition=RepetitionDetector(self._vocab.full_piece)
             if request.stop_repetition
@@ -139,6 +143,9 @@ class Intake:
         n_system = self._vocab.n_within(prompt[n_bos:], request.system_bytes)
         # What follows may be merged with the last token.
         return (*turns, max(n_bos + n_system - 1, 0))
+
+    def _adapters(self, request: Generate | Embed) -> Adapters:
+        return self._default_adapters if request.adapters is None else request.adapters
 
     def _read(self, request: Generate) -> tuple[TokenIds | None, Layout | None]:
         """Return the tokens of a prompt and the layout of its media, if any.
@@ -206,7 +213,7 @@ class Intake:
             texts.append(truncate_text(tokens, limit, self._vocab.closing))
         if longest > limit and not request.truncate:
             return _too_long(request, longest, limit)
-        return EmbedTask(request.id, texts)
+        return EmbedTask(request.id, texts, self._adapters(request))
 
 
 def _padded(n_ctx: int) -> int:
