@@ -16,6 +16,9 @@ A manifest is written beside the directories of the hosts: on the same file syst
 place, and where no reader looks, because readers take only files four levels down.
 """
 
+import errno
+import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +92,25 @@ class Layout:
         """
         if not self.blobs.is_dir() or any(self.blobs.iterdir()):
             raise StorageMissing
+
+    def check(self) -> None:
+        """Raise unless blobs can be read and added; writes nothing.
+
+        Raises:
+            StorageMissing: the store has vanished.
+            OSError: a directory cannot be listed or written, or its disk is full.
+        """
+        if not self.manifests.is_dir():
+            self.require_manifests()
+        for folder in (self.blobs, self.manifests):
+            if not folder.exists():
+                continue
+            next(folder.iterdir(), None)
+            if not os.access(folder, os.W_OK):
+                # The calls that name the reason would write: a read-only file system or rights.
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
+        if not shutil.disk_usage(self.blobs).free:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self.blobs)
 
     def blob(self, digest: Digest) -> Path:
         """Path of a blob."""

@@ -64,6 +64,15 @@ class Store:
         except StorageMissing as e:
             _log.warning("no model can be used: %s", e)
 
+    def check(self) -> None:
+        """Raise unless models can be read and added; writes nothing.
+
+        Raises:
+            StorageFailed: with the reason.
+        """
+        with disk_errors():
+            self._layout.check()
+
     def tidy(self) -> None:
         """Remove what killed uploads left, and blobs that a client's lease has spared; logs errors.
 

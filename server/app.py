@@ -22,11 +22,14 @@ from server.http.openapi import describe
 from server.http.origins import OriginPolicy
 from server.http.own_addresses import own_addresses
 from server.http.streaming import BARE_JSON_TYPE, json_response
+from server.metrics.exposition import Metrics
+from server.metrics.requests import RequestMetrics
 from server.request_record import current
 from server.routes import (
     anthropic,
     blobs,
     create,
+    health,
     inference,
     library,
     openai,
@@ -40,7 +43,8 @@ from server.text.quoting import quoted
 from server.versions import PADDOCK
 
 _ROUTERS = (
-    system, inference, library, blobs, create, registry, tokens, openai, anthropic, responses,
+    system, health, inference, library, blobs, create, registry, tokens, openai, anthropic,
+    responses,
 )  # fmt: skip
 _API = "/v1/"
 _MAX_SHOWN = 200
@@ -70,16 +74,19 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = services
+    app.state.metrics = metrics = Metrics()
     app.state.max_body = settings.max_body
     for routes in _ROUTERS:
         app.include_router(routes.router)
     describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
     app.add_exception_handler(HTTPException, _answer_router)
-    _add_middleware(app, settings, drain or Drain())
+    _add_middleware(app, settings, drain or Drain(), metrics.requests)
     return app
 
 
-def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
+def _add_middleware(
+    app: FastAPI, settings: Settings, drain: Drain, metrics: RequestMetrics
+) -> None:
     """Add the middleware; the last one added is the first to see a request."""
     is_loopback = settings.address.is_loopback
     hosts = HostPolicy(settings.allowed_hosts, is_loopback=is_loopback, addresses=own_addresses())
@@ -88,7 +95,7 @@ def _add_middleware(app: FastAPI, settings: Settings, drain: Drain) -> None:
     app.add_middleware(DrainMiddleware, drain=drain)
     app.add_middleware(HostMiddleware, policy=hosts)
     app.add_middleware(CORSMiddleware, policy=OriginPolicy(settings.origins))
-    app.add_middleware(RequestLogMiddleware, logs_bodies=settings.logs_bodies)
+    app.add_middleware(RequestLogMiddleware, metrics=metrics, logs_bodies=settings.logs_bodies)
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:

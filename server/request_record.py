@@ -17,7 +17,8 @@ class RequestRecord:
 
     `n_computed` and `n_cached` are the tokens of the prompt that were computed and taken from the
     KV cache; `n_accepted` of the `n_drafted` tokens of speculative decoding were sampled.
-    `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
+    `model` is the name as the client wrote it, `served_model` the installed one that a runner
+    served. `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
     wait for a place, in memory and in the batch, `load_ns` that for the model to be loaded.
     `lenient_calls` names the tool calls that were not in the syntax of the model's family.
     """
@@ -32,6 +33,7 @@ class RequestRecord:
     renderer: str = ""
     parser: str = ""
     format_reason: str = ""
+    served_model: str = ""
     n_computed: int = 0
     n_cached: int = 0
     n_generated: int = 0
@@ -46,13 +48,20 @@ class RequestRecord:
     error: str = ""
     lenient_calls: str = ""
 
+    @property
+    def elapsed_ns(self) -> int:
+        """Time since the request came."""
+        return perf_counter_ns() - self.started_ns
+
     def set_format(self, renderer: str, parser: str, reason: str) -> None:
         """Set the chat format of the request."""
         self.renderer, self.parser, self.format_reason = renderer, parser, reason
 
-    def set_lease(self, runner_pid: int, queue_seconds: float, load_seconds: float) -> None:
-        """Set the runner that serves the request, and the waits for it."""
-        self.runner_pid = runner_pid
+    def set_lease(
+        self, model: str, runner_pid: int, queue_seconds: float, load_seconds: float
+    ) -> None:
+        """Set the installed model and the runner that serve the request, and the waits for it."""
+        self.served_model, self.runner_pid = model, runner_pid
         self.queue_ns += int(queue_seconds * 1e9)
         self.load_ns += int(load_seconds * 1e9)
 
@@ -91,7 +100,7 @@ class RequestRecord:
             "route": f"{self.method} {self.path}".strip(),
             "client": self.client,
             "status": self.status,
-            "ms": _milliseconds(perf_counter_ns() - self.started_ns),
+            "ms": _milliseconds(self.elapsed_ns),
             "model": self.model,
             "renderer": self.renderer,
             "parser": self.parser,

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,8 +13,10 @@ from runners.host.loading import LoadOutcome, OtherRunners, ReadyRunner
 from runners.host.machine import Runner
 from runners.host.model_request import ModelRequest, RunnerStatus, keep_alive_seconds
 from runners.host.policy import Phase, RunnerDemand, RunnerView
+from runners.host.usage import RunnerUsage
 from runners.protocol.messages import MemoryUse, Ready
 
+_STATS_TIMEOUT = 1.0
 # How the reference server writes "for ever": 2^63 - 1 nanoseconds from now.
 FOREVER = timedelta(microseconds=(2**63 - 1) // 1000)
 
@@ -136,6 +139,23 @@ class LoadedRunner:
             expires_at=today + lifetime(remaining),
             size=size,
             size_vram=vram,
+        )
+
+    async def usage(self) -> RunnerUsage:
+        """Return its memory and its counters; of a runner that is loaded."""
+        assert self.process is not None
+        assert self.ready is not None
+        stats = None
+        with suppress(RunnerError, TimeoutError):
+            async with asyncio.timeout(_STATS_TIMEOUT):
+                stats = await self.process.client.stats()
+        vram = self.vram
+        return RunnerUsage(
+            model=self.request.name,
+            n_cells=self.ready.n_cells,
+            ram_bytes=_total(self._memory) - vram,
+            vram_bytes=vram,
+            stats=stats,
         )
 
 

@@ -41,6 +41,10 @@ class Machine(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def can_start(self) -> bool:
+        """Whether the latest start of a runner succeeded, or there was none yet."""
+
     async def start_runner(self) -> Runner:
         """Return a runner without a model.
 
@@ -65,6 +69,11 @@ class LocalMachine:
 
     def __init__(self, standby: Standby | None = None) -> None:
         self._standby = standby or Standby()
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the latest start of a runner succeeded, or there was none yet."""
+        return self._standby.can_start
 
     async def start_runner(self) -> RunnerProcess:
         """Return the standby runner, or a new one."""

@@ -15,6 +15,7 @@ from runners.host.loading import EvictionRequired, LoadError, LoadOutcome, Ready
 from runners.host.machine import Machine
 from runners.host.model_request import ModelRequest, SchedulerConfig, keep_alive_seconds
 from runners.host.policy import Phase, RunnerDemand
+from runners.host.usage import SchedulerCounters
 from runners.protocol.messages import Device
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class RunnerPool:
         self._runners: dict[int, LoadedRunner] = {}
         self._last_id = 0
         self.gpus: tuple[Device, ...] = ()
+        self.counters = SchedulerCounters()
         self.empty = asyncio.Event()
         self.empty.set()
 
@@ -115,6 +117,7 @@ class RunnerPool:
         if isinstance(outcome, ReadyRunner):
             self._load_succeeded(runner, outcome)
         else:
+            self.counters.failed_loads += isinstance(outcome, RunnerError)
             self._remove(runner, outcome)
 
     def _load_succeeded(self, runner: LoadedRunner, loaded: ReadyRunner) -> None:
@@ -127,6 +130,7 @@ class RunnerPool:
             # The load succeeded before the cancellation could reach it.
             self.unload(runner)
             return
+        self.counters.loads += 1
         logger.info("loaded %s", runner.request.name)
         self._on_ready()
 
@@ -147,6 +151,7 @@ class RunnerPool:
     def _died(self, runner: LoadedRunner) -> None:
         if not runner.unloading:
             runner.unloading = True
+            self.counters.crashes += 1
             self._remove(runner, None)
 
     def _remove(self, runner: LoadedRunner, reason: LoadError | None) -> None:

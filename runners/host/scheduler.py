@@ -43,6 +43,7 @@ from runners.host.policy import (
 from runners.host.prefix_storage import tidy
 from runners.host.runner_pool import RunnerPool
 from runners.host.tokenizer_runners import TokenizerRunners
+from runners.host.usage import MachineUsage
 from runners.protocol.messages import Ready
 from runners.protocol.virtual_file import VirtualFile
 
@@ -188,6 +189,20 @@ class Scheduler:
         # Whole seconds, so that models with equal keep-alive stay in the order of their loads.
         statuses.sort(key=lambda status: status.expires_at.replace(microsecond=0), reverse=True)
         return tuple(statuses)
+
+    @property
+    def can_start_runners(self) -> bool:
+        """Whether the latest start of a runner succeeded, or there was none yet."""
+        return self._machine.can_start
+
+    async def usage(self) -> MachineUsage:
+        """Return the counters, and what each loaded model takes; asks every runner at once."""
+        runners = [runner for runner in self._pool if runner.phase is Phase.READY]
+        return MachineUsage(
+            n_pending=len(self._pending),
+            counters=replace(self._pool.counters),
+            runners=tuple(await asyncio.gather(*(runner.usage() for runner in runners))),
+        )
 
     def unload(self, key: ModelKey) -> None:
         """Unload a model as soon as it is idle; does nothing when it is not in memory."""
@@ -338,6 +353,7 @@ class Scheduler:
 
     def _evict(self, runner: LoadedRunner, request: ModelRequest) -> None:
         logger.info("unloading %s to load %s", runner.request.name, request.name)
+        self._pool.counters.evictions += 1
         runner.phase = Phase.DRAINING
         runner.keep_alive = 0.0
         if runner.is_idle:

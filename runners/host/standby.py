@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from runners.host.errors import RunnerError
 from runners.host.process import RunnerProcess
 
 logger = logging.getLogger(__name__)
@@ -23,10 +24,12 @@ class Standby:
         delay: float = REFILL_DELAY,
         replace_delay: float = REPLACE_DELAY,
     ) -> None:
-        self._start = start
+        self._start_process = start
         self._delay = delay
         self._replace_delay = replace_delay
         self._ready: RunnerProcess | None = None
+        self.can_start = True
+        """Whether the latest start succeeded, or there was none yet."""
         self._refill_event = asyncio.Event()
         self._starting: asyncio.Task[RunnerProcess] | None = None
 
@@ -49,6 +52,15 @@ class Standby:
                 return runner
             await runner.close()
         return await self._start()
+
+    async def _start(self) -> RunnerProcess:
+        try:
+            process = await self._start_process()
+        except RunnerError:
+            self.can_start = False
+            raise
+        self.can_start = True
+        return process
 
     async def run(self) -> None:
         """Start a runner after each `refill`, until cancelled."""

@@ -112,7 +112,9 @@ class EmbedService:
         require_few(len(inputs), prepared.request.facts.n_embd)
         async with self._scheduler.lease(prepared.request) as lease:
             load_ns = time.perf_counter_ns() - started
-            current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
+            current().set_lease(
+                prepared.request.name, lease.pid, lease.queue_seconds, lease.load_seconds
+            )
             if not inputs:
                 return model, Embedding(np.empty((0, 0), np.float32), 0, load_ns)
             n_ctx = longest_text(prepared.request, lease.n_ctx)

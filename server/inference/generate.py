@@ -100,7 +100,9 @@ class GenerateService:
             self._decoder.prepare()
         async with self._scheduler.lease(plan.request) as lease:
             timings = Timings(started, time.perf_counter_ns())
-            current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
+            current().set_lease(
+                plan.request.name, lease.pid, lease.queue_seconds, lease.load_seconds
+            )
             if not completion.prompt:
                 yield LoadOutcome.LOADED
                 return

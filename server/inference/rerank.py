@@ -68,7 +68,9 @@ class RerankService:
         if not is_ranking:
             require_few(1 + len(documents), prepared.request.facts.n_embd)
         async with self._scheduler.lease(prepared.request) as lease:
-            current().set_lease(lease.pid, lease.queue_seconds, lease.load_seconds)
+            current().set_lease(
+                prepared.request.name, lease.pid, lease.queue_seconds, lease.load_seconds
+            )
             n_ctx = longest_text(prepared.request, lease.n_ctx)
             texts = await cut_inputs(lease.runner, [query, *documents], n_ctx)
             scores, n_tokens = await _scores(lease.runner, texts, n_ctx, is_ranking=is_ranking)

@@ -92,6 +92,7 @@ class FakeMachine:
     loads: list[FakeRunner] = field(default_factory=list)
     running: list[FakeRunner] = field(default_factory=list)
     may_load: asyncio.Event = field(default_factory=asyncio.Event)
+    can_start: bool = True
 
     def __post_init__(self) -> None:
         self.may_load.set()

@@ -1,4 +1,4 @@
-"""Request log: an id and one log line for each request."""
+"""Request log: an id, one log line and an entry in the metrics for each request."""
 
 import re
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.http.request_log import log_request, new_id
+from server.metrics.requests import RequestMetrics
 from server.request_record import RequestRecord, begin
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -18,14 +19,16 @@ _MAX_BODY = 64 << 10
 
 
 class RequestLogMiddleware:
-    """Gives each request an id, sends it as X-Request-Id, and logs the request when it has ended.
+    """Gives each request an id, sends it as X-Request-Id, and when it has ended logs and counts it.
 
     A client's own X-Request-Id is used if it is at most 128 letters, digits and `._:-`. With
     `logs_bodies` the beginnings of the request's and the reply's body are logged too.
     """
 
-    def __init__(self, app: ASGIApp, *, logs_bodies: bool = False) -> None:
-        self._app, self._logs_bodies = app, logs_bodies
+    def __init__(
+        self, app: ASGIApp, *, metrics: RequestMetrics | None = None, logs_bodies: bool = False
+    ) -> None:
+        self._app, self._metrics, self._logs_bodies = app, metrics, logs_bodies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, then log it."""
@@ -48,7 +51,10 @@ class RequestLogMiddleware:
         finally:
             if not reply.is_complete:
                 record.end = "disconnected"
-            record.path = getattr(scope.get("route"), "path", None) or scope["path"]
+            route = getattr(scope.get("route"), "path", "")
+            record.path = route or scope["path"]
+            if self._metrics is not None:
+                self._metrics.add(record, route)
             log_request(record, bodies.fields() if bodies is not None else None)
 
 

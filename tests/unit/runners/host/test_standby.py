@@ -140,3 +140,24 @@ async def test_standby_that_is_being_started_at_the_end_is_not_left_behind(delay
         standby.refill()
         await asyncio.sleep(delay)
     assert len(psutil.Process().children()) == before
+
+
+async def test_it_is_known_whether_runners_can_be_started() -> None:
+    """A probe that asks must not have to start one."""
+    failures = [RunnerDied("no memory"), None]
+
+    async def start() -> RunnerProcess:
+        failure = failures.pop(0)
+        if failure is not None:
+            raise failure
+        return await start_fake_runner()
+
+    standby = Standby(start)
+    assert standby.can_start
+
+    with pytest.raises(RunnerDied):
+        await standby.take()
+    assert not standby.can_start
+
+    await (await standby.take()).close()
+    assert standby.can_start

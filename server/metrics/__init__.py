@@ -1,0 +1,1 @@
+"""Prometheus metrics: what requests cost, and what the runners hold."""
