@@ -7,7 +7,10 @@ from benchmarks import models
 from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.runner import LOAD_TIMEOUT, spec
 from runners.host.process import RunnerProcess
-from runners.protocol.messages import Generate, LoadSpec
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.messages import (
+    Generate,
+)
 
 
 async def benchmark(options: argparse.Namespace) -> None:

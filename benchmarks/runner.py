@@ -7,7 +7,13 @@ from pathlib import Path
 
 from runners.host.client import RunnerClient
 from runners.host.process import RunnerProcess
-from runners.protocol.messages import Chunk, Done, Generate, LoadSpec, Sampling
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.messages import (
+    Chunk,
+    Done,
+    Generate,
+    Sampling,
+)
 
 LOAD_TIMEOUT = 300.0
 

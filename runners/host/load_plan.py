@@ -26,7 +26,10 @@ from runners.host.memory_estimate import (
 from runners.host.model_request import ModelRequest, SchedulerConfig
 from runners.host.placement import is_automatic, place
 from runners.host.prefix_storage import prefix_storage
-from runners.protocol.messages import Device, LoadSpec
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.messages import (
+    Device,
+)
 from runners.protocol.placement import Placement, Projector
 
 

@@ -8,7 +8,12 @@ from runners.host.devices import MachineMemory, read_machine_memory
 from runners.host.errors import RunnerDied
 from runners.host.process import RunnerProcess
 from runners.host.standby import Standby
-from runners.protocol.messages import Device, Hello, LoadSpec, Ready
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.messages import (
+    Device,
+    Hello,
+    Ready,
+)
 
 
 class Runner(Protocol):

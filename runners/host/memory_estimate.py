@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runners.host.model_request import ModelFacts
-from runners.protocol.messages import CacheType, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
 
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 

@@ -6,7 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from runners.protocol.messages import CacheType, FlashAttention, Ready
+from runners.protocol.load_spec import CacheType, FlashAttention
+from runners.protocol.messages import (
+    Ready,
+)
 from runners.protocol.virtual_file import VirtualFile
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runners.host.errors import LoadFailed, LoadTimeout, ModelUnusable
 from runners.host.process import RunnerProcess
-from runners.protocol.messages import LoadSpec
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.placement import Projector
 from runners.protocol.quantization import Quantize
 from runners.protocol.virtual_file import VirtualFile

@@ -22,6 +22,7 @@ from runners.host.output_tail import OutputTail
 from runners.host.probe import Probe
 from runners.host.spawn import Child, OutputReader, Spawn, spawn
 from runners.protocol import messages, quantization
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.messages import (
     Device,
     Devices,
@@ -29,7 +30,6 @@ from runners.protocol.messages import (
     ListDevices,
     Load,
     Loading,
-    LoadSpec,
     Pong,
     ProcessEvent,
     Ready,

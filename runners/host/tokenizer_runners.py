@@ -15,7 +15,7 @@ from runners.host.client import RunnerClient
 from runners.host.clock import Clock, Timer
 from runners.host.errors import LoadFailed, RunnerDied, RunnerError, ShuttingDown
 from runners.host.machine import Machine, Runner
-from runners.protocol.messages import LoadSpec
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.virtual_file import VirtualFile
 
 logger = logging.getLogger(__name__)

@@ -14,9 +14,11 @@ import msgspec
 
 from runners.protocol.adapters import Adapters
 from runners.protocol.constraints import Constraint
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.logprobs import TokenLogprob
 from runners.protocol.media import Medium
-from runners.protocol.placement import DeviceKind, Placement, Projector
-from runners.protocol.prefixes import PrefixesSaved, PrefixStorage, SavePrefixes
+from runners.protocol.placement import DeviceKind
+from runners.protocol.prefixes import PrefixesSaved, SavePrefixes
 from runners.protocol.quantization import Quantize, QuantizeEvent
 from runners.protocol.stats import Stats, StatsReport
 from runners.protocol.tokens import (
@@ -28,61 +30,6 @@ from runners.protocol.tokens import (
     Tokenize,
     Tokens,
 )
-from runners.protocol.virtual_file import VirtualFile
-
-
-class FlashAttention(StrEnum):
-    """Whether the attention kernel is fused; `AUTO` leaves the choice to llama.cpp."""
-
-    AUTO = "auto"
-    ON = "on"
-    OFF = "off"
-
-
-class CacheType(StrEnum):
-    """Element type of the KV cache."""
-
-    F32 = "f32"
-    F16 = "f16"
-    BF16 = "bf16"
-    Q8_0 = "q8_0"
-    Q5_1 = "q5_1"
-    Q5_0 = "q5_0"
-    Q4_1 = "q4_1"
-    Q4_0 = "q4_0"
-    IQ4_NL = "iq4_nl"
-
-
-class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a runner needs to load a model; equal specs make interchangeable runners.
-
-    `n_ctx` bounds one sequence. `n_cells` is the size of the KV cache that the `n_seq` sequences
-    share, at least `n_ctx`. `n_threads` 0 means measured while running. With `vocab_only` the
-    runner can tokenise and nothing else; the other numbers mean nothing. With `no_weights` it reads
-    all metadata and plans all memory but reads no tensor, so it finds out whether the file can be
-    loaded, whatever its size, and must not be asked to compute. `checkpoint_bytes` bounds the
-    copies of recurrent states and sliding windows. Computed prefixes are read from `prefixes`.
-    `view` is read in place of the file at `weights`, of which it is made.
-    """
-
-    weights: str
-    view: VirtualFile | None = None
-    adapters: tuple[str, ...] = ()
-    """LoRA adapters that are loaded with the model, for requests that name none."""
-    projector: Projector | None = None
-    n_ctx: int
-    n_cells: int
-    n_seq: int
-    n_batch: int
-    placement: Placement = Placement()
-    use_mmap: bool = True
-    n_threads: int = 0
-    flash_attention: FlashAttention = FlashAttention.AUTO
-    cache_type: CacheType = CacheType.F16
-    vocab_only: bool = False
-    no_weights: bool = False
-    checkpoint_bytes: int = 1 << 28
-    prefixes: PrefixStorage | None = None
 
 
 class Sampling(msgspec.Struct, frozen=True, kw_only=True):
@@ -297,20 +244,6 @@ class LoadFailed(msgspec.Struct, frozen=True, kw_only=True, tag="load_failed"):
 
     message: str
     native: str = ""
-
-
-class TokenAlternative(msgspec.Struct, frozen=True, array_like=True):
-    """A token's text (bytes that need not be whole UTF-8) and its natural-log probability."""
-
-    text: bytes
-    logprob: float
-
-
-class TokenLogprob(msgspec.Struct, frozen=True, array_like=True):
-    """The chosen token and the most probable tokens in its place, best first."""
-
-    chosen: TokenAlternative
-    top: tuple[TokenAlternative, ...]
 
 
 class Chunk(msgspec.Struct, frozen=True, omit_defaults=True, tag="chunk"):

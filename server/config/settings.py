@@ -14,7 +14,7 @@ from model_store.registry.config import (
     RegistryConfig,
 )
 from runners.host.model_request import PrefixSettings, SchedulerConfig
-from runners.protocol.messages import CacheType, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
 from server.config.variables import SettingError, read_variables, setting, variables_of

@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from model_store.registry.config import AllowedRegistry, Mirror
-from runners.protocol.messages import CacheType, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
 from server.text.durations import parse_duration
 
 DEFAULT_HOST = "127.0.0.1"

@@ -12,7 +12,13 @@ from itertools import count
 import msgspec
 
 from runners.host.client import RunnerClient
-from runners.protocol.messages import Chunk, Done, Generate, StopReason, TokenLogprob
+from runners.protocol.logprobs import TokenLogprob
+from runners.protocol.messages import (
+    Chunk,
+    Done,
+    Generate,
+    StopReason,
+)
 from server.concurrency.merge import merged
 from server.inference.conversation import CompletedCall, Delta, Ending, Events, Finish
 from server.inference.generation import Timings

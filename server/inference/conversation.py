@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runners.protocol.constraints import Constraint
-from runners.protocol.messages import TokenLogprob
+from runners.protocol.logprobs import TokenLogprob
 from server.prompt.messages import Message, Think, Tool
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import aclosing
 from typing import TypedDict
 
-from runners.protocol.messages import TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 from server.http.json_encoding import encoded_rows
 from server.http.streaming import Events as Replies
 from server.http.streaming import Single

@@ -6,7 +6,7 @@ from math import isnan
 
 import msgspec
 
-from runners.protocol.messages import TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 
 
 class Alternative(msgspec.Struct):

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from runners.protocol.messages import FlashAttention, StopReason, TokenLogprob
+from runners.protocol.load_spec import FlashAttention
+from runners.protocol.logprobs import TokenLogprob
+from runners.protocol.messages import (
+    StopReason,
+)
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import StartEngine, SteppedEngine, assert_same_choices
 

@@ -9,7 +9,10 @@ import pytest
 
 from runners.host.errors import LoadFailed
 from runners.host.process import RunnerProcess
-from runners.protocol.messages import CacheType, FlashAttention, LoadSpec, StopReason
+from runners.protocol.load_spec import CacheType, FlashAttention, LoadSpec
+from runners.protocol.messages import (
+    StopReason,
+)
 from tests.support.prompts import prompt_of
 from tests.support.runners import load_spec
 from tests.support.stepped_engine import StartEngine, assert_same_choices

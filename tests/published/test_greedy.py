@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runners.protocol.constraints import Literal
-from runners.protocol.messages import CacheType, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
 from tests.support.bare_llama import BareLlama, logprobs
 from tests.support.stepped_engine import StartEngine, SteppedEngine
 

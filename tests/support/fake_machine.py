@@ -8,7 +8,13 @@ from typing import cast
 from runners.host.client import RunnerClient
 from runners.host.devices import MachineMemory
 from runners.host.errors import LoadFailed, RunnerDied
-from runners.protocol.messages import Device, Hello, LoadSpec, MemoryUse, Ready
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.messages import (
+    Device,
+    Hello,
+    MemoryUse,
+    Ready,
+)
 from runners.protocol.placement import DeviceKind
 from tests.support.fake_runner import ready
 

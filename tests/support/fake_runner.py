@@ -28,6 +28,7 @@ from itertools import groupby
 from pathlib import Path
 
 from runners.protocol.framing import FrameBuffer, decode_command, encode
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.media import DecodedImage, Medium
 from runners.protocol.messages import (
     Cancel,
@@ -46,7 +47,6 @@ from runners.protocol.messages import (
     Load,
     LoadFailed,
     Loading,
-    LoadSpec,
     MemoryUse,
     Ping,
     Pong,

@@ -8,7 +8,7 @@ import runners
 from runners.host.liveness import DEFAULT_PROBE, ProbeConfig
 from runners.host.process import RunnerProcess
 from runners.host.spawn import Spawn, spawn
-from runners.protocol.messages import LoadSpec
+from runners.protocol.load_spec import LoadSpec
 
 COMMAND = (sys.executable, "-m", "tests.support.fake_runner")
 ROOTS = (Path(runners.__file__).parents[1], Path(__file__).parents[2])

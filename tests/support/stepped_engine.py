@@ -24,18 +24,17 @@ from runners.engine.embedding.embedder import EmbedTask
 from runners.engine.native.llama import lib
 from runners.engine.process.engine import Engine
 from runners.protocol.adapters import Adapters
+from runners.protocol.load_spec import CacheType, FlashAttention
+from runners.protocol.logprobs import TokenLogprob
 from runners.protocol.messages import (
-    CacheType,
     Chunk,
     Done,
     Embed,
     Embedded,
     Failed,
-    FlashAttention,
     Generate,
     Sampling,
     Step,
-    TokenLogprob,
 )
 from runners.protocol.stats import StatsReport
 from runners.protocol.tokens import AnyText

@@ -24,11 +24,11 @@ from runners.engine.media.projector import Projector
 from runners.engine.native.context import Context
 from runners.engine.native.llama import ABORTED, ALLOCATION_FAILED, NO_ROOM, OK, native_log
 from runners.engine.native.model import Model
+from runners.protocol.logprobs import TokenLogprob
 from runners.protocol.messages import (
     Chunk,
     FailureCode,
     StopReason,
-    TokenLogprob,
 )
 from runners.protocol.stats import StatsReport
 

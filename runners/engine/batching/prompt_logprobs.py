@@ -10,7 +10,7 @@ from math import nan
 from runners.engine.batching.sampling import logprob_of
 from runners.engine.native.context import Context
 from runners.engine.native.vocab import Vocab
-from runners.protocol.messages import TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 
 
 class PromptLogprobs:

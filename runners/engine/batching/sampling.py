@@ -12,7 +12,10 @@ from runners.engine.constraints.fallbacks import AnyMatcher
 from runners.engine.native.context import Context
 from runners.engine.native.llama import Floats, lib, sample
 from runners.engine.native.vocab import Vocab
-from runners.protocol.messages import Sampling, TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
+from runners.protocol.messages import (
+    Sampling,
+)
 
 _SEED_BITS = 32
 _LEAST_LOGPROB = float(np.finfo(np.float32).min)

@@ -23,8 +23,11 @@ from runners.engine.native.llama import (
 )
 from runners.engine.native.model import Model
 from runners.engine.native.virtual_reader import write_copy
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.media import FULL_SCALE, MIN_AUDIO_SECONDS, DecodedAudio, DecodedImage, Medium
-from runners.protocol.messages import LoadSpec, MemoryUse
+from runners.protocol.messages import (
+    MemoryUse,
+)
 from runners.protocol.placement import Projector as Files
 from runners.protocol.tokens import Segment
 

@@ -19,7 +19,7 @@ from runners.engine.native.llama import (
 )
 from runners.engine.native.model import Model
 from runners.protocol.adapters import Adapters
-from runners.protocol.messages import CacheType, FlashAttention, LoadSpec
+from runners.protocol.load_spec import CacheType, FlashAttention, LoadSpec
 
 _CACHE_TYPES = {
     CacheType.F32: 0,

@@ -9,7 +9,7 @@ from runners.engine.native.llama import LoadError, device_pointer, lib
 from runners.engine.native.model_file import LOAD_MAPPED, LOAD_READ, load_model_file
 from runners.engine.native.vocab import Vocab
 from runners.protocol.adapters import Adapter, Adapters
-from runners.protocol.messages import LoadSpec
+from runners.protocol.load_spec import LoadSpec
 
 _SPLIT_NONE, _SPLIT_LAYER = 0, 1
 _POOLING_NONE = "0"

@@ -4,7 +4,7 @@ from typing import Any
 
 from runners.engine.native.llama import LoadError, lib
 from runners.engine.native.stream import Stream
-from runners.protocol.messages import LoadSpec
+from runners.protocol.load_spec import LoadSpec
 
 LOAD_READ, LOAD_MAPPED = 0, 1
 _NOT_LAZY = 0

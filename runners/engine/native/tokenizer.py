@@ -5,7 +5,12 @@ from itertools import groupby
 from runners.engine.native.llama import LoadError, lib
 from runners.engine.native.model_file import load_model_file
 from runners.engine.native.vocab import Vocab
-from runners.protocol.messages import Failed, FailureCode, LoadSpec, Ready
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.messages import (
+    Failed,
+    FailureCode,
+    Ready,
+)
 from runners.protocol.tokens import (
     Detokenize,
     ListSpecialTokens,

@@ -21,11 +21,11 @@ from runners.engine.native.cores import FreeCores, logical_cores, usable_cores
 from runners.engine.native.llama import LoadError, native_log
 from runners.engine.native.model import Model
 from runners.engine.process.intake import Intake
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.messages import (
     Embedded,
     Failed,
     FailureCode,
-    LoadSpec,
     Ready,
     Step,
 )

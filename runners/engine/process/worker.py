@@ -24,6 +24,7 @@ from runners.engine.process.engine import Engine
 from runners.engine.process.intake import Intake
 from runners.engine.process.open_requests import OpenRequests
 from runners.protocol import framing
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.messages import (
     Cancel,
     Chunk,
@@ -40,7 +41,6 @@ from runners.protocol.messages import (
     Load,
     LoadFailed,
     Loading,
-    LoadSpec,
     Ping,
     Pong,
     Ready,

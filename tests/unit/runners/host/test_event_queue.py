@@ -6,7 +6,10 @@ import pytest
 
 from runners.host.errors import RunnerDied
 from runners.host.event_queue import MERGE_AFTER, EventQueue
-from runners.protocol.messages import Chunk, TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
+from runners.protocol.messages import (
+    Chunk,
+)
 from tests.support.fake_runner import StopReason, done
 
 pytestmark = pytest.mark.anyio

@@ -9,7 +9,10 @@ from runners.host.context_size import longest_text
 from runners.host.load_plan import LoadPlan, PlanInputs, make_plan, smaller_plan
 from runners.host.memory_estimate import GIB, MIB
 from runners.host.model_request import ModelFacts, ModelRequest, SchedulerConfig
-from runners.protocol.messages import CacheType, Device, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
+from runners.protocol.messages import (
+    Device,
+)
 from runners.protocol.placement import DeviceKind, Projector
 from runners.protocol.virtual_file import VirtualFile
 from tests.support.models import FACTS, model_request

@@ -17,7 +17,7 @@ from runners.host.memory_estimate import (
     ram_bytes,
 )
 from runners.host.model_request import ModelFacts
-from runners.protocol.messages import CacheType, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
 from tests.support.models import FACTS
 
 # The published shape of Llama 3 8B.

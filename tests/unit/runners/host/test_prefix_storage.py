@@ -9,7 +9,7 @@ import pytest
 
 from runners.host.model_request import ModelRequest, PrefixSettings, SchedulerConfig
 from runners.host.prefix_storage import prefix_storage, tidy
-from runners.protocol.messages import CacheType, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
 from tests.support.models import model_request
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from model_store.registry.config import Endpoint, Mirror
 from runners.host.model_request import PrefixSettings, SchedulerConfig
-from runners.protocol.messages import CacheType, FlashAttention
+from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
 from server.config.variables import SettingError, Variable

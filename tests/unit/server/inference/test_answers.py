@@ -7,14 +7,13 @@ import msgspec
 import pytest
 
 from runners.protocol.constraints import Constraint
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 from runners.protocol.messages import (
     Chunk,
     Done,
     Generate,
     Sampling,
     StopReason,
-    TokenAlternative,
-    TokenLogprob,
 )
 from server.inference.answers import Answer, answer, answers
 from server.inference.conversation import Delta, Ending, Finish

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runners.protocol.messages import TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 from server.http.streaming import Single
 from server.inference.conversation import CompletedCall, Delta, Ending, Event, Finish, Rendered
 from server.openai.chat.reply import ChatReplies

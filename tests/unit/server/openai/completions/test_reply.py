@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runners.protocol.messages import TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 from server.inference.conversation import Delta, Ending, Event, Finish, LoadOutcome
 from server.openai.completions.reply import CompletionReplies, answers_to
 from server.openai.framing import FRAMING

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runners.protocol.messages import TokenAlternative, TokenLogprob
+from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 from server.errors import Explanation
 from server.inference.conversation import CompletedCall, Delta, Ending, Finish
 from server.openai.responses.framing import ResponseFraming
