@@ -16,6 +16,7 @@ from runners.host.errors import ShuttingDown
 from runners.host.offline_jobs import OfflineJobs
 from runners.host.scheduler import Scheduler
 from server.concurrency.interruption import interruptible
+from server.config.derived import registry_config, scheduler_config
 from server.config.settings import Settings
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
@@ -114,7 +115,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
         worker_processes() as (rendering, decoding),
-        Scheduler(settings.scheduler()) as scheduler,
+        Scheduler(scheduler_config(settings)) as scheduler,
     ):
         yield make_services(
             store,
@@ -158,7 +159,7 @@ async def registry_service(store: Store, settings: Settings) -> AsyncIterator[Re
     """Open the service that pulls and pushes models, and close it at the end."""
     registry = RegistryService(
         store,
-        settings.registries(USER_AGENT),
+        registry_config(settings, USER_AGENT),
         is_exposed=not settings.address.is_loopback,
     )
     await asyncio.to_thread(registry.prepare)

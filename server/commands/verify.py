@@ -12,6 +12,7 @@ from model_store.store import Store
 from model_store.verify import DamagedModel
 from server.commands.console import errors_as_exit, fail, progress_bar
 from server.commands.environment import open_store, read_settings
+from server.config.derived import registry_config
 from server.config.settings import Settings
 from server.library.registry import RegistryService
 from server.model_names import stored_name
@@ -45,7 +46,7 @@ async def _repair(damaged: Sequence[DamagedModel], store: Store, settings: Setti
 
     A damaged blob stays where it is until a good one takes its place: it may be the only copy.
     """
-    registry = RegistryService(store, settings.registries(USER_AGENT))
+    registry = RegistryService(store, registry_config(settings, USER_AGENT))
     failures: dict[DamagedModel, StoreError] = {}
     try:
         for model in damaged:

@@ -1,7 +1,7 @@
 """Server settings, each read from an environment variable that its field declares."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_store.registry.config import (
@@ -10,10 +10,7 @@ from model_store.registry.config import (
     AllowedRegistry,
     Endpoint,
     Mirror,
-    Proxies,
-    RegistryConfig,
 )
-from runners.host.model_request import PrefixSettings, SchedulerConfig
 from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
@@ -378,29 +375,6 @@ class Settings:
         values, problems = read_variables(VARIABLES, environment)
         is_homeless = "models" not in values and all(v.field != "models" for v in problems)
         return [*map(str, problems.values()), *([_NO_HOME] if is_homeless else [])]
-
-    def registries(self, user_agent: str) -> RegistryConfig:
-        """Return the settings of pull and push."""
-        return RegistryConfig(
-            user_agent=user_agent,
-            default=self.registry,
-            mirrors=self.mirrors,
-            allowed=self.allowed_registries,
-            proxies=Proxies(self.http_proxy, self.https_proxy, self.no_proxy),
-            ca_file=self.ca_file,
-            keys=self.keys or self.models.parent,
-            docker_config=self.docker_config,
-            hub=self.hub,
-            hub_token=self.hub_token,
-            unusable=self.unusable,
-        )
-
-    def scheduler(self) -> SchedulerConfig:
-        """Return the settings of the scheduler."""
-        folder = self.prefixes or self.models.parent / "paddock-prefixes"
-        prefixes = PrefixSettings(folder, self.keep_prefixes, self.models / "blobs")
-        same = {each.name for each in fields(SchedulerConfig)} - {"prefixes"}
-        return SchedulerConfig(**{name: getattr(self, name) for name in same}, prefixes=prefixes)
 
 
 VARIABLES = variables_of(Settings)

@@ -26,6 +26,7 @@ from runners.host.process import RunnerProcess
 from runners.host.scheduler import Scheduler
 from runners.host.standby import Standby
 from server.app import create_app
+from server.config.derived import registry_config, scheduler_config
 from server.config.settings import Settings
 from server.inference.store_engine import StoreEngine
 from server.library.registry import RegistryService
@@ -140,14 +141,14 @@ async def serving(
     tools = Tools(engine=engine, environment=child_environment())
     store, clock = Store(given.models, tools=tools), FakeClock()
     store.prepare()
-    config = replace(given.scheduler(), grace_period=0.0)
+    config = replace(scheduler_config(given), grace_period=0.0)
     machine = machine or LocalMachine(_NoStandby(start))
     async with (
         stored_responses(given) as stored,
         Scheduler(config, machine=machine, clock=clock) as scheduler,
     ):
         registry = RegistryService(
-            store, given.registries("paddock-test"), is_exposed=not given.address.is_loopback
+            store, registry_config(given, "paddock-test"), is_exposed=not given.address.is_loopback
         )
         services = make_services(
             store,

@@ -12,6 +12,7 @@ from model_store.names import ModelName
 from model_store.registry.config import Endpoint
 from model_store.store import Store
 from server.cli import app
+from server.config.derived import registry_config
 from server.config.settings import Settings
 from server.library.registry import RegistryService
 from tests.support import gguf_bytes
@@ -115,7 +116,7 @@ def test_what_is_damaged_is_pulled_again(tmp_path: Path) -> None:
 async def pull(settings: Settings) -> None:
     store = Store(settings.models)
     store.prepare()
-    registry = RegistryService(store, settings.registries("test"))
+    registry = RegistryService(store, registry_config(settings, "test"))
     async for _ in registry.pull(ModelName.parse("tale")):
         pass
     await registry.close()

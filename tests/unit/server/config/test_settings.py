@@ -9,6 +9,7 @@ import pytest
 from model_store.registry.config import Endpoint, Mirror
 from runners.host.model_request import PrefixSettings, SchedulerConfig
 from runners.protocol.load_spec import CacheType, FlashAttention
+from server.config.derived import registry_config, scheduler_config
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
 from server.config.variables import SettingError, Variable
@@ -159,7 +160,7 @@ def test_blanks_inside_quotes_belong_to_the_value() -> None:
 @pytest.mark.parametrize("text", ["socks5://proxy", "socks5h://ada:secret@proxy:1080", "://"])
 def test_a_proxy_for_other_programs_does_not_stop_the_start(name: str, text: str) -> None:
     """Desktops set these variables for all programs."""
-    problems = settings(**{name: text}).registries("agent").unusable
+    problems = registry_config(settings(**{name: text}), "agent").unusable
 
     assert list(problems) == [name.upper()]
     assert "must be [http://]host[:port]" in problems[name.upper()]
@@ -189,7 +190,7 @@ def test_every_setting_has_a_variable() -> None:
 
 
 def test_the_scheduler_has_the_same_defaults() -> None:
-    assert replace(settings().scheduler(), prefixes=None) == SchedulerConfig()
+    assert replace(scheduler_config(settings()), prefixes=None) == SchedulerConfig()
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)
@@ -217,7 +218,7 @@ def test_every_setting_of_the_scheduler_reaches_it() -> None:
         OLLAMA_MODELS="/srv/models",
     )
 
-    assert given.scheduler() == SchedulerConfig(
+    assert scheduler_config(given) == SchedulerConfig(
         keep_alive=1,
         load_timeout=2,
         max_loaded=3,
@@ -241,5 +242,5 @@ def test_a_user_without_a_home_is_told_to_name_a_directory() -> None:
     with pytest.raises(SettingError, match="set OLLAMA_MODELS to a directory"):
         Settings.from_env(homeless)
     alone = Settings.from_env(homeless | {"OLLAMA_MODELS": "/srv/models"})
-    assert alone.registries("agent").keys == Path("/srv")
+    assert registry_config(alone, "agent").keys == Path("/srv")
     assert Settings.from_env(homeless | {"OLLAMA_MODELS": "/m"}).models == Path("/m")

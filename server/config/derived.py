@@ -1,0 +1,32 @@
+"""Configurations of the registry client and of the scheduler, derived from the settings."""
+
+from dataclasses import fields
+
+from model_store.registry.config import Proxies, RegistryConfig
+from runners.host.model_request import PrefixSettings, SchedulerConfig
+from server.config.settings import Settings
+
+
+def registry_config(settings: Settings, user_agent: str) -> RegistryConfig:
+    """Return the configuration of pull and push."""
+    return RegistryConfig(
+        user_agent=user_agent,
+        default=settings.registry,
+        mirrors=settings.mirrors,
+        allowed=settings.allowed_registries,
+        proxies=Proxies(settings.http_proxy, settings.https_proxy, settings.no_proxy),
+        ca_file=settings.ca_file,
+        keys=settings.keys or settings.models.parent,
+        docker_config=settings.docker_config,
+        hub=settings.hub,
+        hub_token=settings.hub_token,
+        unusable=settings.unusable,
+    )
+
+
+def scheduler_config(settings: Settings) -> SchedulerConfig:
+    """Return the configuration of the scheduler, whose other fields have the settings' names."""
+    folder = settings.prefixes or settings.models.parent / "paddock-prefixes"
+    prefixes = PrefixSettings(folder, settings.keep_prefixes, settings.models / "blobs")
+    same = {each.name for each in fields(SchedulerConfig)} - {"prefixes"}
+    return SchedulerConfig(**{name: getattr(settings, name) for name in same}, prefixes=prefixes)
