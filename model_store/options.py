@@ -96,7 +96,7 @@ class Options:
     repeat_penalty: float | None = _option(_FLOAT, _SAMPLING, 1.0, above=0)
     presence_penalty: float | None = _option(_FLOAT, _SAMPLING, 0.0)
     frequency_penalty: float | None = _option(_FLOAT, _SAMPLING, 0.0)
-    ignore_eos: bool | None = _option(OptionType.BOOLEAN, _SAMPLING)
+    ignore_eos: bool | None = _option(OptionType.BOOLEAN, _SAMPLING, default=False)
     min_tokens: int | None = _option(_INTEGER, _SAMPLING, 0, minimum=0)
     stop_repetition: bool | None = _option(OptionType.BOOLEAN, _ANSWER)
 

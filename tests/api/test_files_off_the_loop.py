@@ -38,6 +38,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "/v1/messages": {"messages": _MESSAGES, "max_tokens": 3},
     "/v1/messages/count_tokens": {"messages": _MESSAGES},
     "/v1/responses": {"input": "Hi", "store": False},
+    "/v1/responses/input_tokens": {"input": "Hi"},
     "/api/tags": {},
     "/api/ps": {},
     "/v1/models": {},

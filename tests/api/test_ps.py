@@ -40,7 +40,7 @@ async def test_an_entry_tells_all_that_clients_show(server: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "context"), [(None, 4096), (300, 300), (99_999, 4096), (3, 4), (0, 4096), (-1, 4)]
+    ("asked", "context"), [(None, 4096), (300, 300), (99_999, 4096), (4, 4), (0, 4096), (-1, 4096)]
 )
 async def test_the_context_told_is_the_one_a_request_gets(
     tmp_path: Path, asked: int | None, context: int

@@ -1,5 +1,6 @@
-"""The listening socket: which families it serves, and the URL that the server prints at start."""
+"""The listening socket: which families it serves, and the URL that is printed at the start."""
 
+import errno
 import socket
 
 import pytest
@@ -52,3 +53,11 @@ def test_the_zone_of_a_link_local_address_is_escaped_in_the_url() -> None:
     with listen(Address("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         assert url_of(Address("fe80::1%eth0", port), listener) == f"http://[fe80::1%25eth0]:{port}"
+
+
+def test_an_address_in_use_is_refused() -> None:
+    with listen(Address("127.0.0.1", 0)) as first:
+        taken = Address("127.0.0.1", first.getsockname()[1])
+
+        with pytest.raises(OSError, match=rf"^\[Errno {errno.EADDRINUSE}\]"):
+            listen(taken)
