@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 _IDLE_SECONDS = 75
 # Requests that outlive the grace period get this long to send an error to their clients.
 _ABORT_SECONDS = 1.5
+# Then connections close, apart from those of clients that do not read. uvicorn declares a whole
+# number and hands it to asyncio.wait_for.
+_CLOSE_SECONDS = 0.25
 # Then the process ends, even if a thread or a connection is stuck.
 _EXIT_SECONDS = 1.0
 MAX_END_SECONDS = _ABORT_SECONDS + _EXIT_SECONDS
@@ -57,8 +60,7 @@ class DrainingServer(uvicorn.Server):
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=_IDLE_SECONDS,
-                # Requests have been aborted by then; what is left are clients that do not read.
-                timeout_graceful_shutdown=0,
+                timeout_graceful_shutdown=_CLOSE_SECONDS,  # type: ignore[arg-type]
             )
         )
         self._drain, self._close, self._grace_period = drain, close, grace_period

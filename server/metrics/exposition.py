@@ -6,6 +6,7 @@ from prometheus_client import (
     CONTENT_TYPE_PLAIN_0_0_4,
     CollectorRegistry,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import Metric
@@ -15,6 +16,9 @@ from prometheus_client.registry import Collector
 from runners.host.usage import MachineUsage
 from server.metrics.requests import RequestMetrics
 from server.metrics.runners import RunnerCollector
+
+# They are a series more for each counter, which few scrapers read.
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:

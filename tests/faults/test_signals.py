@@ -197,3 +197,14 @@ def test_stacks_of_all_threads_are_written_on_demand(tmp_path: Path, name: str, 
             assert server.process.wait(60) == -signal.SIGQUIT
         else:
             assert httpx.get(f"{server.url}/api/version").is_success
+
+
+def test_a_server_that_ends_in_peace_logs_no_error(tmp_path: Path) -> None:
+    """An open connection without a request is none: whoever stops a server looks for ERROR."""
+    with live_server(tmp_path) as server, httpx.Client() as client:
+        client.get(f"{server.url}/api/version")
+
+        server.terminate()
+        server.process.wait(timeout=30)
+
+        assert "ERROR" not in server.log.read_text()
