@@ -46,6 +46,10 @@ models-large: $(MODELS)/.stamp-large ## Get a published model of 1.1 GB more, fo
 test-faults: $(STAMPS)/dev ## Use stores through 10,000 sequences in which file operations are refused
 	@PADDOCK_FAULT_SEQUENCES=10000 $(BIN)/python -m pytest tests/faults/test_refused_file_operations.py
 
+.PHONY: test-families
+test-families: $(STAMPS)/dev ## Measure each architecture, check the table in docs/models.md (UPDATE=1 writes it)
+	@PADDOCK_UPDATE_TABLE=$(UPDATE) $(BIN)/python -m pytest tests/families
+
 .PHONY: test-published
 test-published: models $(STAMPS)/dev ## Run the tests with published models
 	@$(BIN)/python -m pytest tests/published

@@ -102,7 +102,7 @@ def write_bert(
 
     With `ranks` it has a head that turns a pair of texts into a score.
     """
-    pieces = _wordpieces()
+    pieces = wordpieces()
     n_ff = 2 * n_embd
     writer = GGUFWriter(None, "bert")
     writer.add_name("tiny bert")
@@ -116,7 +116,7 @@ def write_bert(
     writer.add_pooling_type(PoolingType.RANK if ranks else PoolingType.MEAN)
     writer.add_file_type(LlamaFileType.ALL_F32)
     writer.add_vocab_size(len(pieces))
-    _add_wordpiece(writer, pieces)
+    add_wordpiece(writer, pieces)
     draw = normal(seed)
     writer.add_tensor("token_embd.weight", draw(len(pieces), n_embd))
     writer.add_tensor("position_embd.weight", 0.1 * draw(n_ctx, n_embd))
@@ -222,14 +222,15 @@ def output_layer(
     return rows[:, None] * draw(len(pieces), n_embd) / np.float32(n_embd**0.5)
 
 
-def _wordpieces() -> list[str]:
+def wordpieces() -> list[str]:
     """Special tokens, then each piece as a beginning (marked) and as a continuation of a word."""
     characters = string.ascii_lowercase + string.digits + string.punctuation
     stems = dict.fromkeys([*characters, *(word.strip().lower() for word in WORDS if word.strip())])
     return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(SPACE + stem for stem in stems), *stems]
 
 
-def _add_wordpiece(writer: GGUFWriter, pieces: list[str]) -> None:
+def add_wordpiece(writer: GGUFWriter, pieces: list[str]) -> None:
+    """Add the tokenizer of `wordpieces`."""
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("jina-v2-en")
     writer.add_token_list(pieces)

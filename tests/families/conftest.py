@@ -1,0 +1,33 @@
+"""Facts about architectures, measured once by tiny models of each."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.families.facts import Facts, measured
+from tests.support.families.hyperparameters import HYPERPARAMETERS
+
+
+class Measurements:
+    """The facts of architectures, measured when they are first wanted."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._facts: dict[str, Facts] = {}
+
+    def of(self, architecture: str) -> Facts:
+        if architecture not in self._facts:
+            path = self._directory / f"{architecture}.gguf"
+            self._facts[architecture] = measured(path, architecture)
+            path.unlink()
+        return self._facts[architecture]
+
+
+@pytest.fixture(scope="session")
+def measurements(tmp_path_factory: pytest.TempPathFactory) -> Measurements:
+    return Measurements(tmp_path_factory.mktemp("families"))
+
+
+@pytest.fixture(params=HYPERPARAMETERS)
+def architecture(request: pytest.FixtureRequest) -> str:
+    return str(request.param)

@@ -1,0 +1,1 @@
+"""Tiny models of the architectures that are pulled often, by their published metadata."""
