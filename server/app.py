@@ -28,6 +28,7 @@ from server.request_record import current
 from server.routes import (
     anthropic,
     blobs,
+    conversations,
     create,
     health,
     inference,
@@ -44,7 +45,7 @@ from server.versions import PADDOCK
 
 _ROUTERS = (
     system, health, inference, library, blobs, create, registry, tokens, openai, anthropic,
-    responses,
+    responses, conversations,
 )  # fmt: skip
 _API = "/v1/"
 _MAX_SHOWN = 200

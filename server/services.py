@@ -30,6 +30,8 @@ from server.library.library import Library
 from server.library.registry import Progress, RegistryService
 from server.media.decoder import MediaDecoder, media_pool
 from server.media.remote_images import RemoteImages
+from server.openai.responses.conversation_store import ConversationStore
+from server.openai.responses.conversations import Conversations
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.store import ResponseStore
 from server.rendering.client import PromptRenderer, rendering_pool
@@ -57,6 +59,7 @@ class Services:
     tokens: TokenService
     remote_images: RemoteImages
     responses: ResponsesService
+    conversations: Conversations
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pull(
@@ -235,4 +238,5 @@ def make_services(
         tokens=TokenService(store, scheduler),
         remote_images=remote_images,
         responses=ResponsesService(chat, stored, remote_images.fetch),
+        conversations=Conversations(ConversationStore(stored.database)),
     )

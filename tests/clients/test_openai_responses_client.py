@@ -106,6 +106,33 @@ def test_a_response_is_cancelled_while_it_streams(client: OpenAI) -> None:
     assert client.responses.retrieve(cancelled.id).status == "cancelled"
 
 
+def test_a_conversation_is_gone_on_from_changed_and_deleted(client: OpenAI) -> None:
+    hello: Any = {"type": "message", "role": "user", "content": "Hello"}
+    conversation = client.conversations.create(items=[hello], metadata={"topic": "x"})
+    answer = client.responses.create(input="More", conversation=conversation.id, **GREEDY)
+
+    items = list(client.conversations.items.list(conversation.id, order="asc", limit=1))
+    assert [item.content[0].text for item in items] == ["Hello", "More", answer.output_text]
+    assert client.conversations.retrieve(conversation.id) == conversation
+    changed = client.conversations.update(conversation.id, metadata={"topic": "y"})
+    assert changed.metadata == {"topic": "y"}
+    client.conversations.items.delete(items[0].id, conversation_id=conversation.id)
+    with pytest.raises(NotFoundError):
+        client.conversations.items.retrieve(items[0].id, conversation_id=conversation.id)
+    added = client.conversations.items.create(conversation.id, items=[hello])
+    assert added.data[0].content[0].text == "Hello"
+    assert client.conversations.delete(conversation.id).deleted
+    with pytest.raises(NotFoundError, match="Conversation with id"):
+        client.responses.create(input="More", conversation=conversation.id, **GREEDY)
+
+
+def test_the_tokens_of_an_input_are_counted(client: OpenAI) -> None:
+    counted = client.responses.input_tokens.count(model="tiny", input="Hello")
+
+    answer = client.responses.create(input="Hello", **GREEDY)
+    assert counted.input_tokens == answer.usage.input_tokens
+
+
 def test_mistakes_are_errors_of_the_library(client: OpenAI) -> None:
     with pytest.raises(NotFoundError, match="model 'nosuch' not found"):
         client.responses.create(model="nosuch", input="Hello")

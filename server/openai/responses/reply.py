@@ -41,6 +41,7 @@ from server.openai.responses.events import (
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.tools import DeclaredTool, DeclaredTools
 from server.openai.responses.wire import (
+    ConversationReference,
     CustomToolCallItem,
     FunctionCallItem,
     IncompleteDetails,
@@ -258,6 +259,9 @@ def _empty_response(request: ResponsesRequest) -> Response:
         metadata=request.metadata,
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,
+        conversation=UNSET
+        if request.conversation is None
+        else ConversationReference(request.conversation.id),
     )
 
 

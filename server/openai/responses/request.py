@@ -62,8 +62,8 @@ def _refuse_unsupported(request: ResponsesRequest) -> None:
         raise BadRequest(
             "prompt templates of OpenAI's service are not known here; send the text in input"
         )
-    if request.conversation is not None:
-        raise BadRequest("conversation is not supported; use previous_response_id to continue")
+    if request.conversation is not None and request.previous_response_id is not None:
+        raise BadRequest("previous_response_id and conversation cannot be used together")
 
 
 def _messages(

@@ -1,8 +1,8 @@
 """POST /v1/responses: the request."""
 
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.openai.freeform import InputFormat
 from server.openai.schemas import require_answer
@@ -49,6 +49,35 @@ class ToolField(ApiModel):
     tools: list["ToolField"] = Field(default_factory=list)
 
 
+class ConversationRequest(ApiModel):
+    """POST /v1/conversations: a conversation, with its first items."""
+
+    items: Any = None
+    metadata: FreeMap = Field(default_factory=dict)
+
+
+class ConversationUpdate(ApiModel):
+    """POST /v1/conversations/{id}: what replaces the metadata."""
+
+    metadata: FreeMap = Field(default_factory=dict)
+
+
+class NewItemsRequest(ApiModel):
+    """POST /v1/conversations/{id}/items: items to add."""
+
+    items: Any = None
+
+
+class ConversationField(ApiModel):
+    """A conversation, by its id."""
+
+    id: str = ""
+
+
+def _conversation(value: object) -> object:
+    return {"id": value} if isinstance(value, str) else value
+
+
 class ResponsesRequest(ApiModel):
     """The input and how to answer it.
 
@@ -74,7 +103,11 @@ class ResponsesRequest(ApiModel):
     max_tool_calls: Integer | None = None
     truncation: str = "disabled"
     background: bool = False
-    conversation: Any = None
+    conversation: Annotated[
+        ConversationField | None,
+        BeforeValidator(_conversation),
+        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+    ] = None
     prompt: Any = None
     metadata: FreeMap = Field(default_factory=dict)
     safety_identifier: str | None = None

@@ -10,7 +10,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -18,6 +18,8 @@ import msgspec
 from server.errors import BadRequest, NotFound
 from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
+from server.openai.responses.conversation_store import ConversationStore
+from server.openai.responses.conversations import Conversations
 from server.openai.responses.events import StreamEvent
 from server.openai.responses.items import (
     Item,
@@ -77,6 +79,7 @@ class ResponsesService:
         fetch: Callable[[Sequence[str]], Awaitable[Mapping[str, bytes]]],
     ) -> None:
         self._chat, self._store, self._fetch = chat, store, fetch
+        self._conversations = Conversations(ConversationStore(store.database))
         self._running: dict[str, _RunningResponse] = {}
 
     async def __call__(
@@ -107,6 +110,10 @@ class ResponsesService:
                 own.task.uncancel()
                 for piece in stream.cancel():
                     yield piece
+            if request.conversation is not None and conversation.messages:
+                output = msgspec.to_builtins(stream.response.output)
+                with suppress(NotFound):  # deleted meanwhile
+                    await self._conversations.append(request.conversation.id, [*items, *output])
             if is_stored:
                 is_stored = await self._put(stream, items, request.previous_response_id, owner)
             yield stream.last(store=is_stored)
@@ -120,7 +127,7 @@ class ResponsesService:
         self, request: ResponsesRequest, owner: str
     ) -> tuple[list[Item], DeclaredTools, Conversation]:
         """Return the input items of a request, its tools and its conversation."""
-        history = await self._history(request.previous_response_id)
+        history = await self._history(request)
         items = await self._resolved(input_items(request.input), history, owner)
         fetched = await self._fetch(remote_images((*history, *items)))
         tools = declared_tools([*request.tools, *tools_in((*history, *items))])
@@ -185,8 +192,11 @@ class ResponsesService:
         except (ResponseMissing, sqlite3.Error, OSError):
             raise _not_found(id) from None
 
-    async def _history(self, previous: str | None) -> list[Item]:
-        """Return the items of the conversation that ends with the response `previous`."""
+    async def _history(self, request: ResponsesRequest) -> list[Item]:
+        """Return the items before a request: of its conversation, or of earlier responses."""
+        if request.conversation is not None:
+            return await self._conversations.items(request.conversation.id)
+        previous = request.previous_response_id
         if previous is None:
             return []
         try:

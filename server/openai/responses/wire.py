@@ -106,6 +106,12 @@ class ResponseError(msgspec.Struct):
     message: str
 
 
+class ConversationReference(msgspec.Struct):
+    """The conversation that a response belongs to."""
+
+    id: str
+
+
 class Response(TruncationNotice, kw_only=True):
     """A response, with fields of the request; times in seconds since 1970."""
 
@@ -140,6 +146,7 @@ class Response(TruncationNotice, kw_only=True):
     metadata: dict[str, Echo]
     safety_identifier: str | None
     prompt_cache_key: str | None
+    conversation: ConversationReference | UnsetType = UNSET
 
 
 class InputTokens(msgspec.Struct):
@@ -147,6 +154,23 @@ class InputTokens(msgspec.Struct):
 
     input_tokens: int
     object: str = "response.input_tokens"
+
+
+class Conversation(msgspec.Struct, kw_only=True):
+    """A conversation; `created_at` in seconds since 1970."""
+
+    id: str
+    object: str = "conversation"
+    created_at: int
+    metadata: dict[str, Echo]
+
+
+class ConversationDeleted(msgspec.Struct):
+    """The reply of DELETE for a conversation."""
+
+    id: str
+    object: str = "conversation.deleted"
+    deleted: bool = True
 
 
 class Deleted(msgspec.Struct, kw_only=True):

@@ -188,8 +188,8 @@ def test_log_probabilities_are_told_when_asked_for(
             "background responses are not supported; leave out background",
         ),
         (
-            {"conversation": "conv_1"},
-            "conversation is not supported; use previous_response_id to continue",
+            {"conversation": "conv_1", "previous_response_id": "resp_1"},
+            "previous_response_id and conversation cannot be used together",
         ),
         ({"tool_choice": "some"}, "tool_choice must be none, auto, required, or an object that"),
         ({"tool_choice": {"type": "file_search"}}, "tool_choice must be none, auto, required, or"),

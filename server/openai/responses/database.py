@@ -1,0 +1,173 @@
+"""SQLite file of stored responses and conversations, bounded in age and size.
+
+A thread of its own does all work on the file. The file is opened when it is first needed; where
+that fails nothing is stored, and responses are generated all the same.
+"""
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+_log = logging.getLogger(__name__)
+
+MAX_BYTES: Final = 1 << 30
+"""Size of the file, unless said otherwise."""
+_VERSION = 2
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS responses (
+    id TEXT PRIMARY KEY,
+    previous TEXT,
+    created REAL NOT NULL,
+    input BLOB NOT NULL,
+    response BLOB NOT NULL,
+    owner TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX IF NOT EXISTS responses_by_age ON responses (created);
+CREATE TABLE IF NOT EXISTS items (
+    id TEXT NOT NULL,
+    response TEXT NOT NULL REFERENCES responses (id) ON DELETE CASCADE,
+    place INTEGER NOT NULL,
+    PRIMARY KEY (id, response)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS items_by_response ON items (response);
+CREATE TABLE IF NOT EXISTS events (
+    response TEXT PRIMARY KEY REFERENCES responses (id) ON DELETE CASCADE,
+    frames BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS conversations (
+    id TEXT PRIMARY KEY,
+    created REAL NOT NULL,
+    used REAL NOT NULL,
+    metadata BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS conversations_by_use ON conversations (used);
+CREATE TABLE IF NOT EXISTS conversation_items (
+    place INTEGER PRIMARY KEY AUTOINCREMENT,
+    conversation TEXT NOT NULL REFERENCES conversations (id) ON DELETE CASCADE,
+    id TEXT NOT NULL,
+    item BLOB NOT NULL,
+    UNIQUE (conversation, id)
+);
+PRAGMA user_version = {_VERSION};
+"""
+_UPGRADE = "ALTER TABLE responses ADD COLUMN owner TEXT NOT NULL DEFAULT ''"
+# One of so many rows is deleted at once to make room.
+_EVICTED_SHARE: Final = 16
+_EVICTIONS: Final = (
+    (
+        "DELETE FROM responses WHERE id IN (SELECT id FROM responses ORDER BY created "
+        "LIMIT (SELECT (count(*) + ?1 - 1) / ?1 FROM responses))"
+    ),
+    (
+        "DELETE FROM conversations WHERE id IN (SELECT id FROM conversations ORDER BY used "
+        "LIMIT (SELECT (count(*) + ?1 - 1) / ?1 FROM conversations))"
+    ),
+)
+
+_T = TypeVar("_T")
+_FAILURES = (sqlite3.Error, OSError)
+
+
+class Database:
+    """The file at `path`; rows expire after `seconds` (0: nothing is stored)."""
+
+    def __init__(
+        self, path: Path, seconds: float, *, max_bytes: int, clock: Callable[[], float]
+    ) -> None:
+        self._path, self._seconds, self._max_bytes = path, seconds, max_bytes
+        self.now = clock
+        self._thread = ThreadPoolExecutor(1, "responses")
+        self._connection: sqlite3.Connection | None = None
+        self._has_warned = False
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether anything is stored at all."""
+        return self._seconds > 0
+
+    def oldest(self) -> float:
+        """Return the time before which rows have expired."""
+        return self.now() - self._seconds
+
+    def make_room(self, connection: sqlite3.Connection) -> None:
+        """Delete what has expired, and the oldest until the rest fits."""
+        connection.execute("DELETE FROM responses WHERE created <= ?", (self.oldest(),))
+        connection.execute("DELETE FROM conversations WHERE used <= ?", (self.oldest(),))
+        while _bytes_used(connection) > self._max_bytes:
+            evicted = [connection.execute(e, (_EVICTED_SHARE,)).rowcount for e in _EVICTIONS]
+            if not any(evicted):
+                return
+
+    async def close(self) -> None:
+        """Close the file after the work in progress."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self._thread.submit(self._disconnect)
+        self._thread.shutdown()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    async def attempt(self, work: Callable[[sqlite3.Connection], object]) -> bool:
+        """Run `work`; return whether it succeeded, and log once why not."""
+        try:
+            await self.run(work)
+        except _FAILURES as e:
+            if not self._has_warned:
+                self._has_warned = True
+                _log.warning("responses are not stored: %s (%s)", e, self._path)
+            return False
+        self._has_warned = False
+        return True
+
+    async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` as one transaction in the thread."""
+
+        def transaction() -> _T:
+            if self._connection is None:
+                self._connection = _open(self._path)
+            with self._connection:
+                return work(self._connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    # Only the owner may read conversations; the files that SQLite adds inherit the mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path)
+    try:
+        [version] = connection.execute("PRAGMA user_version").fetchone()
+        if version > _VERSION:
+            raise sqlite3.DatabaseError("the file is of a newer version")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if version == 1:
+            _upgrade(connection)
+        connection.executescript(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Add what version 1 lacks, unless another server has just done it."""
+    columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(responses)")]
+    if "owner" not in columns:
+        connection.execute(_UPGRADE)
+
+
+def _bytes_used(connection: sqlite3.Connection) -> int:
+    sizes = ("page_count", "freelist_count", "page_size")
+    total, free, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in sizes)
+    return int((total - free) * size)
