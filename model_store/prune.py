@@ -17,6 +17,7 @@ from model_store.layout import (
     MANIFEST_SCRATCH_PREFIX,
     PARTIAL_SUFFIX,
     Layout,
+    derived_projector,
 )
 from model_store.scratch_files import remove_abandoned
 
@@ -25,8 +26,6 @@ _MIN_AGE = 3600
 
 _MIN_AGE_OF_DOWNLOADS = 7 * 24 * 3600
 """Seconds; a partial download is kept for a client that resumes it."""
-
-_NEW = ".new-"
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +72,14 @@ def remove_scratch(layout: Layout) -> None:
 
 
 def remove_orphaned_projectors(layout: Layout) -> None:
-    """Remove projectors whose blob is gone, and what killed runners left; raises OSError."""
+    """Remove projectors whose blob is gone, and what killed runners and older versions left.
+
+    Raises OSError.
+    """
     for path in layout.projectors.glob("sha256-*"):
-        blob, _, rest = path.name.partition(".")
-        is_orphan = not (layout.blobs / blob).exists()
-        if is_orphan or (_NEW in rest and _is_old_file(path)):
+        blob = layout.blobs / path.name.partition(".")[0]
+        is_current = path == derived_projector(blob)
+        if not blob.exists() or (not is_current and _is_old_file(path)):
             path.unlink(missing_ok=True)
 
 

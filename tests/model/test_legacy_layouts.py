@@ -158,6 +158,23 @@ def test_the_projector_is_written_once_and_again_when_it_is_missing_or_cut_off(
     assert [path.name for path in read.projector.parent.iterdir()] == [read.projector.name]
 
 
+def test_images_are_understood_in_a_store_that_may_only_be_read(
+    tmp_path: Path, start_engine: StartEngine
+) -> None:
+    """The projector is in memory while it is loaded; a file where its folder would be stays."""
+    layout = Files(tmp_path, LAYOUTS["gemma3"]())
+    read = layout.read
+    assert read.projector is not None
+    read.projector.parent.write_bytes(b"no folder")
+    projector = Projector(str(read.projector), view=read.projector_view)
+
+    found = start_engine(read.weights, view=read.view, projector=projector, **SIZES)
+
+    expected = start_engine(layout.new, projector=Projector(str(layout.projector)), **SIZES)
+    assert looked(found) == looked(expected)
+    assert read.projector.parent.read_bytes() == b"no folder"
+
+
 def test_a_llava_projector_that_does_not_name_its_type_is_that_of_two_layers(
     tmp_path: Path, start_engine: StartEngine
 ) -> None:

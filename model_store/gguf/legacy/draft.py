@@ -19,6 +19,8 @@ NUMBERS = {known.name: number for number, known in TENSOR_TYPES.items()}
 _KINDS = {known.name: known for known in TENSOR_TYPES.values()}
 _ARCHITECTURE = "general.architecture"
 _F32_BYTES = 4
+_MAX_REARRANGED = 2**30
+"""Bytes of a tensor that is rearranged in memory; real ones have some tens of megabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,9 @@ class Draft:
         for name, tensor in self.tensors.items():
             if len(name.encode()) > _LONGEST_NAME:
                 raise GGUFError(f'the tensor name "{name[:_LONGEST_NAME]}…" is too long')
+            for piece in tensor.pieces:
+                if isinstance(piece, Rearranged) and piece.size > _MAX_REARRANGED:
+                    raise GGUFError(f'tensor "{name}" is too large for an encoder')
             n_elements = math.prod(tensor.shape)
             yield Tensor(name, tensor.type, tensor.shape, offset, tensor.size, n_elements)
             offset += tensor.size + -tensor.size % _ALIGNMENT

@@ -14,6 +14,8 @@ from model_store.gguf.types import SCALARS, STRING
 
 _KIND, _LENGTH = struct.Struct("<I"), struct.Struct("<Q")
 _HEAD = 2 * _KIND.size + _LENGTH.size
+_MAX_ELEMENTS, _MAX_BYTES = 2**20, 2**26
+"""Of a list that is read into memory; the largest vocabularies have a quarter of it."""
 
 
 class SourceFile:
@@ -84,25 +86,37 @@ class SourceFile:
             return kind, Span(start + _HEAD, source.position - start - _HEAD)
 
     def strings(self, key: str, length: int) -> list[bytes]:
-        """Return at most `length` first strings of a list."""
-        length = min(length, self.list_length(key))
+        """Return at most `length` first strings of a list; raises GGUFError for too many bytes."""
+        length = _bounded(min(length, self.list_length(key)), key)
         kind, span = self.list_span(key, 0)
         if kind != STRING:
             raise GGUFError(f'GGUF key "{key}" must be a list of strings')
         with open_regular(self._path) as file:
             source = ByteSource(file.fileno())
             source.skip(span.offset)
-            return [_string(source) for _ in range(length)]
+            strings, n_bytes = [], 0
+            for _ in range(length):
+                strings.append(_string(source))
+                n_bytes += len(strings[-1])
+                if n_bytes > _MAX_BYTES:
+                    raise GGUFError(f'GGUF key "{key}" is too large')
+            return strings
 
     def numbers(self, key: str, length: int) -> tuple[int, list[float]]:
         """Return the type of a list's elements, and at most `length` first ones."""
-        length = min(length, self.list_length(key))
+        length = _bounded(min(length, self.list_length(key)), key)
         kind, span = self.list_span(key, length)
         if kind not in SCALARS:
             raise GGUFError(f'GGUF key "{key}" must be a list of numbers')
         with open_regular(self._path) as file:
             file.seek(span.offset)
             return kind, list(struct.unpack(f"<{length}{SCALARS[kind]}", file.read(span.size)))
+
+
+def _bounded(length: int, key: str) -> int:
+    if length > _MAX_ELEMENTS:
+        raise GGUFError(f'GGUF key "{key}" is too long')
+    return length
 
 
 def _string(source: ByteSource) -> bytes:

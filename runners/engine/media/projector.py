@@ -4,13 +4,13 @@ import ctypes
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from runners.engine.media.encoding_cache import EncodingCache
 from runners.engine.media.layout import InvalidMedia, Layout, Span, digest_of, ids_of
+from runners.engine.media.projector_file import projector_file
 from runners.engine.native.llama import (
     Floats,
     LoadError,
@@ -22,13 +22,9 @@ from runners.engine.native.llama import (
     mtmd,
 )
 from runners.engine.native.model import Model
-from runners.engine.native.virtual_reader import write_copy
 from runners.protocol.load_spec import LoadSpec
 from runners.protocol.media import FULL_SCALE, MIN_AUDIO_SECONDS, DecodedAudio, DecodedImage, Medium
-from runners.protocol.messages import (
-    MemoryUse,
-)
-from runners.protocol.placement import Projector as Files
+from runners.protocol.messages import MemoryUse
 from runners.protocol.tokens import Segment
 
 _MIN_IMAGE_TOKENS = {"qwen2vl": 1024, "qwen25vl": 1024, "qwen3vl": 1024, "qwen3vlmoe": 1024}
@@ -57,9 +53,9 @@ class Projector:
         self._stopped = False
         self._error: Exception | None = None
         params.image_min_tokens = _MIN_IMAGE_TOKENS.get(model.architecture, -1)
-        path = spec.projector.path
-        _write_missing(spec.projector)
-        self._pointer = mtmd.mtmd_init_from_file(path.encode(), model.pointer, params)
+        with projector_file(spec.projector) as path:
+            self._size = path.stat().st_size
+            self._pointer = mtmd.mtmd_init_from_file(bytes(path), model.pointer, params)
         if not self._pointer:
             raise LoadError("the projector cannot be loaded", media_log)
         self.has_vision = bool(mtmd.mtmd_support_vision(self._pointer))
@@ -67,7 +63,6 @@ class Projector:
         self._n_sections = 4 if mtmd.mtmd_decode_use_mrope(self._pointer) else 1
         self._n_embd = model.n_embd_input
         self._cache = EncodingCache()
-        self._size = Path(path).stat().st_size
 
     def memory(self) -> tuple[MemoryUse, ...]:
         """Return the bytes that it occupies on each device."""
@@ -173,20 +168,6 @@ class Projector:
         except Exception as e:
             self._error, self._stopped = e, True
         return not self._stopped
-
-
-def _write_missing(projector: Files) -> None:
-    """Write the copy of a projector that lies in a file of another layout; raises LoadError."""
-    if projector.view is None:
-        return
-    path = Path(projector.path)
-    try:
-        if not path.is_file() or path.stat().st_size != projector.view.size:
-            write_copy(projector.view, path)
-    except OSError as e:
-        reason = f": {e.strerror}" if e.strerror else ""
-        text = f"the model's projector cannot be written to the models directory{reason}"
-        raise LoadError(text, media_log) from e
 
 
 class _Bitmap:

@@ -5,7 +5,7 @@ import os
 from bisect import bisect_right
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -95,17 +95,23 @@ def rearranged(source: bytes, piece: Rearranged) -> bytes:
     return data
 
 
+def copy_to(file: VirtualFile, target: BinaryIO) -> None:
+    """Write all bytes of the virtual file to `target`. Raises OSError."""
+    buffer = memoryview(bytearray(BLOCK))
+    with VirtualReader(file) as reader:
+        position = 0
+        while count := reader.read_into(position, buffer):
+            target.write(buffer[:count])
+            position += count
+
+
 def write_copy(file: VirtualFile, path: Path) -> None:
     """Write the virtual file to `path`, where it appears only once it is whole. Raises OSError."""
     path.parent.mkdir(exist_ok=True)
     scratch = path.with_name(f"{path.name}.new-{os.getpid()}")
-    buffer = memoryview(bytearray(BLOCK))
     try:
-        with VirtualReader(file) as reader, scratch.open("wb") as target:
-            position = 0
-            while count := reader.read_into(position, buffer):
-                target.write(buffer[:count])
-                position += count
+        with scratch.open("wb") as target:
+            copy_to(file, target)
             target.flush()
             os.fsync(target.fileno())
         scratch.replace(path)

@@ -175,3 +175,19 @@ def test_a_file_that_ends_in_its_header_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(GGUFError):
         translated(written(tmp_path / "cut", whole[: len(whole) // 20]))
+
+
+def test_a_vocabulary_of_absurd_size_is_not_read_into_memory(tmp_path: Path) -> None:
+    """The server reads these files, whoever wrote them."""
+    name = "x" * 2**20
+    more = g.array("tokenizer.ggml.tokens", g.STRING, [name] * 70)
+    table = g.array(TABLE, g.STRING, [name] * 70)
+    model = g.key("tokenizer.ggml.model", g.STRING, "t5")
+    large = written(tmp_path / "large", g.model("bert", model, table, more))
+    letters = g.array(TABLE, g.STRING, ["A"] * 2**21)
+    long = written(tmp_path / "long", g.model("bert", model, letters))
+
+    with pytest.raises(GGUFError, match="too large"):
+        translated(large)
+    with pytest.raises(GGUFError, match="too long"):
+        translated(long)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model_store.layout import derived_projector
 from model_store.names import ModelName
 from model_store.store import Store
 from tests.unit.model_store.conftest import Upload, blobs
@@ -148,3 +149,35 @@ def test_empty_directories_of_manifests_are_removed(root: Path, store: Store, ba
 
     assert not (root / "manifests/hf.co").exists()
     assert store.resolve(ModelName.parse("base"))
+
+
+def test_a_projector_stays_as_long_as_the_blob_that_it_was_taken_out_of(
+    root: Path, store: Store, base: str
+) -> None:
+    blob = max((root / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    current = derived_projector(blob)
+    current.parent.mkdir()
+    orphan = derived_projector(root / "blobs" / f"sha256-{'0' * 64}")
+    other_version = current.with_name(f"{blob.name}.0.gguf")
+    half = current.with_name(f"{current.name}.new-7")
+    being_written = current.with_name(f"{current.name}.new-8")
+    for path in (current, orphan, other_version, half, being_written):
+        path.write_bytes(b"projector")
+    age(other_version)
+    age(half)
+
+    store.tidy()
+
+    assert sorted(current.parent.iterdir()) == [current, being_written]
+
+
+def test_a_projector_goes_with_its_blob(root: Path, store: Store, base: str) -> None:
+    blob = max((root / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    projector = derived_projector(blob)
+    projector.parent.mkdir()
+    projector.write_bytes(b"projector")
+
+    store.delete(ModelName.parse("base"))
+
+    assert not blob.exists()
+    assert not projector.exists()

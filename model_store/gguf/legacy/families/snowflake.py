@@ -16,7 +16,6 @@ from model_store.gguf.legacy.values import U8, array
 from model_store.gguf.types import STRING
 
 _TABLE = "tokenizer.ggml.precompiled_charsmap"
-_LONGEST = 2**24
 
 
 def _is_legacy(header: GGUFHeader) -> bool:
@@ -29,7 +28,9 @@ def _is_base64(source: SourceFile) -> bool:
 
 def _decode(draft: Draft) -> None:
     try:
-        data = base64.b64decode(b"".join(draft.source.strings(_TABLE, _LONGEST)), validate=True)
+        data = base64.b64decode(
+            b"".join(draft.source.strings(_TABLE, draft.source.list_length(_TABLE))), validate=True
+        )
     except binascii.Error:
         raise GGUFError(f'GGUF key "{_TABLE}" is not base64') from None
     draft.put(_TABLE, array(U8, data))
