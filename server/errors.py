@@ -119,6 +119,7 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
 
 _SERVER_FAILURES = (FailureCode.OUT_OF_MEMORY, FailureCode.COMPUTE, FailureCode.NAN_LOGITS)
 _FAILURES = {
+    FailureCode.BAD_ADAPTER: "an adapter of the request is damaged, or is not for this model",
     FailureCode.BAD_TOKEN: "the request has a token id outside the vocabulary of the model",
     FailureCode.NAN_LOGITS: (
         "the model computed NaN, so its weights are probably damaged; pull or create it again"

@@ -69,9 +69,6 @@ class CreateSpec:
             raise CreateError("file path must be relative")
         for text in (*self.files.values(), *self.adapters.values()):
             Digest.parse(text)
-        is_folder = any(name.endswith(".safetensors") for name in self.adapters)
-        if len(self.adapters) > 1 and not is_folder:
-            raise CreateError("only one adapter is currently supported")
         if self.parent is None and not self.files:
             raise CreateError("neither 'from' or 'files' was specified")
         if self.quantize and not self.quantization:

@@ -10,6 +10,7 @@ import msgspec
 from runners.host.connection import Connection
 from runners.host.errors import RequestFailed, RunnerDied
 from runners.host.event_queue import Answer
+from runners.protocol.adapters import Adapters
 from runners.protocol.messages import (
     Cancel,
     Chunk,
@@ -85,11 +86,17 @@ class RunnerClient:
         query: str | None = None,
         n_ctx: int | None = None,
         truncate: bool = True,
+        adapters: Adapters | None = None,
     ) -> Embedded:
         """Return one vector per text, not normalised; see `Embed` for the parameters."""
         return await self._call(
             lambda id: Embed(
-                id=id, texts=tuple(texts), query=query, n_ctx=n_ctx, truncate=truncate
+                id=id,
+                texts=tuple(texts),
+                query=query,
+                n_ctx=n_ctx,
+                truncate=truncate,
+                adapters=adapters,
             ),
             Embedded,
         )

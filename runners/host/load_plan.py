@@ -225,7 +225,7 @@ def _spec(
     return LoadSpec(
         weights=str(request.weights),
         view=request.view,
-        adapters=tuple(str(path) for path in request.adapters),
+        adapters=tuple(adapter.path for adapter in request.adapters),
         projector=_projector(inputs, placement),
         n_ctx=n_ctx,
         n_cells=shape.n_cells,

@@ -6,10 +6,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from runners.protocol.adapters import Adapters
 from runners.protocol.load_spec import CacheType, FlashAttention
-from runners.protocol.messages import (
-    Ready,
-)
+from runners.protocol.messages import Ready
 from runners.protocol.virtual_file import VirtualFile
 
 
@@ -65,10 +64,12 @@ class LoadOptions:
 
 
 class ModelKey(NamedTuple):
-    """Identity of a model in memory: tags with equal keys share a runner."""
+    """Identity of a model in memory: models with equal keys share a runner and its weights.
+
+    Adapters are no part of it: each request brings its own.
+    """
 
     weights: Path
-    adapters: tuple[Path, ...] = ()
     projector: Path | None = None
 
 
@@ -85,7 +86,7 @@ class ModelRequest:
     name: str
     digest: str
     weights: Path
-    adapters: tuple[Path, ...] = ()
+    adapters: Adapters = ()
     projector: Path | None = None
     view: VirtualFile | None = None
     projector_view: VirtualFile | None = None
@@ -97,7 +98,7 @@ class ModelRequest:
     @property
     def key(self) -> ModelKey:
         """Identity of the model in memory."""
-        return ModelKey(self.weights, self.adapters, self.projector)
+        return ModelKey(self.weights, self.projector)
 
 
 @dataclass(frozen=True, slots=True)

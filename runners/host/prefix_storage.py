@@ -25,7 +25,7 @@ def prefix_storage(request: ModelRequest, config: SchedulerConfig) -> PrefixStor
     if config.prefixes is None or config.prefixes.max_bytes <= 0:
         return None
     parts = (
-        [path.name for path in (request.weights, *request.adapters)],
+        request.weights.name,
         request.projector.name if request.projector is not None else None,
         config.cache_type,
         config.flash_attention,

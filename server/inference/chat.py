@@ -14,6 +14,7 @@ from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread
 from server.formats import Format, choose, renderer_of
+from server.inference.adapters import adapters_of
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import (
@@ -164,6 +165,7 @@ class ChatService:
                 options,
                 conversation,
                 media=media,
+                adapters=plan.request.adapters,
                 n_ctx=context_of(options, lease.ready),
                 constraint=constraint,
                 must_hold=must_hold,
@@ -198,7 +200,8 @@ class ChatService:
         think = _check(conversation, model, format)
         options = merged_options(self._defaults, default_options(model), conversation.options)
         require_reachable(options, conversation.constraint)
-        request = model_request(model, options, conversation.keep_alive)
+        adapters = adapters_of(self._store, model, conversation.adapters)
+        request = model_request(model, options, conversation.keep_alive, adapters)
         return _Plan(model, format, think, options, request)
 
     async def _prompt(self, conversation: Conversation, plan: _Plan, lease: Lease) -> _Prompt:

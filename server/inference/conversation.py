@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from runners.protocol.constraints import Constraint
 from runners.protocol.logprobs import TokenLogprob
+from server.inference.adapters import AdapterChoice
 from server.prompt.messages import Message, Think, Tool
 
 
@@ -52,6 +53,8 @@ class GenerationParams:
     prompt_logprobs: bool = False
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     n: int = 1
+    adapters: tuple[AdapterChoice, ...] | None = None
+    """LoRA adapters instead of the model's own."""
     prediction: str = ""
     prefill_only: bool = False
     debug_render_only: bool = False

@@ -15,6 +15,7 @@ from runners.host.scheduler import Scheduler
 from runners.protocol.messages import EmbedInput, FailureCode
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest
+from server.inference.adapters import AdapterChoice
 from server.inference.model_request import prepare
 from server.inference.retry import retry_call
 from server.inference.text_length import INPUT_TOO_LONG, cut_inputs
@@ -61,6 +62,7 @@ class EmbedService:
         dimensions: int = 0,
         options: Mapping[str, object] = _NO_OPTIONS,
         keep_alive: float | None = None,
+        adapters: Sequence[AdapterChoice] | None = None,
     ) -> Embedding:
         """Return a vector of unit length for each input; without any, only load the model.
 
@@ -69,7 +71,9 @@ class EmbedService:
             BadRequest: an option is wrong, there are too many inputs, or one is too long and
                 `truncate` is off.
         """
-        _, embedding = await self._embed(model_name, inputs, options, keep_alive, truncate=truncate)
+        _, embedding = await self._embed(
+            model_name, inputs, options, keep_alive, truncate=truncate, adapters=adapters
+        )
         if not inputs:
             return embedding
 
@@ -86,10 +90,11 @@ class EmbedService:
         *,
         options: Mapping[str, object] = _NO_OPTIONS,
         keep_alive: float | None = None,
+        adapters: Sequence[AdapterChoice] | None = None,
     ) -> Embedding:
         """Return the vectors as the model defines them; see `is_normalised`. Raises as above."""
         model, embedding = await self._embed(
-            model_name, inputs, options, keep_alive, truncate=False
+            model_name, inputs, options, keep_alive, truncate=False, adapters=adapters
         )
         if not inputs or not is_normalised(await in_thread(model.header)):
             return embedding
@@ -105,9 +110,12 @@ class EmbedService:
         keep_alive: float | None,
         *,
         truncate: bool,
+        adapters: Sequence[AdapterChoice] | None = None,
     ) -> tuple[Model, Embedding]:
         started = time.perf_counter_ns()
-        prepared = await prepare(self._store, model_name, options, keep_alive, pull_hint=True)
+        prepared = await prepare(
+            self._store, model_name, options, keep_alive, adapters=adapters, pull_hint=True
+        )
         model = prepared.model
         require_few(len(inputs), prepared.request.facts.n_embd)
         async with self._scheduler.lease(prepared.request) as lease:
@@ -120,7 +128,9 @@ class EmbedService:
             n_ctx = longest_text(prepared.request, lease.n_ctx)
             inputs = await cut_inputs(lease.runner, inputs, n_ctx, truncate=truncate)
             try:
-                answer = await lease.runner.embed(inputs, n_ctx=n_ctx, truncate=truncate)
+                answer = await lease.runner.embed(
+                    inputs, n_ctx=n_ctx, truncate=truncate, adapters=prepared.request.adapters
+                )
             except RequestFailed as e:
                 if e.code is FailureCode.PROMPT_TOO_LONG:
                     raise BadRequest(INPUT_TOO_LONG) from e

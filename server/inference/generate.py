@@ -25,6 +25,7 @@ from server.formats import (
     renderer_of,
     suffix_template_of,
 )
+from server.inference.adapters import adapters_of
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
@@ -141,6 +142,7 @@ class GenerateService:
                 options,
                 completion,
                 media=media,
+                adapters=plan.request.adapters,
                 n_ctx=n_ctx,
                 constraint=parsers[0].constrain_answer(completion.constraint)
                 if completion.constraint
@@ -167,7 +169,8 @@ class GenerateService:
         think = _check(completion, model, format)
         options = merged_options(self._defaults, default_options(model), completion.options)
         require_reachable(options, completion.constraint)
-        request = model_request(model, options, completion.keep_alive)
+        adapters = adapters_of(self._store, model, completion.adapters)
+        request = model_request(model, options, completion.keep_alive, adapters)
         return _Plan(model, format, think, options, request)
 
     async def _prompt(

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from model_store.options import Options
+from runners.protocol.adapters import Adapters
 from runners.protocol.constraints import Constraint
 from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
@@ -32,6 +33,7 @@ def command(
     params: GenerationParams,
     *,
     media: tuple[Medium, ...] = (),
+    adapters: Adapters = (),
     n_ctx: int,
     constraint: Constraint | None,
     must_hold: bool = True,
@@ -60,6 +62,7 @@ def command(
         constraint=constraint,
         must_hold=must_hold,
         visible=visible,
+        adapters=adapters,
         return_tokens=return_tokens,
         system_bytes=system_bytes,
     )

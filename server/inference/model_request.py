@@ -4,7 +4,7 @@ A model's header may have megabytes, and it is read from a disk: everything here
 belongs in a worker thread, where other requests do not wait for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_store.disk import read_errors
@@ -13,7 +13,9 @@ from model_store.model import Model
 from model_store.options import Options
 from model_store.store import Store
 from runners.host.model_request import LoadOptions, ModelKey, ModelRequest
+from runners.protocol.adapters import Adapters
 from server.concurrency.threads import in_thread
+from server.inference.adapters import AdapterChoice, adapters_of
 from server.inference.generation import MIN_CONTEXT_FOR_MEDIA, requested_context
 from server.inference.model_files import ModelFiles, model_files
 from server.inference.models import find_model
@@ -35,26 +37,33 @@ async def prepare(
     options: Mapping[str, object],
     keep_alive: float | None,
     *,
+    adapters: Sequence[AdapterChoice] | None = None,
     pull_hint: bool = False,
     required: bool = False,
 ) -> Preparation:
     """Look up a model and read its header, in a worker thread.
 
     Raises:
-        NotFound, BadRequest: as `find_model` and `merged_options`.
+        NotFound, BadRequest: as `find_model`, `merged_options` and `adapters_of`.
         ModelNotFound, WeightsDamaged: as `model_request`.
     """
 
     def read() -> Preparation:
         model = find_model(store, name, pull_hint=pull_hint, required=required)
         merged = merged_options(model.parameters, options)
-        return Preparation(model, merged, model_request(model, merged, keep_alive))
+        return Preparation(
+            model,
+            merged,
+            model_request(model, merged, keep_alive, adapters_of(store, model, adapters)),
+        )
 
     return await in_thread(read)
 
 
-def model_request(model: Model, options: Options, keep_alive: float | None) -> ModelRequest:
-    """Return the scheduler's request for `model`; blocks on the disk.
+def model_request(
+    model: Model, options: Options, keep_alive: float | None, adapters: Adapters
+) -> ModelRequest:
+    """Return the scheduler's request for `model` with these adapters; blocks on the disk.
 
     Raises:
         ModelNotFound: its weights are gone.
@@ -68,7 +77,7 @@ def model_request(model: Model, options: Options, keep_alive: float | None) -> M
         digest=model.digest,
         weights=files.weights,
         view=files.view,
-        adapters=model.adapters,
+        adapters=adapters,
         projector=files.projector,
         projector_view=files.projector_view,
         facts=files.facts,
@@ -112,4 +121,4 @@ def model_key(model: Model) -> ModelKey:
         projector = files_of(model).projector
     except StoreError:  # it cannot have been loaded
         projector = next(iter(model.projectors), None)
-    return ModelKey(model.weights, model.adapters, projector)
+    return ModelKey(model.weights, projector)

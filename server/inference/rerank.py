@@ -1,13 +1,13 @@
 """Reranking: order documents by how well they answer a query."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
 from model_store.store import Store
-from runners.host.client import RunnerClient
 from runners.host.context_size import longest_text
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import Embedded, EmbedInput
@@ -73,20 +73,24 @@ class RerankService:
             )
             n_ctx = longest_text(prepared.request, lease.n_ctx)
             texts = await cut_inputs(lease.runner, [query, *documents], n_ctx)
-            scores, n_tokens = await _scores(lease.runner, texts, n_ctx, is_ranking=is_ranking)
+            scores, n_tokens = await _scores(
+                partial(lease.runner.embed, n_ctx=n_ctx, adapters=prepared.request.adapters),
+                texts,
+                is_ranking=is_ranking,
+            )
         current().add_answer(n_prompt=n_tokens)
         best = np.argsort(-scores, kind="stable")[: top_n or None]
         return Ranking([RankedDocument(int(i), float(scores[i])) for i in best], n_tokens)
 
 
 async def _scores(
-    runner: RunnerClient, texts: Sequence[EmbedInput], n_ctx: int, *, is_ranking: bool
+    embed: Callable[..., Awaitable[Embedded]], texts: Sequence[EmbedInput], *, is_ranking: bool
 ) -> tuple[Scores, int]:
     """Score the texts after the first one, which is the query."""
     if is_ranking:
-        answer = await runner.embed(texts[1:], query=str(texts[0]), n_ctx=n_ctx)
+        answer = await embed(texts[1:], query=str(texts[0]))
         return _relevance(answer), answer.n_tokens
-    answer = await runner.embed(texts, n_ctx=n_ctx)
+    answer = await embed(texts)
     vectors = at_unit_length(vectors_of(answer)).astype(np.float64)
     cosines: Scores = vectors[1:] @ vectors[0]
     return cosines, answer.n_tokens

@@ -1,5 +1,6 @@
 """Convert requests of the native API to conversations and completions of the domain."""
 
+from server.inference.adapters import adapter_choices
 from server.inference.conversation import Completion, Conversation
 from server.native.schemas import ChatMessage, ChatRequest, GenerateRequest
 from server.native.schemas import Tool as ToolField
@@ -18,6 +19,7 @@ def conversation_of(request: ChatRequest) -> Conversation:
         think=request.think,
         constraint=constraint_of(request.format) if is_answered else None,
         keep_alive=request.keep_alive,
+        adapters=adapter_choices(request.adapters),
         truncate=request.truncate,
         shift=request.shift,
         logprobs=request.top_logprobs if request.logprobs else None,
@@ -67,6 +69,7 @@ def completion_of(request: GenerateRequest) -> Completion:
         think=request.think,
         constraint=constraint_of(request.format) if is_answered else None,
         keep_alive=request.keep_alive,
+        adapters=adapter_choices(request.adapters),
         truncate=request.truncate,
         shift=request.shift,
         logprobs=request.top_logprobs if request.logprobs else None,

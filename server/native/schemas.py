@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from server.http.json_object import JSONObject
+from server.schemas.adapters import AdapterFields
 from server.schemas.base import ApiModel, FreeMap, Integer, LongText, refuse
 from server.schemas.limits import TOKENS
 from server.schemas.values import Image, KeepAlive, ModelOptions, Think, TokenIds, TopLogprobs
@@ -146,6 +147,7 @@ class ChatRequest(ApiModel):
     stream: bool = True
     format: Any = Field(default=None, description='"json" or a JSON Schema object.')
     keep_alive: KeepAlive = None
+    adapters: AdapterFields = None
     options: ModelOptions = Field(default_factory=dict)
     think: Think = None
     truncate: bool = True
@@ -170,6 +172,7 @@ class GenerateRequest(ApiModel):
     format: Any = Field(default=None, description='"json" or a JSON Schema object.')
     keep_alive: KeepAlive = None
     images: list[Image] = Field(default_factory=list)
+    adapters: AdapterFields = None
     options: ModelOptions = Field(default_factory=dict)
     think: Think = None
     truncate: bool = True
@@ -203,6 +206,7 @@ class EmbedRequest(ApiModel):
     truncate: bool = True
     dimensions: Integer = 0
     keep_alive: KeepAlive = None
+    adapters: AdapterFields = None
     options: ModelOptions = Field(default_factory=dict)
 
 
@@ -212,6 +216,7 @@ class EmbeddingsRequest(ApiModel):
     model: str = ""
     prompt: LongText = ""
     keep_alive: KeepAlive = None
+    adapters: AdapterFields = None
     options: ModelOptions = Field(default_factory=dict)
 
 

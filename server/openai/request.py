@@ -5,6 +5,7 @@ from typing import Any, Final, TypedDict
 
 from runners.protocol.constraints import Constraint
 from server.errors import BadRequest
+from server.inference.adapters import AdapterChoice, adapter_choices
 from server.openai.schemas import GenerationRequest, ResponseFormat
 from server.openai.structured_outputs import constraint_of_fields
 from server.prompt.messages import Think
@@ -42,6 +43,7 @@ class SharedParams(TypedDict):
     think_if_supported: bool
     constraint: Constraint | None
     keep_alive: float | None
+    adapters: tuple[AdapterChoice, ...] | None
     logit_bias: Mapping[int, float]
     n: int
 
@@ -63,6 +65,7 @@ def generation_params(request: GenerationRequest, defaults: Mapping[str, object]
         think_if_supported=effort is not None,
         constraint=_constraint(request),
         keep_alive=request.keep_alive,
+        adapters=adapter_choices(request.adapters),
         logit_bias=request.logit_bias,
         n=request.n,
     )

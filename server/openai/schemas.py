@@ -6,6 +6,7 @@ from pydantic import Field
 
 from server.openai.structured_outputs import StructuredOutputFields
 from server.openai.values import Effort, LogitBias, Stop
+from server.schemas.adapters import AdapterFields
 from server.schemas.base import ApiModel, FreeMap, Integer, refuse
 from server.schemas.values import KeepAlive, ModelOptions, Think
 
@@ -89,3 +90,4 @@ class GenerationRequest(StructuredOutputFields):
     options: ModelOptions = Field(default_factory=dict)
     num_ctx: Integer | None = None
     keep_alive: KeepAlive = None
+    adapters: AdapterFields = None

@@ -10,6 +10,7 @@ from server.errors import BadRequest
 from server.http.body import converted, read_body
 from server.http.openapi import body_of
 from server.http.streaming import LINES_TYPE, EventReply, json_response
+from server.inference.adapters import adapter_choices
 from server.native.reply import (
     chat_replies,
     embed_response,
@@ -61,6 +62,7 @@ async def embed(request: Request) -> Response:
             dimensions=body.dimensions,
             options=body.options,
             keep_alive=body.keep_alive,
+            adapters=adapter_choices(body.adapters),
         )
         total_ns = time.perf_counter_ns() - started
 
@@ -83,7 +85,11 @@ async def embeddings(request: Request) -> Response:
     async def response() -> EmbeddingsResponse:
         inputs = [body.prompt] if body.prompt else []
         embedding = await service.model_vectors(
-            body.model, inputs, options=body.options, keep_alive=body.keep_alive
+            body.model,
+            inputs,
+            options=body.options,
+            keep_alive=body.keep_alive,
+            adapters=adapter_choices(body.adapters),
         )
         return embeddings_response(embedding)
 

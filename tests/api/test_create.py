@@ -133,7 +133,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
     (
         {"from": "base", "adapters": {"a": ABSENT, "b": ABSENT}},
         400,
-        "only one adapter is currently supported",
+        f'blob "{ABSENT}" not found',
     ),
     (
         {"from": "base", "quantize": "q5_x"},

@@ -11,6 +11,7 @@ quantisation (whose result is a copy), the first word of a prompt scripts the ge
               flood N          N chunks in one go      deaf         answers nothing, not even cancel
               compute N        N CPU-seconds of one step, then says itself back
               fork N           starts a process of N seconds that holds its socket and output
+              adapters         says the file and scale of each LoRA adapter
               count …          says how many special tokens the prompt has
               anything else    is said back word by word, after the sizes of its pictures and sounds
 """
@@ -253,6 +254,9 @@ class FakeRunner:
             case ["loop", *_]:
                 ends = request.stop_repetition
                 self._finish(request, StopReason.REPEAT if ends else StopReason.STOP, 1)
+            case ["adapters", *_]:
+                shown = [f"{Path(a.path).name}*{a.scale:g} " for a in request.adapters or ()]
+                self._say(request, iter(shown or ["none"]))
             case ["forever", *_]:
                 self._say(request, iter(lambda: "again ", ""))
             case _:

@@ -111,10 +111,10 @@ def model(architecture: str = "llama", *more: bytes, file_type: int | None = Non
     return gguf(keys, [tensor("token_embd.weight", [8, 8])], data=bytes(256))
 
 
-def adapter() -> bytes:
+def adapter(seed: int = 0) -> bytes:
     """Return a small LoRA file."""
     keys = [key("general.architecture", STRING, "llama"), key("general.type", STRING, "adapter")]
-    return gguf(keys, [tensor("blk.0.attn_q.weight.lora_a", [8])], data=bytes(32))
+    return gguf(keys, [tensor("blk.0.attn_q.weight.lora_a", [8])], data=bytes([seed] * 32))
 
 
 def projector() -> bytes:

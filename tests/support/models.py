@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from runners.host.model_request import LoadOptions, ModelFacts, ModelRequest
+from runners.protocol.adapters import Adapter
 
 MIB = 1 << 20
 
@@ -47,7 +48,7 @@ def model_request(
         name=name,
         digest=f"digest of {name}",
         weights=Path(f"/models/{name}.gguf"),
-        adapters=adapters,
+        adapters=tuple(Adapter(str(path)) for path in adapters),
         projector=projector,
         facts=facts,
         options=options,

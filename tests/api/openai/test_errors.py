@@ -95,6 +95,46 @@ async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) ->
     assert refused.json()["error"]["type"] == "api_error"
 
 
+OTHER_APIS: dict[str, dict[str, Any]] = {
+    "/api/chat": {"messages": MESSAGES},
+    "/api/generate": {"prompt": "x"},
+    "/api/embed": {"input": "x"},
+    "/v1/messages": {"messages": MESSAGES, "max_tokens": 5},
+    "/v1/responses": {"input": "x"},
+    "/v1/completions": {"prompt": "x", "stream": True},
+    "/v1/chat/completions": {"messages": MESSAGES, "stream": True},
+}
+
+
+@pytest.mark.parametrize("path", OTHER_APIS)
+async def test_a_full_queue_is_told_in_the_words_of_each_api(tmp_path: Path, path: str) -> None:
+    """Streams too: nothing was sent yet, so the status can still say it."""
+    machine = FakeMachine()
+    machine.may_load.clear()
+    async with (
+        serving(tmp_path, machine=machine, max_queue=1) as server,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await server.create("base", TEXT_MODEL)
+        waiting = [
+            tasks.create_task(server.post("/api/generate", model="base", keep_alive=n))
+            for n in range(1, 3)
+        ]
+        await until(lambda: server.n_pending + sum(task.done() for task in waiting) == 2)
+
+        refused = await server.post(path, model="base", **OTHER_APIS[path])
+
+        machine.may_load.set()
+        assert {(await task).status_code for task in waiting} <= {200, 503}
+
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    error = refused.json()["error"]
+    text = error if isinstance(error, str) else error["message"]
+    assert text == "server busy, please try again.  maximum pending requests exceeded"
+    if path == "/v1/messages":
+        assert (refused.json()["type"], error["type"]) == ("error", "overloaded_error")
+
+
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/api/chat"])
 async def test_a_closing_server_refuses_in_the_words_of_the_api(path: str) -> None:
     app = DrainMiddleware(say_ok, Drain(is_closing=True))

@@ -162,6 +162,16 @@ def test_an_adapter_is_put_on_a_model(
     assert [path.name for path in find("tuned").adapters] == [digest.replace(":", "-")]
 
 
+def test_several_adapters_are_put_on_a_model_in_the_order_of_their_names(
+    create: Create, upload: Upload, find: Find, base: str
+) -> None:
+    second, first = upload(gguf_bytes.adapter()), upload(gguf_bytes.adapter(seed=1))
+    create("tuned", parent="base", adapters={"b.gguf": second, "a.gguf": first})
+
+    names = [path.name.replace("-", ":") for path in find("tuned").adapters]
+    assert names == [first, second]
+
+
 def test_a_file_without_an_ending_is_known_by_its_first_bytes(
     create: Create, upload: Upload, find: Find
 ) -> None:
@@ -296,8 +306,8 @@ REFUSED: dict[str, tuple[dict[str, object], type[StoreError], str]] = {
     "empty digest": ({"files": {"a.gguf": ""}}, InvalidDigest, "invalid digest format"),
     "not uploaded": ({"files": {"a.gguf": ZERO}}, BlobNotFound, f'blob "{ZERO}" not found'),
     "two adapters": (
-        {"parent": "base", "adapters": {"a": ZERO, "b": ZERO}}, CreateError,
-        "only one adapter is currently supported",
+        {"parent": "base", "adapters": {"a": ZERO, "b": ZERO}}, BlobNotFound,
+        f'blob "{ZERO}" not found',
     ),
     "unknown quantization": (
         {"parent": "base", "quantize": "q5_x"}, CreateError,

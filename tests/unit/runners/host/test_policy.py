@@ -23,6 +23,7 @@ from runners.host.policy import (
     decide,
     serves,
 )
+from tests.support.models import model_request
 
 NOW = 1000.0
 HERE = MachineView(name="here", max_loaded=2)
@@ -268,10 +269,12 @@ def test_gpu_options_matter_only_where_there_are_gpus(options: dict, with_gpu: b
         assert serves(state, runner(1, "a"), demand("a", **options)) is expected
 
 
-def test_adapters_are_part_of_a_models_identity() -> None:
-    plain = runner(1, "a")
-    adapted = replace(demand("a"), key=ModelKey(key("a").weights, (Path("/lora.gguf"),)))
-    assert not serves(State(machines=(HERE,)), plain, adapted)
+def test_adapters_are_no_part_of_a_models_identity_but_a_projector_is() -> None:
+    """Models made of the same weights share a runner; each request brings its adapters."""
+    adapted = model_request("a", adapters=(Path("/lora.gguf"),))
+    assert adapted.key == model_request("a").key
+    seeing = replace(demand("a"), key=ModelKey(key("a").weights, Path("/mmproj.gguf")))
+    assert not serves(State(machines=(HERE,)), runner(1, "a"), seeing)
 
 
 @pytest.mark.parametrize(

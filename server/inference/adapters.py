@@ -1,0 +1,71 @@
+"""LoRA adapters of a request: those of its model, or of the installed models that it names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from model_store.errors import ModelNotFound
+from model_store.model import Model
+from model_store.store import Store
+from runners.protocol.adapters import Adapter, Adapters
+from server.errors import BadRequest, NotFound
+from server.model_names import model_name
+from server.text.quoting import quoted
+
+MAX_ADAPTERS = 16
+"""Adapters of a request; each makes every token a little slower."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterChoice:
+    """An installed model whose adapters are used, and the factor of their effect."""
+
+    name: str
+    scale: float = 1.0
+
+
+class _Choice(Protocol):
+    """A choice in a request of any API."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def scale(self) -> float: ...
+
+
+def adapter_choices(fields: Sequence[_Choice] | None) -> tuple[AdapterChoice, ...] | None:
+    """Return the choices of a request; None where it makes none."""
+    if fields is None:
+        return None
+    return tuple(AdapterChoice(field.name, field.scale) for field in fields)
+
+
+def adapters_of(store: Store, model: Model, choices: Sequence[AdapterChoice] | None) -> Adapters:
+    """Return the adapters for a request to `model`: its own, unless the request chooses others.
+
+    Raises:
+        NotFound: a chosen model is not installed.
+        BadRequest: it has no adapter, or one of another base model; or there are too many.
+    """
+    if choices is None:
+        return tuple(Adapter(str(path)) for path in model.adapters)
+    adapters = tuple(
+        Adapter(str(path), choice.scale)
+        for choice in choices
+        for path in _chosen(store, model, choice.name).adapters
+    )
+    if len(adapters) > MAX_ADAPTERS:
+        raise BadRequest(f"a request may have at most {MAX_ADAPTERS} adapters")
+    return adapters
+
+
+def _chosen(store: Store, model: Model, name: str) -> Model:
+    try:
+        chosen = store.resolve(model_name(name))
+    except ModelNotFound:
+        raise NotFound(f"model {quoted(name)} not found, try pulling it first") from None
+    if not chosen.adapters:
+        raise BadRequest(f"model {quoted(name)} has no adapter")
+    if chosen.weights != model.weights:
+        raise BadRequest(f"the adapter of model {quoted(name)} is for another base model")
+    return chosen
