@@ -20,10 +20,11 @@ STOP_SECONDS = 30.0
 PYTHON = os.environ.get("PADDOCK_PYTHON", sys.executable)
 """Has paddock installed; tests of clients run in an environment that has not."""
 SERVE = (
-    "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "import signal\n"
+    "for number in (signal.SIGINT, signal.SIGQUIT): signal.signal(number, signal.SIG_DFL)\n"
     "from server.cli import main; main()"
 )
-"""Shells start what runs in the background with SIGINT ignored, and so the tests' children."""
+"""Shells start what runs in the background with these ignored, and so the tests' children."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,7 @@ VALID: dict[str, dict[str, Any]] = {
     },
     "/v1/messages/count_tokens": {"model": MODEL, "messages": [{"role": "user", "content": "a"}]},
     "/v1/responses": {"model": MODEL, "input": "a", "max_output_tokens": 1, "store": False},
+    "/v1/responses/input_tokens": {"model": MODEL, "input": "a"},
 }
 _MB = 1 << 20
 _LISTS = 3 * _MB
