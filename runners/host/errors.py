@@ -55,11 +55,17 @@ class LoadFailed(RunnerError):
     """A model could not be loaded."""
 
     def __init__(
-        self, message: str, *, out_of_memory: bool = False, can_retry: bool = False
+        self,
+        message: str,
+        *,
+        out_of_memory: bool = False,
+        cache_type_refused: bool = False,
+        can_retry: bool = False,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.out_of_memory = out_of_memory
+        self.cache_type_refused = cache_type_refused
         self.can_retry = can_retry
 
     @classmethod

@@ -16,8 +16,10 @@ from runners.host.context_size import (
 )
 from runners.host.memory_estimate import (
     GIB,
+    UNQUANTIZED,
     Shape,
     compute_bytes,
+    fitting_cache_type,
     kv_cell_bytes,
     layer_sizes,
     padded,
@@ -26,7 +28,7 @@ from runners.host.memory_estimate import (
 from runners.host.model_request import ModelRequest, SchedulerConfig
 from runners.host.placement import is_automatic, place
 from runners.host.prefix_storage import prefix_storage
-from runners.protocol.load_spec import LoadSpec
+from runners.protocol.load_spec import CacheType, LoadSpec
 from runners.protocol.messages import (
     Device,
 )
@@ -42,6 +44,7 @@ class Limits:
     may_copy_weights: bool = True
     max_gpu_layers: int | None = None
     projector_on_gpu: bool = True
+    may_quantize_cache: bool = True
 
 
 NO_LIMITS = Limits()
@@ -190,13 +193,28 @@ def _choose_batch(inputs: PlanInputs, context: Context) -> tuple[Shape, Placemen
     config, candidates = inputs.config, inputs.candidates
     cells = min_cells(context, config)
     choices = batch_choices(inputs.request, config, context, has_gpu=bool(candidates))
-    shape = Shape(cells, choices[-1], config.cache_type, config.flash_attention)
+    shape = Shape(cells, choices[-1], _cache_type(inputs), config.flash_attention)
     for n_batch in choices[:-1]:
         larger = replace(shape, n_batch=n_batch)
         placement = _place(inputs, larger)
         if not _is_vram_limited(inputs, placement):
             return larger, placement
     return shape, _place(inputs, shape)
+
+
+def _cache_type(inputs: PlanInputs) -> CacheType:
+    config = inputs.config
+    if not inputs.limits.may_quantize_cache:
+        return CacheType.F16
+    return fitting_cache_type(inputs.request.facts, config.cache_type, config.flash_attention)
+
+
+def plan_without_quantized_cache(plan: LoadPlan) -> LoadPlan | None:
+    """Return the plan to try when llama.cpp refused the cache type; None for an unquantized one."""
+    if plan.spec.cache_type in UNQUANTIZED:
+        return None
+    limits = replace(plan.inputs.limits, may_quantize_cache=False)
+    return make_plan(replace(plan.inputs, limits=limits))
 
 
 def _place(inputs: PlanInputs, shape: Shape) -> Placement:

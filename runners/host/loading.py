@@ -6,7 +6,13 @@ from typing import TypeAlias
 
 from runners.host.devices import usable_gpus
 from runners.host.errors import LoadFailed, RunnerDied, RunnerError
-from runners.host.load_plan import LoadPlan, PlanInputs, make_plan, smaller_plan
+from runners.host.load_plan import (
+    LoadPlan,
+    PlanInputs,
+    make_plan,
+    plan_without_quantized_cache,
+    smaller_plan,
+)
 from runners.host.machine import Machine, Runner
 from runners.host.memory_estimate import format_bytes
 from runners.host.model_request import ModelRequest, SchedulerConfig
@@ -58,6 +64,7 @@ async def load_model(
         )
         while True:
             plan = _with_room(plan, machine, other_runners)
+            _warn_of_cache_type(plan)
             logger.debug("loading %s: %s", request.name, plan.spec)
             try:
                 ready = await runner.load(plan.spec, stall_timeout=config.load_timeout)
@@ -104,6 +111,17 @@ def _with_room(plan: LoadPlan, machine: Machine, other_runners: OtherRunners) ->
     return plan
 
 
+def _warn_of_cache_type(plan: LoadPlan) -> None:
+    desired, actual = plan.inputs.config.cache_type, plan.spec.cache_type
+    if actual is not desired:
+        logger.warning(
+            "%s: its KV cache is %s, as %s needs flash attention and heads of whole blocks of 32",
+            plan.inputs.request.name,
+            actual.value,
+            desired.value,
+        )
+
+
 def _next_plan(plan: LoadPlan, failure: LoadFailed, other_runners: OtherRunners) -> LoadPlan:
     """Return the plan to try after `failure`.
 
@@ -111,6 +129,8 @@ def _next_plan(plan: LoadPlan, failure: LoadFailed, other_runners: OtherRunners)
         EvictionRequired: memory ran out while other runners use some of it.
         LoadFailed: `failure` itself, when no smaller plan is left.
     """
+    if failure.cache_type_refused and (other := plan_without_quantized_cache(plan)) is not None:
+        return other
     if not failure.out_of_memory:
         raise failure
     if other_runners.on_machine:

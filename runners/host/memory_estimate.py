@@ -24,6 +24,7 @@ BLOCK_BYTES = {
     CacheType.IQ4_NL: 18,
 }
 BLOCK_ELEMENTS = 32
+UNQUANTIZED = (CacheType.F32, CacheType.F16, CacheType.BF16)
 
 # Activations that a compute graph holds at once, in multiples of n_embd per row.
 LIVE_ACTIVATIONS = 8
@@ -40,6 +41,18 @@ class Shape:
     n_batch: int
     cache_type: CacheType = CacheType.F16
     flash_attention: FlashAttention = FlashAttention.AUTO
+
+
+def fitting_cache_type(
+    facts: ModelFacts, cache_type: CacheType, flash_attention: FlashAttention
+) -> CacheType:
+    """Return `cache_type`, or F16 where llama.cpp cannot quantize the KV cache of this model.
+
+    A quantized cache needs fused attention, and heads that are whole blocks.
+    """
+    has_blocks = not (facts.head_dim_k % BLOCK_ELEMENTS or facts.head_dim_v % BLOCK_ELEMENTS)
+    fits = has_blocks and flash_attention is not FlashAttention.OFF
+    return cache_type if fits or cache_type in UNQUANTIZED else CacheType.F16
 
 
 def kv_cell_bytes(facts: ModelFacts, cache_type: CacheType) -> tuple[int, ...]:

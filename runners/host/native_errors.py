@@ -61,6 +61,9 @@ _REASONS = tuple(
         (r"GGML_ASSERT|Assertion", "an assertion in llama.cpp failed"),
     )
 )
+_CACHE_TYPE = re.compile(
+    r"does not divide n_embd_head|different K \(|quantized V cache", re.IGNORECASE
+)
 _NO_MEMORY = "out of memory"
 _MEMORY_WORDS = (
     "out of memory",
@@ -104,6 +107,11 @@ def is_out_of_memory(output: str) -> bool:
         line for line in output.lower().splitlines() if "retrying without pipeline" not in line
     ]
     return any(word in line for line in lines for word in _MEMORY_WORDS)
+
+
+def is_cache_type_refused(output: str) -> bool:
+    """Whether llama.cpp refused the element type of the KV cache."""
+    return _CACHE_TYPE.search(output) is not None
 
 
 def _status(returncode: int | None) -> str:

@@ -17,7 +17,12 @@ from runners.host.errors import (
     ShuttingDown,
 )
 from runners.host.liveness import DEFAULT_PROBE, ProbeConfig
-from runners.host.native_errors import describe_exit, describe_failure, is_out_of_memory
+from runners.host.native_errors import (
+    describe_exit,
+    describe_failure,
+    is_cache_type_refused,
+    is_out_of_memory,
+)
 from runners.host.output_tail import OutputTail
 from runners.host.probe import Probe
 from runners.host.spawn import Child, OutputReader, Spawn, spawn
@@ -142,7 +147,11 @@ class RunnerProcess:
             if event.native:
                 logger.warning("runner %d: %s: %s", self.pid, event.message, event.native)
             message = describe_failure(event.message, event.native)
-            raise LoadFailed(message, out_of_memory=is_out_of_memory(event.native))
+            raise LoadFailed(
+                message,
+                out_of_memory=is_out_of_memory(event.native),
+                cache_type_refused=is_cache_type_refused(event.native),
+            )
         assert isinstance(event, Ready)
         self._probe.all_on_gpu = event.n_gpu_layers >= event.n_layers
         return event

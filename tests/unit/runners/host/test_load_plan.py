@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from runners.host.context_size import longest_text
-from runners.host.load_plan import LoadPlan, PlanInputs, make_plan, smaller_plan
+from runners.host.load_plan import (
+    LoadPlan,
+    PlanInputs,
+    make_plan,
+    plan_without_quantized_cache,
+    smaller_plan,
+)
 from runners.host.memory_estimate import GIB, MIB
 from runners.host.model_request import ModelFacts, ModelRequest, SchedulerConfig
 from runners.protocol.load_spec import CacheType, FlashAttention
@@ -367,3 +373,46 @@ def test_copied_weights_are_the_first_thing_given_up_when_memory_runs_out() -> N
     assert smaller is not None
     assert smaller.spec.use_mmap
     assert smaller.spec.n_ctx == with_ram(1000).spec.n_ctx
+
+
+@pytest.mark.parametrize(
+    ("heads", "flash_attention", "setting", "cache_type"),
+    [
+        ((64, 64), FlashAttention.AUTO, CacheType.Q8_0, CacheType.Q8_0),
+        ((64, 64), FlashAttention.ON, CacheType.Q4_0, CacheType.Q4_0),
+        ((96, 32), FlashAttention.AUTO, CacheType.Q8_0, CacheType.Q8_0),
+        ((64, 64), FlashAttention.OFF, CacheType.Q8_0, CacheType.F16),
+        ((64, 64), FlashAttention.OFF, CacheType.Q4_0, CacheType.F16),
+        ((80, 80), FlashAttention.AUTO, CacheType.Q8_0, CacheType.F16),
+        ((64, 8), FlashAttention.ON, CacheType.Q5_1, CacheType.F16),
+        ((8, 64), FlashAttention.AUTO, CacheType.IQ4_NL, CacheType.F16),
+        ((80, 80), FlashAttention.OFF, CacheType.F32, CacheType.F32),
+        ((80, 80), FlashAttention.AUTO, CacheType.BF16, CacheType.BF16),
+        ((8, 8), FlashAttention.AUTO, CacheType.F16, CacheType.F16),
+    ],
+)
+def test_a_cache_that_cannot_be_quantized_is_f16(
+    heads: tuple[int, int],
+    flash_attention: FlashAttention,
+    setting: CacheType,
+    cache_type: CacheType,
+) -> None:
+    facts = replace(FACTS, head_dim_k=heads[0], head_dim_v=heads[1])
+    config = replace(CONFIG, cache_type=setting, flash_attention=flash_attention)
+
+    planned = plan(model_request(facts=facts), config=config)
+
+    assert planned.spec.cache_type is cache_type
+
+
+def test_a_cache_type_that_llama_cpp_refuses_is_given_up_once() -> None:
+    """It may find out only when it loads the model, as where it turns fused attention off."""
+    facts = replace(FACTS, head_dim_k=64, head_dim_v=64)
+    refused = plan(model_request(facts=facts), config=replace(CONFIG, cache_type=CacheType.Q8_0))
+
+    other = plan_without_quantized_cache(refused)
+
+    assert refused.spec.cache_type is CacheType.Q8_0
+    assert other is not None
+    assert other.spec.cache_type is CacheType.F16
+    assert plan_without_quantized_cache(other) is None
