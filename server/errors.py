@@ -33,6 +33,23 @@ class BodyTooLarge(ServerError):
         super().__init__(f"the {part} is larger than the {limit} bytes allowed here")
 
 
+class PromptTooLong(BadRequest):
+    """The prompt does not fit the context, and cannot be cut."""
+
+
+class ContextExceeded(PromptTooLong):
+    """The prompt has more tokens than the context, and must not be cut so much.
+
+    Agents know the beginning of the text, and compact their conversation.
+    """
+
+    def __init__(self, n_tokens: int, n_ctx: int) -> None:
+        super().__init__(
+            f"prompt is too long: {n_tokens} tokens > {n_ctx} maximum; shorten it, or set a larger "
+            "num_ctx or OLLAMA_CONTEXT_LENGTH"
+        )
+
+
 class NotFound(ServerError):
     """The model, blob or response that the request names does not exist."""
 
@@ -58,10 +75,11 @@ class TemplateBudgetExceeded(TemplateError):
 
 
 class Explanation(NamedTuple):
-    """The HTTP status and the text of an error."""
+    """The HTTP status and the text of an error, and OpenAI's code for it, "" for none."""
 
     status: int
     text: str
+    code: str = ""
 
 
 Explain = Callable[[Any], Explanation]
@@ -71,6 +89,7 @@ _TOO_LONG = (
     "prompt, adjust the context length in settings, or use a model with a longer context length"
 )
 _MAX_TEXT = 2000
+_CONTEXT_EXCEEDED = "context_length_exceeded"
 _INTERNAL = Explanation(500, "internal server error")
 
 
@@ -114,7 +133,8 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
         case _:
             text = _FAILURES[error.code]
     status = 500 if error.code in _SERVER_FAILURES else 400
-    return Explanation(status, text)
+    is_too_long = error.code is FailureCode.PROMPT_TOO_LONG
+    return Explanation(status, text, _CONTEXT_EXCEEDED if is_too_long else "")
 
 
 _SERVER_FAILURES = (FailureCode.OUT_OF_MEMORY, FailureCode.COMPUTE, FailureCode.NAN_LOGITS)
@@ -134,6 +154,7 @@ _FAILURES = {
 
 EXPLANATIONS: dict[type[Exception], Explain] = {
     BadRequest: _plain(400),
+    PromptTooLong: lambda error: Explanation(400, str(error), _CONTEXT_EXCEEDED),
     BodyTooLarge: _plain(413),
     NotFound: _plain(404),
     Forbidden: _plain(403),
@@ -206,9 +227,10 @@ def _explanation(error: BaseException) -> Explanation | None:
 
 def explain(error: BaseException) -> Explanation:
     """Return the status and text of `error`; an unlisted exception is logged with its traceback."""
-    status, text = _logged_explanation(error)
+    status, text, code = _logged_explanation(error)
     # Some texts quote the request, which may be of any size.
-    explanation = Explanation(status, text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…")
+    text = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
+    explanation = Explanation(status, text, code)
     record = current()
     record.end, record.error = "error", explanation.text
     return explanation

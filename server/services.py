@@ -218,6 +218,7 @@ def make_services(
         decoder,
         go_template=go_template,
         stop_repetition=stop_repetition,
+        long_prompts=settings.long_prompts,
     )
     return Services(
         store=store,

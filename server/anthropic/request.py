@@ -62,6 +62,8 @@ def conversation_of(request: CountTokensRequest, fetched: Mapping[str, bytes]) -
         think_if_supported=True,
         constraint=_constraint(request),
         keep_alive=request.keep_alive,
+        truncate=request.truncate is not False,
+        is_agent=request.truncate is None,
     )
 
 

@@ -164,7 +164,7 @@ class OutputConfig(ApiModel):
 class CountTokensRequest(ApiModel):
     """POST /v1/messages/count_tokens.
 
-    `options`, `keep_alive`, `think` and `num_ctx` mean what they mean in the native API.
+    `options`, `keep_alive`, `think`, `num_ctx` and `truncate` are those of the native API.
     """
 
     model: str = ""
@@ -181,6 +181,7 @@ class CountTokensRequest(ApiModel):
     num_ctx: Integer | None = None
     keep_alive: KeepAlive = None
     think: Think = None
+    truncate: bool | None = None
 
 
 class MessagesRequest(CountTokensRequest):

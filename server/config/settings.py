@@ -13,6 +13,7 @@ from model_store.registry.config import (
 )
 from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
+from server.config.long_prompts import LongPrompts
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
 from server.config.variables import SettingError, read_variables, setting, variables_of
 from server.logs import LogFormat
@@ -306,6 +307,14 @@ class Settings:
         _FLAG,
         "End answers that repeat the same tokens without end.",
         default="1",
+    )
+    long_prompts: LongPrompts = setting(
+        "PADDOCK_REFUSE_LONG_PROMPTS",
+        read.one_of(LongPrompts),
+        "one of " + " ".join(LongPrompts),
+        "Whose chats are refused instead of cut to less than half: agents (/v1/messages and "
+        "/v1/responses), all or none.",
+        default=LongPrompts.AGENTS.value,
     )
     responses: Path | None = setting(
         "PADDOCK_RESPONSES",

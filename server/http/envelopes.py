@@ -11,6 +11,8 @@ Envelope = Callable[[Explanation], dict[str, object]]
 """Turns an explanation into the error object of an API."""
 
 _ANTHROPIC_HEADER = b"anthropic-version"
+_TOO_LONG = "prompt is too long"
+"""How the error begins that makes Anthropic's clients compact a conversation."""
 _OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -32,15 +34,19 @@ def native_envelope(explanation: Explanation) -> dict[str, object]:
 def openai_envelope(explanation: Explanation) -> dict[str, object]:
     """Return the error of an endpoint that OpenAI's clients use."""
     kind = _OPENAI_TYPES.get(explanation.status, "api_error")
-    return {"error": {"message": explanation.text, "type": kind, "param": None, "code": None}}
+    code = explanation.code or None
+    return {"error": {"message": explanation.text, "type": kind, "param": None, "code": code}}
 
 
 def anthropic_envelope(explanation: Explanation) -> dict[str, object]:
     """Return the error of an endpoint that Anthropic's clients use."""
     kind = _ANTHROPIC_TYPES.get(explanation.status, "api_error")
+    text = explanation.text
+    if explanation.code and not text.startswith(_TOO_LONG):
+        text = f"{_TOO_LONG}: {text}"
     return {
         "type": "error",
-        "error": {"type": kind, "message": explanation.text},
+        "error": {"type": kind, "message": text},
         "request_id": current().id,
     }
 

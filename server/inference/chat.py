@@ -13,6 +13,7 @@ from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread
+from server.config.long_prompts import LongPrompts
 from server.formats import Format, choose, renderer_of
 from server.inference.adapters import adapters_of
 from server.inference.answers import answers
@@ -108,7 +109,7 @@ class _Prompt:
 class ChatService:
     """Answers conversations; `go_template` is the setting OLLAMA_GO_TEMPLATE.
 
-    `stop_repetition` is the default of that option.
+    `stop_repetition` is the default of that option, `long_prompts` the setting of that name.
     """
 
     def __init__(
@@ -120,10 +121,12 @@ class ChatService:
         *,
         go_template: bool | None,
         stop_repetition: bool = True,
+        long_prompts: LongPrompts = LongPrompts.AGENTS,
     ) -> None:
         self._store, self._scheduler = store, scheduler
         self._prompts, self._decoder = prompts, decoder
         self._go_template = go_template
+        self._long_prompts = long_prompts
         self._defaults = {"stop_repetition": stop_repetition}
 
     @retry_stream
@@ -220,6 +223,7 @@ class ChatService:
             n_ctx=context_of(options, lease.ready),
             n_predict=options.num_predict,
             truncate=conversation.truncate,
+            refuse_halved=self._long_prompts.refuses(is_agent=conversation.is_agent),
         )
         return _Prompt(
             fitted.prompt, renderer, format, fitted.messages, tools, plan.think, fitted.tokens

@@ -49,6 +49,8 @@ class GenerationParams:
     keep_alive: float | None = None
     truncate: bool = True
     shift: bool = True
+    is_agent: bool = False
+    """Whether the client handles a refusal of its prompt better than one that was cut."""
     logprobs: int | None = None
     prompt_logprobs: bool = False
     logit_bias: Mapping[int, float] = field(default_factory=dict)

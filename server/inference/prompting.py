@@ -1,7 +1,7 @@
 """Render the prompt of a conversation, without the oldest turns when it exceeds the context."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -9,6 +9,7 @@ from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
 from server.concurrency.threads import in_thread
+from server.errors import ContextExceeded
 from server.inference.text_length import begins_within, max_characters, require_fit, too_long
 from server.parsing.output_format import OutputFormat
 from server.prompt import image_tags
@@ -17,7 +18,7 @@ from server.prompt.messages import Message, Think, Tool
 from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer, markup_of, placing_of
 from server.prompt.special_tokens import NO_SPECIAL_TEXTS, SpecialTexts, special_texts
-from server.prompt.truncate import Fitted, fit_history, is_instruction
+from server.prompt.truncate import Count, Fitted, fit_history, is_instruction
 from server.rendering.client import PromptRenderer
 from server.rendering.messages import RenderInput
 
@@ -41,13 +42,16 @@ async def fitted_prompt(
     n_ctx: int,
     n_predict: int | None = None,
     truncate: bool,
+    refuse_halved: bool = False,
 ) -> Fitted[RenderedPrompt]:
     """Render `messages`, without the oldest turns when `truncate` is set and they do not fit.
 
     The prompt has a tag for each image of the messages that are left. A truncated one leaves room
-    for an answer of `n_predict` tokens, or of an eighth of the context if that is less.
+    for an answer of `n_predict` tokens, or of an eighth of the context if that is less. With
+    `refuse_halved` it must keep at least half of the prompt.
 
     Raises:
+        ContextExceeded: it would not.
         TemplateError: the template fails, or takes too much time or memory.
         ServerBusy: there is no worker process that could render it.
     """
@@ -94,15 +98,12 @@ async def fitted_prompt(
         )
         # The runner need not tokenise again what was tokenised to count it.
         fitted = fitted._replace(tokens=counted.get(fitted.prompt))
+        if refuse_halved:
+            await _require_half(messages, tools, fitted, counted, count=count, n_ctx=n_ctx)
     else:
         fitted = Fitted(await render(messages), messages)
     await require_fit(lease.runner, fitted.prompt.text, n_ctx)
-    if n_dropped := len(messages) - len(fitted.messages):
-        _log.warning(
-            "%d of %d messages were dropped, as the prompt did not fit the context",
-            n_dropped,
-            len(messages),
-        )
+    _warn_of_dropped(len(messages) - len(fitted.messages), len(messages), n_ctx)
     if not image_tags.count(fitted.messages):
         return fitted
     placing = placing_of(renderer)
@@ -120,6 +121,46 @@ def _require_fit(
     n_characters = _n_characters(messages, tools)
     if n_characters > max_characters(n_ctx):
         raise too_long(n_characters, n_ctx)
+
+
+def _warn_of_dropped(n_dropped: int, n_messages: int, n_ctx: int) -> None:
+    if n_dropped:
+        _log.warning(
+            "%d of %d messages were dropped, as the prompt did not fit the context of %d tokens; "
+            "num_ctx or OLLAMA_CONTEXT_LENGTH makes it larger",
+            n_dropped,
+            n_messages,
+            n_ctx,
+        )
+
+
+async def _require_half(
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    fitted: Fitted[RenderedPrompt],
+    counted: Mapping[RenderedPrompt, Sequence[int]],
+    *,
+    count: Count[RenderedPrompt],
+    n_ctx: int,
+) -> None:
+    """Raise ContextExceeded for a prompt of which less than half is left in the context.
+
+    `counted` are the tokens of the prompts that were tried. The whole one is among them, unless its
+    messages are so long that they were not all rendered. Then its tokens are estimated.
+    """
+    prompt = fitted.prompt
+    if prompt not in counted and len(prompt.text) > n_ctx:
+        await count(prompt)
+    # What was not counted is so short that it fits in any case, or far too long.
+    n_kept = len(counted[prompt]) if prompt in counted else min(len(prompt.text), n_ctx + 1)
+    if n_kept < n_ctx and len(fitted.messages) == len(messages):
+        return
+    n_estimated = n_kept * _n_characters(messages, tools) // max(len(prompt.text), 1)
+    n_tokens = max(n_estimated, *map(len, counted.values()), 0)
+    if n_kept >= n_ctx:  # the runner cuts the middle of a message, which leaves half of the context
+        n_kept = n_ctx // 2
+    if 2 * n_kept < n_tokens:
+        raise ContextExceeded(n_tokens, n_ctx)
 
 
 def _newest(messages: Sequence[Message], limit: int) -> Sequence[Message]:

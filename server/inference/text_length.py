@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from runners.host.client import RunnerClient
 from runners.protocol.messages import EmbedInput
-from server.errors import BadRequest
+from server.errors import BadRequest, PromptTooLong
 
 INPUT_TOO_LONG = "the input length exceeds the context length"
 """What clients know of an input that must not be cut."""
@@ -34,9 +34,9 @@ def max_characters(n_ctx: int) -> int:
     return max(MIN_CHARACTERS, n_ctx * _MAX_CHARACTERS_PER_TOKEN)
 
 
-def too_long(n_characters: int, n_ctx: int) -> BadRequest:
+def too_long(n_characters: int, n_ctx: int) -> PromptTooLong:
     """Return the refusal of a prompt."""
-    return BadRequest(
+    return PromptTooLong(
         f"the prompt of {n_characters} characters does not fit the context of {n_ctx} tokens; "
         "shorten it, or set a larger num_ctx"
     )

@@ -125,6 +125,7 @@ class ResponseStream:
     def fail(self, explanation: Explanation) -> ResponseFailed:
         """Return the last event of an answer that failed."""
         code = "server_error" if explanation.status >= 500 else "invalid_prompt"
+        code = explanation.code or code
         self._response.status = "failed"
         self._response.error = ResponseError(code, explanation.text)
         self._response.store = False

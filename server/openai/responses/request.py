@@ -51,6 +51,7 @@ def conversation_of(
         think_if_supported=request.reasoning is not None and request.reasoning.effort is not None,
         constraint=_constraint(request.text.format),
         keep_alive=request.keep_alive,
+        is_agent=request.truncation != "auto",
         logprobs=_logprobs(request),
     )
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from server.errors import BadRequest, NotFound
+from server.errors import BadRequest, ContextExceeded, NotFound
 from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
 from server.openai.responses.conversation_store import ConversationStore
@@ -95,15 +95,15 @@ class ResponsesService:
         is_stored = request.store and bool(conversation.messages) and await self._store.is_ready()
         with self._registered(stream) as own:
             try:
-                async with aclosing(self._chat(conversation)) as events:
-                    started = False
-                    async for event in events:
-                        if not started:
-                            for piece in stream.begin(store=is_stored):
-                                yield piece
-                            started = True
-                        for piece in _pieces(stream, event):
-                            yield piece
+                async with aclosing(self._written(conversation, stream, store=is_stored)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            except ContextExceeded:
+                # In a stream it has to be the event `response.failed`: agents look for it there.
+                if request.stream:
+                    for piece in stream.begin(store=False):
+                        yield piece
+                raise
             except asyncio.CancelledError:
                 if not own.is_cancelled:
                     raise
@@ -117,6 +117,20 @@ class ResponsesService:
             if is_stored:
                 is_stored = await self._put(stream, items, request.previous_response_id, owner)
             yield stream.last(store=is_stored)
+
+    async def _written(
+        self, conversation: Conversation, stream: ResponseStream, *, store: bool
+    ) -> Answers:
+        """Yield what `stream` writes of the answer to `conversation`."""
+        started = False
+        async with aclosing(self._chat(conversation)) as events:
+            async for event in events:
+                if not started:
+                    for piece in stream.begin(store=store):
+                        yield piece
+                    started = True
+                for piece in _pieces(stream, event):
+                    yield piece
 
     async def conversation(self, request: ResponsesRequest, owner: str = "") -> Conversation:
         """Return the conversation that `request` continues; raises BadRequest and NotFound."""
