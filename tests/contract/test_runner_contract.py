@@ -100,6 +100,13 @@ async def test_generation_is_chunks_and_then_one_done(runner: RunnerProcess) -> 
     assert last.n_prompt > 0
 
 
+async def test_drafts_change_no_text(runner: RunnerProcess) -> None:
+    plain, _ = await collect(runner, request(n_predict=30))
+    drafted, last = await collect(runner, request(n_predict=30, n_draft=8, prediction=PROMPT))
+    assert drafted == plain
+    assert 0 <= last.n_accepted <= last.n_drafted
+
+
 async def test_generations_run_side_by_side_and_keep_their_text_apart(
     runner: RunnerProcess,
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from runners.protocol.constraints import Literal
 from runners.protocol.load_spec import CacheType, FlashAttention
 from tests.support.bare_llama import BareLlama, logprobs
-from tests.support.stepped_engine import StartEngine, SteppedEngine
+from tests.support.stepped_engine import FixedCost, StartEngine, SteppedEngine
 
 PROMPTS = (
     "The capital of France is",
@@ -117,12 +117,13 @@ def test_probabilities_are_those_of_the_bare_loop(bare: BareLlama, engine: Stepp
 
 
 def test_speculative_decoding_changes_no_answer_but_for_near_ties(
-    bare: BareLlama, engine: SteppedEngine
+    bare: BareLlama, start_engine: StartEngine, generative: Path
 ) -> None:
     """Free text and text that is repeated, which is drafted."""
+    engine = start_engine(generative, near_tie=1.0, step_cost=FixedCost(), **AS_SERVED)
     listing = "".join(f"item {n}: {PROMPTS[n % 5]}\n" for n in range(12))
     prompts = (*PROMPTS, f"{listing}\nThe same list again:\n\n{listing[:120]}")
     for prompt in prompts:
-        answer = engine.answer(prompt, n_predict=N_PREDICT, n_draft=16, return_tokens=True)
+        answer = engine.answer(prompt, n_predict=N_PREDICT, n_draft=15, return_tokens=True)
         assert_is_greedy(bare, prompt, answer.done.tokens or (), tie=BATCH_TIE)
     assert engine.stats.n_accepted

@@ -50,12 +50,9 @@ NEAR_TIE = 0.002
 class FixedCost(StepCost):
     """Step times that do not depend on the machine: each further row costs a tenth of the first."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.times = 1 + 0.1 * np.arange(-1.0, MAX_ROWS)
-
-    def record(self, n_rows: int, elapsed_ns: int) -> None:
-        """Learn nothing."""
+    @property
+    def times(self) -> npt.NDArray[np.float64]:
+        return 1 + 0.1 * np.arange(-1.0, MAX_ROWS)
 
 
 @dataclass(eq=False)
@@ -112,7 +109,12 @@ class SteppedEngine:
     """
 
     def __init__(
-        self, weights: Path, *, step_cost: StepCost | None = None, **changes: object
+        self,
+        weights: Path,
+        *,
+        step_cost: StepCost | None = None,
+        near_tie: float = NEAR_TIE,
+        **changes: object,
     ) -> None:
         self.spec = spec = msgspec.structs.replace(load_spec(weights), **{**STEADY, **changes})
         self._answers: list[Answer] = []
@@ -123,6 +125,7 @@ class SteppedEngine:
             on_progress=lambda _: None,
             on_pause=self._pause,
             step_cost=step_cost,
+            near_tie=near_tie,
         )
 
     def _pause(self) -> None:
@@ -238,9 +241,13 @@ def stepped_engines() -> Iterator[StartEngine]:
     engines: list[SteppedEngine] = []
 
     def start(
-        weights: Path, *, step_cost: StepCost | None = None, **changes: object
+        weights: Path,
+        *,
+        step_cost: StepCost | None = None,
+        near_tie: float = NEAR_TIE,
+        **changes: object,
     ) -> SteppedEngine:
-        engines.append(SteppedEngine(weights, step_cost=step_cost, **changes))
+        engines.append(SteppedEngine(weights, step_cost=step_cost, near_tie=near_tie, **changes))
         return engines[-1]
 
     try:

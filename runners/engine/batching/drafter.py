@@ -10,8 +10,12 @@ from collections.abc import Iterable, Sequence
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.drafting.draft_budget import allocate
 from runners.engine.drafting.step_cost import StepCost
+from runners.engine.native.context import Context
 from runners.engine.native.vocab import Vocab
 
+NEAR_TIE = 1.0
+"""Differences of logits that batches of different sizes may round away: 0.7 was seen with K quants,
+as matrix kernels and fused attention differ for one row and for several."""
 _PAUSE = 64
 """Steps without drafts after the KV cache had no room for a batch with some."""
 
@@ -19,8 +23,9 @@ _PAUSE = 64
 class Drafter:
     """Plans the drafts of each step."""
 
-    def __init__(self, vocab: Vocab, cost: StepCost) -> None:
-        self._vocab, self._cost = vocab, cost
+    def __init__(self, vocab: Vocab, cost: StepCost, *, near_tie: float = NEAR_TIE) -> None:
+        """`near_tie`: difference of two logits that rounding may decide."""
+        self._vocab, self._cost, self._near_tie = vocab, cost, near_tie
         self._n_paused = 0
 
     def plan(self, sequences: Sequence[SequenceState], n_rows: int) -> int:
@@ -44,7 +49,8 @@ class Drafter:
         return sum(counts)
 
     def _draft(self, sequence: SequenceState, n_rows: int) -> Sequence[int]:
-        if sequence.lookup is None:
+        if sequence.lookup is None or sequence.is_tied:
+            sequence.is_tied = False
             return ()
         count = min(n_rows, sequence.request.n_draft, sequence.n_ahead)
         if count <= 0:
@@ -55,6 +61,13 @@ class Drafter:
             if token < 0 or self._vocab.ends_generation(token):
                 return draft[:index]
         return draft
+
+    def is_tied(self, sequence: SequenceState, context: Context) -> bool:
+        """Whether rounding may decide the choice of the last row; then nothing is drafted next."""
+        sequence.is_tied = sequence.sampler.is_tied(context, sequence.last_row, self._near_tie)
+        if sequence.lookup is not None:
+            sequence.lookup.rate.record_row(tied=sequence.is_tied)
+        return sequence.is_tied
 
     def record(self, n_rows: int, elapsed_ns: int) -> None:
         """Record the time of a step without prompt rows."""

@@ -276,12 +276,12 @@ class Loop:
                 self._counters.n_prompt_computed += sequence.n_rows
             if sequence.prompt_logprobs is not None and sequence.scores_prompt:
                 self._score_prompt(sequence, sequence.prompt_logprobs)
+            if sequence.draft:
+                self._verify(sequence)
+                continue
             self._slots.extend(sequence, sequence.n_rows)
             if sequence.n_computed == len(sequence.tokens):
-                if sequence.draft:
-                    self._verify(sequence)
-                else:
-                    self._sample(sequence)
+                self._sample(sequence)
 
     def _score_prompt(self, sequence: SequenceState, prompt_logprobs: PromptLogprobs) -> None:
         """Emit the log probabilities of the prompt that the rows of this step tell."""
@@ -294,20 +294,24 @@ class Loop:
     # Sampling.
 
     def _verify(self, sequence: SequenceState) -> None:
-        """Sample row by row until a token differs from the draft, whose other rows are dropped."""
-        slot = sequence.slot
+        """Sample row by row until a token differs from the draft, whose other rows are dropped.
+
+        Several rows round otherwise than one, so a row with a near tie is computed again without a
+        draft, unless others are in the batch: the greedy choice is that of a run without drafts.
+        """
+        slot, is_alone = sequence.slot, len(self._scheduler.running) == 1
         sequence.n_drafted += len(sequence.draft)
         self._counters.n_drafted += len(sequence.draft)
-        for token in sequence.draft:
-            self._sample(sequence)
-            if sequence.ended or sequence.tokens[-1] != token:
+        for index, expected in enumerate((*sequence.draft, None)):
+            if is_alone and self._drafter.is_tied(sequence, self._context):
                 break
-            sequence.n_accepted += 1
-            self._counters.n_accepted += 1
-            sequence.last_row += 1
             self._slots.extend(sequence, 1)
-        else:
+            sequence.n_accepted += index > 0
+            self._counters.n_accepted += index > 0
             self._sample(sequence)
+            if sequence.ended or sequence.tokens[-1] != expected:
+                break
+            sequence.last_row += 1
         self._context.remove(slot, sequence.position(sequence.n_computed))
 
     def _sample(self, sequence: SequenceState) -> None:

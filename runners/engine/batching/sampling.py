@@ -63,6 +63,7 @@ class TokenSampler:
             or sampling.presence_penalty != 0
             or sampling.frequency_penalty != 0
         )
+        self._is_greedy = sampling.temperature <= 0
         self._suppressed = list(vocab.suppressed)
         self._ends = list(vocab.end_tokens) if sampling.ignore_eos or sampling.min_tokens else []
         self._n_left = -1 if sampling.ignore_eos else sampling.min_tokens
@@ -88,6 +89,19 @@ class TokenSampler:
             yield lib.llama_sampler_init_greedy()
         else:
             yield from _random_stages(sampling)
+
+    def is_tied(self, context: Context, row: int, margin: float) -> bool:
+        """Whether the two best logits differ by at most `margin`, so that rounding may decide.
+
+        Only a greedy choice can be tied: other draws are random, and as good with either.
+        """
+        if not self._is_greedy:
+            return False
+        logits = context.logits(row)
+        best = int(logits.argmax())
+        peak, logits[best] = logits[best], -np.inf
+        second, logits[best] = logits.max(), peak
+        return not peak - second > margin
 
     def start(self, prompt: Sequence[int]) -> None:
         """Add the end of the prompt to the penalties' history: repeating it is repetition too."""

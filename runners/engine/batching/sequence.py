@@ -72,6 +72,8 @@ class SequenceState:
     """What predicts the next tokens; None: nothing is drafted."""
     draft: Sequence[int] = ()
     """Predicted tokens in the current batch, behind `last_row`."""
+    is_tied: bool = False
+    """Whether the next step must not have a draft, because its choice is a near tie."""
     n_drafted: int = 0
     n_accepted: int = 0
     leader: "SequenceState | None" = None

@@ -8,6 +8,10 @@ _WEIGHT = 4.0
 _MEMORY = 0.95
 """What an observation counts for after the next one of the same length."""
 
+_CLEAR = 0.98
+"""Chance that a row is no near tie, before anything is known about the request."""
+_FORGET = 0.002
+
 
 class AcceptanceRate:
     """Learns how often the token behind a match of some length is the one that is sampled next.
@@ -16,24 +20,30 @@ class AcceptanceRate:
     text repeats nothing stops drafting, and begins again, without computing a row to find out.
     """
 
-    __slots__ = ("_hits", "_total")
+    __slots__ = ("_clear", "_hits", "_total")
 
     def __init__(self) -> None:
         self._hits = [prior * _WEIGHT for prior in _PRIORS]
         self._total = [_WEIGHT] * len(_PRIORS)
+        self._clear = _CLEAR
 
     def record(self, n_matched: int, *, hit: bool) -> None:
         """Record whether the token predicted by a match of `n_matched` tokens was sampled."""
         level = _level(n_matched)
         self._hits[level] = self._hits[level] * _MEMORY + hit
         self._total[level] = self._total[level] * _MEMORY + 1
+        self._clear += _FORGET * (_CLEAR - self._clear)
+
+    def record_row(self, *, tied: bool) -> None:
+        """Record whether a row of a draft had to be computed again because of a near tie."""
+        self._clear += (1 - _MEMORY) * ((not tied) - self._clear)
 
     def chances(self, n_matched: int, count: int) -> list[float]:
         """Return the chance that all of the first 1, 2, … `count` drafted tokens are accepted."""
         chances, chance = [], 1.0
         for n in range(n_matched, n_matched + count):
             level = _level(n)
-            chance *= self._hits[level] / self._total[level]
+            chance *= self._clear * self._hits[level] / self._total[level]
             chances.append(chance)
         return chances
 

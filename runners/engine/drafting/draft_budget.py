@@ -6,7 +6,7 @@ from heapq import merge
 import numpy as np
 import numpy.typing as npt
 
-_MIN_GAIN = 1.05
+_MIN_GAIN = 1.1
 """Expected gain from which on drafts are worth it: estimates are not exact."""
 _MAX_SLOWDOWN = 1.25
 """How much longer a step may take for sequences without a draft in it."""

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Iterable
 
 from runners.engine.batching.checkpoints import Checkpoints
-from runners.engine.batching.drafter import Drafter
+from runners.engine.batching.drafter import NEAR_TIE, Drafter
 from runners.engine.batching.loop import Loop
 from runners.engine.batching.prefix_folder import PrefixFolder
 from runners.engine.batching.prefix_saver import PrefixSaver
@@ -49,6 +49,7 @@ class Engine:
         on_progress: Callable[[float], None],
         on_pause: Callable[[], None] = lambda: None,
         step_cost: StepCost | None = None,
+        near_tie: float = NEAR_TIE,
     ) -> None:
         """Load the model. Raises LoadError.
 
@@ -73,7 +74,7 @@ class Engine:
             slots,
             tuner,
             lambda events: send(Step(events)),
-            drafter=Drafter(model.vocab, step_cost or StepCost()),
+            drafter=Drafter(model.vocab, step_cost or StepCost(), near_tie=near_tie),
             projector=projector,
             on_pause=on_pause,
         )
