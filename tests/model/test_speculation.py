@@ -240,3 +240,20 @@ def test_a_prediction_of_the_answer_is_drafted(engine: SteppedEngine) -> None:
         )  # fmt: skip
         assert drafted.text == words
         assert drafted.done.n_accepted > drafted.done.n_eval // 2
+
+
+def test_where_every_choice_is_a_near_tie_the_answer_is_the_same(
+    start_engine: StartEngine, weights: Path
+) -> None:
+    engine = start_engine(weights, step_cost=FixedCost(), near_tie=1e6)
+    plain = engine.answer(prompt_of(40), n_predict=120, return_tokens=True)
+    drafted = engine.answer(prompt_of(40), n_predict=120, n_draft=N_DRAFT, lookup=Oracle(plain))
+    assert drafted.text == plain.text
+    assert drafted.done.n_drafted > drafted.done.n_accepted == 0
+    random = Sampling(seed=1)
+    plain = engine.answer(prompt_of(40), random, n_predict=60, return_tokens=True)
+    drafted = engine.answer(
+        prompt_of(40), random, n_predict=60, n_draft=N_DRAFT, lookup=Oracle(plain)
+    )
+    assert drafted.text == plain.text
+    assert drafted.done.n_accepted, "random draws cannot tie"

@@ -34,7 +34,7 @@ def sequence(*tokens: int, n_draft: int = 8, n_ahead: int = 100, drafts: bool = 
     """A stand-in for a sequence that has just sampled the last of `tokens`."""
     return SimpleNamespace(
         tokens=array("i", tokens), lookup=Trusting() if drafts else None, draft=(),
-        request=SimpleNamespace(n_draft=n_draft), n_ahead=n_ahead,
+        request=SimpleNamespace(n_draft=n_draft), n_ahead=n_ahead, is_tied=False,
     )  # fmt: skip
 
 
@@ -78,4 +78,11 @@ def test_without_room_in_the_cache_nothing_is_drafted_for_a_while(drafter: Draft
     assert not drafter.give_up([one])
     for _ in range(100):
         drafter.plan([one], 31)
+    assert draft(drafter, one) != [[]]
+
+
+def test_a_near_tie_is_computed_once_without_a_draft(drafter: Drafter) -> None:
+    one = sequence(*REPEATED, 1, 2)
+    one.is_tied = True
+    assert draft(drafter, one) == [[]]
     assert draft(drafter, one) != [[]]
