@@ -1,5 +1,6 @@
 """Files in legacy layouts compute exactly what the same weights do in llama.cpp's form."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from model_store.gguf import read_header
 from model_store.gguf.validate import check_model
+from runners.engine.native.llama import LoadError
 from runners.protocol.placement import Projector
 from server.inference.model_files import ModelFiles, model_files
 from tests.support.bare_llama import BareLlama, Logits
@@ -115,6 +117,24 @@ def test_memory_is_planned_as_for_the_same_weights(files: Files) -> None:
     """Tensors of images take no layer's memory, and the cache has the size of the real heads."""
     assert files.read.facts.kv_heads == model_files(files.new, None).facts.kv_heads
     assert files.read.facts.total_bytes == model_files(files.new, None).facts.total_bytes
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_ends_the_load_with_an_error(
+    tmp_path: Path, start_engine: StartEngine
+) -> None:
+    layout = Files(tmp_path, LAYOUTS["mistral3"]())
+    read = layout.read
+    assert read.projector is not None
+    projector = Projector(str(read.projector), view=read.projector_view)
+    os.truncate(layout.old, layout.old.stat().st_size // 2)
+
+    with pytest.raises(LoadError, match="cannot be loaded"):
+        start_engine(layout.old, view=read.view)
+    with pytest.raises(LoadError, match="projector"):
+        start_engine(layout.new, projector=projector, **SIZES)
+    layout.old.unlink()
+    with pytest.raises(LoadError, match="cannot be read"):
+        start_engine(layout.old, view=read.view)
 
 
 def looked(engine: SteppedEngine) -> list[float]:
