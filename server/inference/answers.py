@@ -74,7 +74,11 @@ def _completed_call(call: Call, index: int) -> CompletedCall:
 
 def _finish(done: Done, timings: Timings, raw_text: str, *, called: bool) -> Finish:
     if done.n_truncated:
-        _log.warning("the prompt was cut by %d tokens to fit the context", done.n_truncated)
+        _log.warning(
+            "the prompt was cut by %d tokens to fit the context; num_ctx or "
+            "OLLAMA_CONTEXT_LENGTH makes it larger",
+            done.n_truncated,
+        )
     if done.reason is StopReason.REPEAT:
         _log.warning(
             "an answer was ended after %d tokens, because it repeated itself without end; the "

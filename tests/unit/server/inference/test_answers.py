@@ -189,7 +189,10 @@ async def test_what_befell_an_answer_is_a_warning_and_in_the_record(
     await heard(answer(spoken(event), Shouting(), begun()))
 
     assert caplog.messages == [
-        "the prompt was cut by 9 tokens to fit the context",
+        (
+            "the prompt was cut by 9 tokens to fit the context; num_ctx or OLLAMA_CONTEXT_LENGTH "
+            "makes it larger"
+        ),
         "the constraint was dropped: it is ambiguous",
         "the request lost its slot to older ones 2 times",
     ]
