@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 NAMES = (
-    "prefill", "decode", "alternating", "load", "concurrency", "prefix", "embeddings", "busy_core",
+    "prefill", "decode", "alternating", "load", "concurrency", "prefix", "conversation", "reload",
+    "embeddings", "busy_core",
     "constrained", "speculation", "catalog", "agents", "pull", "templates",
 )  # fmt: skip
 

@@ -32,13 +32,15 @@ class Server:
     client: Client
     store: Path
 
-    def install(self, model: str, weights: Path) -> None:
-        """Upload a GGUF file and create `model` from it."""
+    def install(self, model: str, weights: Path, *, template: str = "") -> None:
+        """Upload a GGUF file and create `model` from it, with a Go template if one is given."""
         with weights.open("rb") as file:
             digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
         with httpx.Client(base_url=self.url, timeout=600) as http, weights.open("rb") as file:
             http.post(f"/api/blobs/{digest}", content=file).raise_for_status()
             body = {"model": model, "files": {weights.name: digest}, "stream": False}
+            if template:
+                body["template"] = template
             http.post("/api/create", json=body).raise_for_status()
 
     async def unload(self, model: str) -> None:
@@ -52,10 +54,13 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(**models: Path) -> AsyncIterator[Server]:
-    """Run a server that has `models`, by name, until the block ends."""
-    with tempfile.TemporaryDirectory(prefix="paddock-bench-") as folder:
-        process, server = _start(Path(folder))
+async def serving(folder: Path | None = None, /, **models: Path) -> AsyncIterator[Server]:
+    """Run a server that has `models`, by name, until the block ends.
+
+    It has a folder of its own, unless one is given for several servers after each other.
+    """
+    with tempfile.TemporaryDirectory(prefix="paddock-bench-") as own:
+        process, server = _start(folder or Path(own))
         try:
             await _answers(server, process)
             for name, weights in models.items():

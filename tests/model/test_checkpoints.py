@@ -129,6 +129,17 @@ def test_two_users_have_a_system_prompt_that_ends_within_a_turn(start: Start) ->
     assert_same_choices(answer, fresh.answer(prompt, logprobs=2, **changes))
 
 
+def test_many_conversations_with_the_same_system_prompt_find_it(start: Start) -> None:
+    """Also when the window cells that they share leave too few for another state."""
+    engine = start(n_seq=6, n_batch=32)
+    for seed in range(4):
+        conversation = SYSTEM + turn("user", prompt_of(20 + seed, seed=seed)) + ANSWER
+        engine.answer(conversation, n_predict=5)
+        engine.answer(conversation, n_predict=5)
+
+    check(start, engine, SYSTEM + turn("user", "one day she") + ANSWER, differ=8)
+
+
 def test_third_prompt_reuses_what_two_others_have_in_common_without_turns(start: Start) -> None:
     engine = start()
     shared = prompt_of(600)

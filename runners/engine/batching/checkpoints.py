@@ -64,10 +64,6 @@ class Checkpoints:
         matches = (each for each in every if each.length <= limit)
         return max(matches, key=lambda each: each.length, default=None)
 
-    def restore(self, slot: int, checkpoint: Checkpoint) -> bool:
-        """Set the state of a slot; False where there is no room for it, and the slot is damaged."""
-        return self._context.restore(slot, checkpoint.state, partial=True)
-
     def states_of(self, tokens: TokenIds) -> tuple[tuple[int, State], ...]:
         """Return length and state of the checkpoints with which `tokens` begin."""
         return tuple((each.length, each.state) for each in self._matching(tokens))

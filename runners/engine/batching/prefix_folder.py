@@ -55,7 +55,8 @@ class PrefixFolder:
         self._storage, self._keeps_all, self._n_cells = storage, keeps_all, n_cells
         self._directory = Path(storage.directory)
         self._lock = threading.RLock()
-        self._files: list[_File] | None = None
+        self._files: list[_File] = []
+        self._listed_ns = 0
 
     # Finding.
 
@@ -94,10 +95,19 @@ class PrefixFolder:
         return max((length for length in lengths if length <= common), default=0)
 
     def _list(self) -> list[_File]:
-        """Return the files, which are listed when they are needed first."""
-        if self._files is None:
-            paths = self._directory.glob(f"{self._storage.model}.*{SUFFIX}")
-            self._files = [file for path in paths if (file := _open(path)) is not None]
+        """Return the files; they are listed when the directory has changed.
+
+        The runner before may still be writing when this one begins.
+        """
+        try:
+            changed_ns = self._directory.stat().st_mtime_ns
+        except OSError:
+            return self._files
+        if changed_ns != self._listed_ns:
+            self._listed_ns = changed_ns
+            known = {file.path for file in self._files}
+            paths = set(self._directory.glob(f"{self._storage.model}.*{SUFFIX}")) - known
+            self._files += [file for path in paths if (file := _open(path)) is not None]
         return self._files
 
     # Saving.

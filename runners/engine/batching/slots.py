@@ -148,7 +148,8 @@ class Slots:
             if target == reuse.slot:
                 reuse = NO_REUSE
             self._share(reuse, target, sequence)
-        if reuse.checkpoint is not None and not self._checkpoints.restore(target, reuse.checkpoint):
+        checkpoint = reuse.checkpoint
+        if checkpoint is not None and not self._set_state(target, checkpoint.state, partial=True):
             reuse = NO_REUSE
             self._context.remove(target, 0)
         self._truncate(target, reuse.length, sequence.position(reuse.length))
@@ -277,12 +278,23 @@ class Slots:
         slot = self.borrow(len(tokens))
         if slot == NO_SLOT:
             return False
-        if not self._context.restore(slot, state, partial=False):
+        if not self._set_state(slot, state, partial=False):
             self.give_back(slot)
             return False
         self._borrowed.remove(slot)
         self._index.insert(slot, tokens)
         self._idle.add(slot)
+        return True
+
+    def _set_state(self, slot: int, state: State, *, partial: bool) -> bool:
+        """Set the state of a slot, for which idle slots are dropped if need be.
+
+        Sliding windows have fewer cells than the count knows, and those that several slots share
+        are not written over.
+        """
+        while not self._context.restore(slot, state, partial=partial):
+            if not self.drop_idle():
+                return False
         return True
 
     def clear(self) -> None:
