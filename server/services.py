@@ -97,6 +97,7 @@ class Services:
         """Refuse new requests, let running ones end in the grace period, then stop all runners."""
         self.closing.set()
         await self.scheduler.shutdown()
+        await self.responses.close()
 
 
 @asynccontextmanager

@@ -1,5 +1,8 @@
 """/v1/responses (OpenAI): create, get, delete and cancel responses, list their input items."""
 
+import asyncio
+import re
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -9,6 +12,8 @@ from server.http.envelopes import openai_envelope
 from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE, ServerSentEvents
 from server.http.streaming import BARE_JSON_TYPE, EventReply, json_response, raw_json_response
+from server.inference.models import find_model
+from server.openai.responses.background import FrameFraming, Frames
 from server.openai.responses.events import LifecycleEvent, StreamEvent
 from server.openai.responses.framing import ResponseFraming
 from server.openai.responses.pages import PARAMETERS, page_of, page_query
@@ -21,6 +26,7 @@ from server.routes.replies import whole
 
 router = APIRouter(prefix="/v1/responses")
 BODIES = (ResponsesRequest,)
+_POSITION = re.compile(r"-1|[0-9]{1,9}")
 
 
 @router.post("", openapi_extra=body_of(ResponsesRequest, stream=EVENTS_TYPE))
@@ -28,12 +34,32 @@ async def create_response(request: Request) -> Response:
     """Create a response to a text or to input items."""
     body = await read_body(request, ResponsesRequest)
     stream = ResponseStream(body)
+    if body.background:
+        return await _in_background(request, body, stream)
     return EventReply[StreamEvent](
         services_of(request).responses(body, stream, api_key_hash(request)),
         stream=body.stream,
         fold=_last,
         framing=ResponseFraming(stream),
         object_type=BARE_JSON_TYPE,
+    )
+
+
+async def _in_background(
+    request: Request, body: ResponsesRequest, stream: ResponseStream
+) -> Response:
+    """Start a background response, and return it as it is, or its events."""
+    services = services_of(request)
+    await asyncio.to_thread(find_model, services.store, body.model, required=True)
+    events = await services.responses.start(body, stream, api_key_hash(request))
+    if body.stream:
+        return _frames(events.after(-1))
+    return json_response(stream.response, media_type=BARE_JSON_TYPE)
+
+
+def _frames(frames: Frames) -> Response:
+    return EventReply[bytes](
+        frames, stream=True, fold=lambda frames: frames[-1], framing=FrameFraming()
     )
 
 
@@ -57,7 +83,10 @@ async def input_tokens(request: Request) -> Response:
 async def get_response(request: Request, response_id: str) -> Response:
     """Return a response that is stored or in progress."""
     if request.query_params.get("stream") == "true":
-        raise BadRequest("streaming a stored response is not supported; leave out stream")
+        position = request.query_params.get("starting_after", "-1")
+        if not _POSITION.fullmatch(position):
+            raise BadRequest("starting_after must be the number of an event")
+        return _frames(await services_of(request).responses.events(response_id, int(position)))
     response = await services_of(request).responses.get(response_id)
     return raw_json_response(response, media_type=BARE_JSON_TYPE)
 

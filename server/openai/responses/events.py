@@ -27,6 +27,10 @@ class ResponseCreated(LifecycleEvent, tag="response.created"):
     """The first event."""
 
 
+class ResponseQueued(LifecycleEvent, tag="response.queued"):
+    """The second event of a background response, which has not begun."""
+
+
 class ResponseInProgress(LifecycleEvent, tag="response.in_progress"):
     """The second event."""
 

@@ -32,6 +32,7 @@ from server.openai.responses.events import (
     ResponseFailed,
     ResponseIncomplete,
     ResponseInProgress,
+    ResponseQueued,
     StreamEvent,
     SummaryPartAdded,
     SummaryPartDone,
@@ -80,10 +81,25 @@ class ResponseStream:
         """A copy of the response in its current state."""
         return replace(self._response)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the response is still to be completed."""
+        return self._response.status in ("queued", "in_progress")
+
+    def queue(self) -> Iterator[StreamEvent]:
+        """Yield the first events of a background response, which waits for its turn."""
+        self._response.store = True
+        self._response.status = "queued"
+        yield ResponseCreated(response=self.response)
+        yield ResponseQueued(response=self.response)
+
     def begin(self, *, store: bool) -> Iterator[StreamEvent]:
         """Yield the first events; `store` is whether the response will be stored."""
         self._response.store = store
-        yield ResponseCreated(response=self.response)
+        if self._response.status == "queued":
+            self._response.status = "in_progress"
+        else:
+            yield ResponseCreated(response=self.response)
         yield ResponseInProgress(response=self.response)
 
     def add(self, delta: Delta) -> Iterator[StreamEvent]:
@@ -257,6 +273,7 @@ def _empty_response(request: ResponsesRequest) -> Response:
         reasoning=None if reasoning is None else reasoning.model_dump(),
         max_output_tokens=request.max_output_tokens,
         max_tool_calls=request.max_tool_calls,
+        background=request.background,
         metadata=request.metadata,
         safety_identifier=request.safety_identifier,
         prompt_cache_key=request.prompt_cache_key,

@@ -57,8 +57,6 @@ def conversation_of(
 
 
 def _refuse_unsupported(request: ResponsesRequest) -> None:
-    if request.background:
-        raise BadRequest("background responses are not supported; leave out background")
     if request.prompt is not None and not request.input:
         raise BadRequest(
             "prompt templates of OpenAI's service are not known here; send the text in input"

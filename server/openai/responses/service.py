@@ -12,12 +12,14 @@ from collections.abc import (
 )
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import msgspec
 
-from server.errors import BadRequest, ContextExceeded, NotFound
+from server.errors import BadRequest, ContextExceeded, NotFound, ServerBusy
 from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
+from server.openai.responses.background import BackgroundEvents, Frames, stored_frames
 from server.openai.responses.conversation_store import ConversationStore
 from server.openai.responses.conversations import Conversations
 from server.openai.responses.events import StreamEvent
@@ -41,6 +43,7 @@ from server.openai.responses.store import (
 from server.openai.responses.tools import DeclaredTools, declared_tools
 
 Answers = AsyncGenerator[StreamEvent, None]
+_MAX_BACKGROUND = 512
 
 
 @dataclass(eq=False)
@@ -49,21 +52,30 @@ class _RunningResponse:
 
     stream: ResponseStream
     task: "asyncio.Task[object]"
+    events: BackgroundEvents | None = None
     is_cancelled: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def cancel(self) -> None:
         """Cancel it unless it has ended, and wait until its task is done with it."""
-        if self.stream.response.status == "in_progress" and not self.is_cancelled:
+        if self.stream.is_open and not self.is_cancelled:
             # Once only: a second cancellation would interrupt its last events.
             self.is_cancelled = True
             self.task.cancel()
         await self.ended.wait()
-        if self.stream.response.status == "in_progress":
+        if self.stream.is_open:
             # Its client did not read, so no more events were sent and nothing was stored.
             for _ in self.stream.cancel():
                 pass
             self.stream.last(store=False)
+
+
+class _Work(NamedTuple):
+    """The input items of a request, its tools, and the conversation that it continues."""
+
+    items: list[Item]
+    tools: DeclaredTools
+    conversation: Conversation
 
 
 class ResponsesService:
@@ -81,6 +93,7 @@ class ResponsesService:
         self._chat, self._store, self._fetch = chat, store, fetch
         self._conversations = Conversations(ConversationStore(store.database))
         self._running: dict[str, _RunningResponse] = {}
+        self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(
         self, request: ResponsesRequest, stream: ResponseStream, owner: str = ""
@@ -89,34 +102,51 @@ class ResponsesService:
 
         References are to items of responses that `owner` has stored.
         """
-        items, tools, conversation = await self._read(request, owner)
-        stream.declare(tools)
-        # Without messages the model was only loaded, and there is nothing to store.
-        is_stored = request.store and bool(conversation.messages) and await self._store.is_ready()
-        with self._registered(stream) as own:
-            try:
-                async with aclosing(self._written(conversation, stream, store=is_stored)) as pieces:
-                    async for piece in pieces:
-                        yield piece
-            except ContextExceeded:
-                # In a stream it has to be the event `response.failed`: agents look for it there.
-                if request.stream:
-                    for piece in stream.begin(store=False):
-                        yield piece
-                raise
-            except asyncio.CancelledError:
-                if not own.is_cancelled:
-                    raise
-                own.task.uncancel()
-                for piece in stream.cancel():
+        work = await self._read(request, owner)
+        stream.declare(work.tools)
+        task = asyncio.current_task()
+        assert task is not None
+        own = self._running[stream.response.id] = _RunningResponse(stream, task)
+        try:
+            async with aclosing(self._answer(request, work, own, owner)) as pieces:
+                async for piece in pieces:
                     yield piece
-            if request.conversation is not None and conversation.messages:
-                output = msgspec.to_builtins(stream.response.output)
-                with suppress(NotFound):  # deleted meanwhile
-                    await self._conversations.append(request.conversation.id, [*items, *output])
-            if is_stored:
-                is_stored = await self._put(stream, items, request.previous_response_id, owner)
-            yield stream.last(store=is_stored)
+        finally:
+            self._end(own)
+
+    async def _answer(
+        self, request: ResponsesRequest, work: "_Work", own: _RunningResponse, owner: str
+    ) -> Answers:
+        """Yield the events of the response `own`, and store it."""
+        stream, items, conversation = own.stream, work.items, work.conversation
+        # A background response is stored whenever it is cancelled.
+        is_stored = own.events is not None
+        try:
+            # Without messages the model was only loaded, and there is nothing to store.
+            has_answer = bool(conversation.messages)
+            is_stored = request.store and has_answer and await self._store.is_ready()
+            async with aclosing(self._written(conversation, stream, store=is_stored)) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except ContextExceeded:
+            # In a stream it has to be the event `response.failed`: agents look for it there.
+            if request.stream:
+                for piece in stream.begin(store=False):
+                    yield piece
+            raise
+        except asyncio.CancelledError:
+            if not own.is_cancelled:
+                raise
+            own.task.uncancel()
+            for piece in stream.cancel():
+                yield piece
+        if request.conversation is not None and conversation.messages:
+            output = msgspec.to_builtins(stream.response.output)
+            with suppress(NotFound):  # deleted meanwhile
+                await self._conversations.append(request.conversation.id, [*items, *output])
+        if is_stored:
+            is_stored = await self._put(stream, items, request.previous_response_id, owner)
+        yield stream.last(store=is_stored)
 
     async def _written(
         self, conversation: Conversation, stream: ResponseStream, *, store: bool
@@ -134,18 +164,92 @@ class ResponsesService:
 
     async def conversation(self, request: ResponsesRequest, owner: str = "") -> Conversation:
         """Return the conversation that `request` continues; raises BadRequest and NotFound."""
-        _, _, conversation = await self._read(request, owner)
-        return conversation
+        return (await self._read(request, owner)).conversation
 
-    async def _read(
-        self, request: ResponsesRequest, owner: str
-    ) -> tuple[list[Item], DeclaredTools, Conversation]:
-        """Return the input items of a request, its tools and its conversation."""
+    async def _read(self, request: ResponsesRequest, owner: str) -> "_Work":
         history = await self._history(request)
         items = await self._resolved(input_items(request.input), history, owner)
         fetched = await self._fetch(remote_images((*history, *items)))
         tools = declared_tools([*request.tools, *tools_in((*history, *items))])
-        return items, tools, conversation_of(request, tools, items, history, fetched)
+        conversation = conversation_of(request, tools, items, history, fetched)
+        return _Work(items, tools, conversation)
+
+    async def start(
+        self, request: ResponsesRequest, stream: ResponseStream, owner: str = ""
+    ) -> BackgroundEvents:
+        """Generate a response in the background, and return its events.
+
+        Raises:
+            BadRequest: it cannot be stored, or the request is invalid.
+            ServerBusy: too many are generated already.
+        """
+        if not request.store or not await self._store.is_ready():
+            raise BadRequest("background responses are kept until they are read; store must be on")
+        if len(self._background) >= _MAX_BACKGROUND:
+            raise ServerBusy("too many background responses are in progress; try again later")
+        work = await self._read(request, owner)
+        if not work.conversation.messages:
+            raise BadRequest("input is required: there is nothing to answer in the background")
+        stream.declare(work.tools)
+        events = BackgroundEvents(stream)
+        for event in stream.queue():
+            events.add(event)
+        await self._put(stream, work.items, request.previous_response_id, owner)
+        task = asyncio.create_task(self._generate(request, work, stream, events, owner))
+        self._background.add(task)
+        own = self._running[stream.response.id] = _RunningResponse(stream, task, events)
+        task.add_done_callback(lambda task: self._end_background(own, task))
+        # The task has begun before anybody can cancel it.
+        await asyncio.sleep(0)
+        return events
+
+    async def _generate(
+        self,
+        request: ResponsesRequest,
+        work: "_Work",
+        stream: ResponseStream,
+        events: BackgroundEvents,
+        owner: str,
+    ) -> None:
+        """Generate a background response, and store it and its events."""
+        try:
+            own = self._running[stream.response.id]
+            async with aclosing(self._answer(request, work, own, owner)) as pieces:
+                async for piece in pieces:
+                    events.add(piece)
+        except Exception as e:
+            events.fail(e)
+            await self._put(stream, work.items, request.previous_response_id, owner)
+        await self._store.put_events(stream.response.id, events.encoded)
+
+    def _end_background(self, own: _RunningResponse, task: "asyncio.Task[None]") -> None:
+        self._background.discard(task)
+        self._end(own)
+        assert own.events is not None
+        own.events.end()
+
+    async def events(self, id: str, position: int) -> Frames:
+        """Return the events of a background response behind the one with this number.
+
+        Raises:
+            NotFound: there is no response with this id.
+            BadRequest: it is no background response.
+        """
+        own = self._running.get(id)
+        if own is not None and own.events is not None:
+            return own.events.after(position)
+        await self._get(id)
+        with _readable():
+            encoded = await self._store.events(id)
+        if encoded is None:
+            raise BadRequest("only a background response can be streamed again; leave out stream")
+        return stored_frames(encoded, position)
+
+    async def close(self) -> None:
+        """End the background responses; they have failed when they are read later."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
 
     async def get(self, id: str) -> bytes:
         """Return a response as JSON, stored or in progress.
@@ -155,7 +259,7 @@ class ResponsesService:
         """
         if own := self._running.get(id):
             return encode(own.stream.response)
-        return (await self._get(id)).response
+        return _ended((await self._get(id)).response)
 
     async def input_items(self, id: str) -> list[Item]:
         """Return the input items of a response, oldest first; raises NotFound."""
@@ -163,7 +267,9 @@ class ResponsesService:
         return items
 
     async def delete(self, id: str) -> None:
-        """Delete a response; raises NotFound."""
+        """Delete a response, a background response in any state; raises NotFound."""
+        if (own := self._running.get(id)) and own.events is not None:
+            await own.cancel()
         try:
             await self._store.delete(id)
         except (ResponseMissing, sqlite3.Error, OSError):
@@ -180,17 +286,9 @@ class ResponsesService:
             return encode(own.stream.response)
         return (await self._get(id)).response
 
-    @contextmanager
-    def _registered(self, stream: ResponseStream) -> Iterator[_RunningResponse]:
-        """Register the response as one that can be cancelled, while it is in progress."""
-        task = asyncio.current_task()
-        assert task is not None
-        own = self._running[stream.response.id] = _RunningResponse(stream, task)
-        try:
-            yield own
-        finally:
-            del self._running[stream.response.id]
-            own.ended.set()
+    def _end(self, own: _RunningResponse) -> None:
+        del self._running[own.stream.response.id]
+        own.ended.set()
 
     async def _put(
         self, stream: ResponseStream, items: Sequence[Item], previous: str | None, owner: str
@@ -253,6 +351,15 @@ def _readable() -> Iterator[None]:
         raise BadRequest(
             "stored responses cannot be read; send the whole conversation in input"
         ) from None
+
+
+def _ended(response: bytes) -> bytes:
+    """Return a stored response, as failed if the server ended before it was complete."""
+    fields = msgspec.json.decode(response)
+    if fields["status"] not in ("queued", "in_progress"):
+        return response
+    error = {"code": "server_error", "message": "the server ended before the response was complete"}
+    return encode({**fields, "status": "failed", "error": error})
 
 
 def _items(stored: StoredResponse) -> list[Item]:

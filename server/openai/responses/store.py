@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +93,7 @@ class ResponseStore:
 
         def insert(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?)",
                 (
                     response.id,
                     previous,
@@ -109,6 +110,28 @@ class ResponseStore:
             self.database.make_room(connection)
 
         return await self.database.attempt(insert)
+
+    async def put_events(self, id: str, events: bytes) -> bool:
+        """Store the encoded events of a stored response; return whether that succeeded."""
+        frames = zlib.compress(events)
+
+        def insert(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT OR REPLACE INTO events SELECT id, ? FROM responses WHERE id = ?",
+                (frames, id),
+            )
+            self.database.make_room(connection)
+
+        return await self.database.attempt(insert)
+
+    async def events(self, id: str) -> bytes | None:
+        """Return the encoded events of a response, None when they are not stored."""
+        row = await self.database.run(
+            lambda connection: connection.execute(
+                "SELECT frames FROM events WHERE response = ?", (id,)
+            ).fetchone()
+        )
+        return None if row is None else zlib.decompress(row[0])
 
     async def get(self, id: str) -> StoredResponse:
         """Return a response; raises ResponseMissing."""

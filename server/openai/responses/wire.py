@@ -8,7 +8,7 @@ from msgspec import UNSET, UnsetType
 from server.openai.logprobs import Entry
 from server.schemas.wire import TruncationNotice
 
-Status = Literal["in_progress", "completed", "incomplete", "failed", "cancelled"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 Echo = object
 """A value of the request, returned unchanged."""

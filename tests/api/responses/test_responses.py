@@ -96,10 +96,16 @@ INVALID = (400, "invalid_request_error")
             'input[0]: unknown input item type: "nosuch_call"',
         ),
         (
-            {"background": True},
+            {"background": True, "store": False},
             INVALID,
-            "background responses are not supported; leave out background",
+            "background responses are kept until they are read; store must be on",
         ),
+        (
+            {"background": True, "given": None},
+            INVALID,
+            "input is required: there is nothing to answer in the background",
+        ),
+        ({"background": True, "model": "nosuch"}, NOT_FOUND, "model 'nosuch' not found"),
         (
             {"prompt": {"id": "pmpt_x"}, "given": None},
             INVALID,

@@ -184,10 +184,6 @@ def test_log_probabilities_are_told_when_asked_for(
     ("fields", "text"),
     [
         (
-            {"background": True},
-            "background responses are not supported; leave out background",
-        ),
-        (
             {"conversation": "conv_1", "previous_response_id": "resp_1"},
             "previous_response_id and conversation cannot be used together",
         ),
