@@ -16,6 +16,7 @@ from runners.engine.native.vocab import Vocab
 NEAR_TIE = 1.0
 """Differences of logits that batches of different sizes may round away: 0.7 was seen with K quants,
 as matrix kernels and fused attention differ for one row and for several."""
+_WATCH = 4
 _PAUSE = 64
 """Steps without drafts after the KV cache had no room for a batch with some."""
 
@@ -61,6 +62,12 @@ class Drafter:
             if token < 0 or self._vocab.ends_generation(token):
                 return draft[:index]
         return draft
+
+    def watch(self, sequence: SequenceState, context: Context) -> None:
+        """Learn from some rows without a draft how often near ties would end one."""
+        if sequence.lookup is not None and sequence.n_sampled % _WATCH == 0:
+            tied = sequence.sampler.is_tied(context, sequence.last_row, self._near_tie)
+            sequence.lookup.rate.record_row(tied=tied)
 
     def is_tied(self, sequence: SequenceState, context: Context) -> bool:
         """Whether rounding may decide the choice of the last row; then nothing is drafted next."""

@@ -281,6 +281,7 @@ class Loop:
                 continue
             self._slots.extend(sequence, sequence.n_rows)
             if sequence.n_computed == len(sequence.tokens):
+                self._drafter.watch(sequence, self._context)
                 self._sample(sequence)
 
     def _score_prompt(self, sequence: SequenceState, prompt_logprobs: PromptLogprobs) -> None:

@@ -35,12 +35,12 @@ class AcceptanceRate:
         self._clear += _FORGET * (_CLEAR - self._clear)
 
     def record_row(self, *, tied: bool) -> None:
-        """Record whether a row of a draft had to be computed again because of a near tie."""
+        """Record whether a row was a near tie, which has to be computed without a draft."""
         self._clear += (1 - _MEMORY) * ((not tied) - self._clear)
 
     def chances(self, n_matched: int, count: int) -> list[float]:
         """Return the chance that all of the first 1, 2, … `count` drafted tokens are accepted."""
-        chances, chance = [], 1.0
+        chances, chance = [], self._clear  # a tie in the first row wastes the step
         for n in range(n_matched, n_matched + count):
             level = _level(n)
             chance *= self._clear * self._hits[level] / self._total[level]
