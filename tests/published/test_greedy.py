@@ -39,6 +39,8 @@ NEAR_TIE = 0.5
 BATCH_TIE = 1.0
 """The same for prompts computed together, whose kernels for several rows round K quants otherwise:
 0.66 was seen with Qwen2.5-Coder."""
+SCORED_ROWS = 32
+"""Rows with logits that a step has at most; kernels for more rows round otherwise."""
 AS_SERVED = {
     "n_ctx": 2048,
     "n_cells": 8192,
@@ -114,6 +116,20 @@ def test_probabilities_are_those_of_the_bare_loop(bare: BareLlama, engine: Stepp
 
     found = sum(entry.chosen.logprob for entry in answer.logprobs)
     assert np.exp(-found / len(forced)) == pytest.approx(np.exp(-total / len(forced)), rel=1e-3)
+
+
+def test_the_perplexity_of_four_kilobytes_is_that_of_the_bare_loop(
+    bare: BareLlama, engine: SteppedEngine
+) -> None:
+    """A whole prompt is computed as llama.cpp alone computes it, to a thousandth."""
+    text = Path(__file__).parents[2].joinpath("docs", "architecture.md").read_text()[:4000]
+
+    answer = engine.answer(text, n_predict=0, logprobs=0, prompt_logprobs=True, truncate=False)
+
+    _, *rest = [entry.chosen.logprob for entry in answer.prompt_logprobs]
+    scores = bare.score(bare.tokenize(text), n_rows=SCORED_ROWS)
+    assert len(rest) == len(scores) > 700
+    assert np.exp(-np.mean(rest)) == pytest.approx(np.exp(-np.mean(scores)), rel=1e-3)
 
 
 def test_speculative_decoding_changes_no_answer_but_for_near_ties(

@@ -67,6 +67,28 @@ class BareLlama:
         address = lib.llama_get_logits_ith(self._context, -1)
         return np.ctypeslib.as_array(address, (self._n_vocab,)).copy()
 
+    def score(self, tokens: Sequence[int], n_rows: int) -> list[float]:
+        """Return the log probability of each token but the first, from an empty context.
+
+        So many rows are computed at once: kernels for several rows round otherwise.
+        """
+        lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
+        batch = lib.llama_batch_init(n_rows, 0, 1)
+        scores = []
+        for start in range(0, len(tokens) - 1, n_rows):
+            rows = tokens[start : min(start + n_rows, len(tokens) - 1)]
+            batch.n_tokens = len(rows)
+            for row, token in enumerate(rows):
+                batch.token[row], batch.pos[row], batch.logits[row] = token, start + row, True
+                batch.n_seq_id[row], batch.seq_id[row][0] = 1, 0
+            assert lib.llama_decode(self._context, batch) == 0
+            for row in range(len(rows)):
+                address = lib.llama_get_logits_ith(self._context, row)
+                logits = np.ctypeslib.as_array(address, (self._n_vocab,))
+                scores.append(float(logprobs(logits)[tokens[start + row + 1]]))
+        lib.llama_batch_free(batch)
+        return scores
+
     def embed(self, tokens: Sequence[int]) -> Logits:
         """Return the pooled embedding of a text."""
         array = (ctypes.c_int32 * len(tokens))(*tokens)
