@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +75,7 @@ class Catalog:
                     absent = isinstance(e, ModelNotFound)
                     omitted[file.path] = self._absence(file) if absent else str(e)
         self._models = loaded
-        self._forget_texts()
+        self._forget_texts(loaded.copy())
         self._report(omitted)
         ranked = sorted(loaded.values(), key=lambda each: each.rank)
         models = tuple(each.model for each in ranked)
@@ -142,9 +142,9 @@ class Catalog:
         )
         return _Loaded(file, model, (-int(model.modified_at), model.name.short))
 
-    def _forget_texts(self) -> None:
+    def _forget_texts(self, installed: Mapping[str, _Loaded]) -> None:
         """Keep only the small layers of models that are still installed."""
-        needed = {digest for each in self._models.values() for digest in each.file.named}
+        needed = {digest for each in installed.values() for digest in each.file.named}
         self._texts = {d: text for d, text in list(self._texts.items()) if d in needed}
 
     def forget(self, digests: Iterable[Digest]) -> None:
@@ -153,7 +153,9 @@ class Catalog:
         for digest in changed:
             self._texts.pop(digest, None)
         self._models = {
-            path: each for path, each in self._models.items() if not changed & each.file.named
+            path: each
+            for path, each in self._models.copy().items()
+            if not changed & each.file.named
         }
         self._listed = ([], ())
 
