@@ -113,6 +113,10 @@ def _no_manifest(error: registry.ManifestUnavailable) -> Explanation:
     return Explanation(cause.status if cause else 500, str(error))
 
 
+def _prompt_too_long(error: PromptTooLong) -> Explanation:
+    return Explanation(400, str(error), _CONTEXT_EXCEEDED)
+
+
 def _runner_died(error: host.RunnerDied) -> Explanation:
     return Explanation(500, f"an error was encountered while running the model: {error.detail}")
 
@@ -154,7 +158,8 @@ _FAILURES = {
 
 EXPLANATIONS: dict[type[Exception], Explain] = {
     BadRequest: _plain(400),
-    PromptTooLong: lambda error: Explanation(400, str(error), _CONTEXT_EXCEEDED),
+    PromptTooLong: _prompt_too_long,
+    ContextExceeded: _prompt_too_long,
     BodyTooLarge: _plain(413),
     NotFound: _plain(404),
     Forbidden: _plain(403),

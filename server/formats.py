@@ -133,9 +133,11 @@ def go_template_of(model: Model) -> GoTemplate:
 def suffix_template_of(model: Model, source: Source) -> str | None:
     """Return the Go template by which a model without one fills in the middle.
 
-    None when it has a Go template, which then says all, or no tokens for it.
+    None when it has a Go template, which then says all, or no tokens for it, or only embeds.
     """
-    if model.template is not None or source is Source.CONFIG:
+    header = model.header()
+    is_embedder = header.has(f"{header.architecture}.pooling_type")
+    if model.template is not None or source is Source.CONFIG or is_embedder:
         return None
     tokens = model.fill_in_tokens()
     if tokens is None:

@@ -145,7 +145,7 @@ def test_request_cannot_have_more_context_than_the_model_was_loaded_with(
 
 
 @pytest.mark.parametrize(
-    ("n_predict", "n_eval"), [(1, 1), (7, 7), (None, 640), (0, 640), (-1, 640), (100_000, 640)]
+    ("n_predict", "n_eval"), [(1, 1), (7, 7), (None, 640), (0, 0), (100_000, 640)]
 )
 def test_generation_ends_after_as_many_tokens_as_wanted_or_ten_contexts(
     engine: SteppedEngine, n_predict: int | None, n_eval: int

@@ -35,6 +35,7 @@ from server.prompt.template import GoTemplate
 from server.rendering.go import GoRenderer
 from server.rendering.jinja import JinjaRenderer
 from tests.support.chat_templates import FAMILIES
+from tests.support.runners import load_spec
 from tests.support.special_vocabularies import Kind, write_vocabulary
 from tests.support.tiny_models import SPACE
 
@@ -83,7 +84,7 @@ TOOL = Tool("function", "f", "does", {"type": "object", "properties": {"x": {"ty
 @pytest.fixture(scope="module")
 def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tokenizer]:
     folder = tmp_path_factory.mktemp("vocabularies")
-    return {kind: load_tokenizer(str(written(folder, kind))) for kind in KINDS}
+    return {kind: load_tokenizer(load_spec(written(folder, kind))) for kind in KINDS}
 
 
 def written(folder: Path, kind: Kind) -> Path:

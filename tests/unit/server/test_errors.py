@@ -80,12 +80,12 @@ CASES = [
 def test_an_error_has_the_status_and_the_words_that_clients_look_for(
     error: Exception, status: int, text: str
 ) -> None:
-    assert explain(error) == (status, text)
+    assert explain(error)[:2] == (status, text)
 
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
 def test_open_files_that_run_out_anywhere_are_no_internal_error(code: int) -> None:
-    status, text = explain(OSError(code, os.strerror(code), "/secret/path"))
+    status, text, _ = explain(OSError(code, os.strerror(code), "/secret/path"))
 
     assert status == 503
     assert "too many files are open" in text
@@ -96,12 +96,12 @@ def test_an_error_of_a_more_special_kind_is_told_like_its_parent() -> None:
     class WrongField(errors.BadRequest):
         pass
 
-    assert explain(WrongField("the sentence")) == (400, "the sentence")
+    assert explain(WrongField("the sentence"))[:2] == (400, "the sentence")
 
 
 @pytest.mark.parametrize("code", FailureCode)
 def test_every_failure_of_a_request_has_a_sentence(code: FailureCode) -> None:
-    status, text = explain(host.RequestFailed(code, "its reason", n_tokens=70, n_ctx=64))
+    status, text, _ = explain(host.RequestFailed(code, "its reason", n_tokens=70, n_ctx=64))
 
     assert status in (400, 500)
     assert text != code.value
@@ -126,7 +126,7 @@ def test_a_failure_is_told_in_the_words_that_clients_search_for(
 ) -> None:
     failure = host.RequestFailed(code, "its reason", n_tokens=70, n_ctx=64)
 
-    assert explain(failure) == (status, text)
+    assert explain(failure)[:2] == (status, text)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_failure_is_told_in_the_words_that_clients_search_for(
     ],
 )
 def test_a_disk_that_takes_nothing_more_is_told_as_such(number: int, text: str) -> None:
-    assert explain(OSError(number, "in C", "/srv/models/blobs/x")) == (507, text)
+    assert explain(OSError(number, "in C", "/srv/models/blobs/x"))[:2] == (507, text)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_disk_that_takes_nothing_more_is_told_as_such(number: int, text: str) 
 def test_what_nobody_foresaw_is_logged_and_the_client_is_told_no_more_than_that_it_happened(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert explain(error) == (500, "internal server error")
+    assert explain(error)[:2] == (500, "internal server error")
 
     (record,) = caplog.records
     assert record.exc_info

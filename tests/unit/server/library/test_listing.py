@@ -129,7 +129,7 @@ def test_a_model_whose_file_comes_back_is_listed_again(
 def loaded(installed: Installed, *, size_vram: int = 0) -> dict[str, Any]:
     model = installed.create("child", WITH_LENGTHS)
     status = RunnerStatus(
-        request=model_request(model, Options(), keep_alive=None),
+        request=model_request(model, Options(), keep_alive=None, adapters=()),
         ready=ready(load_spec(n_ctx=256)),
         expires_at=datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(microseconds=5),
         size=1000,
