@@ -43,7 +43,8 @@ class Drafter:
             for sequence, draft in drafts
             if sequence.lookup is not None
         ]
-        times = self._cost.times[: len(sequences) + n_rows + 1]
+        most_rows = min(len(sequences) + n_rows, self._cost.trusted_rows(len(sequences)))
+        times = self._cost.times[: most_rows + 1]
         counts = allocate(chances, len(sequences), times)
         for (sequence, draft), count in zip(drafts, counts, strict=True):
             sequence.draft = draft[:count]

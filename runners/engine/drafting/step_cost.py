@@ -13,8 +13,10 @@ _FOLLOW_MANY = 0.15
 """The same for steps of several rows."""
 _LEARN = 0.35
 """How fast the ratio of several rows to one is learnt; that of twice as many half as fast."""
-_FORGET = 0.002
+_FORGET = 0.0003
 """How fast a ratio returns to the line above, so that drafts are tried again."""
+_FIRST_DRAFT = 3
+"""Rows of the first draft: it is wasted where rows are not cheaper together."""
 _MAX_CHANGE = 3.0
 """One slow step is most likely another program's."""
 
@@ -34,6 +36,15 @@ class StepCost:
         self._line = 1 + _SLOPE * (counts - 1)
         self._ratios = self._line.copy()
         self._unit = 0.0
+        self._most_rows = 0
+
+    def trusted_rows(self, n_rows: int) -> int:
+        """Return the rows up to which a step may grow that has `n_rows` without drafts.
+
+        A step is at most twice as large as one whose time is known, so that finding out what rows
+        cost is cheap.
+        """
+        return max(n_rows + _FIRST_DRAFT, 2 * self._most_rows)
 
     @property
     def times(self) -> npt.NDArray[np.float64]:
@@ -44,6 +55,7 @@ class StepCost:
         """Record the time of a step without prompt rows."""
         if n_rows > MAX_ROWS:
             return
+        self._most_rows = max(self._most_rows, n_rows)
         if not self._unit:
             self._unit = elapsed_ns / self._line[n_rows]
         change = elapsed_ns / (self._unit * self._ratios[n_rows])

@@ -75,9 +75,19 @@ def test_an_outlier_does_not_end_drafting_for_good() -> None:
     usual = cost.times[8]
     cost.record(8, 100_000)
     assert cost.times[8] > usual
-    for _ in range(1_000):
+    for _ in range(8_000):
         cost.record(1, 1_000)
     assert cost.times[8] == pytest.approx(usual, rel=0.15)
+
+
+def test_the_first_draft_is_short_and_later_ones_double() -> None:
+    """Where rows are not cheaper together, finding that out costs little of an answer."""
+    cost = StepCost()
+    cost.record(1, 1_000)
+    assert cost.trusted_rows(1) == 4
+    cost.record(4, 4_000)
+    assert cost.trusted_rows(1) == 8
+    assert cost.trusted_rows(7) == 10
 
 
 def test_larger_batches_than_are_estimated_are_ignored() -> None:
