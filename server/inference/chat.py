@@ -6,9 +6,8 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from model_store.model import Model
-from model_store.options import Options
 from model_store.store import Store
-from runners.host.model_request import ModelKey, ModelRequest
+from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
@@ -16,6 +15,7 @@ from server.concurrency.threads import in_thread
 from server.config.long_prompts import LongPrompts
 from server.formats import Format, choose, renderer_of
 from server.inference.adapters import adapters_of
+from server.inference.answer_plan import AnswerPlan, recorded_lease
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import (
@@ -47,17 +47,6 @@ from server.prompt.thinking_history import strip_old_thinking, strips_old_thinki
 from server.prompt.truncate import is_instruction
 from server.rendering.client import PromptRenderer
 from server.request_record import current
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a conversation is answered, as far as the files of the model decide it."""
-
-    model: Model
-    format: Format
-    think: Think | None
-    options: Options
-    request: ModelRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +131,8 @@ class ChatService:
         current().set_format(format.renderer, format.output.name, format.reason)
         if image_tags.count(conversation.messages):
             self._decoder.prepare()
-        async with self._scheduler.lease(plan.request) as lease:
+        async with recorded_lease(self._scheduler, plan.request) as lease:
             timings = Timings(started, time.perf_counter_ns())
-            current().set_lease(
-                plan.request.name, lease.pid, lease.queue_seconds, lease.load_seconds
-            )
             if not conversation.messages:
                 yield LoadOutcome.LOADED
                 return
@@ -196,7 +182,7 @@ class ChatService:
     def _key(self, name: str) -> ModelKey:
         return model_key(find_model(self._store, name, required=True))
 
-    def _plan(self, conversation: Conversation) -> _Plan:
+    def _plan(self, conversation: Conversation) -> AnswerPlan:
         """Find the model and decide how to answer; reads files, so it belongs in a thread."""
         model = find_model(self._store, conversation.model, required=True)
         format = choose(model, self._go_template)
@@ -205,9 +191,9 @@ class ChatService:
         require_reachable(options, conversation.constraint)
         adapters = adapters_of(self._store, model, conversation.adapters)
         request = model_request(model, options, conversation.keep_alive, adapters)
-        return _Plan(model, format, think, options, request)
+        return AnswerPlan(model, format, think, options, request)
 
-    async def _prompt(self, conversation: Conversation, plan: _Plan, lease: Lease) -> _Prompt:
+    async def _prompt(self, conversation: Conversation, plan: AnswerPlan, lease: Lease) -> _Prompt:
         format, options = plan.format, plan.options
         renderer = await in_thread(renderer_of, plan.model, format)
         messages = with_placeholders(_history(conversation, plan.model), lease.ready)

@@ -16,6 +16,7 @@ from runners.protocol.messages import EmbedInput, FailureCode
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest
 from server.inference.adapters import AdapterChoice
+from server.inference.answer_plan import recorded_lease
 from server.inference.model_request import prepare
 from server.inference.retry import retry_call
 from server.inference.text_length import INPUT_TOO_LONG, cut_inputs
@@ -118,11 +119,8 @@ class EmbedService:
         )
         model = prepared.model
         require_few(len(inputs), prepared.request.facts.n_embd)
-        async with self._scheduler.lease(prepared.request) as lease:
+        async with recorded_lease(self._scheduler, prepared.request) as lease:
             load_ns = time.perf_counter_ns() - started
-            current().set_lease(
-                prepared.request.name, lease.pid, lease.queue_seconds, lease.load_seconds
-            )
             if not inputs:
                 return model, Embedding(np.empty((0, 0), np.float32), 0, load_ns)
             n_ctx = longest_text(prepared.request, lease.n_ctx)

@@ -2,14 +2,13 @@
 
 import time
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 from model_store.model import Model
-from model_store.options import Options
 from model_store.store import Store
 from runners.host.client import RunnerClient
-from runners.host.model_request import ModelKey, ModelRequest
+from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
@@ -26,6 +25,7 @@ from server.formats import (
     suffix_template_of,
 )
 from server.inference.adapters import adapters_of
+from server.inference.answer_plan import AnswerPlan, recorded_lease
 from server.inference.answers import answers
 from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
@@ -53,17 +53,6 @@ from server.prompt.special_tokens import SpecialTexts
 from server.prompt.template import GoTemplate, parse_go_template
 from server.rendering.client import PromptRenderer
 from server.request_record import current
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """How a prompt is continued, as far as the files of the model decide it."""
-
-    model: Model
-    format: Format
-    think: Think | None
-    options: Options
-    request: ModelRequest
 
 
 class GenerateService:
@@ -99,11 +88,8 @@ class GenerateService:
         model, options = plan.model, plan.options
         if completion.images:
             self._decoder.prepare()
-        async with self._scheduler.lease(plan.request) as lease:
+        async with recorded_lease(self._scheduler, plan.request) as lease:
             timings = Timings(started, time.perf_counter_ns())
-            current().set_lease(
-                plan.request.name, lease.pid, lease.queue_seconds, lease.load_seconds
-            )
             if not completion.prompt:
                 yield LoadOutcome.LOADED
                 return
@@ -162,7 +148,7 @@ class GenerateService:
     def _key(self, name: str) -> ModelKey:
         return model_key(find_model(self._store, name))
 
-    def _plan(self, completion: Completion) -> _Plan:
+    def _plan(self, completion: Completion) -> AnswerPlan:
         """Find the model and decide how to answer; reads files, so it belongs in a thread."""
         model = find_model(self._store, completion.model)
         format = choose(model, self._go_template)
@@ -171,7 +157,7 @@ class GenerateService:
         require_reachable(options, completion.constraint)
         adapters = adapters_of(self._store, model, completion.adapters)
         request = model_request(model, options, completion.keep_alive, adapters)
-        return _Plan(model, format, think, options, request)
+        return AnswerPlan(model, format, think, options, request)
 
     async def _prompt(
         self,

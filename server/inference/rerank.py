@@ -12,6 +12,7 @@ from runners.host.context_size import longest_text
 from runners.host.scheduler import Scheduler
 from runners.protocol.messages import Embedded, EmbedInput
 from server.concurrency.threads import in_thread
+from server.inference.answer_plan import recorded_lease
 from server.inference.model_request import prepare
 from server.inference.retry import retry_call
 from server.inference.text_length import cut_inputs
@@ -67,10 +68,7 @@ class RerankService:
         is_ranking = header.integer(f"{header.architecture}.pooling_type") == _POOLING_RANK
         if not is_ranking:
             require_few(1 + len(documents), prepared.request.facts.n_embd)
-        async with self._scheduler.lease(prepared.request) as lease:
-            current().set_lease(
-                prepared.request.name, lease.pid, lease.queue_seconds, lease.load_seconds
-            )
+        async with recorded_lease(self._scheduler, prepared.request) as lease:
             n_ctx = longest_text(prepared.request, lease.n_ctx)
             texts = await cut_inputs(lease.runner, [query, *documents], n_ctx)
             scores, n_tokens = await _scores(
