@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from runners.host.model_request import ModelRequest, PrefixSettings, SchedulerConfig
-from runners.protocol.prefixes import PrefixStorage
+from runners.protocol.prefixes import PARTIAL_SUFFIX, SUFFIX, PrefixStorage
 
 logger = logging.getLogger(__name__)
 
@@ -49,10 +49,10 @@ def tidy(settings: PrefixSettings) -> None:
         if settings.max_bytes > 0:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
-        for path in directory.glob("*.prefix"):
+        for path in directory.glob(f"*{SUFFIX}"):
             if settings.max_bytes <= 0 or not _has_weights(path, settings.weights):
                 path.unlink(missing_ok=True)
-        for path in directory.glob("*.prefix.*.partial"):
+        for path in directory.glob(f"*{SUFFIX}.*{PARTIAL_SUFFIX}"):
             if not _is_running(path):
                 path.unlink(missing_ok=True)
     except OSError as e:

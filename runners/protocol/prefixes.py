@@ -2,6 +2,11 @@
 
 import msgspec
 
+SUFFIX = ".prefix"
+"""Ends the name of a file of computed prefixes."""
+PARTIAL_SUFFIX = ".partial"
+"""Ends, behind the id of the writing process, the name of a file that is not finished."""
+
 
 class PrefixStorage(msgspec.Struct, frozen=True):
     """A directory of computed prefixes, of up to `max_bytes` in all.

@@ -19,6 +19,7 @@ import numpy as np
 
 from runners.engine.native.context import State
 from runners.engine.native.llama import TokenIds
+from runners.protocol.prefixes import PARTIAL_SUFFIX
 
 _MAGIC = b"paddock prefix 1"
 _LENGTH_SIZE = 4
@@ -78,7 +79,7 @@ def write(path: Path, snapshot: Snapshot, *, deadline: float) -> None:
         DeadlinePassed: `time.monotonic()` reached `deadline`.
         OSError: the disk is full, or the directory cannot be written.
     """
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL_SUFFIX}")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:

@@ -21,9 +21,8 @@ from runners.engine.batching import prefix_file
 from runners.engine.batching.prefix_file import DamagedFile, DeadlinePassed, Header, Snapshot
 from runners.engine.batching.prefix_index import common_length
 from runners.engine.native.llama import TokenIds
-from runners.protocol.prefixes import PrefixStorage
+from runners.protocol.prefixes import SUFFIX, PrefixStorage
 
-SUFFIX = ".prefix"
 MIN_TOKENS = 256
 """Fewest tokens worth saving: they are computed again in the time that a file takes."""
 _COVERAGE = 0.9
