@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support import gguf_bytes
@@ -169,16 +170,21 @@ INDEXES = [
 ]
 
 
+async def pulled(directory: Path, host: str) -> httpx.Response:
+    """Return the answer to a pull of the bad model into an empty store."""
+    async with serving(directory) as server:
+        return await server.post(
+            "/api/pull", model=f"{host}/library/bad", insecure=True, stream=False
+        )
+
+
 @pytest.mark.parametrize("index", INDEXES)
 async def test_an_image_index_is_refused(
     registry: FakeRegistry, host: str, tmp_path: Path, index: dict[str, Any]
 ) -> None:
     registry.manifests["library/bad", "latest"] = json.dumps(index).encode()
 
-    async with serving(tmp_path) as server:
-        answer = await server.post(
-            "/api/pull", model=f"{host}/library/bad", insecure=True, stream=False
-        )
+    answer = await pulled(tmp_path, host)
 
     assert answer.status_code == 400
     assert "an image index" in answer.json()["error"]
@@ -193,10 +199,7 @@ async def test_an_image_of_a_program_is_refused(
     registry.publish("library/bad", "latest", GOOD)
     registry.manifests["library/bad", "latest"] = manifest
 
-    async with serving(tmp_path) as server:
-        answer = await server.post(
-            "/api/pull", model=f"{host}/library/bad", insecure=True, stream=False
-        )
+    answer = await pulled(tmp_path, host)
 
     assert answer.status_code == 400
     assert "not a model" in answer.json()["error"]

@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from server.http.drain import Drain
@@ -70,12 +71,14 @@ async def test_a_model_that_cannot_do_what_is_asked(shared: Server) -> None:
     assert answer.json() == error(400, '"embedder" does not support chat')
 
 
-@pytest.mark.parametrize("path", BODIES)
-async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) -> None:
+async def refused_by_a_full_queue(
+    directory: Path, path: str, body: dict[str, Any]
+) -> httpx.Response:
+    """Return the answer to a request while as many wait for a load as may."""
     machine = FakeMachine()
     machine.may_load.clear()
     async with (
-        serving(tmp_path, machine=machine, max_queue=1) as server,
+        serving(directory, machine=machine, max_queue=1) as server,
         asyncio.TaskGroup() as tasks,
     ):
         await server.create("base", TEXT_MODEL)
@@ -85,10 +88,16 @@ async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) ->
         ]
         await until(lambda: server.n_pending + sum(task.done() for task in waiting) == 2)
 
-        refused = await server.post(path, model="base", **BODIES[path])
+        refused = await server.post(path, model="base", **body)
 
         machine.may_load.set()
         assert {(await task).status_code for task in waiting} <= {200, 503}
+    return refused
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_full_queue_says_when_to_try_again(tmp_path: Path, path: str) -> None:
+    refused = await refused_by_a_full_queue(tmp_path, path, BODIES[path])
 
     assert refused.status_code == 503
     assert refused.headers["retry-after"] == "1"
@@ -109,23 +118,7 @@ OTHER_APIS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("path", OTHER_APIS)
 async def test_a_full_queue_is_told_in_the_words_of_each_api(tmp_path: Path, path: str) -> None:
     """Streams too: nothing was sent yet, so the status can still say it."""
-    machine = FakeMachine()
-    machine.may_load.clear()
-    async with (
-        serving(tmp_path, machine=machine, max_queue=1) as server,
-        asyncio.TaskGroup() as tasks,
-    ):
-        await server.create("base", TEXT_MODEL)
-        waiting = [
-            tasks.create_task(server.post("/api/generate", model="base", keep_alive=n))
-            for n in range(1, 3)
-        ]
-        await until(lambda: server.n_pending + sum(task.done() for task in waiting) == 2)
-
-        refused = await server.post(path, model="base", **OTHER_APIS[path])
-
-        machine.may_load.set()
-        assert {(await task).status_code for task in waiting} <= {200, 503}
+    refused = await refused_by_a_full_queue(tmp_path, path, OTHER_APIS[path])
 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
     error = refused.json()["error"]
