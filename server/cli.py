@@ -1,73 +1,81 @@
-"""The `paddock` command."""
+"""The `paddock` command: a typer group whose commands are imported when they are called."""
 
-import asyncio
-import errno
-import faulthandler
-import json
-import logging
-import os
-import signal
-import socket
-import sys
-from typing import Annotated
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
-
-from model_store.bundled import GUIDE
-from model_store.errors import StoreError
-from server.app import create_app
-from server.commands import archives, verify
-from server.commands.console import fail
-from server.commands.environment import check_settings
-from server.config.settings import VARIABLES, Settings
-from server.config.values import Address
-from server.config.variables import SettingError, Variable
-from server.http.connection_limit import (
-    ConnectionLimit,
-    max_connections,
-    raise_open_files_limit,
-)
-from server.http.drain import Drain
-from server.http.listener import listen, url_of
-from server.http.protocol import BoundedProtocol, Timeouts, bounded_protocol
-from server.http.serving import DrainingServer, exit_within, fastest_loop
-from server.logs import set_up_logging
-from server.services import open_services
-from server.versions import PADDOCK
-
-_log = logging.getLogger(__name__)
-_QUESTION = json.dumps(
-    {
-        "model": GUIDE.model,
-        "messages": [{"role": "user", "content": "How do I pull a model?"}],
-        "stream": False,
-    }
-)
+import typer.main
+from typer.core import TyperCommand, TyperGroup
 
 
-def _help_line(variable: Variable) -> str:
-    default = f" [{variable.shown_default}]" if variable.shown_default else ""
-    return f"{variable.name:<26}{variable.help}{default}"
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Where a command is, and its help on one line.
+
+    `target` of `server.commands.<module>` is a function, or a `typer.Typer` with subcommands.
+    """
+
+    module: str
+    target: str
+    help: str
+    hidden: bool = False
 
 
-_ENVIRONMENT = "\n".join(map(_help_line, VARIABLES))
-_HELP = f"""Serve models on the address that Ollama's clients expect, until interrupted.
+COMMANDS = {
+    "serve": Entry("serve", "serve", "Serve models until interrupted."),
+    "export": Entry("archives", "export_model", "Write a model to one file."),
+    "import": Entry("archives", "import_models", "Install the models of an archive."),
+    "verify": Entry("verify", "verify", "Verify every blob, and list the damaged models."),
+}
+"""All commands, in the order of `paddock --help`. This alone is read for it."""
 
-\b
-Settings are environment variables, with their defaults in brackets:
-{_ENVIRONMENT}
-"""
+
+class LazyCommand(TyperCommand):
+    """A command whose module is imported when it is called, completed or asked for its help."""
+
+    def __init__(self, name: str, entry: Entry) -> None:
+        super().__init__(name, short_help=entry.help, hidden=entry.hidden)
+        self._entry = entry
+
+    def load(self) -> TyperCommand | TyperGroup:
+        """Import the command."""
+        module = import_module(f"server.commands.{self._entry.module}")
+        target = getattr(module, self._entry.target)
+        if not isinstance(target, typer.Typer):
+            function = target
+            target = typer.Typer(add_completion=False, rich_markup_mode=None)
+            target.command(self.name)(function)
+        command = typer.main.get_command(target)
+        assert isinstance(command, TyperCommand | TyperGroup)
+        return command
+
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments with the command itself, which the context then refers to."""
+        return self.load().make_context(*args, **kwargs)
+
+
+class LazyGroup(TyperGroup):
+    """The commands of the table."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = {name: LazyCommand(name, entry) for name, entry in COMMANDS.items()}
+
 
 app = typer.Typer(
+    cls=LazyGroup,
     add_completion=False,
     no_args_is_help=True,
-    help="A drop-in for Ollama's REST server.",
+    help="Serve and use language models: a drop-in for Ollama's server and command.",
     rich_markup_mode=None,
 )
 
 
 def _show_version(flag: bool) -> None:
     if flag:
+        from server.versions import PADDOCK  # noqa: PLC0415 - reads the metadata of distributions
+
         typer.echo(f"paddock {PADDOCK}")
         raise typer.Exit
 
@@ -80,92 +88,6 @@ def _root(
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""
-
-
-@app.command(help=_HELP)
-def serve(
-    *,
-    check: Annotated[
-        bool, typer.Option("--check", help="Check the settings strictly, and do not start.")
-    ] = False,
-) -> None:
-    """Serve until interrupted."""
-    if check:
-        check_settings()
-        return
-    try:
-        settings = Settings.from_env(os.environ)
-    except SettingError as e:
-        fail(str(e))
-    set_up_logging(format=settings.log_format, debug=settings.debug)
-    for warning in settings.warnings:
-        _log.warning("%s", warning)
-    try:
-        with (
-            _listener(settings.address) as listener,
-            asyncio.Runner(loop_factory=fastest_loop()) as runner,
-        ):
-            runner.run(_serve(settings, listener))
-    except StoreError as e:
-        fail(f"{e} ({settings.models})")
-
-
-async def _serve(settings: Settings, listener: socket.socket) -> None:
-    _set_up_debug_signals()
-    drain = Drain()
-    async with open_services(settings) as services:
-        server = DrainingServer(
-            create_app(settings, services, drain),
-            drain,
-            services.close,
-            grace_period=settings.grace_period,
-            protocol=_protocol(settings),
-            exit_within=exit_within,
-        )
-        _greet(
-            url_of(settings.address, listener),
-            has_guide=services.store.has_model(GUIDE),
-        )
-        await server.serve(sockets=[listener])
-
-
-def _set_up_debug_signals() -> None:
-    """Have the stacks of all threads written to stderr: on SIGQUIT, which ends the process, too."""
-    for name, ends_process in (("SIGUSR1", False), ("SIGQUIT", True)):
-        if hasattr(signal, name):
-            faulthandler.register(
-                getattr(signal, name), file=sys.__stderr__ or sys.stderr, chain=ends_process
-            )
-
-
-def _protocol(settings: Settings) -> type[BoundedProtocol]:
-    limit = max_connections(settings.max_connections, raise_open_files_limit())
-    timeouts = Timeouts(head=settings.header_timeout, body=settings.body_timeout)
-    return bounded_protocol(ConnectionLimit(limit), timeouts)
-
-
-def _listener(address: Address) -> socket.socket:
-    try:
-        return listen(address)
-    except OSError as e:
-        where = f"{address.host or '*'}:{address.port}"
-        if e.errno == errno.EADDRINUSE:
-            fail(
-                f"cannot listen on {where}: another server, perhaps Ollama, is running there; "
-                "stop it, or set OLLAMA_HOST to another address"
-            )
-        fail(f"cannot listen on {where}: {e.strerror}; set OLLAMA_HOST to another address")
-
-
-def _greet(url: str, *, has_guide: bool) -> None:
-    typer.echo(f"paddock {PADDOCK} listens on {url}")
-    request = f"/api/chat -d '{_QUESTION}'" if has_guide else "/api/tags"
-    typer.echo(f"Try:  curl {url}{request}")
-
-
-app.command("export")(archives.export_model)
-app.command("import")(archives.import_models)
-app.command("verify")(verify.verify)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Commands of `paddock` besides `serve`."""
+"""Commands of `paddock`; the table in `server/cli.py` tells where each is."""

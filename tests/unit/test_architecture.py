@@ -27,7 +27,7 @@ def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
 
 def test_the_server_process_never_loads_the_engine() -> None:
     """Native code that crashes must not be in the process that holds all connections."""
-    probe = "import server.cli, server.app, sys; print('llama_cpp' in sys.modules)"
+    probe = "import server.commands.serve, server.app, sys; print('llama_cpp' in sys.modules)"
 
     loaded = subprocess.run(
         [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
@@ -39,13 +39,28 @@ def test_the_server_process_never_loads_the_engine() -> None:
 def test_a_server_that_never_pulls_starts_without_what_pulls_need() -> None:
     """These imports would cost a third of the time that a start takes."""
     late = {"cryptography", "httpx2", "huggingface_hub"}
-    probe = f"import server.cli, server.app, sys; print(*{late} & {{*sys.modules}})"
+    probe = f"import server.commands.serve, server.app, sys; print(*{late} & {{*sys.modules}})"
 
     loaded = subprocess.run(
         [sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=True
     )
 
     assert loaded.stdout.strip() == ""
+
+
+def test_the_help_of_the_command_is_printed_without_importing_the_server() -> None:
+    """`paddock --help` and shell completion wait for nothing that they do not need."""
+    probe = "import sys; from server.cli import main\ntry: main()\nfinally: print(*sys.modules)"
+
+    answer = subprocess.run(
+        [sys.executable, "-c", probe, "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    names = answer.stdout.splitlines()[-1].split()
+    assert "Commands:" in answer.stdout
+    assert {name for name in names if name.split(".")[0] in PACKAGES} == {"server", "server.cli"}
+    assert {"asyncio", "httpx", "ollama", "pydantic", "rich"}.isdisjoint(names)
 
 
 def test_every_release_has_a_dated_entry_and_the_newest_is_this_version(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from server.cli import app
+from server.cli import COMMANDS, app
 from server.config.settings import VARIABLES
 from server.config.values import Address
 from server.http.listener import listen
@@ -27,6 +27,16 @@ def test_without_a_command_the_help_is_shown() -> None:
 
     assert "Usage:" in answer.output
     assert "serve" in answer.output
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str) -> None:
+    """A command is imported for this, so it is where the table says."""
+    answer = run(name, "--help")
+
+    assert answer.exit_code == 0
+    assert f"{name} [OPTIONS]" in answer.stdout
+    assert f"{name} " in run().output
 
 
 def test_the_help_explains_every_variable_on_a_line_of_its_own() -> None:
