@@ -33,6 +33,13 @@ class BodyTooLarge(ServerError):
         super().__init__(f"the {part} is larger than the {limit} bytes allowed here")
 
 
+class NestedTooDeeply(BadRequest):
+    """The body of a request has more than `levels` objects and lists within each other."""
+
+    def __init__(self, levels: int) -> None:
+        super().__init__(f"the request body is nested too deeply: more than {levels} levels")
+
+
 class PromptTooLong(BadRequest):
     """The prompt does not fit the context, and cannot be cut."""
 

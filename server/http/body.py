@@ -16,9 +16,8 @@ from fastapi import Request
 from pydantic import ValidationError
 
 from server.concurrency.threads import in_thread
-from server.errors import BadRequest, BodyTooLarge
+from server.errors import BadRequest, BodyTooLarge, NestedTooDeeply
 from server.http.decompression import decompressed
-from server.http.json_scan import check_shape, refuse_depth
 from server.schemas.base import ApiModel, is_own_text
 from server.schemas.limits import CONVERSATION, MAX_DEPTH, BodyLimits
 
@@ -145,6 +144,8 @@ def first_value(data: bytes, limits: BodyLimits = CONVERSATION) -> object:
     if first not in (b"{", b"["):
         # A number of such a length is never right, nor are blanks.
         return _small_value(data[start : start + _UNSCANNED_BYTES])
+    from server.http.json_scan import check_shape  # noqa: PLC0415 - see its docstring
+
     end = check_shape(data, limits)
     if first == b"[":
         raise _wrong_kind(list)
@@ -161,7 +162,7 @@ def _small_value(data: bytes) -> object:
         # Many times faster, but it refuses text after the first value and invalid Unicode.
         value: object = msgspec.json.decode(data)
     except RecursionError:
-        refuse_depth()
+        raise NestedTooDeeply(MAX_DEPTH) from None
     except ValueError:
         value = _tolerant_value(data.decode("utf-8", "replace"))
         _check_depth(data, value)
@@ -191,7 +192,7 @@ def _tolerant_value(text: str) -> object:
     except json.JSONDecodeError as e:
         _refuse_syntax(text, e)
     except RecursionError:
-        refuse_depth()
+        raise NestedTooDeeply(MAX_DEPTH) from None
     except ValueError:
         raise BadRequest("the request body has a number that is out of range") from None
 
@@ -232,7 +233,7 @@ def _check_depth(data: bytes, value: object) -> None:
         ]
         if not level:
             return
-    refuse_depth()
+    raise NestedTooDeeply(MAX_DEPTH)
 
 
 def _containers(values: Iterable[object]) -> list[list[object] | dict[str, object]]:

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import numpy as np
-
 from model_store.model import Model
 from model_store.store import Store
 from runners.host.context_size import longest_text
@@ -25,6 +23,7 @@ from server.inference.vectors import (
     at_unit_length,
     cut_to,
     is_normalised,
+    no_vectors,
     require_few,
     vectors_of,
 )
@@ -122,7 +121,7 @@ class EmbedService:
         async with recorded_lease(self._scheduler, prepared.request) as lease:
             load_ns = time.perf_counter_ns() - started
             if not inputs:
-                return model, Embedding(np.empty((0, 0), np.float32), 0, load_ns)
+                return model, Embedding(no_vectors(), 0, load_ns)
             n_ctx = longest_text(prepared.request, lease.n_ctx)
             inputs = await cut_inputs(lease.runner, inputs, n_ctx, truncate=truncate)
             try:

@@ -3,9 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-
-import numpy as np
-import numpy.typing as npt
+from math import exp
 
 from model_store.store import Store
 from runners.host.context_size import longest_text
@@ -20,8 +18,6 @@ from server.inference.vectors import at_unit_length, require_few, vectors_of
 from server.request_record import current
 
 _POOLING_RANK = 4
-
-Scores = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +73,29 @@ class RerankService:
                 is_ranking=is_ranking,
             )
         current().add_answer(n_prompt=n_tokens)
-        best = np.argsort(-scores, kind="stable")[: top_n or None]
-        return Ranking([RankedDocument(int(i), float(scores[i])) for i in best], n_tokens)
+        best = sorted(range(len(scores)), key=scores.__getitem__, reverse=True)[: top_n or None]
+        return Ranking([RankedDocument(i, scores[i]) for i in best], n_tokens)
 
 
 async def _scores(
     embed: Callable[..., Awaitable[Embedded]], texts: Sequence[EmbedInput], *, is_ranking: bool
-) -> tuple[Scores, int]:
+) -> tuple[list[float], int]:
     """Score the texts after the first one, which is the query."""
     if is_ranking:
         answer = await embed(texts[1:], query=str(texts[0]))
         return _relevance(answer), answer.n_tokens
     answer = await embed(texts)
-    vectors = at_unit_length(vectors_of(answer)).astype(np.float64)
-    cosines: Scores = vectors[1:] @ vectors[0]
+    vectors = at_unit_length(vectors_of(answer)).astype("f8")
+    cosines: list[float] = (vectors[1:] @ vectors[0]).tolist()
     return cosines, answer.n_tokens
 
 
-def _relevance(answer: Embedded) -> Scores:
+def _relevance(answer: Embedded) -> list[float]:
     """Return scores from 0 to 1: a single value is a logit, the first of several a probability."""
-    values = vectors_of(answer).astype(np.float64)
-    scores: Scores = values[:, 0]
-    return 1 / (1 + np.exp(-scores)) if values.shape[1] == 1 else scores
+    values = vectors_of(answer)
+    scores: list[float] = values[:, 0].tolist()
+    return list(map(_sigmoid, scores)) if values.shape[1] == 1 else scores
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + exp(-logit)) if logit > 0 else exp(logit) / (1 + exp(logit))

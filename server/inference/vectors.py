@@ -1,13 +1,19 @@
-"""Embedding vectors: decode, normalise to unit length, truncate to fewer dimensions."""
+"""Embedding vectors: decode, normalise to unit length, truncate to fewer dimensions.
 
-import numpy as np
-import numpy.typing as npt
+numpy is imported when the first vector is made: a tenth of the server's start would be its import.
+"""
+
+from typing import TYPE_CHECKING, TypeAlias
 
 from model_store.gguf import GGUFHeader
 from runners.protocol.messages import Embedded
 from server.errors import BadRequest
 
-Vectors = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+Vectors: TypeAlias = "npt.NDArray[np.float32]"
 
 MAX_VALUES = 1 << 22
 """Numbers in the vectors of one request: 16 MiB, and 50 MiB of JSON."""
@@ -24,8 +30,17 @@ def require_few(n_inputs: int, dim: int) -> None:
         )
 
 
+def no_vectors() -> Vectors:
+    """Return an array of shape (0, 0)."""
+    import numpy as np  # noqa: PLC0415 - see above
+
+    return np.empty((0, 0), np.float32)
+
+
 def vectors_of(answer: Embedded) -> Vectors:
     """Return the vectors of `answer`, float32, shape (texts, dim)."""
+    import numpy as np  # noqa: PLC0415 - see above
+
     flat: Vectors = np.frombuffer(answer.vectors, dtype="<f4")
     vectors: Vectors = flat.reshape(-1, answer.dim)
     return vectors
@@ -33,6 +48,8 @@ def vectors_of(answer: Embedded) -> Vectors:
 
 def at_unit_length(vectors: Vectors) -> Vectors:
     """Scale each row to an L2 norm of 1; a row of zeros stays as it is."""
+    import numpy as np  # noqa: PLC0415 - see above
+
     norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     scaled: Vectors = (vectors / np.maximum(norms, _SMALLEST_NORM)).astype(np.float32)
     return scaled

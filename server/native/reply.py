@@ -5,7 +5,6 @@ from contextlib import aclosing
 from typing import TypedDict
 
 from runners.protocol.logprobs import TokenAlternative, TokenLogprob
-from server.http.json_encoding import encoded_rows
 from server.http.streaming import Events as Replies
 from server.http.streaming import Single
 from server.inference.conversation import (
@@ -180,6 +179,8 @@ def embed_response(model: str, embedding: Embedding, total_ns: int) -> EmbedResp
     """Return the reply of /api/embed; without inputs the model was only loaded."""
     if not len(embedding.vectors):
         return EmbedResponse(model=model, embeddings=[])
+    from server.http.vector_encoding import encoded_rows  # noqa: PLC0415 - see its docstring
+
     return EmbedResponse(
         model=model,
         embeddings=encoded_rows(embedding.vectors),

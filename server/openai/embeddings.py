@@ -7,7 +7,6 @@ from typing import Annotated, Literal, Self
 import msgspec
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from server.http.json_encoding import encoded_rows
 from server.inference.embed import Embedding
 from server.openai.prompts import Prompt, prompts_of
 from server.schemas.base import ApiModel, Integer, refuse
@@ -91,6 +90,8 @@ def embedding_list(request: EmbeddingRequest, embedding: Embedding) -> Embedding
         rows = embedding.vectors.astype("<f4")
         encoded = [base64.b64encode(row.tobytes()).decode() for row in rows]
     else:
+        from server.http.vector_encoding import encoded_rows  # noqa: PLC0415 - see its docstring
+
         encoded = encoded_rows(embedding.vectors)
     return EmbeddingList(
         data=[EmbeddingObject(vector, index) for index, vector in enumerate(encoded)],

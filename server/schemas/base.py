@@ -34,10 +34,13 @@ class ApiModel(BaseModel):
     """Base of all request objects.
 
     Keys are case-insensitive, unknown ones are ignored, null counts as absent, and no value is
-    converted to another type.
+    converted to another type. Validators are built for the first request that needs them: at once
+    they would take a third of the time that a start takes, one takes 15 ms.
     """
 
-    model_config = ConfigDict(strict=True, extra="ignore", populate_by_name=True, frozen=True)
+    model_config = ConfigDict(
+        strict=True, extra="ignore", populate_by_name=True, frozen=True, defer_build=True
+    )
     body_limits: ClassVar[BodyLimits] = CONVERSATION
     """What a body may hold that is an object of this class."""
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.http.json_encoding import encode, encoded_rows, shortest
+from server.http.json_encoding import encode
+from server.http.vector_encoding import encoded_rows, shortest
 
 SINGLES = st.floats(width=32, allow_nan=False, allow_infinity=False)
 
