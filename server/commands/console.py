@@ -1,12 +1,10 @@
-"""Console output of commands: one-line errors with exit status 1, and progress bars."""
+"""Console output of commands: one-line errors with exit status 1."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from model_store.errors import StoreError
 from server.errors import ServerError
@@ -27,20 +25,3 @@ def errors_as_exit() -> Iterator[None]:
         fail(str(e))
     except OSError as e:
         fail(f"{e.filename2 or e.filename}: {(e.strerror or 'failed').lower()}")
-
-
-@contextmanager
-def progress_bar(text: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a bar with `text` and how many of `total` bytes are done; yields what advances it.
-
-    `total` is None where it is not known. The bar is on stderr, and hidden unless that is a
-    terminal.
-    """
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    console = Console(stderr=True)
-    hidden = not console.is_terminal
-    with Progress(
-        *columns, TransferSpeedColumn(), console=console, transient=True, disable=hidden
-    ) as bar:
-        task = bar.add_task(text, total=total)
-        yield lambda n: bar.advance(task, n)
