@@ -20,7 +20,8 @@ class RequestRecord:
     `model` is the name as the client wrote it, `served_model` the installed one that a runner
     served. `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
     wait for a place, in memory and in the batch, `load_ns` that for the model to be loaded.
-    `lenient_calls` names the tool calls that were not in the syntax of the model's family.
+    `lenient_calls` names the tool calls that were not in the syntax of the model's family. One that
+    `is_background` is computed only while no others are.
     """
 
     id: str = ""
@@ -47,6 +48,7 @@ class RequestRecord:
     runner_pid: int = 0
     error: str = ""
     lenient_calls: str = ""
+    is_background: bool = False
 
     @property
     def elapsed_ns(self) -> int:

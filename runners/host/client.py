@@ -22,6 +22,7 @@ from runners.protocol.messages import (
     Failed,
     FailureCode,
     Generate,
+    Hold,
 )
 from runners.protocol.stats import Stats, StatsReport
 from runners.protocol.tokens import (
@@ -87,6 +88,7 @@ class RunnerClient:
         n_ctx: int | None = None,
         truncate: bool = True,
         adapters: Adapters | None = None,
+        is_background: bool = False,
     ) -> Embedded:
         """Return one vector per text, not normalised; see `Embed` for the parameters."""
         return await self._call(
@@ -97,9 +99,14 @@ class RunnerClient:
                 n_ctx=n_ctx,
                 truncate=truncate,
                 adapters=adapters,
+                is_background=is_background,
             ),
             Embedded,
         )
+
+    def hold(self, *, is_held: bool) -> None:
+        """Stop computing background requests, or go on with them."""
+        self._connection.send(Hold(is_held))
 
     async def tokenize(self, text: AnyText, *, add_special: bool = False) -> tuple[int, ...]:
         """Return the token ids of `text`, special texts parsed where it says so."""

@@ -25,9 +25,11 @@ FOREVER = timedelta(microseconds=(2**63 - 1) // 1000)
 class LoadedRunner:
     """A runner that has loaded a model, is loading one, or is being unloaded.
 
-    `users` counts leases; `expires_at` is meaningful while it is 0. `unloading` is set once the
-    process is being killed. `is_retired`: the model was deleted or replaced, so the runner is
-    unloaded as soon as it is idle, whatever `keep_alive` later requests have.
+    `users` counts leases; `expires_at` is meaningful while it is 0. `background_users` counts those
+    of background requests, which may be failed; `is_held`: it does not compute them now.
+    `unloading` is set once the process is being killed. `is_retired`: the model was deleted or
+    replaced, so the runner is unloaded as soon as it is idle, whatever `keep_alive` later requests
+    have.
     """
 
     id: int
@@ -39,6 +41,8 @@ class LoadedRunner:
     last_used: float
     phase: Phase = Phase.LOADING
     users: int = 0
+    background_users: int = 0
+    is_held: bool = False
     expires_at: float = math.inf
     load: "asyncio.Task[LoadOutcome] | None" = None
     process: Runner | None = None
@@ -66,6 +70,13 @@ class LoadedRunner:
         self.phase = Phase.READY
         self.touch(now)
 
+    def count_user(self, change: int, *, is_background: bool) -> None:
+        """Count a lease that begins (1) or ends (-1)."""
+        if is_background:
+            self.background_users += change
+        else:
+            self.users += change
+
     def touch(self, now: float) -> None:
         """Record a use and restart the keep-alive time."""
         self.last_used = now
@@ -92,8 +103,13 @@ class LoadedRunner:
 
     @property
     def is_idle(self) -> bool:
-        """Whether its process can be killed without failing a request."""
+        """Whether its process can be killed without failing a request that is no background one."""
         return self.process is not None and self.users == 0 and not self.unloading
+
+    @property
+    def may_expire(self) -> bool:
+        """Whether it is unloaded when its keep-alive time is over: nothing uses it."""
+        return self.phase is Phase.READY and self.is_idle and not self.background_users
 
     @property
     def vram(self) -> int:
@@ -121,13 +137,15 @@ class LoadedRunner:
             keep_alive=self.keep_alive,
             expires_at=self.expires_at,
             last_used=self.last_used,
+            background_users=self.background_users,
         )
 
     def status(self, now: float, today: datetime) -> RunnerStatus | None:
         """Return what /api/ps lists of it; None while it is loading or unloading."""
         if self.ready is None or self.unloading:
             return None
-        remaining = self.keep_alive if self.users else self.expires_at - now
+        is_busy = self.users or self.background_users
+        remaining = self.keep_alive if is_busy else self.expires_at - now
         size, vram = _total(self._memory), self.vram
         if vram and self.ready.n_gpu_layers >= self.ready.n_layers:
             # As in the reference server, host buffers are not counted for a model whose layers are

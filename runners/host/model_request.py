@@ -80,7 +80,8 @@ class ModelRequest:
     `keep_alive` is in seconds after the last use: None leaves the runner's as it is (the default
     for a new one), 0 unloads after this use, a negative number or infinity never unloads. `model`
     is the caller's own record of the model, returned in `RunnerStatus`. `view` is read in place of
-    the file at `weights`; the file at `projector` is a copy of `projector_view`.
+    the file at `weights`; the file at `projector` is a copy of `projector_view`. One that
+    `is_background` has what others leave: see `Scheduler`.
     """
 
     name: str
@@ -94,6 +95,7 @@ class ModelRequest:
     options: LoadOptions = LoadOptions()
     keep_alive: float | None = None
     model: object = None
+    is_background: bool = False
 
     @property
     def key(self) -> ModelKey:

@@ -27,7 +27,8 @@ class RunnerDemand:
 
     `n_ctx` is the context size, from the request or automatic. `full_machines` names the machines
     where a load found too little memory beside the runners that are there. `admitted` is set once
-    the request has its place in the queue.
+    the request has its place in the queue. One that `is_background` waits while others run or wait,
+    and nothing is evicted for it.
     """
 
     key: ModelKey
@@ -35,6 +36,7 @@ class RunnerDemand:
     n_ctx: int
     full_machines: frozenset[str] = frozenset()
     admitted: bool = False
+    is_background: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ class RunnerView:
 
     `options` are those of the request that caused the load, `n_ctx` and `use_mmap` the values in
     use. `keep_alive` is a duration in seconds, `expires_at` and `last_used` are seconds of the
-    scheduler's clock.
+    scheduler's clock. `users` are requests that it may not fail, `background_users` others.
     """
 
     id: int
@@ -58,6 +60,7 @@ class RunnerView:
     keep_alive: float
     expires_at: float
     last_used: float
+    background_users: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,10 +124,21 @@ def decide(state: State, demand: RunnerDemand, now: float) -> Decision:
     for runner in state.runners:
         if runner.phase is Phase.READY and serves(state, runner, demand):
             return Reuse(runner.id)
+    if demand.is_background:
+        return _in_the_background(state, demand, now)
     decision = _make_room(state, demand, now)
     if isinstance(decision, Load) or demand.admitted:
         return decision
     return Reject() if _queue_length(state) >= state.max_queue else decision
+
+
+def _in_the_background(state: State, demand: RunnerDemand, now: float) -> Decision:
+    """Load the model while nobody else needs the machine, and where it needs no eviction."""
+    is_busy = any(runner.users for runner in state.runners)
+    if is_busy or any(not other.is_background for other in state.pending):
+        return Wait()
+    decision = _make_room(state, demand, now)
+    return decision if isinstance(decision, Load) else Wait()
 
 
 def serves(state: State, runner: RunnerView, demand: RunnerDemand) -> bool:
@@ -202,12 +216,15 @@ def choose_victim(
 ) -> RunnerView | None:
     """Return the runner to evict: without pending requests, idle, and the soonest to expire.
 
-    Ties, which are common when no model expires, are broken by least recent use.
+    Of idle ones, those with background requests come first. Ties, which are common when no model
+    expires, are broken by least recent use.
     """
 
-    def reluctance(runner: RunnerView) -> tuple[bool, bool, float, float]:
+    def reluctance(runner: RunnerView) -> tuple[bool, bool, bool, float, float]:
         remaining = runner.keep_alive if runner.users else runner.expires_at - now
-        return runner.id in in_demand, runner.users > 0, remaining, runner.last_used
+        has_background = not runner.users and runner.background_users > 0
+        is_busy = runner.users > 0
+        return runner.id in in_demand, is_busy, not has_background, remaining, runner.last_used
 
     return min(runners, key=reluctance, default=None)
 
@@ -216,19 +233,27 @@ def _in_demand(state: State, runners: Sequence[RunnerView]) -> frozenset[int]:
     return frozenset(
         runner.id
         for runner in runners
-        if any(serves(state, runner, demand) for demand in state.pending)
+        if any(
+            serves(state, runner, demand) for demand in state.pending if not demand.is_background
+        )
     )
 
 
 def _ahead(state: State, demand: RunnerDemand) -> tuple[RunnerDemand, ...]:
-    """Return the pending requests before `demand`; all of them when it is new."""
-    for position, other in enumerate(state.pending):
+    """Return the pending requests before `demand`; all of them when it is new.
+
+    Background requests are before background requests alone.
+    """
+    ahead = []
+    for other in state.pending:
         if other is demand:
-            return state.pending[:position]
-    return state.pending
+            break
+        if demand.is_background or not other.is_background:
+            ahead.append(other)
+    return tuple(ahead)
 
 
 def _queue_length(state: State) -> int:
     """Return the number of pending requests without those whose load has begun."""
     loading = {runner.key for runner in state.runners if runner.phase is Phase.LOADING}
-    return len(state.pending) - len(loading)
+    return sum(not demand.is_background for demand in state.pending) - len(loading)

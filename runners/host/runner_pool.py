@@ -5,12 +5,12 @@ Decides nothing: the scheduler says what is loaded and unloaded, and keeps the p
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 
 from runners.host.clock import Clock
 from runners.host.errors import LoadFailed, RunnerError
-from runners.host.loaded_runner import LoadedRunner, other_runners_of
+from runners.host.loaded_runner import LoadedRunner, PendingRequest, other_runners_of
 from runners.host.loading import EvictionRequired, LoadError, LoadOutcome, ReadyRunner, load_model
 from runners.host.machine import Machine
 from runners.host.model_request import ModelRequest, SchedulerConfig, keep_alive_seconds
@@ -84,6 +84,19 @@ class RunnerPool:
         runner.load = self._tasks.create_task(self._load(runner))
         # A task that is cancelled before its first step runs no `finally` of its own.
         runner.load.add_done_callback(partial(self._load_ended, runner))
+
+    def hold_background(self, pending: Iterable[PendingRequest]) -> None:
+        """Let runners hold their background requests while others wait or run beside them."""
+        with_background = [runner for runner in self if runner.background_users]
+        if not with_background:
+            return
+        waits = any(not each.request.is_background for each in pending)
+        busy = {runner.machine for runner in self if runner.users}
+        for runner in with_background:
+            is_held = waits or runner.machine in busy
+            if runner.is_held != is_held and runner.process is not None:
+                runner.is_held = is_held
+                runner.process.client.hold(is_held=is_held)
 
     def unload(self, runner: LoadedRunner, *, save_seconds: float = 0.0) -> None:
         """Kill a runner, or cancel its load; it is removed once the process is reaped.

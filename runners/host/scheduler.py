@@ -79,6 +79,9 @@ class Scheduler:
     """Shares the memory of a machine among models; an async context manager.
 
     The end of the context shuts it down: see `shutdown`.
+
+    Background requests have what others leave: nothing is evicted for them, they are held while
+    others run or wait, and end with ShuttingDown when their runner is evicted for others.
     """
 
     def __init__(
@@ -152,7 +155,7 @@ class Scheduler:
             n_ctx = min(self._demand(request).n_ctx, runner.ready.n_ctx)
             yield Lease(runner.process.client, runner.ready, n_ctx, pid, queue, load)
         finally:
-            self._release(runner)
+            self._release(runner, is_background=request.is_background)
 
     @asynccontextmanager
     async def tokenizer(
@@ -265,12 +268,12 @@ class Scheduler:
             return await pending.runner
         except asyncio.CancelledError:
             if pending.has_runner:
-                self._release(pending.runner.result())
+                self._release(pending.runner.result(), is_background=pending.request.is_background)
             self._reconcile()
             raise
 
     def _use(self, runner: LoadedRunner, request: ModelRequest) -> LoadedRunner:
-        runner.users += 1
+        runner.count_user(1, is_background=request.is_background)
         runner.last_used = self._clock.now()
         if not runner.is_same_model(request):
             if runner.is_retired:
@@ -279,11 +282,13 @@ class Scheduler:
                 runner.rename(request)
         if request.keep_alive is not None and not runner.is_retired:
             runner.keep_alive = keep_alive_seconds(request.keep_alive)
+        self._pool.hold_background(self._pending)
         return runner
 
-    def _release(self, runner: LoadedRunner) -> None:
-        runner.users -= 1
+    def _release(self, runner: LoadedRunner, *, is_background: bool = False) -> None:
+        runner.count_user(-1, is_background=is_background)
         runner.touch(self._clock.now())
+        self._pool.hold_background(self._pending)
         if runner.users > 0 or runner not in self._pool:
             return
         if self._pending or self._closing or runner.phase is Phase.DRAINING:
@@ -293,7 +298,12 @@ class Scheduler:
 
     def _demand(self, request: ModelRequest) -> RunnerDemand:
         context = choose_context(request, self._config, self._pool.gpus)
-        return RunnerDemand(key=request.key, options=request.options, n_ctx=context.n_ctx)
+        return RunnerDemand(
+            key=request.key,
+            options=request.options,
+            n_ctx=context.n_ctx,
+            is_background=request.is_background,
+        )
 
     def _state(self) -> State:
         n_gpus = len(self._pool.gpus)
@@ -317,6 +327,7 @@ class Scheduler:
                 runner.phase = Phase.DRAINING
             if runner.phase is Phase.DRAINING and runner.is_idle:
                 self._pool.unload(runner, save_seconds=URGENT_SAVE_SECONDS)
+        self._pool.hold_background(self._pending)
 
     def _serve_pending(self) -> None:
         """Give runners to the requests they can serve; before evictions, which could hit them."""
@@ -332,17 +343,21 @@ class Scheduler:
         self._pending = unserved
 
     def _cancel_unused_loads(self) -> None:
-        """Cancel loads that would serve no pending request: their clients left."""
+        """Cancel loads that would serve no pending request: their clients left.
+
+        Background requests do not count while others wait.
+        """
         state = self._state()
+        others = [demand for demand in state.pending if not demand.is_background]
         for view in state.runners:
-            in_demand = any(serves(state, view, demand) for demand in state.pending)
+            in_demand = any(serves(state, view, demand) for demand in others or state.pending)
             if view.phase is Phase.LOADING and not in_demand:
                 self._pool.unload(self._pool[view.id])
 
     def _apply_policy(self) -> None:
         """Decide for the oldest request of each model, whose load serves the others too."""
         oldest: dict[ModelKey, PendingRequest] = {}
-        for pending in self._pending:
+        for pending in sorted(self._pending, key=lambda pending: pending.request.is_background):
             oldest.setdefault(pending.request.key, pending)
         for pending in oldest.values():
             match decide(self._state(), pending.demand, self._clock.now()):
@@ -362,7 +377,7 @@ class Scheduler:
     def _expire(self) -> None:
         """Unload idle models whose keep-alive is over, and set the timer for the next."""
         now = self._clock.now()
-        idle = [each for each in self._pool if each.phase is Phase.READY and each.is_idle]
+        idle = [each for each in self._pool if each.may_expire]
         for runner in idle:
             if runner.expires_at <= now:
                 self._pool.unload(runner, save_seconds=SAVE_SECONDS)

@@ -110,6 +110,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Whether `Done` carries the token ids of prompt and output."""
     system_bytes: int = 0
     """Bytes of the prompt's text up to the end of a system message that others may have too."""
+    is_background: bool = False
+    """Computed only while no `Hold` is in force."""
 
 
 EmbedInput = str | tuple[int, ...]
@@ -132,6 +134,18 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     truncate: bool = True
     adapters: Adapters | None = None
     """LoRA adapters of this request; None: those of the load."""
+    is_background: bool = False
+    """Computed only while no `Hold` is in force."""
+
+
+class Hold(msgspec.Struct, frozen=True, tag="hold"):
+    """Stop computing background requests, or go on with them.
+
+    A request that is held loses its slot and keeps its answer so far; what was computed of it stays
+    in the KV cache until there is no room.
+    """
+
+    is_held: bool
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -149,7 +163,7 @@ class Shutdown(msgspec.Struct, frozen=True, tag="shutdown"):
 
 
 Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens | Stats
-Command = Load | ListDevices | Quantize | Request | Cancel | SavePrefixes | Ping | Shutdown
+Command = Load | ListDevices | Quantize | Request | Hold | Cancel | SavePrefixes | Ping | Shutdown
 
 
 # Events: engine to host.
@@ -176,9 +190,9 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 class Pong(msgspec.Struct, frozen=True, tag="pong"):
     """Answer to `Ping`.
 
-    `busy`: there are requests without a terminal event, or the engine loads, computes or
-    quantizes. `steps` counts the steps of the batching loop; a long encoding of media counts as
-    several.
+    `busy`: there are requests without a terminal event that are not held, or the engine loads,
+    computes or quantizes. `steps` counts the steps of the batching loop; a long encoding of media
+    counts as several.
     """
 
     busy: bool

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model_store.model import Model
 from model_store.options import Options
@@ -29,6 +29,8 @@ async def recorded_lease(
     scheduler: Scheduler, request: ModelRequest
 ) -> AsyncGenerator[Lease, None]:
     """Lease a runner as `Scheduler.lease`, and note it in the record of the request."""
+    if current().is_background:
+        request = replace(request, is_background=True)
     async with scheduler.lease(request) as lease:
         current().set_lease(request.name, lease.pid, lease.queue_seconds, lease.load_seconds)
         yield lease

@@ -126,7 +126,11 @@ class EmbedService:
             inputs = await cut_inputs(lease.runner, inputs, n_ctx, truncate=truncate)
             try:
                 answer = await lease.runner.embed(
-                    inputs, n_ctx=n_ctx, truncate=truncate, adapters=prepared.request.adapters
+                    inputs,
+                    n_ctx=n_ctx,
+                    truncate=truncate,
+                    adapters=prepared.request.adapters,
+                    is_background=current().is_background,
                 )
             except RequestFailed as e:
                 if e.code is FailureCode.PROMPT_TOO_LONG:

@@ -10,6 +10,7 @@ from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
 from runners.protocol.tokens import AnyText
 from server.inference.conversation import GenerationParams
+from server.request_record import current
 
 MIN_CONTEXT_FOR_MEDIA = 2048
 """An image takes a thousand tokens and more, a minute of speech hundreds."""
@@ -65,6 +66,7 @@ def command(
         adapters=adapters,
         return_tokens=return_tokens,
         system_bytes=system_bytes,
+        is_background=current().is_background,
     )
 
 

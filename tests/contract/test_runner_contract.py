@@ -270,3 +270,32 @@ async def test_file_that_is_no_model_cannot_be_quantized(
 
     with pytest.raises(QuantizeFailed, match=r"cannot be quantized: [^/]*\Z"):
         await empty_runner.quantize(command, lambda _done, _total: None)
+
+
+async def test_a_background_request_is_held_while_others_are_answered(
+    runner: RunnerProcess,
+) -> None:
+    """Then it goes on, and its text is that of a request which was never held."""
+    expected, _ = await collect(runner, request(n_predict=9))
+    runner.client.hold(is_held=True)
+    held = asyncio.create_task(collect(runner, request(n_predict=9, is_background=True)))
+    text, _ = await collect(runner, request(n_predict=9))
+
+    assert text == expected
+    assert not held.done()
+    runner.client.hold(is_held=False)
+    text, done = await held
+    assert (text, done.reason) == (expected, StopReason.LENGTH)
+
+
+async def test_a_request_that_is_held_can_be_cancelled(runner: RunnerProcess) -> None:
+    runner.client.hold(is_held=True)
+    held = asyncio.create_task(collect(runner, request(is_background=True)))
+    await asyncio.sleep(0)
+
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+
+    assert held.cancelled()
+    text, _ = await collect(runner, request(n_predict=3))
+    assert text

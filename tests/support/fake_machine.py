@@ -33,6 +33,16 @@ def gpu(free: float, total: float | None = None, index: int = 1) -> Device:
     )
 
 
+class FakeClient:
+    """Records in `holds` whether background requests are held, oldest first."""
+
+    def __init__(self) -> None:
+        self.holds: list[bool] = []
+
+    def hold(self, *, is_held: bool) -> None:
+        self.holds.append(is_held)
+
+
 class FakeRunner:
     """Implements `runners.host.machine.Runner`."""
 
@@ -44,7 +54,8 @@ class FakeRunner:
         self.hello = Hello(pid=1, supports_gpu=bool(machine.gpus))
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.died: asyncio.Future[RunnerDied] = asyncio.get_running_loop().create_future()
-        self.client = cast(RunnerClient, object())
+        client = FakeClient()
+        self.holds, self.client = client.holds, cast(RunnerClient, client)
 
     async def devices(self) -> tuple[Device, ...]:
         return self._machine.free_gpus()

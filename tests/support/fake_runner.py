@@ -44,6 +44,7 @@ from runners.protocol.messages import (
     FailureCode,
     Generate,
     Hello,
+    Hold,
     ListDevices,
     Load,
     LoadFailed,
@@ -123,6 +124,9 @@ class FakeRunner:
         self._lock = threading.Lock()
         self._cancelled: dict[int, threading.Event] = {}
         self._generated = self._n_ctx = 0
+        self._may_compute = threading.Event()
+        """Whether background requests are not held."""
+        self._may_compute.set()
 
     def serve(self) -> None:
         """Answer until the socket is closed."""
@@ -157,6 +161,8 @@ class FakeRunner:
             case Generate():
                 self._cancelled[command.id] = threading.Event()
                 threading.Thread(target=self._generate, args=(command,), daemon=True).start()
+            case Hold(is_held):
+                (self._may_compute.clear if is_held else self._may_compute.set)()
             case Cancel(id):
                 if event := self._cancelled.get(id):
                     event.set()
@@ -268,6 +274,9 @@ class FakeRunner:
         n_eval = 0
         reason = StopReason.STOP
         for word in words:
+            while request.is_background and not cancelled.is_set():
+                if self._may_compute.wait(0.01):
+                    break
             if cancelled.is_set():
                 reason = StopReason.CANCELLED
                 break

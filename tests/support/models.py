@@ -30,6 +30,7 @@ def model_request(
     adapters: tuple[Path, ...] = (),
     projector: Path | None = None,
     model: object = None,
+    is_background: bool = False,
     num_ctx: int | None = None,
     num_batch: int | None = None,
     num_gpu: int | None = None,
@@ -54,4 +55,5 @@ def model_request(
         options=options,
         keep_alive=keep_alive,
         model=model,
+        is_background=is_background,
     )

@@ -166,6 +166,7 @@ class SteppedEngine:
         n_ctx: int | None = None,
         truncate: bool = True,
         adapters: Adapters | None = None,
+        is_background: bool = False,
     ) -> Answer:
         """Submit texts to be embedded, as pairs with `query` if there is one."""
         answer = self._open()
@@ -176,6 +177,7 @@ class SteppedEngine:
             n_ctx=n_ctx,
             truncate=truncate,
             adapters=adapters,
+            is_background=is_background,
         )
         self._submit(self.engine.intake.embed_task(request))
         return answer

@@ -27,6 +27,8 @@ class BatchScheduler:
         """Sequences with a slot, in order of arrival."""
         self.n_preempted = 0
         self._queue = Admission(slots, n_cells)
+        self._is_held = False
+        self._held: list[SequenceState] = []
         self._emit, self._events = emit, list[Event]()
         self._adds_bos = adds_bos
 
@@ -35,17 +37,44 @@ class BatchScheduler:
 
     @property
     def busy(self) -> bool:
-        """Whether any request is running or waiting."""
+        """Whether any request is running or waiting, and not held."""
         return bool(self.running or self._queue)
 
     @property
     def n_waiting(self) -> int:
         """Requests without a slot."""
-        return len(self._queue)
+        return len(self._queue) + len(self._held)
 
     def submit(self, sequence: SequenceState) -> None:
         """Queue a request."""
-        self._queue.submit(sequence)
+        if self._is_held and sequence.request.is_background:
+            self._held.append(sequence)
+        else:
+            self._queue.submit(sequence)
+
+    def hold(self, *, is_held: bool) -> None:
+        """Take the slots of background requests, or queue them again.
+
+        What is computed of them stays in idle slots until others need the room.
+        """
+        if is_held == self._is_held:
+            return
+        self._is_held = is_held
+        held, self._held = self._held, []
+        for sequence in held:
+            self._queue.submit(sequence)
+        if is_held:
+            self._hold()
+
+    def _hold(self) -> None:
+        for sequence in [s for s in self.running if s.request.is_background]:
+            self.running.remove(sequence)
+            self.slots.release(sequence)
+            sequence.n_computed = 0
+            self._held.append(sequence)
+        for sequence in [s for s in self._queue if s.request.is_background]:
+            self._queue.withdraw(sequence)
+            self._held.append(sequence)
 
     def admit(self) -> None:
         """Start the waiting requests that fit."""
@@ -140,12 +169,14 @@ class BatchScheduler:
         if sequence in self.running:
             self.running.remove(sequence)
             self.slots.release(sequence)
+        elif sequence in self._held:
+            self._held.remove(sequence)
         else:
             self._queue.withdraw(sequence)
 
     def cancel(self, request_id: int) -> None:
         """End a request that was cancelled; an unknown id is ignored."""
-        for sequence in (*self.running, *self._queue):
+        for sequence in (*self.running, *self._queue, *self._held):
             if sequence.id == request_id:
                 self.finish(sequence, StopReason.CANCELLED)
         self.flush()

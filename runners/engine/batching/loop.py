@@ -89,6 +89,7 @@ class Loop:
         """Id of the request to which most rows of the current long step belong; else -1."""
         self.submit = self._scheduler.submit
         self.cancel = self._scheduler.cancel
+        self.hold = self._scheduler.hold
         self.fail_running = self._scheduler.fail_running
 
     def __repr__(self) -> str:

@@ -32,6 +32,7 @@ class EmbedTask:
     id: int
     texts: Sequence[Tokens]
     adapters: Adapters = ()
+    is_background: bool = False
     n_started: int = 0
     vectors: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
@@ -62,11 +63,21 @@ class Embedder:
         self._n_rows = rows if context.has_memory else min(rows, _ENCODER_ROWS)
         self._blocked_at = -1
         """`Slots.n_releases` when there was no room; there is none until it grows."""
+        self._is_held = False
 
     @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
-        return bool(self._tasks)
+        return any(not self._holds(task) for task in self._tasks)
+
+    def hold(self, *, is_held: bool) -> None:
+        """Stop computing the texts of background requests, or go on with them."""
+        self._is_held = is_held
+        if any(self._holds(text.task) for text in self._group):
+            self._restart()
+
+    def _holds(self, task: EmbedTask) -> bool:
+        return self._is_held and task.is_background
 
     def submit(self, task: EmbedTask) -> None:
         """Queue a request, which has at least one text."""
@@ -124,7 +135,7 @@ class Embedder:
         for _ in range(len(self._tasks)):
             self._tasks.rotate(-1)
             task = self._tasks[-1]
-            if task.n_started < len(task.texts):
+            if task.n_started < len(task.texts) and not self._holds(task):
                 return task
         return None
 

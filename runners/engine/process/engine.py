@@ -122,6 +122,17 @@ class Engine:
         for answer in self._embedder.cancel(request_id):
             self._send(answer)
 
+    def hold(self, *, is_held: bool) -> None:
+        """Stop computing background requests, or go on with them."""
+        self._context.clear_abort()
+        self._loop.hold(is_held=is_held)
+        self._embedder.hold(is_held=is_held)
+
+    @property
+    def interruptible(self) -> int:
+        """Id of the request that a long step is mostly for, -1 without one; for any thread."""
+        return self._loop.interruptible
+
     def interrupt(self, request_id: int) -> None:
         """Abort a long step that is mostly for this request; for any thread.
 

@@ -213,7 +213,9 @@ class Intake:
             texts.append(truncate_text(tokens, limit, self._vocab.closing))
         if longest > limit and not request.truncate:
             return _too_long(request, longest, limit)
-        return EmbedTask(request.id, texts, self._adapters(request))
+        return EmbedTask(
+            request.id, texts, self._adapters(request), is_background=request.is_background
+        )
 
 
 def _padded(n_ctx: int) -> int:

@@ -37,6 +37,7 @@ from runners.protocol.messages import (
     FailureCode,
     Generate,
     Hello,
+    Hold,
     ListDevices,
     Load,
     LoadFailed,
@@ -67,7 +68,9 @@ _N_INTAKE_THREADS = 2
 
 Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens
 Answer = Step | Failed | Embedded | Tokens | Text | SpecialTokens
-Work = SequenceState | EmbedTask | Stats | Cancel | SavePrefixes | ListDevices | Load | Quantize
+Work = (
+    SequenceState | EmbedTask | Stats | Hold | Cancel | SavePrefixes | ListDevices | Load | Quantize
+)
 
 
 class Worker:
@@ -134,10 +137,13 @@ class Worker:
             self._send(Pong(self._is_working or len(self._open) > 0, self._n_steps))
         elif isinstance(command, Cancel):
             self._cancel(command)
+        elif isinstance(command, Hold):
+            self._hold(command)
         elif isinstance(command, Stats | SavePrefixes | ListDevices | Load | Quantize):
             self._work.put(command)
         else:
-            self._open.add(command.id)
+            is_background = isinstance(command, Generate | Embed) and command.is_background
+            self._open.add(command.id, is_background=is_background)
             self._requests.put(command)
 
     def _cancel(self, command: Cancel) -> None:
@@ -145,6 +151,15 @@ class Worker:
             self._work.put(command)
             if self._engine is not None:
                 self._engine.interrupt(command.id)
+
+    def _hold(self, command: Hold) -> None:
+        self._open.hold(is_held=command.is_held)
+        self._work.put(command)
+        engine = self._engine
+        if engine is not None and command.is_held:
+            request_id = engine.interruptible
+            if self._open.is_background(request_id):
+                engine.interrupt(request_id)
 
     # The intake's threads.
 
@@ -210,14 +225,24 @@ class Worker:
             self._quantize(work)
         elif self._engine is None:
             pass  # without a model there is nothing to cancel or to count
-        elif isinstance(work, Cancel):
-            self._engine.cancel(work.id)
-        elif isinstance(work, SavePrefixes):
-            self._send(PrefixesSaved(self._engine.save_prefixes(work.seconds)))
-        elif isinstance(work, Stats):
-            self._send(self._engine.stats(work.id))
-        elif not self._open.is_cancelled(work.id):
-            self._engine.submit(work)
+        elif isinstance(work, SequenceState | EmbedTask):
+            self._submit(self._engine, work)
+        else:
+            self._control(self._engine, work)
+
+    def _control(self, engine: Engine, command: Cancel | Hold | SavePrefixes | Stats) -> None:
+        if isinstance(command, Cancel):
+            engine.cancel(command.id)
+        elif isinstance(command, Hold):
+            engine.hold(is_held=command.is_held)
+        elif isinstance(command, SavePrefixes):
+            self._send(PrefixesSaved(engine.save_prefixes(command.seconds)))
+        else:
+            self._send(engine.stats(command.id))
+
+    def _submit(self, engine: Engine, work: SequenceState | EmbedTask) -> None:
+        if not self._open.is_cancelled(work.id):
+            engine.submit(work)
         elif isinstance(work, SequenceState):
             self._answer(Step((work.done(StopReason.CANCELLED),)))
         else:

@@ -39,6 +39,7 @@ def demand(
     n_ctx: int = 4096,
     full_machines: tuple[str, ...] = (),
     admitted: bool = True,
+    is_background: bool = False,
     **options: int | bool | None,
 ) -> RunnerDemand:
     load_options = replace(LoadOptions(), **options)
@@ -48,6 +49,7 @@ def demand(
         n_ctx=load_options.num_ctx or n_ctx,
         full_machines=frozenset(full_machines),
         admitted=admitted,
+        is_background=is_background,
     )
 
 
@@ -57,6 +59,7 @@ def runner(
     phase: Phase = Phase.READY,
     *,
     users: int = 0,
+    background_users: int = 0,
     machine: str = "here",
     expires_in: float = 300.0,
     keep_alive: float = 300.0,
@@ -76,6 +79,7 @@ def runner(
         context_automatic=automatic,
         use_mmap=use_mmap,
         users=users,
+        background_users=background_users,
         keep_alive=keep_alive,
         expires_at=NOW + expires_in,
         last_used=last_used,
@@ -119,6 +123,55 @@ CASES = [
         demand("a"),
         Evict(2),
         (runner(1, "b", users=1), runner(2, "c", users=1, keep_alive=5)),
+    ),
+    Case(
+        "full: background requests are no reason to stay",
+        demand("a"),
+        Evict(2),
+        (runner(1, "b", expires_in=9), runner(2, "c", expires_in=99, background_users=3)),
+    ),
+    Case(
+        "background: loaded",
+        demand("a", is_background=True),
+        Reuse(1),
+        (runner(1, "a", users=1),),
+    ),
+    Case("background: nobody else", demand("a", is_background=True), Load("here")),
+    Case(
+        "background: room beside an idle one",
+        demand("a", is_background=True),
+        Load("here"),
+        (runner(1, "b"),),
+    ),
+    Case(
+        "background: somebody is answered",
+        demand("a", is_background=True),
+        Wait(),
+        (runner(1, "b", users=1),),
+    ),
+    Case(
+        "background: somebody waits",
+        demand("a", is_background=True),
+        Wait(),
+        ahead=(demand("b"),),
+    ),
+    Case(
+        "background: full, nothing is evicted",
+        demand("a", is_background=True),
+        Wait(),
+        (runner(1, "b"), runner(2, "c")),
+    ),
+    Case(
+        "background: loaded with less context",
+        demand("a", is_background=True, num_ctx=8192),
+        Wait(),
+        (runner(1, "a", num_ctx=4096, automatic=False),),
+    ),
+    Case(
+        "background requests are not ahead of others",
+        demand("a"),
+        Load("here"),
+        ahead=(demand("a", is_background=True),),
     ),
     Case(
         "full: one is unloading already",
@@ -226,6 +279,16 @@ def test_queue_refuses_only_requests_that_must_wait_for_a_load() -> None:
 def test_queue_of_length_none_still_loads_what_can_be_loaded_at_once() -> None:
     empty = State(machines=(HERE,), max_queue=0)
     assert decide(empty, demand("a", admitted=False), NOW) == Load("here")
+
+
+def test_background_requests_wait_beside_the_queue_and_are_never_refused() -> None:
+    waiting = (demand("b", is_background=True),) * 9
+    loading = (runner(1, "c", LOADING),)
+    state = State(machines=(HERE,), runners=loading, pending=waiting, max_queue=1)
+
+    assert decide(state, demand("a", admitted=False), NOW) == Wait()
+    full = replace(state, pending=(demand("b"),), max_queue=0)
+    assert decide(full, demand("a", admitted=False, is_background=True), NOW) == Wait()
 
 
 def test_request_that_a_load_was_started_for_is_not_counted_as_waiting() -> None:

@@ -646,3 +646,88 @@ async def test_storm_of_clients_that_come_and_go_ends_in_order() -> None:
             )
         await settled()
         assert len(w.machine.running) <= 2
+
+
+# Background requests.
+
+BACKGROUND = model_request("a", is_background=True)
+
+
+async def test_background_requests_are_held_while_others_run() -> None:
+    async with world() as w, AsyncExitStack() as stack:
+        await w.hold(stack, BACKGROUND)
+        holds = w.machine.running[0].holds
+        assert holds == []
+        for name in ("a", "b"):
+            async with w.scheduler.lease(model_request(name)):
+                await w.hold(stack, BACKGROUND)
+                assert holds[-1] is True
+            assert holds[-1] is False
+        assert holds == [True, False, True, False]
+
+
+async def test_background_requests_are_held_while_a_model_is_loaded_for_others() -> None:
+    async with world() as w, AsyncExitStack() as stack:
+        await w.hold(stack, BACKGROUND)
+        w.machine.may_load.clear()
+        other = asyncio.create_task(w.use(model_request("b")))
+        await settled()
+        assert w.machine.running[0].holds == [True]
+        w.machine.may_load.set()
+        await other
+        assert w.machine.running[0].holds == [True, False]
+
+
+async def test_a_background_request_loads_its_model_when_nobody_else_is_there() -> None:
+    async with world() as w, AsyncExitStack() as stack:
+        other = await stack.enter_async_context(AsyncExitStack())
+        await w.hold(other, model_request("b"))
+        waiting = asyncio.create_task(w.hold(stack, BACKGROUND))
+        await settled()
+        assert w.machine.loaded_names == ["b"]
+        await other.aclose()
+        await waiting
+        assert w.machine.loaded_names == ["b", "a"]
+
+
+async def test_a_background_request_waits_for_room_until_another_model_expires() -> None:
+    async with world(max_loaded=1, keep_alive=300) as w, AsyncExitStack() as stack:
+        await w.use(model_request("b"))
+        waiting = asyncio.create_task(w.hold(stack, BACKGROUND))
+        await w.advance(299)
+        assert w.names == ["b"]
+        await w.advance(1)
+        await waiting
+        assert w.names == ["a"]
+
+
+async def test_the_model_of_a_background_request_is_evicted_at_once_for_others() -> None:
+    async with world(max_loaded=1) as w, AsyncExitStack() as stack:
+        await w.hold(stack, BACKGROUND)
+        await w.use(model_request("b"))
+        assert w.machine.loaded_names == ["a", "b"]
+        assert w.names == ["b"]
+
+
+async def test_a_load_for_background_requests_ends_when_others_need_the_machine() -> None:
+    """They are served when the others have gone."""
+    async with world() as w, AsyncExitStack() as stack:
+        w.machine.may_load.clear()
+        waiting = asyncio.create_task(w.hold(stack, BACKGROUND))
+        await settled()
+        other = asyncio.create_task(w.use(model_request("b")))
+        await settled()
+        w.machine.may_load.set()
+        await other
+        await waiting
+        assert w.machine.loaded_names == ["a", "b", "a"]
+
+
+async def test_a_model_does_not_expire_while_a_background_request_uses_it() -> None:
+    async with world(keep_alive=10) as w:
+        async with w.scheduler.lease(BACKGROUND):
+            await w.advance(1000)
+            assert w.names == ["a"]
+            assert w.remaining("a") == timedelta(seconds=10)
+        await w.advance(10)
+        assert w.names == []
