@@ -46,7 +46,9 @@ RUN apt-get update \
 COPY --from=build /opt/paddock /opt/paddock
 ENV OLLAMA_HOST=0.0.0.0:11434 \
     OLLAMA_MODELS=/models \
+    PADDOCK_API_KEYS=/models/paddock-api-keys.json \
     PADDOCK_PREFIXES=/models/prefixes \
+    PADDOCK_RESPONSES=/models/paddock-responses.db \
     PATH=/opt/paddock/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 USER paddock

@@ -8,6 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
+from server.access.keys import Keys
+from server.config.derived import api_keys_file
 from server.config.settings import Settings
 from server.errors import Explanation
 from server.http.drain import Drain
@@ -16,6 +18,7 @@ from server.http.middleware.cors import CORSMiddleware
 from server.http.middleware.draining import DrainMiddleware
 from server.http.middleware.failures import FailureMiddleware
 from server.http.middleware.host_header import HostMiddleware, HostPolicy
+from server.http.middleware.keys import KeyMiddleware
 from server.http.middleware.paths import PathMiddleware, slash_redirect
 from server.http.middleware.request_log import RequestLogMiddleware
 from server.http.openapi import describe
@@ -60,6 +63,8 @@ def create_app(
 
     Without `services` its lifespan opens and closes its own. `drain` lets the caller close it in
     order: see `DrainMiddleware`.
+
+    Raises KeyFileError where the API keys cannot be read.
     """
 
     @asynccontextmanager
@@ -81,12 +86,13 @@ def create_app(
         app.include_router(routes.router)
     describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
     app.add_exception_handler(HTTPException, _answer_router)
-    _add_middleware(app, settings, drain or Drain(), metrics.requests)
+    app.state.keys = keys = Keys(api_keys_file(settings))
+    _add_middleware(app, settings, drain or Drain(), metrics.requests, keys)
     return app
 
 
 def _add_middleware(
-    app: FastAPI, settings: Settings, drain: Drain, metrics: RequestMetrics
+    app: FastAPI, settings: Settings, drain: Drain, metrics: RequestMetrics, keys: Keys
 ) -> None:
     """Add the middleware; the last one added is the first to see a request."""
     is_loopback = settings.address.is_loopback
@@ -94,6 +100,7 @@ def _add_middleware(
     app.add_middleware(FailureMiddleware)
     app.add_middleware(PathMiddleware)
     app.add_middleware(DrainMiddleware, drain=drain)
+    app.add_middleware(KeyMiddleware, keys=keys)
     app.add_middleware(HostMiddleware, policy=hosts)
     app.add_middleware(CORSMiddleware, policy=OriginPolicy(settings.origins))
     app.add_middleware(RequestLogMiddleware, metrics=metrics, logs_bodies=settings.logs_bodies)

@@ -24,6 +24,7 @@ class Entry:
 
 COMMANDS = {
     "serve": Entry("serve", "serve", "Serve models until interrupted."),
+    "key": Entry("key", "app", "Create, list and revoke API keys."),
     "export": Entry("archives", "export_model", "Write a model to one file."),
     "import": Entry("archives", "import_models", "Install the models of an archive."),
     "verify": Entry("verify", "verify", "Verify every blob, and list the damaged models."),

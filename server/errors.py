@@ -18,6 +18,12 @@ from server.request_record import current
 _log = logging.getLogger(__name__)
 
 
+CONTEXT_EXCEEDED = "context_length_exceeded"
+INVALID_API_KEY = "invalid_api_key"
+MISSING_SCOPE = "missing_scope"
+RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+
+
 class ServerError(Exception):
     """Base of the errors of this package; their texts are sent to the client."""
 
@@ -65,6 +71,14 @@ class Forbidden(ServerError):
     """The server does not allow the request; the text says why."""
 
 
+class Unauthorized(ServerError):
+    """The request has no valid API key; the text says why."""
+
+
+class MissingScope(Forbidden):
+    """The API key of the request is not for this; the text says which scope it lacks."""
+
+
 class Unsupported(ServerError):
     """The model lacks a capability that the request needs; the text names both."""
 
@@ -79,6 +93,21 @@ class TemplateError(ServerError):
 
 class TemplateBudgetExceeded(TemplateError):
     """Rendering takes too much time or memory, however the conversation is arranged."""
+
+
+class KeyFileError(ServerError):
+    """The file of API keys cannot be used; the text says why."""
+
+
+class RateLimited(ServerError):
+    """The holder of an API key has used up a limit; `retry_after` are the seconds until it is not.
+
+    `limit` is the name that OpenAI's clients know it by: requests or tokens.
+    """
+
+    def __init__(self, text: str, limit: str, retry_after: float) -> None:
+        super().__init__(text)
+        self.limit, self.retry_after = limit, retry_after
 
 
 class Explanation(NamedTuple):
@@ -96,7 +125,6 @@ _TOO_LONG = (
     "prompt, adjust the context length in settings, or use a model with a longer context length"
 )
 _MAX_TEXT = 2000
-_CONTEXT_EXCEEDED = "context_length_exceeded"
 _INTERNAL = Explanation(500, "internal server error")
 
 
@@ -121,7 +149,19 @@ def _no_manifest(error: registry.ManifestUnavailable) -> Explanation:
 
 
 def _prompt_too_long(error: PromptTooLong) -> Explanation:
-    return Explanation(400, str(error), _CONTEXT_EXCEEDED)
+    return Explanation(400, str(error), CONTEXT_EXCEEDED)
+
+
+def _unauthorized(error: Unauthorized) -> Explanation:
+    return Explanation(401, str(error), INVALID_API_KEY)
+
+
+def _missing_scope(error: MissingScope) -> Explanation:
+    return Explanation(403, str(error), MISSING_SCOPE)
+
+
+def _rate_limited(error: RateLimited) -> Explanation:
+    return Explanation(429, str(error), RATE_LIMIT_EXCEEDED)
 
 
 def _runner_died(error: host.RunnerDied) -> Explanation:
@@ -145,7 +185,7 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
             text = _FAILURES[error.code]
     status = 500 if error.code in _SERVER_FAILURES else 400
     is_too_long = error.code is FailureCode.PROMPT_TOO_LONG
-    return Explanation(status, text, _CONTEXT_EXCEEDED if is_too_long else "")
+    return Explanation(status, text, CONTEXT_EXCEEDED if is_too_long else "")
 
 
 _SERVER_FAILURES = (FailureCode.OUT_OF_MEMORY, FailureCode.COMPUTE, FailureCode.NAN_LOGITS)
@@ -170,6 +210,10 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     BodyTooLarge: _plain(413),
     NotFound: _plain(404),
     Forbidden: _plain(403),
+    Unauthorized: _unauthorized,
+    MissingScope: _missing_scope,
+    RateLimited: _rate_limited,
+    KeyFileError: _plain(503),
     Unsupported: _plain(400),
     TemplateError: _plain(400),
     TemplateBudgetExceeded: _plain(400),

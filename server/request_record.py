@@ -8,6 +8,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 
+from server.caller import ANYBODY, Caller
+
 _MAX_TEXT = 1000
 
 
@@ -21,7 +23,8 @@ class RequestRecord:
     served. `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
     wait for a place, in memory and in the batch, `load_ns` that for the model to be loaded.
     `lenient_calls` names the tool calls that were not in the syntax of the model's family. One that
-    `is_background` is computed only while no others are.
+    `is_background` is computed only while no others are. `caller` is who sent it, `reply_headers`
+    are sent with its reply.
     """
 
     id: str = ""
@@ -49,6 +52,8 @@ class RequestRecord:
     error: str = ""
     lenient_calls: str = ""
     is_background: bool = False
+    caller: Caller = ANYBODY
+    reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
     @property
     def elapsed_ns(self) -> int:
@@ -101,6 +106,7 @@ class RequestRecord:
             "request_id": self.id,
             "route": f"{self.method} {self.path}".strip(),
             "client": self.client,
+            "key": self.caller.name,
             "status": self.status,
             "ms": _milliseconds(self.elapsed_ns),
             "model": self.model,

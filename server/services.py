@@ -16,7 +16,7 @@ from runners.host.errors import ShuttingDown
 from runners.host.offline_jobs import OfflineJobs
 from runners.host.scheduler import Scheduler
 from server.concurrency.interruption import interruptible
-from server.config.derived import registry_config, scheduler_config
+from server.config.derived import registry_config, responses_file, scheduler_config
 from server.config.settings import Settings
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
@@ -176,7 +176,7 @@ async def registry_service(store: Store, settings: Settings) -> AsyncIterator[Re
 @asynccontextmanager
 async def stored_responses(settings: Settings) -> AsyncIterator[ResponseStore]:
     """Open the store of responses, and close it at the end."""
-    stored = ResponseStore(settings.responses_file, settings.keep_responses)
+    stored = ResponseStore(responses_file(settings), settings.keep_responses)
     try:
         yield stored
     finally:

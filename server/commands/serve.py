@@ -15,12 +15,15 @@ import typer
 
 from model_store.bundled import GUIDE
 from model_store.errors import StoreError
+from server.access.keys import Keys
 from server.app import create_app
 from server.commands.console import fail
 from server.commands.environment import check_settings
+from server.config.derived import api_keys_file
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
 from server.config.variables import SettingError, Variable
+from server.errors import KeyFileError
 from server.http.connection_limit import (
     ConnectionLimit,
     max_connections,
@@ -69,6 +72,7 @@ def serve(
     set_up_logging(format=settings.log_format, debug=settings.debug)
     for warning in settings.warnings:
         _log.warning("%s", warning)
+    _check_keys(settings)
     try:
         with (
             _listener(settings.address) as listener,
@@ -104,6 +108,23 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             has_guide=services.store.has_model(GUIDE),
         )
         await server.serve(sockets=[listener])
+
+
+def _check_keys(settings: Settings) -> None:
+    """Exit where other machines could do everything because there is no API key."""
+    path = api_keys_file(settings)
+    try:
+        keys = Keys(path)
+    except KeyFileError as e:
+        fail(f"{e} ({path})")
+    if keys.are_required or settings.address.is_loopback or settings.insecure:
+        return
+    where = f"{settings.address.host or '*'}:{settings.address.port}"
+    fail(
+        f"other machines can reach {where}, and there is no API key: make one with `paddock key "
+        "create NAME` and the same settings (in a container: `docker run --rm -v VOLUME:/models "
+        "IMAGE paddock key create NAME`), or set PADDOCK_INSECURE=1 to serve whoever reaches it"
+    )
 
 
 def _set_up_debug_signals() -> None:

@@ -1,10 +1,21 @@
-"""Configurations of the registry client and of the scheduler, derived from the settings."""
+"""Values derived from the settings: files beside the models, registry client and scheduler."""
 
 from dataclasses import fields
+from pathlib import Path
 
 from model_store.registry.config import Proxies, RegistryConfig
 from runners.host.model_request import PrefixSettings, SchedulerConfig
 from server.config.settings import Settings
+
+
+def api_keys_file(settings: Settings) -> Path:
+    """Return the file of API keys: beside the models, unless it is set."""
+    return settings.api_keys or settings.models.parent / "paddock-api-keys.json"
+
+
+def responses_file(settings: Settings) -> Path:
+    """Return the database of responses: beside the models, unless it is set."""
+    return settings.responses or settings.models.parent / "paddock-responses.db"
 
 
 def registry_config(settings: Settings, user_agent: str) -> RegistryConfig:

@@ -316,6 +316,19 @@ class Settings:
         "/v1/responses), all or none.",
         default=LongPrompts.AGENTS.value,
     )
+    api_keys: Path | None = setting(
+        "PADDOCK_API_KEYS",
+        read.path,
+        "a file",
+        "File of the API keys; unset: paddock-api-keys.json beside the models.",
+    )
+    insecure: bool = setting(
+        "PADDOCK_INSECURE",
+        read.flag,
+        _FLAG,
+        "Serve other machines without API keys: whoever reaches the port may do everything.",
+        default="0",
+    )
     responses: Path | None = setting(
         "PADDOCK_RESPONSES",
         read.path,
@@ -351,11 +364,6 @@ class Settings:
     )
     unusable: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-
-    @property
-    def responses_file(self) -> Path:
-        """The database of responses: beside the models, unless it is set."""
-        return self.responses or self.models.parent / "paddock-responses.db"
 
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":

@@ -4,7 +4,13 @@ from collections.abc import Callable
 
 from starlette.types import Scope
 
-from server.errors import Explanation
+from server.errors import (
+    CONTEXT_EXCEEDED,
+    INVALID_API_KEY,
+    MISSING_SCOPE,
+    RATE_LIMIT_EXCEEDED,
+    Explanation,
+)
 from server.request_record import current
 
 Envelope = Callable[[Explanation], dict[str, object]]
@@ -14,6 +20,11 @@ _ANTHROPIC_HEADER = b"anthropic-version"
 _TOO_LONG = "prompt is too long"
 """How the error begins that makes Anthropic's clients compact a conversation."""
 _OPENAI_TYPES = {400: "invalid_request_error", 404: "not_found_error"}
+_OPENAI_TYPES_OF_CODES = {
+    INVALID_API_KEY: "invalid_request_error",
+    MISSING_SCOPE: "invalid_request_error",
+    RATE_LIMIT_EXCEEDED: "rate_limit_error",
+}
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -34,6 +45,7 @@ def native_envelope(explanation: Explanation) -> dict[str, object]:
 def openai_envelope(explanation: Explanation) -> dict[str, object]:
     """Return the error of an endpoint that OpenAI's clients use."""
     kind = _OPENAI_TYPES.get(explanation.status, "api_error")
+    kind = _OPENAI_TYPES_OF_CODES.get(explanation.code, kind)
     code = explanation.code or None
     return {"error": {"message": explanation.text, "type": kind, "param": None, "code": code}}
 
@@ -42,7 +54,7 @@ def anthropic_envelope(explanation: Explanation) -> dict[str, object]:
     """Return the error of an endpoint that Anthropic's clients use."""
     kind = _ANTHROPIC_TYPES.get(explanation.status, "api_error")
     text = explanation.text
-    if explanation.code and not text.startswith(_TOO_LONG):
+    if explanation.code == CONTEXT_EXCEEDED and not text.startswith(_TOO_LONG):
         text = f"{_TOO_LONG}: {text}"
     return {
         "type": "error",

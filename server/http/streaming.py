@@ -5,6 +5,7 @@ error status. A later failure is sent as the last event, in the format of the AP
 """
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from runners.host.errors import ShuttingDown
-from server.errors import explain
+from server.errors import RateLimited, explain
 from server.http.drain import was_aborted
 from server.http.envelopes import Envelope, native_envelope
 from server.http.json_encoding import encode
@@ -54,7 +55,10 @@ def error_response(
     explanation = explain(error)
     response = json_response(envelope(explanation), explanation.status, media_type)
     if explanation.status in _RETRY_STATUSES:
-        response.headers["retry-after"] = "1"
+        seconds = math.ceil(error.retry_after) if isinstance(error, RateLimited) else 1
+        response.headers["retry-after"] = str(max(1, seconds))
+    elif explanation.status == 401:
+        response.headers["www-authenticate"] = "Bearer"
     return response
 
 

@@ -70,7 +70,8 @@ class _Reply:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._record.status = message["status"]
-            message = {**message, "headers": [*message.get("headers", ()), *self._headers]}
+            extra = (*self._headers, *self._record.reply_headers)
+            message = {**message, "headers": [*message.get("headers", ()), *extra]}
         else:
             self.is_complete = not message.get("more_body", False)
             if self.bodies is not None:

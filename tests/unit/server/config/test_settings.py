@@ -38,8 +38,9 @@ def test_without_variables_the_defaults_of_the_reference_hold() -> None:
     [
         ("OLLAMA_HOST", "0.0.0.0:8080", "address", Address("0.0.0.0", 8080)),
         ("OLLAMA_MODELS", "/srv/models", "models", Path("/srv/models")),
-        ("PADDOCK_RESPONSES", "/srv/kept.db", "responses_file", Path("/srv/kept.db")),
-        ("OLLAMA_MODELS", "/srv/models", "responses_file", Path("/srv/paddock-responses.db")),
+        ("PADDOCK_RESPONSES", "/srv/kept.db", "responses", Path("/srv/kept.db")),
+        ("PADDOCK_API_KEYS", "/srv/keys.json", "api_keys", Path("/srv/keys.json")),
+        ("PADDOCK_INSECURE", "1", "insecure", True),
         ("PADDOCK_KEEP_PREFIXES", "0", "keep_prefixes", 0),
         ("PADDOCK_KEEP_RESPONSES", "1h", "keep_responses", 3600.0),
         ("PADDOCK_KEEP_RESPONSES", "0", "keep_responses", 0.0),
