@@ -18,7 +18,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchma
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
-OTHERS = {"OLLAMA_BASE_URL", "PADDOCK_SOURCE"}
+OTHERS = {"OLLAMA_API_KEY", "OLLAMA_BASE_URL", "PADDOCK_SOURCE"}
 """Variables in the documents that other programs read."""
 
 
