@@ -37,17 +37,19 @@ from server.routes import (
     inference,
     library,
     openai,
+    queue,
     registry,
     responses,
     system,
     tokens,
 )
+from server.running_requests import RunningRequests
 from server.services import Services, open_services
 from server.text.quoting import quoted
 from server.versions import PADDOCK
 
 _ROUTERS = (
-    system, health, inference, library, blobs, create, registry, tokens, openai, anthropic,
+    system, health, inference, library, queue, blobs, create, registry, tokens, openai, anthropic,
     responses, conversations,
 )  # fmt: skip
 _API = "/v1/"
@@ -66,10 +68,11 @@ def create_app(
 
     Raises KeyFileError where the API keys cannot be read.
     """
+    requests = services.requests if services is not None else RunningRequests()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings) as opened:
+        async with open_services(settings, requests) as opened:
             app.state.services = opened
             yield
 
@@ -82,17 +85,24 @@ def create_app(
     app.state.services = services
     app.state.metrics = metrics = Metrics()
     app.state.max_body = settings.max_body
+    app.state.heartbeat_seconds = settings.stream_keepalive
     for routes in _ROUTERS:
         app.include_router(routes.router)
     describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
     app.add_exception_handler(HTTPException, _answer_router)
     app.state.keys = keys = Keys(api_keys_file(settings))
-    _add_middleware(app, settings, drain or Drain(), metrics.requests, keys)
+    _add_middleware(app, settings, drain or Drain(), metrics.requests, requests=requests, keys=keys)
     return app
 
 
 def _add_middleware(
-    app: FastAPI, settings: Settings, drain: Drain, metrics: RequestMetrics, keys: Keys
+    app: FastAPI,
+    settings: Settings,
+    drain: Drain,
+    metrics: RequestMetrics,
+    *,
+    requests: RunningRequests,
+    keys: Keys,
 ) -> None:
     """Add the middleware; the last one added is the first to see a request."""
     is_loopback = settings.address.is_loopback
@@ -103,7 +113,9 @@ def _add_middleware(
     app.add_middleware(KeyMiddleware, keys=keys)
     app.add_middleware(HostMiddleware, policy=hosts)
     app.add_middleware(CORSMiddleware, policy=OriginPolicy(settings.origins))
-    app.add_middleware(RequestLogMiddleware, metrics=metrics, logs_bodies=settings.logs_bodies)
+    app.add_middleware(
+        RequestLogMiddleware, requests=requests, metrics=metrics, logs_bodies=settings.logs_bodies
+    )
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:

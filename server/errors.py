@@ -87,6 +87,13 @@ class ServerBusy(ServerError):
     """The server has no resources for the request at the moment; the text says for what."""
 
 
+class RequestCancelled(ServerError):
+    """An operator has cancelled the request."""
+
+    def __init__(self) -> None:
+        super().__init__("the request was cancelled by an operator of the server")
+
+
 class TemplateError(ServerError):
     """A chat template cannot be parsed or rendered; the text says where."""
 
@@ -218,6 +225,8 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     TemplateError: _plain(400),
     TemplateBudgetExceeded: _plain(400),
     ServerBusy: _plain(503),
+    # Clients send a request again after a 409 or a 503.
+    RequestCancelled: _plain(499),
     store.InvalidName: _invalid_name,
     store.InvalidDigest: _plain(400),
     store.ModelNotFound: _plain(404),

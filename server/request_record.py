@@ -4,13 +4,25 @@ The record of the running request is a context variable, so tasks and threads th
 request see it. Setting a field is an attribute assignment; the line is written once, at the end.
 """
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from enum import StrEnum
 from time import perf_counter_ns
 
 from server.caller import ANYBODY, Caller
 
 _MAX_TEXT = 1000
+
+
+class Phase(StrEnum):
+    """What a request to a model waits for."""
+
+    QUEUED = "queued"
+    """A place in memory or in the batch."""
+    LOADING = "loading"
+    PREFILL = "prefill"
+    DECODE = "decode"
 
 
 @dataclass(slots=True)
@@ -19,10 +31,12 @@ class RequestRecord:
 
     `n_computed` and `n_cached` are the tokens of the prompt that were computed and taken from the
     KV cache; `n_accepted` of the `n_drafted` tokens of speculative decoding were sampled.
-    `model` is the name as the client wrote it, `served_model` the installed one that a runner
-    served. `format_reason` says why the renderer and the parser were chosen. `queue_ns` is the
-    wait for a place, in memory and in the batch, `load_ns` that for the model to be loaded.
-    `lenient_calls` names the tool calls that were not in the syntax of the model's family. One that
+    `model` is the name as the client wrote it, `pending_model` the installed one that it waits for,
+    `served_model` the one that a runner served. `format_reason` says why the renderer and the
+    parser were chosen. `queue_ns` is the wait for a place, in memory and in the batch, `load_ns`
+    that for the model to be loaded.
+    `lenient_calls` names the tool calls that were not in the syntax of the model's family. `phase`
+    is None until the request needs a model. `cancel` ends its work, see `interrupt`. One that
     `is_background` is computed only while no others are. `caller` is who sent it, `reply_headers`
     are sent with its reply.
     """
@@ -37,6 +51,7 @@ class RequestRecord:
     renderer: str = ""
     parser: str = ""
     format_reason: str = ""
+    pending_model: str = ""
     served_model: str = ""
     n_computed: int = 0
     n_cached: int = 0
@@ -54,6 +69,9 @@ class RequestRecord:
     is_background: bool = False
     caller: Caller = ANYBODY
     reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    phase: Phase | None = None
+    cancel: Callable[[], object] | None = None
+    is_cancelled: bool = False
 
     @property
     def elapsed_ns(self) -> int:
@@ -64,11 +82,27 @@ class RequestRecord:
         """Set the chat format of the request."""
         self.renderer, self.parser, self.format_reason = renderer, parser, reason
 
+    def interrupt(self) -> bool:
+        """Cancel the work for the request, once; return False where it cannot be cancelled.
+
+        Its client gets an error, unlike when the client itself has gone.
+        """
+        if self.cancel is None:
+            return False
+        if not self.is_cancelled:
+            self.is_cancelled = True
+            self.cancel()
+        return True
+
+    def begin_wait(self, model: str) -> None:
+        """Note that the request waits for a runner of the installed model `model`."""
+        self.pending_model, self.phase = model, Phase.QUEUED
+
     def set_lease(
         self, model: str, runner_pid: int, queue_seconds: float, load_seconds: float
     ) -> None:
         """Set the installed model and the runner that serve the request, and the waits for it."""
-        self.served_model, self.runner_pid = model, runner_pid
+        self.served_model, self.runner_pid, self.phase = model, runner_pid, Phase.PREFILL
         self.queue_ns += int(queue_seconds * 1e9)
         self.load_ns += int(load_seconds * 1e9)
 

@@ -28,6 +28,7 @@ from server.inference.tokens import TokenService
 from server.isolation.pool import WorkerPool
 from server.library.library import Library
 from server.library.registry import Progress, RegistryService
+from server.library.request_queue import RequestQueue
 from server.media.decoder import MediaDecoder, media_pool
 from server.media.remote_images import RemoteImages
 from server.openai.responses.conversation_store import ConversationStore
@@ -35,6 +36,7 @@ from server.openai.responses.conversations import Conversations
 from server.openai.responses.service import ResponsesService
 from server.openai.responses.store import ResponseStore
 from server.rendering.client import PromptRenderer, rendering_pool
+from server.running_requests import RunningRequests
 from server.versions import USER_AGENT
 
 _T = TypeVar("_T")
@@ -58,6 +60,8 @@ class Services:
     rerank: RerankService
     tokens: TokenService
     remote_images: RemoteImages
+    requests: RunningRequests
+    queue: RequestQueue
     responses: ResponsesService
     conversations: Conversations
     closing: asyncio.Event = field(default_factory=asyncio.Event)
@@ -101,8 +105,12 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(
+    settings: Settings, requests: RunningRequests | None = None
+) -> AsyncIterator[Services]:
     """Open the store, the scheduler and the services, and close them at the end.
+
+    `requests` are those of the application that uses the services; see `create_app`.
 
     Raises:
         StorageFailed: the models directory cannot be used.
@@ -129,6 +137,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             settings,
             prompts=PromptRenderer(rendering),
             decoder=MediaDecoder(decoding),
+            requests=requests,
         )
 
 
@@ -208,8 +217,10 @@ def make_services(
     *,
     prompts: PromptRenderer,
     decoder: MediaDecoder,
+    requests: RunningRequests | None = None,
 ) -> Services:
     """Create the services of a server."""
+    requests = requests or RunningRequests()
     go_template, stop_repetition = settings.go_template, settings.stop_repetition
     remote_images = RemoteImages(is_allowed=settings.remote_images)
     chat = ChatService(
@@ -239,6 +250,8 @@ def make_services(
         rerank=RerankService(store, scheduler),
         tokens=TokenService(store, scheduler),
         remote_images=remote_images,
-        responses=ResponsesService(chat, stored, remote_images.fetch),
+        requests=requests,
+        queue=RequestQueue(requests, scheduler),
+        responses=ResponsesService(chat, stored, remote_images.fetch, requests),
         conversations=Conversations(ConversationStore(stored.database)),
     )

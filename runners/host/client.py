@@ -54,19 +54,25 @@ class RunnerClient:
         self._connection = connection
         self._died = died
         self._special_tokens: SpecialTokens | None = None
+        self.owners: dict[int, object] = {}
+        """For whom each running generation is, by the id of its request."""
 
     @property
     def died(self) -> "asyncio.Future[RunnerDied]":
         """Done when the process has exited; its result says how."""
         return self._died
 
-    async def generate(self, request: Generate) -> AsyncGenerator[Chunk | Done, None]:
+    async def generate(
+        self, request: Generate, owner: object = None
+    ) -> AsyncGenerator[Chunk | Done, None]:
         """Yield chunks as they arrive, then exactly one `Done`; `request.id` is replaced.
 
-        A consumer that is slower than the runner gets several chunks merged into one.
+        A consumer that is slower than the runner gets several chunks merged into one. `owner` is
+        listed in `owners` meanwhile.
         """
         request_id, events = self._connection.open_request()
         finished = False
+        self.owners[request_id] = owner
         try:
             self._connection.send(msgspec.structs.replace(request, id=request_id))
             while not finished:
@@ -78,6 +84,7 @@ class RunnerClient:
             finished = True
             raise
         finally:
+            del self.owners[request_id]
             self._end(request_id, finished=finished)
 
     async def embed(

@@ -11,7 +11,12 @@ from runners.host.errors import RunnerError
 from runners.host.load_plan import LoadPlan
 from runners.host.loading import LoadOutcome, OtherRunners, ReadyRunner
 from runners.host.machine import Runner
-from runners.host.model_request import ModelRequest, RunnerStatus, keep_alive_seconds
+from runners.host.model_request import (
+    LoadStatus,
+    ModelRequest,
+    RunnerStatus,
+    keep_alive_seconds,
+)
 from runners.host.policy import Phase, RunnerDemand, RunnerView
 from runners.host.usage import RunnerUsage
 from runners.protocol.messages import MemoryUse, Ready
@@ -50,6 +55,7 @@ class LoadedRunner:
     plan: LoadPlan | None = None
     unloading: bool = False
     is_retired: bool = False
+    progress: float = 0.0
     load_began: float = math.inf
     loaded_at: float = math.inf
 
@@ -60,6 +66,10 @@ class LoadedRunner:
     def load_seconds_since(self, moment: float) -> float:
         """Return how much of the load took place after `moment`."""
         return max(0.0, self.loaded_at - max(self.load_began, moment))
+
+    def record_progress(self, share: float) -> None:
+        """Record which share of the weights is loaded."""
+        self.progress = share
 
     def mark_ready(self, loaded: ReadyRunner, now: float) -> None:
         """Record a load that succeeded."""
@@ -159,14 +169,21 @@ class LoadedRunner:
             size_vram=vram,
         )
 
+    def load_status(self, now: float) -> LoadStatus | None:
+        """Return how far its load is; None when it is not loading."""
+        if self.phase is not Phase.LOADING:
+            return None
+        return LoadStatus(self.request, self.progress, now - self.load_began)
+
     async def usage(self) -> RunnerUsage:
         """Return its memory and its counters; of a runner that is loaded."""
         assert self.process is not None
         assert self.ready is not None
-        stats = None
+        client, stats = self.process.client, None
+        owners = dict(client.owners)
         with suppress(RunnerError, TimeoutError):
             async with asyncio.timeout(_STATS_TIMEOUT):
-                stats = await self.process.client.stats()
+                stats = await client.stats()
         vram = self.vram
         return RunnerUsage(
             model=self.request.name,
@@ -174,6 +191,7 @@ class LoadedRunner:
             ram_bytes=_total(self._memory) - vram,
             vram_bytes=vram,
             stats=stats,
+            owners=owners,
         )
 
 

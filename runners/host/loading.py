@@ -1,6 +1,7 @@
 """Load a model in a runner, retrying with a smaller plan when memory runs out."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -47,9 +48,15 @@ LoadOutcome: TypeAlias = ReadyRunner | LoadError
 
 
 async def load_model(
-    machine: Machine, request: ModelRequest, config: SchedulerConfig, other_runners: OtherRunners
+    machine: Machine,
+    request: ModelRequest,
+    config: SchedulerConfig,
+    other_runners: OtherRunners,
+    on_progress: Callable[[float], None],
 ) -> ReadyRunner:
     """Load a model on `machine`; a cancelled or failed load leaves no process behind.
+
+    `on_progress` is called with the share that is loaded, which starts again with a smaller plan.
 
     Raises:
         EvictionRequired: another runner has to be evicted first.
@@ -67,7 +74,9 @@ async def load_model(
             _warn_of_cache_type(plan)
             logger.debug("loading %s: %s", request.name, plan.spec)
             try:
-                ready = await runner.load(plan.spec, stall_timeout=config.load_timeout)
+                ready = await runner.load(
+                    plan.spec, stall_timeout=config.load_timeout, on_progress=on_progress
+                )
             except LoadFailed as e:
                 plan = _next_plan(plan, e, other_runners)
             else:

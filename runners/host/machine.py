@@ -1,6 +1,7 @@
 """Machines that start runners; the only kind is the machine of the server itself."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from runners.host.client import RunnerClient
@@ -33,7 +34,13 @@ class Runner(Protocol):
 
     async def devices(self) -> tuple[Device, ...]: ...
 
-    async def load(self, spec: LoadSpec, *, stall_timeout: float) -> Ready: ...
+    async def load(
+        self,
+        spec: LoadSpec,
+        *,
+        stall_timeout: float,
+        on_progress: Callable[[float], None] = ...,
+    ) -> Ready: ...
 
     async def save_prefixes(self, seconds: float) -> None: ...
 

@@ -151,6 +151,15 @@ class RunnerStatus:
     size_vram: int
 
 
+@dataclass(frozen=True, slots=True)
+class LoadStatus:
+    """A model that is being loaded: the share of its weights that is, and since when."""
+
+    request: ModelRequest
+    progress: float
+    seconds: float
+
+
 def keep_alive_seconds(value: float) -> float:
     """Return `value`, infinity for a negative number: both mean that the model never expires."""
     return math.inf if value < 0 else value

@@ -57,6 +57,10 @@ SAVE_MARGIN = 0.3
 _KILL_SIGNALS = (-signal.SIGKILL, -signal.SIGTERM)
 
 
+def ignore_progress(_share: float) -> None:
+    """Take the progress of a load that nobody watches."""
+
+
 class RunnerProcess:
     """A runner process, from its start to its end; the one who starts it closes it.
 
@@ -84,6 +88,7 @@ class RunnerProcess:
         self._saved: asyncio.Future[None] = loop.create_future()
         self._stall: tuple[asyncio.Timeout, float] | None = None
         self._on_quantizing: Callable[[int, int], None] = lambda _done, _total: None
+        self._on_loading: Callable[[float], None] = ignore_progress
         self._watcher = asyncio.create_task(self._watch(), name=f"runner {child.pid}")
 
     @classmethod
@@ -134,13 +139,22 @@ class RunnerProcess:
         assert isinstance(event, Devices)
         return event.devices
 
-    async def load(self, spec: LoadSpec, *, stall_timeout: float) -> Ready:
+    async def load(
+        self,
+        spec: LoadSpec,
+        *,
+        stall_timeout: float,
+        on_progress: Callable[[float], None] = ignore_progress,
+    ) -> Ready:
         """Load a model; `stall_timeout` limits the seconds without progress or output.
+
+        `on_progress` is called with the share of the weights that is loaded, from 0 to 1.
 
         Raises:
             LoadFailed: the runner refused the model or died; close it.
             LoadTimeout: no progress for `stall_timeout` seconds.
         """
+        self._on_loading = on_progress
         self.connection.send(Load(spec))
         event = await self._next_load_event(stall_timeout)
         if isinstance(event, messages.LoadFailed):
@@ -299,6 +313,7 @@ class RunnerProcess:
                 self._saved.set_result(None)
         elif isinstance(event, Loading):
             self._extend_deadline()
+            self._on_loading(event.progress)
         elif isinstance(event, Quantizing):
             self._on_quantizing(event.done, event.total)
         else:

@@ -116,7 +116,9 @@ class RunnerPool:
         """Load the model; return errors, which may concern several requests or none."""
         other_runners = other_runners_of(runner, self._runners.values())
         try:
-            return await load_model(self._machine, runner.request, self._config, other_runners)
+            return await load_model(
+                self._machine, runner.request, self._config, other_runners, runner.record_progress
+            )
         except (RunnerError, EvictionRequired) as e:
             return e
         except Exception:

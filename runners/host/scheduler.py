@@ -22,6 +22,7 @@ from runners.host.loaded_runner import LoadedRunner, PendingRequest
 from runners.host.loading import EvictionRequired, LoadError
 from runners.host.machine import LocalMachine, Machine
 from runners.host.model_request import (
+    LoadStatus,
     ModelKey,
     ModelRequest,
     RunnerStatus,
@@ -207,13 +208,24 @@ class Scheduler:
             runners=tuple(await asyncio.gather(*(runner.usage() for runner in runners))),
         )
 
-    def unload(self, key: ModelKey) -> None:
-        """Unload a model as soon as it is idle; does nothing when it is not in memory."""
+    def loads(self) -> tuple[LoadStatus, ...]:
+        """Return the models that are being loaded, the first to begin first."""
+        now = self._clock.now()
+        return tuple(status for runner in self._pool if (status := runner.load_status(now)))
+
+    def unload(self, key: ModelKey | None = None) -> dict[str, bool]:
+        """Unload a model as soon as it is idle, or all of them.
+
+        Returns the names of those that were in memory, and whether each is still in use.
+        """
+        in_use: dict[str, bool] = {}
         for runner in self._pool:
-            if runner.request.key == key:
+            if key in (None, runner.request.key) and not runner.unloading:
                 runner.keep_alive = 0.0
                 runner.expires_at = self._clock.now()
+                in_use[runner.request.name] = not runner.may_expire
         self._reconcile()
+        return in_use
 
     def retire(self, name: str, current: ModelKey | None = None) -> None:
         """Unload the runners of a deleted or replaced model as soon as they are idle.

@@ -1,5 +1,6 @@
 """Usage of a machine by its runners: what metrics show of the scheduler and of each model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from runners.protocol.stats import StatsReport
@@ -17,13 +18,17 @@ class SchedulerCounters:
 
 @dataclass(frozen=True, slots=True)
 class RunnerUsage:
-    """A loaded model and its memory; `stats` is None when the runner did not answer in time."""
+    """A loaded model and its memory; `stats` is None when the runner did not answer in time.
+
+    `owners` are those for whom it generates, by the ids in `stats`.
+    """
 
     model: str
     n_cells: int
     ram_bytes: int
     vram_bytes: int
     stats: StatsReport | None
+    owners: Mapping[int, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

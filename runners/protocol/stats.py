@@ -9,6 +9,21 @@ class Stats(msgspec.Struct, frozen=True, tag="stats"):
     id: int
 
 
+class SequenceStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one generation is; `id` is that of its request.
+
+    `n_computed` of the `n_prompt` tokens of its prompt are in the KV cache, `n_reused` of them from
+    an earlier request. A sequence that `is_waiting` has no slot.
+    """
+
+    id: int
+    n_prompt: int
+    n_computed: int
+    n_reused: int
+    n_generated: int
+    is_waiting: bool
+
+
 class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report"):
     """Counters since the model was loaded.
 
@@ -34,3 +49,5 @@ class StatsReport(msgspec.Struct, frozen=True, kw_only=True, tag="stats_report")
     n_cells_used: int
     n_media_encoded: int = 0
     encode_ns: int = 0
+    sequences: tuple[SequenceStats, ...] = ()
+    """The generations that have not ended, those with a slot first."""

@@ -55,6 +55,7 @@ GET /api/version
 GET /api/status
 GET /api/tags
 GET /api/ps
+GET /api/queue
 POST /api/show
 POST /api/me
 POST /api/signout
@@ -66,6 +67,8 @@ POST /api/push
 POST /api/create
 POST /api/copy
 DELETE /api/delete
+DELETE /api/requests/{request_id}
+POST /api/unload
 HEAD /api/blobs/{digest}
 POST /api/blobs/{digest}
 """

@@ -17,6 +17,10 @@ class MessageFraming(ServerSentEvents):
         assert isinstance(event, StreamEvent)
         return event_bytes(event, str(event.__struct_config__.tag))
 
+    async def heartbeat(self) -> bytes:
+        """Return the event that the API itself has for this."""
+        return event_bytes({"type": "ping"}, "ping")
+
     def failure(self, error: Exception) -> bytes:
         """Return the event that tells of an error."""
         return event_bytes(anthropic_envelope(explain(error)), "error")

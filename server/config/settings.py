@@ -355,6 +355,13 @@ class Settings:
         "Disk space for computed prompts, to go on from after a load; 0: none are kept.",
         default="4G",
     )
+    stream_keepalive: float = setting(
+        "PADDOCK_STREAM_KEEPALIVE",
+        read.timeout,
+        _DURATION,
+        "How long a stream may be silent before it sends a keep-alive; 0: for ever.",
+        default="5s",
+    )
     grace_period: float = setting(
         "PADDOCK_GRACE_PERIOD",
         read.seconds,

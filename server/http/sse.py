@@ -37,6 +37,10 @@ class ServerSentEvents(Framing):
         """Encode one event."""
         return event_bytes(event)
 
+    async def heartbeat(self) -> bytes:
+        """Return a comment, which every parser of such streams skips."""
+        return b": keep-alive\n\n"
+
     def failure(self, error: Exception) -> bytes:
         """Return the event for an error in the middle of the stream."""
         return event_bytes(self._envelope(explain(error)))

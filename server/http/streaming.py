@@ -1,7 +1,8 @@
 """Streaming replies: events as JSON lines or server-sent events, or collected into one object.
 
 The first event is awaited before any header is sent, so that a request that fails early gets an
-error status. A later failure is sent as the last event, in the format of the API.
+error status; but not for longer than the interval of heartbeats, which keep proxies and clients
+from giving up. A later failure is sent as the last event, in the format of the API.
 """
 
 import asyncio
@@ -11,13 +12,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Generic, Protocol, TypeVar
 
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from runners.host.errors import ShuttingDown
-from server.errors import RateLimited, explain
+from server.errors import RateLimited, RequestCancelled, explain
 from server.http.drain import was_aborted
 from server.http.envelopes import Envelope, native_envelope
+from server.http.heartbeats import Heartbeats, heartbeat_seconds
 from server.http.json_encoding import encode
+from server.request_record import current
 
 JSON_TYPE = "application/json; charset=utf-8"
 BARE_JSON_TYPE = "application/json"
@@ -74,6 +77,15 @@ class Framing(Protocol):
         """Encode an event of a stream."""
         ...
 
+    @property
+    def heartbeat_seconds(self) -> float | None:
+        """The interval of heartbeats; None is the server's."""
+        return None
+
+    async def heartbeat(self) -> bytes:
+        """Return bytes that clients ignore, for a stream that is silent."""
+        ...
+
     def failure(self, error: Exception) -> bytes:
         """Return the bytes that end a stream with an error."""
         ...
@@ -93,6 +105,15 @@ class JSONLines(Framing):
         """Encode one line."""
         return encode(event) + b"\n"
 
+    @property
+    def heartbeat_seconds(self) -> float | None:
+        """Never: clients read each line as an event."""
+        return math.inf
+
+    async def heartbeat(self) -> bytes:
+        """Return nothing."""
+        return b""
+
     def failure(self, error: Exception) -> bytes:
         """Return the line that ends a failed stream."""
         return self.frame({"error": explain(error).text})
@@ -108,8 +129,8 @@ class EventReply(Response, Generic[_T]):
     With `stream`, each event is sent at once in the format `framing`; otherwise `fold` makes one
     object of them all, or the response itself where that is not JSON. The iterator is closed as
     soon as the client disconnects, and in any case before the reply ends. Sending an event needs
-    neither a task nor a queue. A reply that is cancelled by the shutdown of the server ends with an
-    error.
+    neither a task nor a queue. A reply that is cancelled by the shutdown of the server or by an
+    operator ends with an error.
     """
 
     def __init__(
@@ -129,6 +150,7 @@ class EventReply(Response, Generic[_T]):
         """Send the reply; stops when the client disconnects."""
         async with asyncio.TaskGroup() as tasks:
             answer = tasks.create_task(self._answer(scope, receive, send))
+            current().cancel = answer.cancel
             watch = tasks.create_task(_cancel_on_disconnect(receive, answer))
             answer.add_done_callback(lambda _: watch.cancel())
 
@@ -163,22 +185,29 @@ class EventReply(Response, Generic[_T]):
 
     async def _framed(self, framing: Framing, scope: Scope, send: Send) -> Response | None:
         """Send the stream, or return the reply when the first event is an error or a `Single`."""
-        try:
-            first = await anext(self._events)
-        except (Exception, asyncio.CancelledError) as e:
-            return framing.refusal(_reported(e, scope))
-        if isinstance(first, Single):
-            return json_response(first.value, media_type=self._object_type)
-        headers = list(framing.headers)
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send(_part(framing.frame(first)))
-        try:
-            async for event in self._events:
-                await send(_part(framing.frame(event)))
-            closing = framing.end
-        except (Exception, asyncio.CancelledError) as e:
-            closing = framing.failure(_reported(e, scope))
-        await send({"type": "http.response.body", "body": closing, "more_body": False})
+        with Heartbeats(framing, send, heartbeat_seconds(scope)) as stream:
+            try:
+                first = await anext(self._events)
+            except (Exception, asyncio.CancelledError) as e:
+                error = _reported(e, scope)
+                if not await stream.has_begun():
+                    return framing.refusal(error)
+                await stream.end(framing.failure(error))
+                return None
+            if isinstance(first, Single):
+                if not await stream.has_begun():
+                    return json_response(first.value, media_type=self._object_type)
+                await stream.end(framing.frame(first.value))
+                return None
+            await stream.begin()
+            await stream.send(framing.frame(first))
+            try:
+                async for event in self._events:
+                    await stream.send(framing.frame(event))
+                closing = framing.end
+            except (Exception, asyncio.CancelledError) as e:
+                closing = framing.failure(_reported(e, scope))
+            await stream.end(closing)
         return None
 
 
@@ -188,11 +217,9 @@ def _reported(error: Exception | asyncio.CancelledError, scope: Scope) -> Except
         return error
     if was_aborted(scope):
         return ShuttingDown()
+    if current().is_cancelled:
+        return RequestCancelled()
     raise error
-
-
-def _part(data: bytes) -> Message:
-    return {"type": "http.response.body", "body": data, "more_body": True}
 
 
 async def _cancel_on_disconnect(receive: Receive, answer: "asyncio.Task[None]") -> None:

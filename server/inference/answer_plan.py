@@ -29,8 +29,10 @@ async def recorded_lease(
     scheduler: Scheduler, request: ModelRequest
 ) -> AsyncGenerator[Lease, None]:
     """Lease a runner as `Scheduler.lease`, and note it in the record of the request."""
-    if current().is_background:
+    record = current()
+    record.begin_wait(request.name)
+    if record.is_background:
         request = replace(request, is_background=True)
     async with scheduler.lease(request) as lease:
-        current().set_lease(request.name, lease.pid, lease.queue_seconds, lease.load_seconds)
+        record.set_lease(request.name, lease.pid, lease.queue_seconds, lease.load_seconds)
         yield lease

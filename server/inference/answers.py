@@ -128,9 +128,9 @@ def answers(
     answer adds its number to it.
     """
     if len(parsers) == 1:
-        return answer(runner.generate(work), parsers[0], timings)
+        return answer(runner.generate(work, current()), parsers[0], timings)
     streams = [
-        answer(runner.generate(_seeded(work, choice)), parser, timings)
+        answer(runner.generate(_seeded(work, choice), current()), parser, timings)
         for choice, parser in enumerate(parsers)
     ]
     return merged(

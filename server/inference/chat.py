@@ -172,7 +172,7 @@ class ChatService:
         plan = await in_thread(self._plan, conversation)
         format = plan.format
         current().set_format(format.renderer, format.output.name, format.reason)
-        async with self._scheduler.lease(plan.request) as lease:
+        async with recorded_lease(self._scheduler, plan.request) as lease:
             prompt = await self._prompt(replace(conversation, truncate=False), plan, lease)
             require_countable(prompt.prompt.text, context_of(plan.options, lease.ready))
             text = await prompt.for_runner(lease)

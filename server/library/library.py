@@ -44,8 +44,9 @@ class Library:
             raise _not_found(name) from None
 
     async def running(self) -> bytes:
-        """Return the JSON of every loaded model, the one that expires last first."""
-        return await in_thread(encode_loaded, self._scheduler.status())
+        """Return the JSON of every loaded model, the one that expires last first, and of loads."""
+        scheduler = self._scheduler
+        return await in_thread(encode_loaded, scheduler.status(), scheduler.loads())
 
     def show(self, text: str, variation: Variation, user_agent: str = "") -> bytes:
         """Return the JSON that describes the model that `text` names.

@@ -7,7 +7,7 @@ import msgspec
 
 from model_store.errors import GGUFError, ModelNotFound
 from model_store.model import Model
-from runners.host.model_request import RunnerStatus
+from runners.host.model_request import LoadStatus, RunnerStatus
 from server.capabilities import capabilities
 from server.formats import choose
 from server.http.json_encoding import encode
@@ -42,6 +42,15 @@ class LoadedModel(msgspec.Struct, kw_only=True):
     expires_at: str
     size_vram: int
     context_length: int
+
+
+class LoadingModel(msgspec.Struct, kw_only=True):
+    """A model that is being loaded for so many seconds; `ratio` of its weights are."""
+
+    name: str
+    model: str
+    ratio: float
+    seconds: float
 
 
 class Listing:
@@ -112,9 +121,25 @@ def _version(model: Model) -> _Version:
     return model.name.full, model.digest, model.modified_at
 
 
-def encode_loaded(statuses: Sequence[RunnerStatus]) -> bytes:
-    """Return the JSON that lists the models in memory, in the order given."""
-    return encode({"models": [_loaded(status) for status in statuses]})
+def encode_loaded(statuses: Sequence[RunnerStatus], loads: Sequence[LoadStatus] = ()) -> bytes:
+    """Return the JSON that lists the models in memory, and those being loaded if there are any.
+
+    These are a list of their own, because clients take what is in `models` for loaded.
+    """
+    lists: dict[str, object] = {"models": [_loaded(status) for status in statuses]}
+    if loads:
+        lists["loading"] = [_loading(load) for load in loads]
+    return encode(lists)
+
+
+def _loading(load: LoadStatus) -> LoadingModel:
+    name = load.request.name
+    return LoadingModel(
+        name=name,
+        model=name,
+        ratio=round(load.progress, 4),
+        seconds=round(load.seconds, 3),
+    )
 
 
 def _loaded(status: RunnerStatus) -> LoadedModel:

@@ -37,6 +37,13 @@ class DeleteRequest(NamedRequest):
     body_limits = NAMES
 
 
+class UnloadRequest(NamedRequest):
+    """POST /api/unload; `all` instead of a name unloads every model."""
+
+    body_limits = NAMES
+    all: bool = False
+
+
 class PullRequest(NamedRequest):
     """POST /api/pull; `insecure` means plain HTTP, `dry_run` only reports the sizes."""
 

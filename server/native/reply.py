@@ -1,6 +1,6 @@
 """Convert the events of answers to objects of the native API."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from typing import TypedDict
 
@@ -24,11 +24,33 @@ from server.native.wire import (
     EmbedResponse,
     GenerateResponse,
     Logprob,
+    Progress,
     ReplyCall,
     ReplyMessage,
 )
 from server.schemas.wire import DebugInfo
 from server.text.timestamps import utc_now
+
+EmptyPiece = Callable[[Progress | None], ChatResponse | GenerateResponse]
+"""Makes a piece of an answer without text, with the progress where it is told."""
+
+
+def empty_chat_piece(model: str, progress: Progress | None) -> ChatResponse:
+    """Return a piece of a chat without text."""
+    return ChatResponse(
+        model=model,
+        created_at=utc_now(),
+        message=ReplyMessage("assistant", ""),
+        done=False,
+        progress=progress,
+    )
+
+
+def empty_generate_piece(model: str, progress: Progress | None) -> GenerateResponse:
+    """Return a piece of a completion without text."""
+    return GenerateResponse(
+        model=model, created_at=utc_now(), response="", done=False, progress=progress
+    )
 
 
 async def chat_replies(events: Events, model: str) -> Replies[ChatResponse]:

@@ -154,6 +154,7 @@ class ChatRequest(ApiModel):
     shift: bool = True
     logprobs: bool = False
     top_logprobs: TopLogprobs = 0
+    progress: bool = Field(default=False, description="Stream the progress of load and prompt.")
     debug_render_only: bool = Field(default=False, alias="_debug_render_only")
 
 
@@ -179,6 +180,7 @@ class GenerateRequest(ApiModel):
     shift: bool = True
     logprobs: bool = False
     top_logprobs: TopLogprobs = 0
+    progress: bool = Field(default=False, description="Stream the progress of load and prompt.")
     debug_render_only: bool = Field(default=False, alias="_debug_render_only")
 
 

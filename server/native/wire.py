@@ -48,6 +48,16 @@ class ReplyMessage(msgspec.Struct, omit_defaults=True):
     tool_calls: tuple[ReplyCall, ...] = ()
 
 
+class Progress(msgspec.Struct, omit_defaults=True, frozen=True, kw_only=True):
+    """What a stream without a token waits for: `ratio` of the load or of the prompt is done."""
+
+    phase: str
+    ratio: float | None = None
+    prompt_tokens: int = 0
+    prompt_tokens_computed: int = 0
+    prompt_tokens_cached: int = 0
+
+
 class ChatResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
     """A piece of the answer, or its end; durations in nanoseconds, absent when zero."""
 
@@ -56,6 +66,7 @@ class ChatResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
     message: ReplyMessage
     done: bool
     done_reason: str = ""
+    progress: Progress | None = None
     debug_info: DebugInfo | None = msgspec.field(default=None, name="_debug_info")
     logprobs: tuple[Logprob, ...] = ()
     total_duration: int = 0
@@ -77,6 +88,7 @@ class GenerateResponse(msgspec.Struct, omit_defaults=True, kw_only=True):
     thinking: str = ""
     done: bool
     done_reason: str = ""
+    progress: Progress | None = None
     context: tuple[int, ...] = ()
     total_duration: int = 0
     load_duration: int = 0

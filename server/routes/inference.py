@@ -1,6 +1,7 @@
 """/api/chat, generate, embed, embeddings and rerank."""
 
 import time
+from functools import partial
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -11,10 +12,14 @@ from server.http.body import converted, read_body
 from server.http.openapi import body_of
 from server.http.streaming import LINES_TYPE, EventReply, json_response
 from server.inference.adapters import adapter_choices
+from server.native.framing import AnswerLines
 from server.native.reply import (
+    EmptyPiece,
     chat_replies,
     embed_response,
     embeddings_response,
+    empty_chat_piece,
+    empty_generate_piece,
     fold_chat,
     fold_generate,
     generate_replies,
@@ -23,6 +28,7 @@ from server.native.request import completion_of, conversation_of
 from server.native.rerank import RerankRequest, rerank_response
 from server.native.schemas import ChatRequest, EmbeddingsRequest, EmbedRequest, GenerateRequest
 from server.native.wire import EmbeddingsResponse
+from server.request_record import current
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 
@@ -36,7 +42,8 @@ async def generate(request: Request) -> Response:
     body = await read_body(request, GenerateRequest)
     events = services_of(request).generate(await converted(request, completion_of, body))
     replies = generate_replies(events, body.model)
-    return EventReply(replies, stream=body.stream, fold=fold_generate)
+    framing = _framing(request, partial(empty_generate_piece, body.model), body)
+    return EventReply(replies, stream=body.stream, fold=fold_generate, framing=framing)
 
 
 @router.post("/chat", openapi_extra=body_of(ChatRequest, stream=LINES_TYPE))
@@ -44,7 +51,19 @@ async def chat(request: Request) -> Response:
     """Continue a conversation."""
     body = await read_body(request, ChatRequest)
     events = services_of(request).chat(await converted(request, conversation_of, body))
-    return EventReply(chat_replies(events, body.model), stream=body.stream, fold=fold_chat)
+    replies = chat_replies(events, body.model)
+    framing = _framing(request, partial(empty_chat_piece, body.model), body)
+    return EventReply(replies, stream=body.stream, fold=fold_chat, framing=framing)
+
+
+def _framing(
+    request: Request, empty_piece: EmptyPiece, body: ChatRequest | GenerateRequest
+) -> AnswerLines | None:
+    """Return the format of a stream, with the progress if it is asked for."""
+    if not body.stream:
+        return None
+    read = partial(services_of(request).queue.progress_of, current()) if body.progress else None
+    return AnswerLines(empty_piece, read)
 
 
 @router.post("/embed", openapi_extra=body_of(EmbedRequest))

@@ -299,3 +299,17 @@ async def test_a_request_that_is_held_can_be_cancelled(runner: RunnerProcess) ->
     assert held.cancelled()
     text, _ = await collect(runner, request(n_predict=3))
     assert text
+
+
+async def test_the_stats_tell_how_far_a_generation_is_and_for_whom(runner: RunnerProcess) -> None:
+    owner = object()
+    async with aclosing(runner.client.generate(request("one two three"), owner)) as events:
+        await anext(events)
+
+        [sequence] = (await runner.client.stats()).sequences
+
+        assert runner.client.owners == {sequence.id: owner}
+        assert sequence.n_computed == sequence.n_prompt > 0
+        assert sequence.n_generated >= 1
+        assert not sequence.is_waiting
+    assert runner.client.owners == {}

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -60,8 +61,15 @@ class FakeRunner:
     async def devices(self) -> tuple[Device, ...]:
         return self._machine.free_gpus()
 
-    async def load(self, spec: LoadSpec, *, stall_timeout: float) -> Ready:
+    async def load(
+        self,
+        spec: LoadSpec,
+        *,
+        stall_timeout: float,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> Ready:
         self.spec = spec
+        self.report = on_progress
         self._machine.loads.append(self)
         await self._machine.may_load.wait()
         if self._machine.failures and (failure := self._machine.failures.popleft()) is not None:

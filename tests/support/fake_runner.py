@@ -59,7 +59,7 @@ from runners.protocol.messages import (
 from runners.protocol.placement import DeviceKind
 from runners.protocol.prefixes import PrefixesSaved, SavePrefixes
 from runners.protocol.quantization import Quantize, Quantized, QuantizeFailed, Quantizing
-from runners.protocol.stats import Stats, StatsReport
+from runners.protocol.stats import SequenceStats, Stats, StatsReport
 from runners.protocol.tokens import (
     AnyText,
     Detokenize,
@@ -123,6 +123,8 @@ class FakeRunner:
         self._gpu = gpu
         self._lock = threading.Lock()
         self._cancelled: dict[int, threading.Event] = {}
+        self._prompts: dict[int, int] = {}
+        self._said: dict[int, int] = {}
         self._generated = self._n_ctx = 0
         self._may_compute = threading.Event()
         """Whether background requests are not held."""
@@ -234,6 +236,7 @@ class FakeRunner:
     def _generate(self, request: Generate) -> None:  # noqa: C901, PLR0912 - one case a word
         prompt = request.prompt
         tokens = prompt if isinstance(prompt, tuple) else tokens_of(prompt)
+        self._prompts[request.id] = len(tokens)
         words = detokenized(tokens)[0].split()
         match words:
             case ["die", *last_words]:
@@ -246,7 +249,7 @@ class FakeRunner:
                 failure = Failed(
                     id=request.id, code=FailureCode.PROMPT_TOO_LONG, n_tokens=9, n_ctx=4
                 )
-                self._cancelled.pop(request.id)
+                self._end(request.id)
                 self._send(Step((failure,)))
             case ["deaf", *_]:
                 return
@@ -285,17 +288,18 @@ class FakeRunner:
                 break
             n_eval += 1
             self._generated += 1
+            self._said[request.id] = n_eval
             self._send(Step((Chunk(request.id, word),)))
             time.sleep(0.001)
         self._finish(request, reason, n_eval)
 
     def _finish(self, request: Generate, reason: StopReason, n_eval: int) -> None:
-        self._cancelled.pop(request.id)
+        self._end(request.id)
         self._send(Step((done(request.id, reason, n_eval),)))
 
     def _flood(self, request: Generate, count: int) -> None:
         chunks = tuple(Chunk(request.id, f"{n} ") for n in range(count))
-        self._cancelled.pop(request.id)
+        self._end(request.id)
         self._send(Step((*chunks, done(request.id, StopReason.STOP, count))))
 
     def _embed(self, request: Embed) -> None:
@@ -313,7 +317,23 @@ class FakeRunner:
 
     def _stats(self, request_id: int) -> StatsReport:
         counters = dict.fromkeys(StatsReport.__struct_fields__, 0)
-        return StatsReport(**{**counters, "id": request_id, "n_generated": self._generated})
+        own = {"id": request_id, "n_generated": self._generated}
+        sequences = tuple(
+            SequenceStats(
+                id=id,
+                n_prompt=n_prompt,
+                n_computed=n_prompt,
+                n_reused=0,
+                n_generated=self._said.get(id, 0),
+                is_waiting=False,
+            )
+            for id, n_prompt in tuple(self._prompts.items())
+        )
+        return StatsReport(**{**counters, **own, "sequences": sequences})
+
+    def _end(self, request_id: int) -> None:
+        for of_request in (self._cancelled, self._prompts, self._said):
+            of_request.pop(request_id, None)
 
 
 def size_of(medium: Medium) -> str:

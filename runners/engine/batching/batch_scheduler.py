@@ -10,6 +10,7 @@ from runners.engine.batching.admission import Admission
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
 from runners.protocol.messages import Chunk, Done, Failed, FailureCode, StopReason
+from runners.protocol.stats import SequenceStats
 
 _MIN_SHIFTED = 4
 """Tokens at the end of a context that `n_keep` cannot protect from a context shift."""
@@ -44,6 +45,10 @@ class BatchScheduler:
     def n_waiting(self) -> int:
         """Requests without a slot."""
         return len(self._queue) + len(self._held)
+
+    def stats(self) -> tuple[SequenceStats, ...]:
+        """Return how far each request is, the running ones first."""
+        return tuple(sequence.stats() for sequence in (*self.running, *self._queue, *self._held))
 
     def submit(self, sequence: SequenceState) -> None:
         """Queue a request."""

@@ -380,4 +380,5 @@ class Loop:
             n_cells_used=self._slots.n_cells_used,
             n_media_encoded=media.n_encoded if media is not None else 0,
             encode_ns=media.encode_ns if media is not None else 0,
+            sequences=self._scheduler.stats(),
         )

@@ -18,6 +18,7 @@ from runners.engine.native.context import Context
 from runners.engine.native.llama import Floats
 from runners.protocol.adapters import Adapters
 from runners.protocol.messages import Done, Generate, StopReason
+from runners.protocol.stats import SequenceStats
 
 NO_SLOT = -1
 _SHORTEST_NS = 1000
@@ -168,6 +169,17 @@ class SequenceState:
         self.last_token_ns = time.perf_counter_ns()
         if self.n_sampled == 1:
             self.first_token_ns = self.last_token_ns
+
+    def stats(self) -> SequenceStats:
+        """Return how far it is."""
+        return SequenceStats(
+            id=self.id,
+            n_prompt=self.n_prompt,
+            n_computed=min(self.n_computed, self.n_prompt),
+            n_reused=self.n_reused,
+            n_generated=self.n_sampled,
+            is_waiting=self.slot == NO_SLOT,
+        )
 
     def done(self, reason: StopReason) -> Done:
         """Return the terminal event."""

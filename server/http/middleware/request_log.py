@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from server.http.request_log import log_request, new_id
 from server.metrics.requests import RequestMetrics
 from server.request_record import RequestRecord, begin
+from server.running_requests import RunningRequests
 
 _SANE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HEADERS = (b"x-request-id",)
@@ -26,9 +27,15 @@ class RequestLogMiddleware:
     """
 
     def __init__(
-        self, app: ASGIApp, *, metrics: RequestMetrics | None = None, logs_bodies: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        requests: RunningRequests | None = None,
+        metrics: RequestMetrics | None = None,
+        logs_bodies: bool = False,
     ) -> None:
         self._app, self._metrics, self._logs_bodies = app, metrics, logs_bodies
+        self._requests = requests or RunningRequests()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, then log it."""
@@ -38,6 +45,7 @@ class RequestLogMiddleware:
         record = RequestRecord(
             id=_id(Headers(scope=scope).get("x-request-id", "")),
             method=scope["method"],
+            path=scope["path"],
             client=scope["client"][0] if scope.get("client") else "",
         )
         begin(record)
@@ -46,9 +54,11 @@ class RequestLogMiddleware:
         bodies = _Bodies() if self._logs_bodies else None
         if bodies is not None:
             receive, reply.bodies = bodies.receiving(receive), bodies
+        self._requests.begin(record)
         try:
             await self._app(scope, receive, reply.send)
         finally:
+            self._requests.end(record)
             if not reply.is_complete:
                 record.end = "disconnected"
             route = getattr(scope.get("route"), "path", "")

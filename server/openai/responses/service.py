@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -11,7 +12,7 @@ from collections.abc import (
     Sequence,
 )
 from contextlib import aclosing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -41,6 +42,8 @@ from server.openai.responses.store import (
     StoredResponse,
 )
 from server.openai.responses.tools import DeclaredTools, declared_tools
+from server.request_record import begin, current
+from server.running_requests import RunningRequests
 
 Answers = AsyncGenerator[StreamEvent, None]
 _MAX_BACKGROUND = 512
@@ -56,12 +59,16 @@ class _RunningResponse:
     is_cancelled: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def cancel(self) -> None:
-        """Cancel it unless it has ended, and wait until its task is done with it."""
+    def interrupt(self) -> None:
+        """Cancel its task, unless it has ended."""
         if self.stream.is_open and not self.is_cancelled:
             # Once only: a second cancellation would interrupt its last events.
             self.is_cancelled = True
             self.task.cancel()
+
+    async def cancel(self) -> None:
+        """Cancel it unless it has ended, and wait until its task is done with it."""
+        self.interrupt()
         await self.ended.wait()
         if self.stream.is_open:
             # Its client did not read, so no more events were sent and nothing was stored.
@@ -89,8 +96,10 @@ class ResponsesService:
         chat: Callable[[Conversation], Events],
         store: ResponseStore,
         fetch: Callable[[Sequence[str]], Awaitable[Mapping[str, bytes]]],
+        requests: RunningRequests | None = None,
     ) -> None:
         self._chat, self._store, self._fetch = chat, store, fetch
+        self._requests = requests or RunningRequests()
         self._conversations = Conversations(ConversationStore(store.database))
         self._running: dict[str, _RunningResponse] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -212,14 +221,20 @@ class ResponsesService:
         owner: str,
     ) -> None:
         """Generate a background response, and store it and its events."""
+        own = self._running[stream.response.id]
+        # Its request has ended, so it has a record of its own.
+        record = replace(current(), started_ns=time.perf_counter_ns(), cancel=own.interrupt)
+        begin(record)
+        self._requests.begin(record)
         try:
-            own = self._running[stream.response.id]
             async with aclosing(self._answer(request, work, own, owner)) as pieces:
                 async for piece in pieces:
                     events.add(piece)
         except Exception as e:
             events.fail(e)
             await self._put(stream, work.items, request.previous_response_id, owner)
+        finally:
+            self._requests.end(record)
         await self._store.put_events(stream.response.id, events.encoded)
 
     def _end_background(self, own: _RunningResponse, task: "asyncio.Task[None]") -> None:

@@ -241,3 +241,13 @@ def objects_of_ours() -> Counter[str]:
     gc.collect()
     names = [f"{type(each).__module__}.{type(each).__name__}" for each in gc.get_objects()]
     return Counter(name for name in names if name.startswith("runners."))
+
+
+async def test_a_load_reports_its_progress() -> None:
+    shares: list[float] = []
+    runner = await start_fake_runner()
+    await runner.load(load_spec("/models/slow.gguf"), stall_timeout=10, on_progress=shares.append)
+    await runner.close()
+
+    assert shares == sorted(shares)
+    assert len(shares) > 1
