@@ -2,9 +2,9 @@
 
 import platform
 import sys
-from importlib.metadata import version
 
-PADDOCK = version("paddock")
+PADDOCK = "0.1.0"
+"""The one place of the version: the build of the distribution reads it here."""
 
 REFERENCE = "0.32.15"
 """The release of Ollama whose behaviour is matched; clients compare it."""

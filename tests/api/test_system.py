@@ -1,9 +1,8 @@
 """`/`, the version, and what is said of paths and methods that do not exist."""
 
-from importlib.metadata import version
-
 import pytest
 
+from server.versions import PADDOCK
 from tests.support.application import Server
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +20,7 @@ async def test_the_version_is_the_one_that_is_matched_with_paddocks_own_beside_i
 ) -> None:
     answer = await shared.http.get("/api/version")
 
-    assert answer.json() == {"version": "0.32.15", "paddock": version("paddock")}
+    assert answer.json() == {"version": "0.32.15", "paddock": PADDOCK}
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
 
 

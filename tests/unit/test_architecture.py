@@ -3,21 +3,17 @@
 import re
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+
+from server.versions import PADDOCK
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("model_store", "runners", "server")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 LOCK_FILES = sorted((ROOT / "requirements").glob("*.txt"))
 MAX_LINES = 400
-
-
-@pytest.fixture(scope="module")
-def project() -> dict[str, object]:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -63,12 +59,10 @@ def test_the_help_of_the_command_is_printed_without_importing_the_server() -> No
     assert {"asyncio", "httpx", "ollama", "pydantic", "rich"}.isdisjoint(names)
 
 
-def test_every_release_has_a_dated_entry_and_the_newest_is_this_version(
-    project: dict[str, object],
-) -> None:
+def test_every_release_has_a_dated_entry_and_the_newest_is_this_version() -> None:
     entries = re.findall(r"^## \[(\d.*)\](.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
-    assert entries[0][0] == project["version"]
+    assert entries[0][0] == PADDOCK
     assert all(re.fullmatch(r" - \d{4}-\d\d-\d\d", date) for _, date in entries)
 
 
