@@ -75,9 +75,9 @@ app = typer.Typer(
 
 def _show_version(flag: bool) -> None:
     if flag:
-        from server.versions import PADDOCK  # noqa: PLC0415 - reads the metadata of distributions
+        from server.commands.version import show_version  # noqa: PLC0415 - starts the engine
 
-        typer.echo(f"paddock {PADDOCK}")
+        show_version()
         raise typer.Exit
 
 
@@ -85,7 +85,12 @@ def _show_version(flag: bool) -> None:
 def _root(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print the versions of paddock and its engine.",
+        ),
     ] = False,
 ) -> None:
     """Take the options that stand before a command."""

@@ -146,7 +146,9 @@ class RunnerPool:
             self.unload(runner)
             return
         self.counters.loads += 1
-        logger.info("loaded %s", runner.request.name)
+        variant = loaded.runner.hello.cpu_variant
+        suffix = f" (CPU variant {variant})" if variant else ""
+        logger.info("loaded %s%s", runner.request.name, suffix)
         self._on_ready()
 
     async def _close(self, runner: LoadedRunner, save_seconds: float) -> None:

@@ -185,6 +185,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
     pid: int
     supports_gpu: bool
+    cpu_variant: str = ""
+    """Variant of the CPU backend in use; "" where the engine was built for one processor."""
 
 
 class Pong(msgspec.Struct, frozen=True, tag="pong"):

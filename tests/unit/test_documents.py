@@ -18,8 +18,8 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchma
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
-OTHERS = {"OLLAMA_API_KEY", "OLLAMA_BASE_URL", "PADDOCK_SOURCE"}
-"""Variables in the documents that other programs read."""
+OTHERS = {"OLLAMA_API_KEY", "OLLAMA_BASE_URL", "PADDOCK_CPU_VARIANT", "PADDOCK_SOURCE"}
+"""Variables in the documents that the engine and other programs read."""
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda variable: variable.name)

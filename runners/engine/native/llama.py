@@ -6,6 +6,9 @@ construction.
 """
 
 import ctypes
+import os
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,9 @@ import numpy.typing as npt
 from llama_cpp import llama_cpp as _bindings
 from llama_cpp import mtmd_cpp as _media_bindings
 
+from runners.engine.native.backends import load_backends
 from runners.engine.native.native_log import NativeLog
+from runners.protocol.engine_description import EngineDescription
 from runners.protocol.messages import Device
 from runners.protocol.placement import DeviceKind
 
@@ -40,6 +45,10 @@ def _log_media(level: int, text: bytes, _user_data: object) -> None:
 
 lib.llama_log_set(_log, ctypes.c_void_p(0))
 mtmd.mtmd_helper_log_set(_log_media, ctypes.c_void_p(0))
+cpu_variant = load_backends(
+    lib._lib, Path(lib._lib._name).parent, os.environ.get("PADDOCK_CPU_VARIANT", "")
+)
+"""The variant of the CPU backend in use; "" where the engine was built for one processor."""
 lib.llama_backend_init()
 
 # Calls of microseconds keep the GIL: a thread that releases it while another one is busy waits a
@@ -118,6 +127,13 @@ def devices() -> tuple[Device, ...]:
 def device_pointer(index: int) -> Any:
     """Return the library's handle of a device."""
     return _ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)(index)
+
+
+def describe_engine() -> EngineDescription:
+    """Describe this engine; initialises the drivers of GPUs in this process."""
+    return EngineDescription(
+        version=version("llama-cpp-python"), cpu_variant=cpu_variant, devices=devices()
+    )
 
 
 def _device(index: int) -> Device:

@@ -9,15 +9,24 @@ import os
 import queue
 import signal
 import socket
+import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import msgspec
+
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.embedding.embedder import EmbedTask
-from runners.engine.native.llama import LoadError, devices, supports_gpu
+from runners.engine.native.llama import (
+    LoadError,
+    cpu_variant,
+    describe_engine,
+    devices,
+    supports_gpu,
+)
 from runners.engine.native.quantize import QuantizeError, quantize
 from runners.engine.native.tokenizer import Tokenizer, load_tokenizer
 from runners.engine.process.engine import Engine
@@ -89,7 +98,8 @@ class Worker:
     def run(self) -> None:
         """Serve until the socket closes; never returns."""
         self._start_thread(self._read, "reader")
-        self._send(Hello(pid=os.getpid(), supports_gpu=supports_gpu()))
+        hello = Hello(pid=os.getpid(), supports_gpu=supports_gpu(), cpu_variant=cpu_variant)
+        self._send(hello)
         while True:
             self._accept_work()
             if self._engine is not None and self._engine.busy:
@@ -300,8 +310,13 @@ class Worker:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the runner process: `--fd N` is the inherited socket."""
     parser = argparse.ArgumentParser(prog="runners", description=__doc__)
-    parser.add_argument("--fd", type=int, required=True, help="the socket to the server")
+    modes = parser.add_mutually_exclusive_group(required=True)
+    modes.add_argument("--fd", type=int, help="the socket to the server")
+    modes.add_argument("--describe", action="store_true", help="describe the engine as JSON")
     options = parser.parse_args(arguments)
+    if options.describe:
+        sys.stdout.buffer.write(msgspec.json.encode(describe_engine()))
+        return
     # A service manager signals all processes of a service; the server decides when they end.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)

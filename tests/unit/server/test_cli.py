@@ -1,11 +1,15 @@
 """The command tells what it can, and what is wrong, in one line and with a status."""
 
+import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from runners.host.engine_description import EngineUnavailable
+from runners.protocol.engine_description import EngineDescription
 from server.cli import COMMANDS, app
+from server.commands.version import show_version
 from server.config.settings import VARIABLES
 from server.config.values import Address
 from server.http.listener import listen
@@ -16,10 +20,26 @@ def run(*arguments: str, **environment: str) -> Result:
     return CliRunner().invoke(app, list(arguments), env=environment)
 
 
-def test_the_version_is_told() -> None:
+def test_the_version_and_the_engine_are_told() -> None:
     answer = run("--version")
 
-    assert (answer.exit_code, answer.stdout) == (0, f"paddock {PADDOCK}\n")
+    assert answer.exit_code == 0
+    assert re.fullmatch(rf"paddock {PADDOCK}\nengine: llama-cpp-python \d\S*.*\n", answer.stdout)
+
+
+def test_the_variant_for_the_processor_is_told_and_an_engine_that_is_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def missing() -> EngineDescription:
+        raise EngineUnavailable("No module named 'llama_cpp'")
+
+    show_version(lambda: EngineDescription(version="1.2", cpu_variant="haswell", devices=()))
+    show_version(missing)
+
+    assert capsys.readouterr().out.splitlines()[1::2] == [
+        "engine: llama-cpp-python 1.2, CPU variant haswell",
+        "engine: not available (No module named 'llama_cpp')",
+    ]
 
 
 def test_without_a_command_the_help_is_shown() -> None:
