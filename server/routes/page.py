@@ -1,0 +1,79 @@
+"""/ui: the web page, and its static files."""
+
+import asyncio
+
+from fastapi import APIRouter, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+
+from server.page.negotiation import accepts_gzip
+from server.page.static_files import INDEX, static_files
+from server.request_record import current
+from server.schemas.base import ApiModel
+
+router = APIRouter(include_in_schema=False)
+BODIES: tuple[type[ApiModel], ...] = ()
+
+# `trusted-types` without a name: no text can become markup or code, not even by a mistake in the
+# page itself. Images and audio that a person adds are blobs and data of the page's own.
+_CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; "
+    "script-src 'self'; "
+    "style-src 'self'; "
+    "img-src 'self' blob: data:; "
+    "media-src blob: data:; "
+    "connect-src 'self'; "
+    "base-uri 'none'; "
+    "form-action 'none'; "
+    "frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
+)
+_HEADERS = {
+    "cache-control": "no-cache",
+    "content-security-policy": _CONTENT_SECURITY_POLICY,
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "vary": "Accept-Encoding",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@router.get("/ui")
+@router.head("/ui")
+async def index(request: Request) -> Response:
+    """Return the page."""
+    return await _reply(request, INDEX)
+
+
+@router.get("/ui/{path:path}")
+@router.head("/ui/{path:path}")
+async def static_file(request: Request, path: str) -> Response:
+    """Return a file of the page."""
+    if not path:
+        return RedirectResponse("../ui", 307)
+    return await _reply(request, path)
+
+
+async def _reply(request: Request, path: str) -> Response:
+    files = await asyncio.to_thread(static_files)
+    if path not in files:
+        current().error = "404 page not found"
+        return PlainTextResponse("404 page not found", 404, {"content-type": "text/plain"})
+    file = files[path]
+    accepts = accepts_gzip(request.headers.get("accept-encoding", ""))
+    sent = file.compressed if accepts else file.plain
+    headers = {**_HEADERS, "etag": sent.etag, "content-type": file.content_type}
+    if _is_known(request, sent.etag):
+        return Response(status_code=304, headers=headers)
+    if sent.coding:
+        headers["content-encoding"] = sent.coding
+    return Response(sent.content, headers=headers)
+
+
+def _is_known(request: Request, etag: str) -> bool:
+    """Return whether the client has these very bytes; a proxy may have made the ETag a weak one."""
+    known = (tag.strip() for tag in request.headers.get("if-none-match", "").split(","))
+    return any(tag.removeprefix("W/") == etag for tag in known)

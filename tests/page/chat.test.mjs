@@ -1,0 +1,153 @@
+// The chat: answers, their end, and what a person can do with them.
+
+import assert from "node:assert/strict";
+import { answerWith, api, ask, pageTest } from "./browser.mjs";
+
+pageTest("the guide answers a suggested question, and tells its speed", async (page) => {
+  await page.getByRole("button", { name: "How do I pull a model?" }).click();
+
+  const answer = page.getByRole("article", { name: "paddock" });
+  await answer.locator(".stats:not(:empty)").waitFor();
+  assert.match(await answer.innerText(), /pull/i);
+  assert.match(await answer.locator(".stats").innerText(), /tokens\/s · \d+ \+ \d+ tokens/);
+});
+
+pageTest("a conversation is there after a reload, and until it is deleted", async (page) => {
+  await ask(page, "How do I pull a model?");
+  await page.reload();
+
+  await page.getByRole("article", { name: "You" }).getByText("How do I pull a model?").waitFor();
+  await page.getByRole("link", { name: "New chat" }).click();
+  await page.getByRole("heading", { name: "What can I do for you?" }).waitFor();
+  await page.getByRole("link", { name: /How do I pull/ }).hover();
+  await page.getByRole("button", { name: "Delete How do I pull a model?" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("Your conversations stay in this browser.").waitFor();
+});
+
+pageTest("an answer is stopped in the middle, and stays as far as it came", async (page) => {
+  const parameters = { ignore_eos: true, num_predict: 100_000 };
+  await api("POST", "/api/create", { model: "endless", from: "paddock", parameters });
+  await page.reload();
+  await page.getByLabel("Model", { exact: true }).selectOption("endless");
+  await page.getByRole("textbox", { name: "Message" }).fill("What can you do?");
+  await page.keyboard.press("Enter");
+  const answer = page.getByRole("article", { name: "endless" });
+  await page.waitForFunction(
+    () => document.querySelector(".assistant .markdown")?.textContent.length > 20,
+  );
+
+  await page.getByRole("button", { name: "Stop" }).click();
+
+  await answer.getByText("stopped").waitFor();
+  assert.ok((await answer.locator(".markdown").last().innerText()).length >= 20);
+  await page.getByRole("button", { name: "Send" }).waitFor();
+  await api("DELETE", "/api/delete", { model: "endless" });
+});
+
+pageTest("a message is changed, and the answer is generated again", async (page) => {
+  await ask(page, "How do I pull a model?");
+  await page.getByRole("article", { name: "You" }).hover();
+  await page.getByRole("button", { name: "Edit", exact: true }).click();
+  await page.getByLabel("Edit the message").fill("Can I use the OpenAI library?");
+  await page.keyboard.press("Enter");
+  await page.locator(".message.assistant .stats:not(:empty)").waitFor();
+
+  assert.equal(await page.getByRole("article", { name: "You" }).count(), 1);
+  assert.match(await page.getByRole("article", { name: "paddock" }).innerText(), /base URL/);
+  await page.getByRole("button", { name: "Answer again" }).click();
+  await page.locator(".message.assistant .stats:not(:empty)").waitFor();
+  assert.equal(await page.getByRole("article", { name: "paddock" }).count(), 1);
+});
+
+pageTest("an answer follows the schema of the settings", async (page) => {
+  await page.getByRole("button", { name: "Chat settings" }).click();
+  await page.getByLabel("Answer format").selectOption("JSON by a schema");
+  const schema = page.getByRole("textbox", { name: "JSON Schema" });
+  await schema.fill("{");
+  await page.getByText("This is not valid JSON yet.").waitFor();
+  await schema.fill(
+    '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}',
+  );
+  await page.keyboard.press("Escape");
+  await ask(page, "How do I pull a model?");
+
+  const text = await page.locator(".assistant > .message-body > .markdown").innerText();
+  assert.equal(typeof JSON.parse(text).n, "number");
+});
+
+pageTest("a tool call is shown, and its result goes back to the model", async (page) => {
+  const parameters = {
+    type: "object",
+    properties: { city: { type: "string" } },
+    required: ["city"],
+  };
+  const tool = {
+    type: "function",
+    function: { name: "get_weather", description: "Get the weather of a city.", parameters },
+  };
+  await page.getByRole("button", { name: "Chat settings" }).click();
+  await page.getByRole("textbox", { name: /Tools/ }).fill(JSON.stringify([tool]));
+  await page.keyboard.press("Escape");
+  await ask(page, "What is the weather in Paris?");
+
+  assert.match(await page.locator(".call").innerText(), /get_weather[\s\S]*"city": "Paris"/);
+  await page.getByLabel("Result of get_weather").fill("sunny");
+  await page.getByRole("button", { name: "Send to the model" }).click();
+  await page.locator(".message.assistant .stats:not(:empty)").nth(1).waitFor();
+  assert.equal(
+    await page.getByRole("article", { name: "get_weather" }).innerText(),
+    "get_weather\nsunny",
+  );
+});
+
+pageTest(
+  "files are attached, sent and kept; a model that cannot see says so first",
+  async (page) => {
+    const pixel = Buffer.from(
+      "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+      "base64",
+    );
+    const files = page.locator("input[type=file]");
+    await files.setInputFiles([
+      { name: "dot.png", mimeType: "image/png", buffer: pixel },
+      { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("a ``` fence") },
+    ]);
+    await page.getByText("paddock cannot see images.").waitFor();
+    await page.getByRole("button", { name: "Remove dot.png" }).click();
+    await files.setInputFiles([{ name: "dot.png", mimeType: "image/png", buffer: pixel }]);
+    await answerWith(page, "Seen.");
+    const request = page.waitForRequest("**/api/chat");
+    await page.getByRole("textbox", { name: "Message" }).fill("Look");
+    await page.keyboard.press("Enter");
+
+    const { messages } = (await request).postDataJSON();
+    assert.deepEqual(messages, [
+      {
+        role: "user",
+        content: "notes.txt:\n````\na ``` fence\n````\n\nLook",
+        images: [pixel.toString("base64")],
+      },
+    ]);
+    await page.locator(".message.user img").waitFor();
+    await page.reload();
+    await page.locator(".message.user img").waitFor();
+  },
+);
+
+pageTest(
+  "what the server refuses is told in its own words, and can be tried again",
+  async (page) => {
+    await page.route("**/api/chat", (route) =>
+      route.fulfill({ status: 503, json: { error: "the server is busy" } }),
+    );
+    await page.getByRole("textbox", { name: "Message" }).fill("Hello");
+    await page.keyboard.press("Enter");
+    await page.getByRole("alert").getByText("the server is busy").waitFor();
+
+    await page.unroute("**/api/chat");
+    await page.getByRole("button", { name: "Answer again" }).click();
+    await page.locator(".message.assistant .stats:not(:empty)").waitFor();
+    assert.equal(await page.getByRole("alert").count(), 0);
+  },
+);

@@ -1,0 +1,89 @@
+"""A server with its bundled models, a registry to pull from, and a Chromium to see the page with.
+
+`make test-page` installs the packages for Node.js; without them, or without Chromium, the tests
+are skipped and say what is missing.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.support import gguf_bytes
+from tests.support.live_server import LiveServer, live_server
+from tests.support.published import PublishedModel
+from tests.support.registry import FakeRegistry, Reply, Request, listening
+
+FOLDER = Path(__file__).parent
+BUNDLED = FOLDER.parents[1] / "model_store" / "bundled"
+NODE = shutil.which("node")
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+WEIGHTS = gguf_bytes.model("llama") + bytes(range(256)) * (12 << 10)
+PACE = (64 << 10, 0.08)
+"""Pieces of a download and the pause between them: slow enough to be seen, and to be paused."""
+
+RunScript = Callable[[str], None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tools() -> None:
+    """Skip all tests where a tool is missing."""
+    for tool, name in ((NODE, "Node.js"), (CHROMIUM, "Chromium")):
+        if tool is None:
+            pytest.skip(f"needs {name}, which is not installed here")
+    if not (FOLDER / "node_modules").is_dir():
+        pytest.skip("needs the packages for Node.js: make test-page")
+
+
+@pytest.fixture(scope="session")
+def registry() -> Iterator[str]:
+    """A registry with the model `teller`, which it sends slowly."""
+
+    def slowly(request: Request, reply: Reply) -> Reply:
+        return replace(reply, pace=PACE) if request.is_for_data else reply
+
+    registry = FakeRegistry(intercept=slowly)
+    registry.publish(
+        "library/teller", "latest", PublishedModel((("model", WEIGHTS), ("license", b"MIT")))
+    )
+    with listening(registry) as host:
+        yield host
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[LiveServer]:
+    """A server on a fresh store."""
+    with live_server(
+        tmp_path_factory.mktemp("page"),
+        PADDOCK_NO_BUILTIN="0",
+        PADDOCK_REGISTRY=f"http://{registry}",
+    ) as running:
+        yield running
+
+
+@pytest.fixture
+def run_script(server: LiveServer, tmp_path: Path) -> RunScript:
+    """Run the tests of one file of JavaScript; they fail together, with what Node.js printed."""
+    guide = tmp_path / "guide.gguf"
+    shutil.copyfile(BUNDLED / "paddock.gguf", guide)
+
+    def run(name: str) -> None:
+        done = subprocess.run(  # noqa: PLW1510 - checked below
+            [str(NODE), "--test", str(FOLDER / name)],
+            env={
+                **os.environ,
+                "PADDOCK_URL": server.url,
+                "CHROMIUM": str(CHROMIUM),
+                "GGUF": str(guide),
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
