@@ -16,8 +16,11 @@ from tests.support.application import Server, serving
 pytestmark = pytest.mark.anyio
 
 KEYS = ("none", "wrong", "expired", "revoked", *Scope)
-OPEN_PAGES = {"GET /docs", "GET /docs/oauth2-redirect", "GET /openapi.json"}
-"""Routes of the web framework, which its description leaves out."""
+OPEN_PAGES = {
+    *("GET /docs", "GET /docs/oauth2-redirect", "GET /openapi.json"),
+    *("GET /ui", "GET /ui/{path:path}"),
+}
+"""Routes that the description leaves out: the web framework's own, and the files of the page."""
 
 
 class Guarded:

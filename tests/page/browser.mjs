@@ -25,7 +25,7 @@ after(() => browser.close());
  */
 export function pageTest(name, options, body) {
   const [settings, run] = body ? [options, body] : [{}, options];
-  const { hash = "", faults: expected = [], ...context } = settings;
+  const { hash = "", url: server = url, faults: expected = [], ...context } = settings;
   test(name, { timeout: 60_000 }, async () => {
     const profile = await browser.newContext({ viewport: DESKTOP, locale: "en", ...context });
     profile.setDefaultTimeout(20_000);
@@ -41,11 +41,11 @@ export function pageTest(name, options, body) {
     });
     page.on("request", (request) => {
       const address = new URL(request.url());
-      if (/^https?:$/.test(address.protocol) && address.origin !== url)
+      if (/^https?:$/.test(address.protocol) && address.origin !== server)
         faults.push(`requested ${address}`);
     });
     try {
-      await page.goto(`${url}/ui${hash}`);
+      await page.goto(`${server}/ui${hash}`);
       await run(page);
       assert.deepEqual(faults, []);
     } finally {

@@ -7,12 +7,15 @@ are skipped and say what is missing.
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from server.access.key import KeyRequest
+from server.access.key_changes import create_key
 from tests.support import gguf_bytes
 from tests.support.live_server import LiveServer, live_server
 from tests.support.published import PublishedModel
@@ -65,8 +68,18 @@ def server(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[
         yield running
 
 
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, str]]:
+    """A server that needs API keys, and a key that may answer and list, but not manage."""
+    directory = tmp_path_factory.mktemp("guarded")
+    keys = directory / "api-keys.json"
+    _, token = create_key(keys, KeyRequest(name="reader"), time.time())
+    with live_server(directory, PADDOCK_NO_BUILTIN="0", PADDOCK_API_KEYS=str(keys)) as running:
+        yield running, token
+
+
 @pytest.fixture
-def run_script(server: LiveServer, tmp_path: Path) -> RunScript:
+def run_script(server: LiveServer, guarded: tuple[LiveServer, str], tmp_path: Path) -> RunScript:
     """Run the tests of one file of JavaScript; they fail together, with what Node.js printed."""
     guide = tmp_path / "guide.gguf"
     shutil.copyfile(BUNDLED / "paddock.gguf", guide)
@@ -77,6 +90,8 @@ def run_script(server: LiveServer, tmp_path: Path) -> RunScript:
             env={
                 **os.environ,
                 "PADDOCK_URL": server.url,
+                "PADDOCK_GUARDED_URL": guarded[0].url,
+                "PADDOCK_KEY": guarded[1],
                 "CHROMIUM": str(CHROMIUM),
                 "GGUF": str(guide),
             },

@@ -25,18 +25,26 @@ const RETRY_MS = 2000;
 let leaving = new AbortController();
 /** @type {Promise<boolean> | null} */
 let asking = null;
+let isDeclined = false;
 let isOffline = false;
 
-/** Ask for an API key, once for all requests that wait for one. */
-function askForKey() {
+/**
+ * Ask for an API key, once for all requests that wait for one; not again in the same view.
+ * @param {boolean} isRefused whether the server has refused a key
+ * @returns {Promise<boolean>}
+ */
+function askForKey(isRefused) {
+  if (isDeclined) return Promise.resolve(false);
   asking ??= entered({
     title: t("keyNeeded"),
     label: t("apiKey"),
     help: t("keyHelp"),
+    problem: isRefused ? t("keyRefused") : "",
     action: t("useKey"),
     secret: true,
   }).then((key) => {
     asking = null;
+    isDeclined = !key;
     if (key) setApiKey(key);
     showFrame();
     return Boolean(key);
@@ -143,6 +151,7 @@ function place() {
 /** Show the view of the address. */
 async function show() {
   leaving.abort();
+  isDeclined = false;
   leaving = new AbortController();
   const { signal } = leaving;
   const root = /** @type {HTMLElement} */ (document.getElementById("view"));

@@ -19,8 +19,9 @@ export class ApiError extends Error {
 }
 
 /**
- * What happens when the server asks for a key: the promise is whether there is one to try now.
- * @type {() => Promise<boolean>}
+ * What happens when the server asks for a key, or refuses the one that was sent: the promise is
+ * whether there is another one to try now.
+ * @type {(isRefused: boolean) => Promise<boolean>}
  */
 let askForKey = async () => false;
 /** @type {(reached: boolean) => void} */
@@ -28,7 +29,7 @@ let onReached = () => {};
 /** The key where the browser keeps nothing. */
 let key = "";
 
-/** @param {{askForKey: () => Promise<boolean>, onReached: (reached: boolean) => void}} handlers */
+/** @param {{askForKey: typeof askForKey, onReached: typeof onReached}} handlers */
 export function setHandlers(handlers) {
   askForKey = handlers.askForKey;
   onReached = handlers.onReached;
@@ -76,9 +77,14 @@ export function keyHeaders() {
  * @throws {ApiError} for any other status, and when the server cannot be reached
  */
 export async function send(path, options = {}) {
+  const sentKey = apiKey();
   const response = await sent(path, options);
   if (response.ok) return response;
-  if (response.status === 401 && (await askForKey())) return send(path, options);
+  // Meanwhile another request may have asked.
+  const isAnswered = apiKey() !== sentKey;
+  if (response.status === 401 && (isAnswered || (await askForKey(Boolean(sentKey))))) {
+    return send(path, options);
+  }
   throw await refusal(response);
 }
 

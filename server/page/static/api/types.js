@@ -56,6 +56,7 @@
 /**
  * @typedef {object} ChatEvent a line of /api/chat
  * @property {{role: string, content: string, thinking?: string, tool_calls?: ToolCall[]}} [message]
+ * @property {{phase: string, ratio?: number}} [progress] before the first token
  * @property {boolean} done
  * @property {string} [done_reason]
  * @property {number} [total_duration]

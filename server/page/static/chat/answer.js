@@ -8,7 +8,8 @@ import { saveConversation } from "./conversations.js";
 /** @typedef {import("./conversations.js").Conversation} Conversation */
 /** @typedef {import("./conversations.js").ChatMessage} ChatMessage */
 /** @typedef {import("../api/types.js").ChatEvent} ChatEvent */
-/** @typedef {{conversation: Conversation, message: ChatMessage, started: number, controller: AbortController}} Answering */
+/** @typedef {{conversation: Conversation, message: ChatMessage, started: number,
+ *   progress: {phase: string, ratio?: number} | null, controller: AbortController}} Answering */
 
 /** @type {Map<string, Answering>} */
 const running = new Map();
@@ -59,7 +60,8 @@ export async function answer(conversation) {
   const message = { role: "assistant", content: "", model: conversation.model };
   conversation.messages.push(message);
   const controller = new AbortController();
-  const run = { conversation, message, started: performance.now(), controller };
+  /** @type {Answering} */
+  const run = { conversation, message, started: performance.now(), progress: null, controller };
   running.set(id, run);
   changed(id);
   await saveConversation(conversation);
@@ -79,7 +81,8 @@ export async function answer(conversation) {
  * @param {Answering} run
  * @param {object} body
  */
-async function receive({ conversation, message, started, controller }, body) {
+async function receive(run, body) {
+  const { conversation, message, started, controller } = run;
   let firstToken = 0;
   let thoughtFrom = 0;
   /** @type {AsyncGenerator<ChatEvent, void, void>} */
@@ -87,6 +90,7 @@ async function receive({ conversation, message, started, controller }, body) {
   for await (const event of events) {
     const now = performance.now();
     const part = event.message;
+    run.progress = event.progress ?? null;
     if (part?.content || part?.thinking || part?.tool_calls) firstToken ||= (now - started) / 1000;
     if (part?.thinking) {
       thoughtFrom ||= now;
@@ -124,6 +128,7 @@ function requestBody({ model, settings, messages }) {
     model,
     messages: [...system, ...messages.filter(isSent).map(sentMessage)],
     stream: true,
+    progress: true,
   };
   if (Object.keys(settings.options).length > 0) body.options = settings.options;
   if (settings.think) body.think = parsed(settings.think) ?? settings.think;

@@ -10,6 +10,7 @@ import { shortName } from "../models/catalog.js";
 import { attachmentView } from "./attachments.js";
 
 /** @typedef {import("./conversations.js").ChatMessage} ChatMessage */
+/** @typedef {{phase: string, ratio?: number}} Progress */
 /**
  * @typedef {object} MessageActions
  * @property {() => void} regenerate
@@ -79,16 +80,16 @@ export class MessageView {
 
   /**
    * Show the message as it is now.
-   * @param {{isGrowing: boolean, isLast: boolean, waited?: number}} state
+   * @param {{isGrowing: boolean, isLast: boolean, waited?: number, progress?: Progress | null}} state
    */
-  update({ isGrowing, isLast, waited = 0 }) {
+  update({ isGrowing, isLast, waited = 0, progress = null }) {
     const { message } = this;
     this.element.classList.toggle("growing", isGrowing);
     if (message.role === "assistant") {
       this.updateThinking(isGrowing);
       this.markdown.update(message.content);
       this.updateCalls(isLast && !isGrowing);
-      this.updateState(isGrowing, waited);
+      this.updateState(isGrowing, waited, progress);
     }
     fill(this.tools, ...(isGrowing ? [] : this.buttons(isLast)));
   }
@@ -138,30 +139,20 @@ export class MessageView {
   /**
    * @param {boolean} isGrowing
    * @param {number} waited
+   * @param {Progress | null} progress
    */
-  updateState(isGrowing, waited) {
-    const { message } = this;
-    if (isGrowing && !message.content && !message.thinking) {
-      const text = waited < 1 ? "" : t("waiting", { time: duration(Math.floor(waited)) });
-      fill(
-        this.state,
-        h(
-          "span",
-          { class: "dots", "aria-hidden": "true" },
-          h("i", null),
-          h("i", null),
-          h("i", null),
-        ),
-        text,
-      );
+  updateState(isGrowing, waited, progress) {
+    const { message, state } = this;
+    if (isGrowing && !message.content && !message.thinking && !message.toolCalls) {
+      fill(state, waitingView(waited, progress));
     } else if (message.error) {
       const text = message.error === "unreachable" ? t("unreachable") : message.error;
       fill(
-        this.state,
+        state,
         h("div", { class: "error", role: "alert" }, icon("warning"), h("span", null, text)),
       );
     } else {
-      fill(this.state);
+      fill(state);
     }
   }
 
@@ -210,6 +201,27 @@ export class MessageView {
     input.style.height = `${Math.min(input.scrollHeight + 4, 400)}px`;
     input.focus();
   }
+}
+
+/**
+ * What the model is doing before its first word.
+ * @param {number} waited in seconds
+ * @param {Progress | null} progress
+ */
+function waitingView(waited, progress) {
+  if (progress?.ratio !== undefined && waited >= 1) {
+    const text = t(progress.phase === "loading" ? "loadingModel" : "readingPrompt");
+    const bar = h("progress", { max: 1, value: progress.ratio, "aria-label": text });
+    return h("div", { class: "waiting" }, h("span", null, text), bar);
+  }
+  const dots = [0, 1, 2].map(() => h("i", null));
+  const text = waited < 1 ? "" : t("waiting", { time: duration(Math.floor(waited)) });
+  return h(
+    "div",
+    { class: "waiting" },
+    h("span", { class: "dots", "aria-hidden": "true" }, dots),
+    text,
+  );
 }
 
 /** @param {import("../api/types.js").ToolCall} call */

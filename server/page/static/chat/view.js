@@ -318,7 +318,7 @@ class ChatView {
     if (this.views.length !== messages.length) this.showMessages();
     const last = this.views.at(-1);
     const waited = run ? (performance.now() - run.started) / 1000 : 0;
-    last?.update({ isGrowing: Boolean(run), isLast: true, waited });
+    last?.update({ isGrowing: Boolean(run), isLast: true, waited, progress: run?.progress });
     this.setBusy(Boolean(run));
     if (this.follows) this.scrollDown();
   }

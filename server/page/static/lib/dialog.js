@@ -67,7 +67,7 @@ export function confirmed(question) {
 
 /**
  * Ask for one line of text; the promise is null when the dialog was closed.
- * @param {{title: string, label: string, value?: string, action: string, help?: string, secret?: boolean}} question
+ * @param {{title: string, label: string, value?: string, action: string, help?: string, problem?: string, secret?: boolean}} question
  * @returns {Promise<string | null>}
  */
 export function entered(question) {
@@ -91,6 +91,8 @@ export function entered(question) {
         h(
           "form",
           { on: { submit } },
+          question.problem &&
+            h("p", { class: "error", role: "alert" }, icon("warning"), question.problem),
           field(question.label, input, question.help),
           h(
             "div",

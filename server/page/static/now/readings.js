@@ -15,10 +15,14 @@ import { byModel, parseMetrics, total } from "./metrics.js";
  * @property {number} [ratio] of the load or of the prompt
  * @property {number} [prompt_tokens]
  * @property {number} [generated_tokens]
+ * @property {string} [key] the name of the API key
+ * @property {boolean} [background]
  */
+/** @typedef {{name: string, ratio?: number | null}} LoadingModel an entry of `loading` in /api/ps */
 /**
  * @typedef {object} Reading
  * @property {LoadedModel[]} models
+ * @property {LoadingModel[]} loading
  * @property {QueuedRequest[] | null} requests null where the server does not tell
  * @property {Map<string, number>} contextUse share of the KV cache by model
  * @property {import("./chart.js").Point[]} rates
@@ -31,7 +35,7 @@ let last = null;
 
 /** @returns {Promise<Reading>} */
 export async function readServer() {
-  const [{ models }, queue, text] = await Promise.all([
+  const [{ models, loading = [] }, queue, text] = await Promise.all([
     json("api/ps"),
     optional(json("api/queue")),
     optional(send("metrics").then((response) => response.text())),
@@ -39,7 +43,13 @@ export async function readServer() {
   const samples = parseMetrics(text ?? "");
   const requests = queue?.requests ?? null;
   if (text !== null) addRate(samples, requests ?? []);
-  return { models, requests, contextUse: byModel(samples, "paddock_kv_cache_usage_ratio"), rates };
+  return {
+    models,
+    loading,
+    requests,
+    contextUse: byModel(samples, "paddock_kv_cache_usage_ratio"),
+    rates,
+  };
 }
 
 /**
