@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import Final
 
 from server.parsing.combined_parser import CombinedParser
-from server.parsing.families import deepseek, glm, lfm2, olmo, qwen
+from server.parsing.families import deepseek, glm, kimi, lfm2, olmo, qwen
 from server.parsing.families.cohere import COHERE_TEMPLATE
-from server.parsing.families.command_r import COMMAND_R
+from server.parsing.families.command_r import COMMAND_R, OPENINGS
 from server.parsing.families.granite import granite
 from server.parsing.families.llama import LLAMA3
 from server.parsing.families.mistral import mistral
@@ -22,7 +22,16 @@ from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
 from server.parsing.syntaxes.argument_pairs import ArgumentPairs
 from server.parsing.syntaxes.json_calls import JSONCalls
-from server.parsing.syntaxes.parameter_tags import MINIMAX, QWEN, ParameterTags, TagNames
+from server.parsing.syntaxes.name_keyed_calls import NameKeyedCalls
+from server.parsing.syntaxes.named_json import NamedJSON
+from server.parsing.syntaxes.parameter_tags import (
+    DSML,
+    MINICPM,
+    MINIMAX,
+    QWEN,
+    ParameterTags,
+    TagNames,
+)
 from server.parsing.syntaxes.python_calls import PythonCalls
 from server.parsing.syntaxes.values import parameter_schemas
 from server.parsing.tag_format import ConstrainedSyntax, ReasoningTags, ToolCallTags, tag_parser
@@ -39,8 +48,8 @@ _COMPLETE_FORMATS: Final[Sequence[tuple[tuple[str, ...], OutputFormat]]] = (
     (("<start_function_call>",), OUTPUT_FORMATS["functiongemma"]),
     (("[TOOL_CALLS]", "[ARGS]"), mistral(is_named=True)),
     (("[TOOL_CALLS]",), mistral(is_named=False)),
-    (("Action: ```json",), COMMAND_R),
-    (("Action:```json",), COMMAND_R),
+    *(((opening,), COMMAND_R) for opening in OPENINGS),
+    ((OPENINGS[-1].replace("\n", r"\n"),), COMMAND_R),  # as a string of the template spells it
 )
 """Formats that define both reasoning and tool calls."""
 
@@ -71,6 +80,14 @@ def _call_tags(opening: str, closing: str, separator: str = "\n") -> ToolCallTag
     )
 
 
+def _dsml_tags(section: str) -> ToolCallTags:
+    """Return the tags of DeepSeek's markup language around the calls."""
+    opening, closing = f"<｜DSML｜{section}>", f"</｜DSML｜{section}>"
+    return ToolCallTags(
+        opening=opening, closing=closing, before=f"{opening}\n", between="\n", after=f"\n{closing}"
+    )
+
+
 def _parameter_tags(names: TagNames) -> Callable[[Sequence[Tool]], ConstrainedSyntax]:
     return lambda tools: ParameterTags(tags=names, parameter_schemas=parameter_schemas(tools))
 
@@ -94,6 +111,24 @@ _PHI: Final = _call_tags("<|tool_call|>", "<|/tool_call|>", "")
 _SEED: Final = _call_tags("<seed:tool_call>", "</seed:tool_call>")
 _MINIMAX: Final = _call_tags("<minimax:tool_call>", "</minimax:tool_call>")
 _DEEPSEEK: Final = "<｜tool▁call▁begin｜>"
+_DSML_SECTIONS: Final = ("function_calls", "tool_calls")
+"""What DeepSeek V3.2 and V4 call the block of calls."""
+_APRIEL: Final = ToolCallTags(
+    opening="<tool_calls>",
+    closing="</tool_calls>",
+    before="<tool_calls>[",
+    between=", ",
+    after="]</tool_calls>",
+)
+_APERTUS: Final = ToolCallTags(
+    opening="<|tools_prefix|>",
+    closing="<|tools_suffix|>",
+    before="<|tools_prefix|>[",
+    between=", ",
+    after="]<|tools_suffix|>",
+)
+_MINICPM: Final = _call_tags('<function name="', "</function>", "")
+_FUNCTIONARY: Final = _call_tags("<function=", "</function>", "")
 _CALL_FORMATS: Final = (
     _CallFormat(
         ("<tool_call>", "<arg_key>"),
@@ -103,6 +138,14 @@ _CALL_FORMATS: Final = (
     ),
     _CallFormat(("<tool_call>", "<function="), qwen.TOOL_CALL, _parameter_tags(QWEN)),
     _CallFormat(("<seed:tool_call>",), _SEED, _parameter_tags(QWEN)),
+    *(
+        _CallFormat(("｜DSML｜", f"{name}>"), _dsml_tags(name), _parameter_tags(DSML))
+        for name in _DSML_SECTIONS
+    ),
+    _CallFormat(
+        (kimi.TAGS.opening, kimi.ARGUMENTS), kimi.TAGS, lambda _: kimi.CALL, kimi.DELIMITERS
+    ),
+    _CallFormat(('<function name="', '<param name="'), _MINICPM, _parameter_tags(MINICPM)),
     _CallFormat(("<minimax:tool_call>",), _MINIMAX, _parameter_tags(MINIMAX)),
     _CallFormat(
         (_DEEPSEEK, "```json"),
@@ -112,15 +155,26 @@ _CALL_FORMATS: Final = (
     ),
     _CallFormat((_DEEPSEEK,), deepseek.TAGS, lambda _: deepseek.NAMED_CALL, deepseek.DELIMITERS),
     _CallFormat(("<|tool_call_start|>",), lfm2.TAGS, _python_syntax),
+    _CallFormat(("<|tool_list_start|>",), lfm2.TAGS, _python_syntax),
+    _CallFormat(("List of tools: [", "<|im_start|>"), lfm2.TAGS, _python_syntax),
     _CallFormat(("<function_calls>",), olmo.TAGS, _python_syntax),
     _CallFormat(("<TOOLCALL>",), _LIST, _json_syntax),
     _CallFormat(("<|tool_call|>", "<|/tool_call|>"), _PHI, _json_syntax),
+    _CallFormat(("<|tool|>", "<|/tool|>"), _PHI, _json_syntax),
+    _CallFormat(("<tool_calls>[",), _APRIEL, _json_syntax),
+    _CallFormat(("<|tools_prefix|>",), _APERTUS, lambda _: NameKeyedCalls()),
+    _CallFormat(
+        ("<function=", "</function>", "<|start_header_id|>"),
+        _FUNCTIONARY,
+        lambda _: NamedJSON(between=">"),
+    ),
     _CallFormat(("<tool_call>", "</tool_call>"), qwen.TOOL_CALL, _json_syntax),
 )
 _FALLBACK_FORMATS: Final[Sequence[tuple[tuple[str, ...], OutputFormat]]] = (
     (("<|tool_call|>",), granite("<|tool_call|>")),
     (("<tool_call>",), granite("<tool_call>")),
     (("<|python_tag|>",), LLAMA3),
+    (("<|function_call|>",), granite("<|function_call|>")),  # GigaChat 3.1
     (('"parameters":', "<|start_header_id|>"), LLAMA3),
 )
 _REASONING_TAGS: Final = (
@@ -131,6 +185,8 @@ _REASONING_TAGS: Final = (
     ReasoningTags(opening="<|START_THINKING|>", closing="<|END_THINKING|>"),
     ReasoningTags(opening="<|channel>thought", closing="<channel|>"),
     ReasoningTags(opening="Here is my thought process:", closing="Here is my response:"),
+    ReasoningTags(opening="<|inner_prefix|>", closing="<|inner_suffix|>"),
+    ReasoningTags(opening="Here are my reasoning steps:", closing="[BEGIN FINAL RESPONSE]"),
 )
 
 

@@ -1,8 +1,8 @@
 """Probe which message forms a Jinja chat template accepts, by rendering short conversations.
 
 Templates differ in what they can print: content as text or as a list of parts, arguments as an
-object or as JSON text, system messages or none. A form that a template cannot print is often not
-refused but dropped, so each form is tried once and looked for in the output.
+object or as JSON text, system messages, tools and calls or none. A form that a template cannot
+print is often not refused but dropped, so each form is tried once and looked for in the output.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,16 +11,17 @@ from functools import cached_property
 from typing import Final
 
 from server.errors import TemplateError
-from server.prompt.messages import Message, Tool, ToolCall
+from server.prompt.messages import Message, Think, Tool, ToolCall
 from server.prompt.template_variables import MessageForm
 
-Execute = Callable[[Sequence[Message], Sequence[Tool], MessageForm], str]
-"""Renders messages in a form; raises TemplateError."""
+Execute = Callable[[Sequence[Message], Sequence[Tool], MessageForm, Think | None], str]
+"""Renders messages in a form, with thinking on or off; raises TemplateError."""
 
 # Words that no template contains.
 _USER, _SYSTEM, _ANSWER, _RESULT = "quaxuser", "quaxsystem", "quaxanswer", "quaxresult"
 _NAME, _KEY, _VALUE = "quaxname", "quaxkey", "quaxvalue"
-_LONG_ID, _SHORT_ID = "call_quaxid12", "quaxid123"
+_SECOND_VALUE, _SECOND_RESULT = "quaxsecond", "quaxlater"
+_LONG_ID, _SHORT_ID, _SECOND_ID = "call_quaxid12", "quaxid123", "quaxid456"
 _TOOL: Final = Tool(
     "function",
     _NAME,
@@ -49,12 +50,14 @@ class TemplateProbe:
         self._execute = execute
         self._form_of: dict[str, MessageForm] = {}
 
-    def form(self, messages: Sequence[Message]) -> MessageForm:
-        """Return the form for these messages."""
+    def form(self, messages: Sequence[Message], *, has_tools: bool = False) -> MessageForm:
+        """Return the form for these messages, and for tools if there are any."""
         if not self.shows_text:
             return MessageForm()
         has_calls = any(message.tool_calls for message in messages)
         form = self._calls if has_calls else MessageForm()
+        if has_tools and self._needs_descriptions:
+            form = replace(form, descriptions=True)
         roles = {message.role for message in messages}
         return replace(form, parts=frozenset(role for role in roles if self._wants_parts(role)))
 
@@ -91,6 +94,43 @@ class TemplateProbe:
         if not self._accepts([*before, after], form):
             before = before[:1]
         return self._shows([*before, system, after], form, _USER, _SYSTEM, _RESULT)
+
+    @cached_property
+    def shows_tools(self) -> bool:
+        """Whether the declarations of tools are."""
+        user = [Message("user", _USER)]
+        form = replace(self._user_form, descriptions=self._needs_descriptions)
+        return self._shows(user, form, _NAME, tools=(_TOOL,))
+
+    @cached_property
+    def shows_calls(self) -> bool:
+        """Whether earlier tool calls are, in any form."""
+        return any(_VALUE in output for _, output in self._call_outputs)
+
+    @cached_property
+    def drops_parallel_calls(self) -> bool:
+        """Whether only the first of several calls in one message is; gpt-oss makes one at a time.
+
+        A template that refuses such a message does not drop them.
+        """
+        user, called, result = _exchange()
+        second = ToolCall(_SECOND_ID, 1, _NAME, {_KEY: _SECOND_VALUE})
+        both = replace(called, tool_calls=(*called.tool_calls, second))
+        other = replace(result, content=_SECOND_RESULT, tool_call_id=_SECOND_ID)
+        output = self._output([user, both, result, other], self._calls)
+        return output is not None and _VALUE in output and _SECOND_VALUE not in output
+
+    @cached_property
+    def shows_results(self) -> bool:
+        """Whether the results of tool calls are."""
+        return self._shows(_exchange(), self.form(_exchange()), _RESULT)
+
+    @cached_property
+    def switches_thinking(self) -> bool:
+        """Whether a variable turns thinking off."""
+        user, form = [Message("user", _USER)], self._user_form
+        off = self._output(user, form, think=False)
+        return off is None or off != self._output(user, form, think=True)
 
     @cached_property
     def needs_short_ids(self) -> bool:
@@ -140,9 +180,18 @@ class TemplateProbe:
         return next((f for f in (plain, in_parts) if self._shows(conversation, f, text)), plain)
 
     @cached_property
-    def _calls(self) -> MessageForm:
-        """The form in which the template prints calls: best as JSON, else in any way at all."""
-        user = self._user_form
+    def _needs_descriptions(self) -> bool:
+        """Whether a tool is refused that has a parameter without description."""
+        user, tools = [Message("user", _USER)], (_TOOL,)
+        described = replace(self._user_form, descriptions=True)
+        return self._output(user, self._user_form, tools) is None and (
+            self._output(user, described, tools) is not None
+        )
+
+    @cached_property
+    def _call_outputs(self) -> list[tuple[MessageForm, str]]:
+        """The forms in which calls are accepted, with the output of each."""
+        user = replace(self._user_form, descriptions=self._needs_descriptions)
         forms = [
             replace(user, json_arguments=json_arguments, null_content=null_content)
             for null_content in (False, True)
@@ -151,10 +200,15 @@ class TemplateProbe:
         outputs = [(form, self._output(_exchange(), form)) for form in forms]
         if not any(output is not None for _, output in outputs):
             outputs = [(form, self._output(_exchange()[:-1], form)) for form in forms]
-        accepted = [(form, output) for form, output in outputs if output is not None]
+        return [(form, output) for form, output in outputs if output is not None]
+
+    @cached_property
+    def _calls(self) -> MessageForm:
+        """The form in which the template prints calls: best as JSON, else in any way at all."""
+        accepted = self._call_outputs
         shown = [(form, output) for form, output in accepted if _VALUE in output]
         as_json = [(form, output) for form, output in shown if _is_json(output)]
-        return next((form for form, _ in (*as_json, *shown, *accepted)), user)
+        return next((form for form, _ in (*as_json, *shown, *accepted)), self._user_form)
 
     def _shows(
         self,
@@ -170,13 +224,17 @@ class TemplateProbe:
         return self._output(messages, form) is not None
 
     def _output(
-        self, messages: Sequence[Message], form: MessageForm, tools: Sequence[Tool] = ()
+        self,
+        messages: Sequence[Message],
+        form: MessageForm,
+        tools: Sequence[Tool] = (),
+        think: Think | None = None,
     ) -> str | None:
         """Return the prompt, None when the template refuses the conversation."""
         if any(message.tool_calls for message in messages):
             tools = (_TOOL,)
         try:
-            return self._execute(messages, tools, form)
+            return self._execute(messages, tools, form, think)
         except TemplateError:
             return None
 

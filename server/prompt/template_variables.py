@@ -9,6 +9,8 @@ from server.prompt.messages import Message, Think, Tool, ToolCall
 
 _THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
 """What templates call the thinking of an earlier answer; each looks for one of them."""
+_THINKING_SWITCHES = ("enable_thinking", "thinking")
+"""What templates call the choice to think; the second is that of Granite and DeepSeek."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +19,17 @@ class MessageForm:
 
     The content of the roles in `parts` is a list of parts, as OpenAI's API has it, of others a
     string. With `json_arguments`, arguments of calls are JSON text. With `null_content`, an empty
-    content beside calls is null.
+    content beside calls is null. With `descriptions`, each parameter of a tool has a description.
     """
 
     parts: frozenset[str] = frozenset()
     json_arguments: bool = False
     null_content: bool = False
+    descriptions: bool = False
+
+
+class RequestList(list[Mapping[str, object]]):
+    """A list of the request, which a template must not change, unlike those that it makes."""
 
 
 def template_variables(
@@ -30,14 +37,16 @@ def template_variables(
 ) -> dict[str, object]:
     """Return the variables of one rendering; absent ones are undefined in the template."""
     variables: dict[str, object] = {
-        "messages": [_message(message, form) for message in messages],
+        "messages": RequestList(_message(message, form) for message in messages),
         "add_generation_prompt": True,
         "date_string": _today(),
     }
     if tools:
-        variables["tools"] = [_tool(tool) for tool in tools]
+        variables["tools"] = RequestList(_tool(tool, form) for tool in tools)
     if think is not None:
-        variables["enable_thinking"] = bool(think)
+        variables |= dict.fromkeys(_THINKING_SWITCHES, bool(think))
+    if think is False:
+        variables["thinking_budget"] = 0  # of Seed-OSS
     if isinstance(think, str):
         variables["reasoning_effort"] = think
     return variables
@@ -80,12 +89,18 @@ def _call(call: ToolCall, form: MessageForm) -> Mapping[str, object]:
     }
 
 
-def _tool(tool: Tool) -> Mapping[str, object]:
+def _tool(tool: Tool, form: MessageForm) -> Mapping[str, object]:
+    parameters = dict(tool.parameters)
+    if form.descriptions and isinstance(properties := parameters.get("properties"), Mapping):
+        parameters["properties"] = {
+            name: {"description": "", **schema} if isinstance(schema, Mapping) else schema
+            for name, schema in properties.items()
+        }
     return {
         "type": tool.type or "function",
         "function": {
             "name": tool.name,
             "description": tool.description,
-            "parameters": dict(tool.parameters),
+            "parameters": parameters,
         },
     }

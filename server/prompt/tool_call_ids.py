@@ -1,4 +1,4 @@
-"""Map tool call ids to nine letters and digits, the only ids that Mistral's templates accept."""
+"""Map tool call ids to those that templates need: Mistral's nine letters, Kimi's with the name."""
 
 import hashlib
 import string
@@ -37,6 +37,33 @@ def with_short_ids(messages: Sequence[Message]) -> list[Message]:
             mapped.append(replace(message, tool_call_id=id))
         else:
             mapped.append(message)
+    return mapped
+
+
+def with_named_ids(messages: Sequence[Message]) -> list[Message]:
+    """Return the messages with ids such as `functions.get_weather:0`, counted over all calls.
+
+    Kimi K2 writes its calls so, and its template prints nothing else of a call's name.
+    """
+    n_calls = 0
+    open_calls: list[ToolCall] = []
+    new_ids: dict[int, str] = {}
+    mapped: list[Message] = []
+    for message in messages:
+        result = None
+        if message.role == "tool":
+            result = _answered(open_calls, message.tool_call_id, message.tool_name)
+        calls = []
+        for call in message.tool_calls:
+            new_ids[id(call)] = f"functions.{call.name}:{n_calls}"
+            n_calls += 1
+            open_calls.append(call)
+            calls.append(replace(call, id=new_ids[id(call)]))
+        if result is not None:
+            open_calls = [call for call in open_calls if call is not result]
+            mapped.append(replace(message, tool_call_id=new_ids[id(result)]))
+        else:
+            mapped.append(replace(message, tool_calls=tuple(calls)) if calls else message)
     return mapped
 
 

@@ -25,11 +25,15 @@ from server.prompt.role_order import reorderings
 from server.prompt.system_messages import with_developers_as_system
 from server.prompt.template_probe import TemplateProbe
 from server.prompt.template_variables import template_variables
+from server.prompt.thinking_words import THINKING_OFF, with_thinking_words
+from server.prompt.tool_texts import tool_texts
 
 MAX_SOURCE: Final = 1 << 16
 _OPEN_THINKING: Final = re.compile(r"<think>\s*\Z")
 _EMPTY_THINKING: Final = "<think>\n\n</think>\n\n"
 _MAX_REASON: Final = 500
+_LIST_CHANGES: Final = ("append", "extend", "insert", "pop")
+"""What llama.cpp lets templates do; those of Kimi K2 collect ids of calls so."""
 
 
 class _GenerationTag(Extension):
@@ -43,6 +47,16 @@ class _GenerationTag(Extension):
         return list(parser.parse_statements(("name:endgeneration",), drop_needle=True))
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """A sandbox in which a template may change the lists that it makes, and nothing else."""
+
+    def is_safe_attribute(self, obj: object, attr: str, value: object) -> bool:
+        """Tell whether a template may use an attribute."""
+        if type(obj) is list and attr in _LIST_CHANGES:
+            return True
+        return super().is_safe_attribute(obj, attr, value)
+
+
 class JinjaRenderer:
     """A compiled template; raises TemplateError for one that cannot be compiled."""
 
@@ -50,12 +64,12 @@ class JinjaRenderer:
         if len(template.source) > MAX_SOURCE:
             raise TemplateError(f"the model's chat template is longer than {MAX_SOURCE} characters")
         self.bos = template.bos
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Sandbox(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.loopcontrols", _GenerationTag],
         )
-        environment.filters["tojson"] = _tojson
+        environment.filters |= {"tojson": _tojson, "from_json": json.loads}
         environment.globals |= {
             "raise_exception": _raise_exception,
             "strftime_now": _strftime_now,
@@ -68,9 +82,11 @@ class JinjaRenderer:
             raise
         except Exception as e:
             raise TemplateError(f"the model's chat template cannot be parsed: {_reason(e)}") from e
+        self._tool_texts = tool_texts(template.source)
+        self._words = THINKING_OFF in template.source
         self._probe = TemplateProbe(
-            lambda messages, tools, form: self._execute(
-                template_variables(messages, tools, None, form)
+            lambda messages, tools, form, think: self._execute(
+                template_variables(messages, tools, think, form)
             )
         )
 
@@ -101,8 +117,10 @@ class JinjaRenderer:
         as_sent: bool,
     ) -> str:
         refusal: TemplateError | None = None
-        for conversation in self._conversations(messages):
-            form = self._probe.form(conversation)
+        if think is not None and self._words and not self._probe.switches_thinking:
+            messages = with_thinking_words(messages, think=bool(think))
+        for conversation in self._conversations(messages, tools):
+            form = self._probe.form(conversation, has_tools=bool(tools))
             try:
                 return self._execute(template_variables(conversation, tools, think, form))
             except TemplateError as e:
@@ -112,14 +130,18 @@ class JinjaRenderer:
         assert refusal is not None
         raise refusal
 
-    def _conversations(self, messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    def _conversations(
+        self, messages: Sequence[Message], tools: Sequence[Tool]
+    ) -> Iterator[Sequence[Message]]:
         """Yield the conversation as it was sent, then with more and more changes."""
-        adapted = adapt(messages, self._probe)
+        adapted = self._adapted(messages, tools)
         yield adapted
-        without_developers = adapt(with_developers_as_system(messages), self._probe)
-        for conversation in reorderings(without_developers):
+        for conversation in reorderings(self._adapted(with_developers_as_system(messages), tools)):
             if conversation != adapted:
                 yield conversation
+
+    def _adapted(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Sequence[Message]:
+        return adapt(messages, tools, self._probe, self._tool_texts)
 
     def _execute(self, variables: Mapping[str, object]) -> str:
         try:
@@ -169,8 +191,16 @@ def _tojson(
     """Write JSON as the template's authors do: characters stay, and nothing is escaped for HTML."""
     return json.dumps(
         value,
+        default=_list_of_iterator,
         ensure_ascii=ensure_ascii,
         indent=indent,
         separators=separators,
         sort_keys=sort_keys,
     )
+
+
+def _list_of_iterator(value: object) -> list[object]:
+    """Return what a filter such as `map` yields; raises TypeError for what is no JSON."""
+    if isinstance(value, Iterator):
+        return list(value)
+    raise TypeError

@@ -1,4 +1,4 @@
-"""Cohere Command R: tool calls as a fenced JSON list after `Action:`."""
+"""Cohere Command R: tool calls as a fenced JSON list after `Action:`, on its line or the next."""
 
 from typing import Final
 
@@ -9,13 +9,13 @@ from server.parsing.parser import OutputParser
 from server.parsing.parser_states import State, StateKind
 from server.parsing.syntaxes.json_calls import JSONCalls
 
-_OPENINGS: Final = ("Action: ```json", "Action:```json")
+OPENINGS: Final = ("Action: ```json", "Action:```json", "Action:\n```json")
 _FENCE: Final = "```"
 _SYNTAX: Final = JSONCalls(name="tool_name", arguments="parameters")
 _BLOCK: Final = ToolCallBlock(
-    delimiter=_OPENINGS[0],
+    delimiter=OPENINGS[0],
     call=_SYNTAX.constraint,
-    before=f"{_OPENINGS[0]}\n[\n    ",
+    before=f"{OPENINGS[0]}\n[\n    ",
     between=",\n    ",
     after=f"\n]{_FENCE}",
 )
@@ -26,7 +26,7 @@ def _create_parser(generation: GenerationStart) -> OutputParser:
     names = {tool.name for tool in generation.tools}
     syntax = JSONCalls(name="tool_name", arguments="parameters", declared=names)
     states = {
-        "content": State(kind=StateKind.CONTENT, delimiters=dict.fromkeys(_OPENINGS, "call")),
+        "content": State(kind=StateKind.CONTENT, delimiters=dict.fromkeys(OPENINGS, "call")),
         "call": State(kind=StateKind.CALL, delimiters={_FENCE: "content"}, syntax=syntax),
     }
     return DelimiterParser(states, "content", grammar=AnswerGrammar(block=_BLOCK))

@@ -1,9 +1,9 @@
-"""Tool calls as a name followed by a JSON object of arguments (Mistral, DeepSeek)."""
+"""Tool calls as a name followed by a JSON object of arguments (Mistral, DeepSeek, Kimi)."""
 
 from dataclasses import dataclass
 
 from runners.protocol.constraints import Constraint, Literal
-from server.parsing.grammar_builder import arguments, sequence
+from server.parsing.grammar_builder import NO_TEXT, arguments, sequence
 from server.parsing.json_decoding import InvalidJSON, decode_json_object, ends_in_string
 from server.parsing.parser import Call, ParsedOutput
 from server.prompt.messages import Tool
@@ -13,13 +13,15 @@ from server.prompt.messages import Tool
 class NamedJSON:
     """Parses and constrains such calls: text `before` the name, `between` and `after`.
 
-    Text from `label` on is not part of the name. With `declared`, other names are not calls.
+    Text from `label` on is not part of the name; `labelled` is the constraint on that text. With
+    `declared`, other names are not calls.
     """
 
     between: str
     before: str = ""
     after: str = ""
     label: str = ""
+    labelled: Constraint = NO_TEXT
     declared: frozenset[str] | None = None
 
     def parse(self, body: str, *, closed: bool) -> ParsedOutput | None:
@@ -44,5 +46,10 @@ class NamedJSON:
 
     def constraint(self, tool: Tool) -> Constraint:
         """Return the constraint on one call."""
-        start = f"{self.before}{tool.name}{self.between}"
-        return sequence(Literal(start), arguments(tool), Literal(self.after))
+        return sequence(
+            Literal(f"{self.before}{tool.name}"),
+            self.labelled,
+            Literal(self.between),
+            arguments(tool),
+            Literal(self.after),
+        )

@@ -1,29 +1,38 @@
-"""Tool calls with one tag per parameter and values as plain text (Qwen3-Coder, MiniMax)."""
+"""Tool calls with one tag per parameter, values as text (Qwen3-Coder, MiniMax, DeepSeek V3.2)."""
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
 from runners.protocol.constraints import Constraint, Literal
 from server.parsing.grammar_builder import optional, sequence
+from server.parsing.json_decoding import InvalidJSON, decode
 from server.parsing.parser import Call, ParsedOutput
-from server.parsing.syntaxes.values import coerce, value_constraint
+from server.parsing.syntaxes.values import coerce, types_of, value_constraint
 from server.parsing.tool_parameters import parameters
 from server.prompt.messages import Tool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TagNames:
-    """The tags of such a call; a name is written between `function` and `name_end`."""
+    """The tags of such a call; a name is written between `function` and `name_end`.
+
+    `lines` says that values are on separate lines, `break_after` what follows a tag and a value.
+    With `typed`, the tag of a parameter says whether its value is a string or JSON. With `cdata`,
+    a value may stand in a CDATA block.
+    """
 
     function: str
     name_end: str
     function_end: str
     parameter: str
     parameter_end: str
-    lines: bool
-    """Whether values are on separate lines."""
+    lines: bool = False
+    break_after: str = "\n"
+    typed: bool = False
+    cdata: bool = False
 
 
 QWEN: Final = TagNames(
@@ -40,7 +49,6 @@ ATEM: Final = TagNames(
     function_end="</atem:invoke>",
     parameter='<atem:parameter name="',
     parameter_end="</atem:parameter>",
-    lines=False,
 )
 MINIMAX: Final = TagNames(
     function='<invoke name="',
@@ -48,8 +56,26 @@ MINIMAX: Final = TagNames(
     function_end="</invoke>",
     parameter='<parameter name="',
     parameter_end="</parameter>",
-    lines=False,
 )
+DSML: Final = TagNames(
+    function='<｜DSML｜invoke name="',
+    name_end='">',
+    function_end="</｜DSML｜invoke>",
+    parameter='<｜DSML｜parameter name="',
+    parameter_end="</｜DSML｜parameter>",
+    typed=True,
+)
+MINICPM: Final = TagNames(
+    function="",  # the delimiter that opens a call ends before the name
+    name_end='">',
+    function_end="",
+    parameter='<param name="',
+    parameter_end="</param>",
+    break_after="",
+    cdata=True,
+)
+_STRING, _JSON = '" string="true">', '" string="false">'
+_CDATA: Final = re.compile(r"\s*<!\[CDATA\[(.*)\]\]>\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +96,8 @@ class ParameterTags:
         name = f'([^>"\n]+){re.escape(tags.name_end)}'
         value = f"(.*?){re.escape(tags.parameter_end)}"
         opening = rf"\s*{re.escape(tags.function)}{name}\s*"
+        if tags.typed:
+            name = f'([^>"\n]+)(?:{re.escape(_STRING)}|{re.escape(_JSON)})'
         parameter = rf"{re.escape(tags.parameter)}{name}{value}\s*"
         object.__setattr__(self, "_opening", re.compile(opening))
         object.__setattr__(self, "_parameter", re.compile(parameter, re.DOTALL))
@@ -101,11 +129,15 @@ class ParameterTags:
         """Return the constraint on one call, with the parameters in order."""
         tags = self.tags
         line_break = "\n" if tags.lines else ""
-        parts: list[Constraint] = [Literal(f"{tags.function}{tool.name}{tags.name_end}\n")]
+        opening = f"{tags.function}{tool.name}{tags.name_end}{tags.break_after}"
+        parts: list[Constraint] = [Literal(opening)]
         for parameter in parameters(tool):
-            start = Literal(f"{tags.parameter}{parameter.name}{tags.name_end}{line_break}")
+            name_end = tags.name_end
+            if tags.typed:
+                name_end = _STRING if types_of(parameter.schema) == {"string"} else _JSON
+            start = Literal(f"{tags.parameter}{parameter.name}{name_end}{line_break}")
             value = value_constraint(parameter, line_break, tags.parameter_end)
-            one = sequence(start, value, Literal("\n"))
+            one = sequence(start, value, Literal(tags.break_after))
             parts.append(one if parameter.required else optional(one))
         return sequence(*parts, Literal(tags.function_end))
 
@@ -121,10 +153,21 @@ class ParameterTags:
             1
         ] not in result:
             key = match[1]
-            text = strip_line_breaks(match[2]) if self.tags.lines else match[2]
-            result[key] = coerce(text, parameter_schemas.get(key))
+            tag = match[0][: match.start(2) - match.start()]
+            result[key] = self._value(match[2], tag, parameter_schemas.get(key))
             position = match.end()
         return result, position
+
+    def _value(self, text: str, tag: str, schema: object) -> object:
+        """Return the value of `text`, which follows `tag`."""
+        if self.tags.typed and tag.endswith(_STRING):
+            return text
+        if self.tags.typed and schema is None:
+            with suppress(InvalidJSON):
+                return decode(text)
+        if self.tags.cdata and (block := _CDATA.fullmatch(text)) is not None:
+            text = block[1]
+        return coerce(strip_line_breaks(text) if self.tags.lines else text, schema)
 
     def _canonical_name(self, name: str) -> str:
         short = name.rpartition(".")[2]
