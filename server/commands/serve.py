@@ -159,3 +159,4 @@ def _greet(url: str, *, has_guide: bool) -> None:
     typer.echo(f"paddock {PADDOCK} listens on {url}")
     request = f"/api/chat -d '{_QUESTION}'" if has_guide else "/api/tags"
     typer.echo(f"Try:  curl {url}{request}")
+    typer.echo(f"Or open {url} in a browser.")

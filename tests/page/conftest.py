@@ -22,6 +22,7 @@ from tests.support.published import PublishedModel
 from tests.support.registry import FakeRegistry, Reply, Request, listening
 
 FOLDER = Path(__file__).parent
+IMAGES = FOLDER.parents[1] / "docs" / "images"
 BUNDLED = FOLDER.parents[1] / "model_store" / "bundled"
 NODE = shutil.which("node")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -92,6 +93,9 @@ def run_script(server: LiveServer, guarded: tuple[LiveServer, str], tmp_path: Pa
                 "PADDOCK_URL": server.url,
                 "PADDOCK_GUARDED_URL": guarded[0].url,
                 "PADDOCK_KEY": guarded[1],
+                "SCREENSHOTS": str(
+                    IMAGES if os.environ.get("PADDOCK_UPDATE_SCREENSHOTS") else tmp_path
+                ),
                 "CHROMIUM": str(CHROMIUM),
                 "GGUF": str(guide),
             },
