@@ -45,15 +45,15 @@ def tools() -> None:
 
 @pytest.fixture(scope="session")
 def registry() -> Iterator[str]:
-    """A registry with the model `teller`, which it sends slowly."""
+    """A registry with the models `teller` and `llama3.2`, which it sends slowly."""
 
     def slowly(request: Request, reply: Reply) -> Reply:
         return replace(reply, pace=PACE) if request.is_for_data else reply
 
     registry = FakeRegistry(intercept=slowly)
-    registry.publish(
-        "library/teller", "latest", PublishedModel((("model", WEIGHTS), ("license", b"MIT")))
-    )
+    for name, weights in (("teller", WEIGHTS), ("llama3.2", WEIGHTS + b"\0")):
+        model = PublishedModel((("model", weights), ("license", b"MIT")))
+        registry.publish(f"library/{name}", "latest", model)
     with listening(registry) as host:
         yield host
 

@@ -63,11 +63,11 @@ pageTest("chat in the dark", { colorScheme: "dark" }, async (page) => {
 
 pageTest("models", async (page) => {
   await open(page, "#/models");
-  await page.getByRole("textbox", { name: "Name of the model" }).fill("teller");
+  await page.getByRole("textbox", { name: "Name of the model" }).fill("llama3.2");
   await page.keyboard.press("Enter");
   await page.getByText(/left/).waitFor();
   await shoot(page, "models");
-  await page.getByRole("button", { name: "Cancel the pull of teller" }).click();
+  await page.getByRole("button", { name: "Cancel the pull of llama3.2" }).click();
 });
 
 pageTest("now", { viewport: { width: 1280, height: 1040 } }, async (page) => {
