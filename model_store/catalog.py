@@ -260,6 +260,10 @@ class Catalog:
             self.leases.grant(digest)
             return True
 
+    def manifest_files(self) -> list[ManifestFile]:
+        """Return every manifest file whose path is a model name, damaged ones too."""
+        return [file for file in self._index.scan() if file.name is not None]
+
     def referenced(self) -> frozenset[Digest]:
         """Return every digest that some manifest names, also one that is too damaged to use."""
         return frozenset(digest for file in self._index.scan() for digest in file.named)

@@ -4,7 +4,8 @@
     ├── InvalidName           a text that is no model name
     ├── InvalidDigest         a text that is no digest
     ├── ModelNotFound         no manifest under that name, or a blob of the model is gone
-    │   └── ParentNotFound    the model that another one should be made from is not installed
+    │   ├── ParentNotFound    the model that another one should be made from is not installed
+    │   └── RepositoryNotFound  no model of that namespace and name is installed under any tag
     ├── ManifestInvalid       a manifest or one of its small layers cannot be read
     ├── BlobNotFound          a blob that was referred to is not there
     ├── BlobDamaged           the bytes of an uploaded blob have changed on the disk
@@ -59,6 +60,14 @@ class ParentNotFound(ModelNotFound):
 
     def __str__(self) -> str:
         return f'model "{self.name}" not found, try pulling it first'
+
+
+class RepositoryNotFound(ModelNotFound):
+    """No model is installed in a repository that somebody pulls from."""
+
+    def __str__(self) -> str:
+        """Name the repository as the client did."""
+        return f"repository '{self.name}' has no model here"
 
 
 class ManifestInvalid(StoreError):

@@ -17,6 +17,7 @@ from model_store.names import ModelName
 from model_store.scratch_files import open_scratch
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+OCI_MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.docker.container.image.v1+json"
 LAYER_PREFIX = "application/vnd.ollama.image."
 LARGEST_MANIFEST = 4 * 2**20

@@ -28,6 +28,7 @@ from model_store.verify import DamagedModel, find_damage
 
 if TYPE_CHECKING:
     from model_store.registry.client import RegistryClient
+    from model_store.shared_models import SharedModels
 
 _log = logging.getLogger(__name__)
 
@@ -154,6 +155,12 @@ class Store:
             ModelNotFound, StorageFailed: as `Catalog.delete`.
         """
         return self._catalog.delete(name)
+
+    def shared(self, may_read: Callable[[ModelName], bool]) -> "SharedModels":
+        """Return the models that somebody may read, as a registry to pull them from."""
+        from model_store.shared_models import SharedModels  # noqa: PLC0415 - off by default
+
+        return SharedModels(self._layout, self._catalog, may_read)
 
     def registries(
         self, config: RegistryConfig, check_template: Callable[[str], None]

@@ -89,6 +89,10 @@ def create_app(
     app.state.heartbeat_seconds = settings.stream_keepalive
     for routes in _ROUTERS:
         app.include_router(routes.router)
+    if settings.share:
+        from server.routes import distribution  # noqa: PLC0415 - off by default
+
+        app.include_router(distribution.router)
     describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
     app.add_exception_handler(HTTPException, _answer_router)
     app.state.keys = keys = Keys(api_keys_file(settings))

@@ -62,6 +62,11 @@ POST /api/show
 POST /api/me
 POST /api/signout
 GET /metrics
+GET /v2/
+GET /v2/_catalog
+GET /v2/{repository:path}/tags/list
+GET /v2/{repository:path}/manifests/{reference}
+GET /v2/{repository:path}/blobs/{digest}
 """
 _MANAGE: Final = """
 POST /api/pull

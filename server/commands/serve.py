@@ -139,7 +139,7 @@ def _set_up_debug_signals() -> None:
 def _protocol(settings: Settings) -> type[BoundedProtocol]:
     limit = max_connections(settings.max_connections, raise_open_files_limit())
     timeouts = Timeouts(head=settings.header_timeout, body=settings.body_timeout)
-    return bounded_protocol(ConnectionLimit(limit), timeouts)
+    return bounded_protocol(ConnectionLimit(limit), timeouts, sends_files=settings.share)
 
 
 def _listener(address: Address) -> socket.socket:

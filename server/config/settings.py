@@ -13,6 +13,7 @@ from model_store.registry.config import (
 )
 from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
+from server.config.cluster_settings import ClusterSettings
 from server.config.long_prompts import LongPrompts
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
 from server.config.variables import SettingError, read_variables, setting, variables_of
@@ -29,7 +30,7 @@ _NO_HOME = "there is no home directory for the models; set OLLAMA_MODELS to a di
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(ClusterSettings):
     """The settings of one server; durations in seconds, sizes in bytes.
 
     `unusable` maps names of variables that other programs define too, and whose value this server

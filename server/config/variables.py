@@ -99,10 +99,11 @@ def setting(
 
 
 def variables_of(settings: type[Any]) -> tuple[Variable, ...]:
-    """Return the variables that the fields of the dataclass `settings` declare."""
+    """Return the variables that the fields of the dataclass `settings` declare, its own first."""
+    own = settings.__annotations__
     return tuple(
         replace(each.metadata[_METADATA_KEY], field=each.name)
-        for each in fields(settings)
+        for each in sorted(fields(settings), key=lambda each: each.name not in own)
         if _METADATA_KEY in each.metadata
     )
 

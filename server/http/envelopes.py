@@ -1,4 +1,4 @@
-"""Error objects of the native, OpenAI and Anthropic APIs."""
+"""Error objects of the native, OpenAI, Anthropic and registry APIs."""
 
 from collections.abc import Callable
 
@@ -24,6 +24,14 @@ _OPENAI_TYPES_OF_CODES = {
     INVALID_API_KEY: "invalid_request_error",
     MISSING_SCOPE: "invalid_request_error",
     RATE_LIMIT_EXCEEDED: "rate_limit_error",
+}
+_REGISTRY_CODES = {
+    400: "UNSUPPORTED",
+    401: "UNAUTHORIZED",
+    403: "DENIED",
+    404: "NAME_UNKNOWN",
+    405: "UNSUPPORTED",
+    429: "TOOMANYREQUESTS",
 }
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
@@ -63,9 +71,16 @@ def anthropic_envelope(explanation: Explanation) -> dict[str, object]:
     }
 
 
+def registry_envelope(explanation: Explanation) -> dict[str, object]:
+    """Return the errors of an endpoint of the OCI distribution API."""
+    code = explanation.code or _REGISTRY_CODES.get(explanation.status, "UNKNOWN")
+    return {"errors": [{"code": code, "message": explanation.text, "detail": None}]}
+
+
 _BY_PATH: tuple[tuple[str, Envelope], ...] = (
     ("/v1/messages", anthropic_envelope),
     ("/v1/", openai_envelope),
+    ("/v2/", registry_envelope),
 )
 
 

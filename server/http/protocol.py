@@ -14,6 +14,7 @@ from uvicorn.server import ServerState
 from server.http.close_delimited import close_delimited
 from server.http.connection_limit import ConnectionLimit
 from server.http.request_log import log_request, new_id
+from server.http.zero_copy import is_possible, zero_copy
 from server.request_record import RequestRecord
 
 MAX_HEAD = 64 << 10
@@ -64,10 +65,11 @@ class _Refusal(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """A connection; `limit` and `timeouts` are set by `bounded_protocol`."""
+    """A connection; `limit`, `timeouts` and `sends_files` are set by `bounded_protocol`."""
 
     limit: ConnectionLimit
     timeouts: Timeouts
+    sends_files: bool = False
 
     def __init__(
         self,
@@ -239,6 +241,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         if cycle.scope["http_version"] == "1.0":
             app = close_delimited(app, cycle)
+        elif self.sends_files and is_possible(self.transport):
+            app = zero_copy(app, cycle, read_timeout=self.timeouts.reading)
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -317,9 +321,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return _reply(status, text, record.id)
 
 
-def bounded_protocol(limit: ConnectionLimit, timeouts: Timeouts) -> type[BoundedProtocol]:
-    """Return the protocol of a server with these limits."""
-    attributes = {"limit": limit, "timeouts": timeouts}
+def bounded_protocol(
+    limit: ConnectionLimit, timeouts: Timeouts, *, sends_files: bool = False
+) -> type[BoundedProtocol]:
+    """Return the protocol of a server with these limits.
+
+    With `sends_files`, the application may send files without reading them: see `zero_copy`.
+    """
+    attributes = {"limit": limit, "timeouts": timeouts, "sends_files": sends_files}
     return type("ServerProtocol", (BoundedProtocol,), attributes)
 
 

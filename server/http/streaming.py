@@ -151,7 +151,7 @@ class EventReply(Response, Generic[_T]):
         async with asyncio.TaskGroup() as tasks:
             answer = tasks.create_task(self._answer(scope, receive, send))
             current().cancel = answer.cancel
-            watch = tasks.create_task(_cancel_on_disconnect(receive, answer))
+            watch = tasks.create_task(cancel_on_disconnect(receive, answer))
             answer.add_done_callback(lambda _: watch.cancel())
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -222,7 +222,8 @@ def _reported(error: Exception | asyncio.CancelledError, scope: Scope) -> Except
     raise error
 
 
-async def _cancel_on_disconnect(receive: Receive, answer: "asyncio.Task[None]") -> None:
+async def cancel_on_disconnect(receive: Receive, answer: "asyncio.Task[None]") -> None:
+    """Cancel the task that answers a request once its client is gone."""
     while (await receive())["type"] != "http.disconnect":
         continue
     answer.cancel()

@@ -1,5 +1,6 @@
 """API keys over HTTP: every route with every kind of key, errors in each API's form, and reload."""
 
+import base64
 import re
 import time
 from collections.abc import AsyncIterator
@@ -7,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from model_store.layout import Layout
+from model_store.manifests import write_manifest
+from model_store.names import ModelName
 from server.access.key import KeyRequest
 from server.access.key_changes import create_key, revoke_key
 from server.access.scopes import ROUTES
 from server.caller import Scope
 from tests.support.application import Server, serving
+from tests.support.published import PublishedModel
 
 pytestmark = pytest.mark.anyio
 
@@ -27,13 +32,21 @@ class Guarded:
     """A server that needs keys, and a token of each kind."""
 
     def __init__(self, server: Server, file: Path) -> None:
-        self.http, self.file = server.http, file
+        self.server, self.http, self.file = server, server.http, file
         self.app = server.app
         self.tokens = {"none": "", "wrong": "pdk_wrong"}
 
-    def make(self, name: str, *scopes: Scope, age: float = 0.0, seconds: float = 0.0) -> str:
+    def make(
+        self,
+        name: str,
+        *scopes: Scope,
+        age: float = 0.0,
+        seconds: float = 0.0,
+        models: tuple[str, ...] = (),
+    ) -> str:
         """Make a key that is `age` seconds old; return its token."""
-        request = KeyRequest(name=name, scopes=scopes or tuple(Scope), seconds=seconds)
+        scopes = scopes or tuple(Scope)
+        request = KeyRequest(name=name, scopes=scopes, seconds=seconds, models=models)
         self.tokens[name] = create_key(self.file, request, time.time() - age)[1]
         return self.tokens[name]
 
@@ -48,7 +61,7 @@ async def guarded(
 ) -> AsyncIterator[Guarded]:
     directory = tmp_path_factory.mktemp("guarded")
     file = directory / "keys.json"
-    async with serving(directory, api_keys=file) as server:
+    async with serving(directory, api_keys=file, share=True) as server:
         made = Guarded(server, file)
         for scope in Scope:
             made.make(scope.value, scope)
@@ -112,15 +125,19 @@ async def test_a_path_without_a_route_needs_a_key_too(guarded: Guarded, path: st
         ({"x-api-key": "{key}"}, 200),
         ({"x-api-key": "dummy", "authorization": "Bearer {key}"}, 200),
         ({"authorization": "{key}"}, 401),
+        ({"authorization": "Basic {basic}"}, 200),
         ({"authorization": "Basic {key}"}, 401),
+        ({"authorization": "Basic Og=="}, 401),
         ({"authorization": "Bearer {key}x"}, 401),
         ({"x-api-key": ""}, 401),
     ],
 )
-async def test_a_key_comes_as_bearer_token_or_as_x_api_key(
+async def test_a_key_comes_as_bearer_token_as_x_api_key_or_as_password(
     guarded: Guarded, headers: dict[str, str], status: int
 ) -> None:
-    filled = {name: text.format(key=guarded.tokens["read"]) for name, text in headers.items()}
+    key = guarded.tokens["read"]
+    basic = base64.b64encode(f"anybody:{key}".encode()).decode()
+    filled = {name: text.format(key=key, basic=basic) for name, text in headers.items()}
 
     assert (await guarded.http.get("/api/version", headers=filled)).status_code == status
 
@@ -218,3 +235,27 @@ class _Ticks:
 
     def __call__(self) -> float:
         return self.now
+
+
+async def test_clients_of_registries_are_told_to_send_the_key_as_a_password(
+    guarded: Guarded,
+) -> None:
+    answer = await guarded.http.get("/v2/")
+
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == 'Basic realm="paddock"'
+    assert answer.json()["errors"][0]["code"] == "UNAUTHORIZED"
+
+
+async def test_a_key_for_some_models_pulls_only_these(guarded: Guarded) -> None:
+    for name in ("open", "closed"):
+        model = PublishedModel((("model", name.encode()),))
+        write_manifest(Layout(guarded.server.store), ModelName.parse(name), model.manifest)
+    guarded.make("some", Scope.READ, models=("op*",))
+    headers = guarded.headers("some")
+
+    listed = await guarded.http.get("/v2/_catalog", headers=headers)
+    other = await guarded.http.get("/v2/library/closed/manifests/latest", headers=headers)
+
+    assert listed.json() == {"repositories": ["library/open"]}
+    assert (other.status_code, other.json()["errors"][0]["code"]) == (404, "NAME_UNKNOWN")

@@ -1,11 +1,6 @@
 """What pulls and pushes rely on in a registry: the real one where it is installed, and the fake."""
 
-import shutil
-import socket
-import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,58 +13,27 @@ from model_store.names import ModelName
 from model_store.registry.errors import ManifestUnavailable, NotInRegistry
 from model_store.registry.parts import PartSizes
 from tests.support import gguf_bytes
+from tests.support.docker_registry import docker_registry, needs_docker_registry
 from tests.support.published import MANIFEST_TYPE, PublishedModel, digest_of, publish
 from tests.support.pulling import Puller, pulling
 from tests.support.registry import FakeRegistry, listening
 
 pytestmark = pytest.mark.anyio
 
-PROGRAM = shutil.which("docker-registry")
 WEIGHTS = gguf_bytes.model("llama") + bytes(range(256)) * 500
 ARCHITECTURE = gguf_bytes.key("general.architecture", gguf_bytes.STRING, "test")
 MODEL = PublishedModel((("model", WEIGHTS), ("license", b"MIT"), ("template", b"{{ .Prompt }}")))
-CONFIG = """
-version: 0.1
-log: {{level: error}}
-storage: {{filesystem: {{rootdirectory: {directory}}}}}
-http: {{addr: "{host}"}}
-"""
-
-
-@contextmanager
-def _real(directory: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
-    config = directory / "config.yml"
-    config.write_text(CONFIG.format(directory=directory / "data", host=host))
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen([PROGRAM, "serve", config], stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                httpx.get(f"http://{host}/v2/")
-                break
-            except httpx.TransportError:
-                assert time.monotonic() < deadline, (directory / "log").read_text()
-                time.sleep(0.05)
-        yield host
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @pytest.fixture(
     params=[
         "fake",
-        pytest.param(
-            "real", marks=pytest.mark.skipif(PROGRAM is None, reason="docker-registry is not here")
-        ),
+        pytest.param("real", marks=needs_docker_registry),
     ]
 )
 def host(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A registry with nothing in it."""
-    serving = listening(FakeRegistry()) if request.param == "fake" else _real(tmp_path)
+    serving = listening(FakeRegistry()) if request.param == "fake" else docker_registry(tmp_path)
     with serving as found:
         yield found
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import httpx2
 
 from model_store.digests import Digest
-from model_store.manifests import LARGEST_MANIFEST, MANIFEST_TYPE
+from model_store.manifests import LARGEST_MANIFEST, MANIFEST_TYPE, OCI_MANIFEST_TYPE
 from model_store.registry.config import Endpoint
 from model_store.registry.errors import AccessDenied, InvalidResponse, RegistryUnreachable
 from model_store.registry.http.auth.authenticator import Authenticator
@@ -16,8 +16,7 @@ from model_store.registry.http.response import Response
 from model_store.registry.http.transport import Content, Transport
 from model_store.registry.http.urls import origin_of, parse_url
 
-_OCI_MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
-_ACCEPT = f"{MANIFEST_TYPE}, {_OCI_MANIFEST_TYPE}"
+_ACCEPT = f"{MANIFEST_TYPE}, {OCI_MANIFEST_TYPE}"
 
 
 class HTTPClient(Protocol):

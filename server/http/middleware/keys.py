@@ -1,5 +1,7 @@
 """API key check: who sent a request, and whether the key's scopes allow its route."""
 
+import base64
+
 from starlette._utils import get_route_path  # the path as the router sees it
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -13,6 +15,8 @@ from server.request_record import current
 from server.text.quoting import quoted
 
 _SCHEME = "bearer "
+_BASIC = "basic "
+_REGISTRY = "/v2"
 
 
 class KeyMiddleware:
@@ -30,7 +34,11 @@ class KeyMiddleware:
                     current().caller = caller = await self._keys.authenticate(_tokens(scope))
                     _check(caller, access)
                 except ServerError as e:
-                    await error_response(e, envelope=envelope_for(scope))(scope, receive, send)
+                    reply = error_response(e, envelope=envelope_for(scope))
+                    if reply.status_code == 401 and scope["path"].startswith(_REGISTRY):
+                        # For clients of registries a Bearer challenge names a server of tokens.
+                        reply.headers["www-authenticate"] = 'Basic realm="paddock"'
+                    await reply(scope, receive, send)
                     return
         await self._app(scope, receive, send)
 
@@ -45,7 +53,17 @@ def _tokens(scope: Scope) -> list[str]:
             text = value.decode("latin-1").strip()
             if text[: len(_SCHEME)].lower() == _SCHEME:
                 tokens.append(text[len(_SCHEME) :].strip())
+            elif text[: len(_BASIC)].lower() == _BASIC:
+                tokens.append(_password(text[len(_BASIC) :]))
     return [token for token in tokens if token]
+
+
+def _password(encoded: str) -> str:
+    """Return the password of Basic credentials, "" if there is none."""
+    try:
+        return base64.b64decode(encoded.strip()).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _check(caller: Caller, access: Access) -> None:
