@@ -72,9 +72,13 @@ def anthropic_envelope(explanation: Explanation) -> dict[str, object]:
 
 
 def registry_envelope(explanation: Explanation) -> dict[str, object]:
-    """Return the errors of an endpoint of the OCI distribution API."""
-    code = explanation.code or _REGISTRY_CODES.get(explanation.status, "UNKNOWN")
-    return {"errors": [{"code": code, "message": explanation.text, "detail": None}]}
+    """Return the error of an endpoint of the OCI distribution API."""
+    return registry_errors(_REGISTRY_CODES.get(explanation.status, "UNKNOWN"), explanation.text)
+
+
+def registry_errors(code: str, text: str) -> dict[str, object]:
+    """Return an error with a code of the OCI distribution specification."""
+    return {"errors": [{"code": code, "message": text, "detail": None}]}
 
 
 _BY_PATH: tuple[tuple[str, Envelope], ...] = (

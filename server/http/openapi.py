@@ -15,6 +15,7 @@ from server.http.envelopes import (
     envelope_of,
     native_envelope,
     openai_envelope,
+    registry_envelope,
 )
 from server.schemas.base import ApiModel
 
@@ -38,6 +39,10 @@ _ERRORS: dict[Envelope, tuple[str, dict[str, Any]]] = {
     anthropic_envelope: (
         "AnthropicError",
         _object(type={"const": "error"}, error=_object(type=_TEXT, message=_TEXT)),
+    ),
+    registry_envelope: (
+        "RegistryErrors",
+        _object(errors={"type": "array", "items": _object(code=_TEXT, message=_TEXT)}),
     ),
 }
 

@@ -15,8 +15,7 @@ from model_store import errors as store
 from model_store.manifests import MANIFEST_TYPE, OCI_MANIFEST_TYPE
 from model_store.shared_models import SharedModels
 from server.concurrency.threads import in_thread
-from server.errors import Explanation, explain
-from server.http.envelopes import registry_envelope
+from server.http.envelopes import registry_errors
 from server.http.file_reply import FileReply
 from server.http.streaming import BARE_JSON_TYPE, json_response
 from server.request_record import current
@@ -100,7 +99,7 @@ async def blob(repository: str, digest: str, request: Request) -> Response:
 async def refuse_change() -> Response:
     """Refuse uploads and deletions: models are installed through the native API."""
     text = "this registry is read-only: push the model to another one"
-    reply = _error(Explanation(405, text, "UNSUPPORTED"))
+    reply = _error(405, "UNSUPPORTED", text)
     reply.headers["allow"] = "GET, HEAD"
     return reply
 
@@ -132,7 +131,7 @@ async def _list(
     last, size = request.query_params.get("last", ""), request.query_params.get("n", str(_PAGE))
     if not _COUNT.match(size):
         text = "the parameter n must be a whole number from 0 to 999999"
-        return _error(Explanation(400, text, "PAGINATION_NUMBER_INVALID"))
+        return _error(400, "PAGINATION_NUMBER_INVALID", text)
     left = [name for name in names if name > last]
     page = left[: min(int(size), _PAGE)]
     reply = _answer({**fields, field: page})
@@ -151,12 +150,12 @@ def _answer(value: object) -> Response:
 def _refusal(error: store.StoreError) -> Response:
     for kind, status, code in _CODES:
         if isinstance(error, kind):
-            return _error(Explanation(status, str(error), code))
-    return _error(explain(error))
+            return _error(status, code, str(error))
+    raise error
 
 
-def _error(explanation: Explanation) -> Response:
-    current().error = explanation.text
-    reply = json_response(registry_envelope(explanation), explanation.status, BARE_JSON_TYPE)
+def _error(status: int, code: str, text: str) -> Response:
+    current().error = text
+    reply = json_response(registry_errors(code, text), status, BARE_JSON_TYPE)
     reply.headers.update(_VERSION)
     return reply
