@@ -113,6 +113,12 @@ def _add_middleware(
     is_loopback = settings.address.is_loopback
     hosts = HostPolicy(settings.allowed_hosts, is_loopback=is_loopback, addresses=own_addresses())
     app.add_middleware(FailureMiddleware)
+    if settings.peers:
+        from server.peers.middleware import PeerMiddleware  # noqa: PLC0415 - an HTTP client
+
+        app.add_middleware(
+            PeerMiddleware, local=lambda: app.state.services, max_body=settings.max_body
+        )
     app.add_middleware(PathMiddleware)
     app.add_middleware(DrainMiddleware, drain=drain)
     app.add_middleware(KeyMiddleware, keys=keys)

@@ -94,6 +94,22 @@ class RequestCancelled(ServerError):
         super().__init__("the request was cancelled by an operator of the server")
 
 
+class PeerLost(ServerError):
+    """The peer that a request was handed to does not answer, or has ended in the middle of it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the other machine that was to answer this request is gone; send the request again"
+        )
+
+
+class LoopDetected(ServerError):
+    """A request that this server has handed on came back to it."""
+
+    def __init__(self) -> None:
+        super().__init__("this server is among its own peers: remove it from PADDOCK_PEERS")
+
+
 class TemplateError(ServerError):
     """A chat template cannot be parsed or rendered; the text says where."""
 
@@ -212,6 +228,8 @@ _FAILURES = {
 
 EXPLANATIONS: dict[type[Exception], Explain] = {
     BadRequest: _plain(400),
+    PeerLost: _plain(502),
+    LoopDetected: _plain(508),
     PromptTooLong: _prompt_too_long,
     ContextExceeded: _prompt_too_long,
     BodyTooLarge: _plain(413),

@@ -5,7 +5,7 @@ import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from model_store.create import Tools
 from model_store.errors import StorageFailed, StoreError
@@ -39,6 +39,9 @@ from server.rendering.client import PromptRenderer, rendering_pool
 from server.running_requests import RunningRequests
 from server.versions import USER_AGENT
 
+if TYPE_CHECKING:
+    from server.peers.directory import PeerDirectory
+
 _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
@@ -64,6 +67,7 @@ class Services:
     queue: RequestQueue
     responses: ResponsesService
     conversations: Conversations
+    peers: "PeerDirectory | None" = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pull(
@@ -128,6 +132,7 @@ async def open_services(
         stored_responses(settings) as stored,
         worker_processes() as (rendering, decoding),
         Scheduler(scheduler_config(settings)) as scheduler,
+        peers_of(settings) as peers,
     ):
         yield make_services(
             store,
@@ -138,6 +143,7 @@ async def open_services(
             prompts=PromptRenderer(rendering),
             decoder=MediaDecoder(decoding),
             requests=requests,
+            peers=peers,
         )
 
 
@@ -183,6 +189,22 @@ async def registry_service(store: Store, settings: Settings) -> AsyncIterator[Re
 
 
 @asynccontextmanager
+async def peers_of(settings: Settings) -> AsyncIterator["PeerDirectory | None"]:
+    """Open the directory of peers until the block ends; None where none are configured."""
+    if not settings.peers:
+        yield None
+        return
+    from server.peers.directory import (  # noqa: PLC0415 - imports an HTTP client
+        PeerConfig,
+        peer_directory,
+    )
+
+    config = PeerConfig(settings.peers, settings.peer_key, settings.forward_keys)
+    async with peer_directory(config) as directory:
+        yield directory
+
+
+@asynccontextmanager
 async def stored_responses(settings: Settings) -> AsyncIterator[ResponseStore]:
     """Open the store of responses, and close it at the end."""
     stored = ResponseStore(responses_file(settings), settings.keep_responses)
@@ -218,6 +240,7 @@ def make_services(
     prompts: PromptRenderer,
     decoder: MediaDecoder,
     requests: RunningRequests | None = None,
+    peers: "PeerDirectory | None" = None,
 ) -> Services:
     """Create the services of a server."""
     requests = requests or RunningRequests()
@@ -254,4 +277,5 @@ def make_services(
         queue=RequestQueue(requests, scheduler),
         responses=ResponsesService(chat, stored, remote_images.fetch, requests),
         conversations=Conversations(ConversationStore(stored.database)),
+        peers=peers,
     )

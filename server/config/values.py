@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
-from model_store.registry.config import AllowedRegistry, Mirror
+from model_store.registry.config import AllowedRegistry, Endpoint, Mirror
 from runners.protocol.load_spec import CacheType, FlashAttention
 from server.text.durations import parse_duration
 
@@ -196,6 +196,14 @@ def origins(text: str) -> tuple[str, ...]:
         if not is_pattern and ("*" in origin or not origin.lower().startswith(_ORIGIN_SCHEMES)):
             raise ValueError(origin)
     return entries
+
+
+def peers(text: str) -> tuple[str, ...]:
+    """Parse a comma-separated list of `http[s]://host[:port]`; repetitions are dropped."""
+    for url in words(text):
+        if not url.lower().startswith(("http://", "https://")):
+            raise ValueError(url)
+    return tuple(dict.fromkeys(Endpoint.parse(url).url for url in words(text)))
 
 
 def mirrors(text: str) -> tuple[Mirror, ...]:

@@ -1,6 +1,7 @@
 """GET /v1/models and /v1/models/{model}."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 import msgspec
 
@@ -31,6 +32,16 @@ def model_object(model: Model, id: str | None = None) -> ModelObject:
         created=int(model.modified_at),
         owned_by=model.name.namespace,
     )
+
+
+def remote_model_object(entry: Mapping[str, object]) -> ModelObject:
+    """Return the object of a model that a peer lists in `/api/tags` as `entry`."""
+    try:
+        created = int(datetime.fromisoformat(str(entry.get("modified_at"))).timestamp())
+    except ValueError:
+        created = 0
+    owner = str(entry.get("remote_host", ""))
+    return ModelObject(str(entry.get("name", "")), "model", created, owner)
 
 
 def model_list(models: Iterable[Model]) -> ModelList:

@@ -14,6 +14,7 @@ from server.http.streaming import raw_json_response
 from server.library.description import Variation
 from server.model_names import stored_name
 from server.native.model_schemas import CopyRequest, DeleteRequest, ShowRequest
+from server.peers.protocol import PEER_HEADER
 from server.routes.dependencies import services_of
 from server.text.quoting import quoted
 
@@ -24,8 +25,12 @@ BODIES = (ShowRequest, CopyRequest, DeleteRequest)
 @router.get("/tags")
 @router.head("/tags", include_in_schema=False)
 async def tags(request: Request) -> Response:
-    """List the installed models."""
-    return raw_json_response(await asyncio.to_thread(services_of(request).library.tags))
+    """List the installed models, and those of peers for clients."""
+    services = services_of(request)
+    data = await asyncio.to_thread(services.library.tags)
+    if services.peers is not None and PEER_HEADER not in request.headers:
+        data = await asyncio.to_thread(services.peers.merged, data)
+    return raw_json_response(data)
 
 
 @router.get("/ps")

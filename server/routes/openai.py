@@ -30,7 +30,7 @@ from server.openai.completions.request import completions_of
 from server.openai.completions.schemas import CompletionRequest
 from server.openai.embeddings import EmbeddingRequest, embedding_list
 from server.openai.framing import FRAMING
-from server.openai.models import model_list, model_object
+from server.openai.models import model_list, model_object, remote_model_object
 from server.openai.reply import OBJECT_TYPE, Heading, new_id
 from server.openai.transcriptions import (
     BODY,
@@ -139,11 +139,16 @@ async def rerank(request: Request) -> Response:
 @router.head("/models", include_in_schema=False)
 async def models(request: Request) -> Response:
     """List the installed models, in the form of the client that asks."""
-    models = await asyncio.to_thread(services_of(request).library.models)
+    services = services_of(request)
+    models = await asyncio.to_thread(services.library.models)
     if is_from_anthropic_client(request.scope):
         page = page_of(list(models), page_query(request.query_params))
         return json_response(page, media_type=OBJECT_TYPE)
-    return json_response(model_list(models), media_type=OBJECT_TYPE)
+    listed = model_list(models)
+    if services.peers is not None:
+        names = [model.name.short for model in models]
+        listed.data += map(remote_model_object, services.peers.foreign_models(names))
+    return json_response(listed, media_type=OBJECT_TYPE)
 
 
 @router.get("/models/{model:path}")

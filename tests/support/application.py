@@ -30,6 +30,7 @@ from server.config.derived import registry_config, scheduler_config
 from server.config.settings import Settings
 from server.inference.store_engine import StoreEngine
 from server.library.registry import RegistryService
+from server.peers.directory import PeerConfig, PeerDirectory, peer_directory
 from server.rendering.client import PromptRenderer
 from server.services import make_services, stored_responses
 from tests.support.clock import FakeClock
@@ -146,6 +147,7 @@ async def serving(
     async with (
         stored_responses(given) as stored,
         Scheduler(config, machine=machine, clock=clock) as scheduler,
+        _peers(given) as peers,
     ):
         registry = RegistryService(
             store, registry_config(given, "paddock-test"), is_exposed=not given.address.is_loopback
@@ -158,6 +160,7 @@ async def serving(
             given,
             prompts=PromptRenderer(InlineJobs()),
             decoder=inline_decoder(),
+            peers=peers,
         )
         app = create_app(given, services)
         transport = httpx.ASGITransport(app)
@@ -166,6 +169,23 @@ async def serving(
                 yield Server(app, http, given.models, clock, started, registry)
         finally:
             await registry.close()
+
+
+@asynccontextmanager
+async def _peers(settings: Settings) -> AsyncIterator[PeerDirectory | None]:
+    """Open the peers, whose later checks are up to the test; each may take a moment only."""
+    if not settings.peers:
+        yield None
+        return
+    config = PeerConfig(
+        settings.peers,
+        settings.peer_key,
+        settings.forward_keys,
+        check_seconds=3600.0,
+        timeout=1.0,
+    )
+    async with peer_directory(config) as directory:
+        yield directory
 
 
 def lines_of(answer: httpx.Response) -> list[dict[str, Any]]:
