@@ -4,12 +4,17 @@ The scheduler describes runners and machines in `State`, calls `decide` and carr
 decision. Any number of machines is supported.
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from runners.host.model_request import LoadOptions, ModelKey
+
+MOST_MORE_USERS = 4
+"""How many more users than the least busy replica one may have that knows a prompt's beginning."""
 
 
 class Phase(Enum):
@@ -28,7 +33,8 @@ class RunnerDemand:
     `n_ctx` is the context size, from the request or automatic. `full_machines` names the machines
     where a load found too little memory beside the runners that are there. `admitted` is set once
     the request has its place in the queue. One that `is_background` waits while others run or wait,
-    and nothing is evicted for it.
+    and nothing is evicted for it. `size` is the estimated memory of the loaded model in bytes, 0 if
+    unknown. `prefix` are hashes of the blocks that the prompt begins with, each of all before it.
     """
 
     key: ModelKey
@@ -37,6 +43,8 @@ class RunnerDemand:
     full_machines: frozenset[str] = frozenset()
     admitted: bool = False
     is_background: bool = False
+    size: int = 0
+    prefix: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,8 @@ class RunnerView:
     `options` are those of the request that caused the load, `n_ctx` and `use_mmap` the values in
     use. `keep_alive` is a duration in seconds, `expires_at` and `last_used` are seconds of the
     scheduler's clock. `users` are requests that it may not fail, `background_users` others.
+    `n_waiting` of the users wait for a slot, and some have done so since `waiting_since`.
+    `prefixes` are the hashes of blocks that it has computed; see `RunnerDemand.prefix`.
     """
 
     id: int
@@ -61,15 +71,38 @@ class RunnerView:
     expires_at: float
     last_used: float
     background_users: int = 0
+    size: int = 0
+    n_waiting: int = 0
+    waiting_since: float = math.inf
+    prefixes: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineView:
-    """A machine that runners can be started on."""
+    """A machine that runners can be started on; sizes in bytes.
+
+    `memory` is what all its runners may take, `free` what is left of it, and `gpu_free` the most
+    that is left on one of its GPUs. Without them, a load finds out. `files` are the models whose
+    files lie on it.
+    """
 
     name: str
     max_loaded: int
     has_gpu: bool = False
+    memory: int | None = None
+    free: int | None = None
+    gpu_free: int = 0
+    files: AbstractSet[ModelKey] = frozenset()
+
+
+class Runners(Protocol):
+    """Runners that are found without looking at all of them; see `RunnerIndex`."""
+
+    def __iter__(self) -> Iterator[RunnerView]: ...
+
+    def of_model(self, key: ModelKey) -> Iterable[RunnerView]: ...
+
+    def on_machine(self, name: str) -> Iterable[RunnerView]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +112,8 @@ class State:
     `pending` holds the requests in the queue, oldest first.
     """
 
-    machines: tuple[MachineView, ...]
-    runners: tuple[RunnerView, ...] = ()
+    machines: Sequence[MachineView]
+    runners: tuple[RunnerView, ...] | Runners = ()
     pending: tuple[RunnerDemand, ...] = ()
     max_queue: int = 512
 
@@ -121,9 +154,13 @@ Decision: TypeAlias = Reuse | Load | Evict | Wait | Reject
 
 def decide(state: State, demand: RunnerDemand, now: float) -> Decision:
     """Return what to do for `demand`, which is new or one of `state.pending`."""
-    for runner in state.runners:
-        if runner.phase is Phase.READY and serves(state, runner, demand):
-            return Reuse(runner.id)
+    ready = [
+        runner
+        for runner in _of_model(state, demand.key)
+        if runner.phase is Phase.READY and serves(state, runner, demand)
+    ]
+    if ready:
+        return Reuse(choose_replica(ready, demand).id)
     if demand.is_background:
         return _in_the_background(state, demand, now)
     decision = _make_room(state, demand, now)
@@ -141,14 +178,33 @@ def _in_the_background(state: State, demand: RunnerDemand, now: float) -> Decisi
     return decision if isinstance(decision, Load) else Wait()
 
 
+def choose_replica(replicas: Sequence[RunnerView], demand: RunnerDemand) -> RunnerView:
+    """Return the replica that has computed most of the prompt, of those that are not too busy.
+
+    Of equal ones it is the least busy.
+    """
+    if len(replicas) == 1:
+        return replicas[0]
+    fewest = min(replica.users for replica in replicas)
+    free = [replica for replica in replicas if replica.users <= fewest + MOST_MORE_USERS]
+    return max(free, key=lambda each: (_n_shared(demand.prefix, each.prefixes), -each.users))
+
+
+def _n_shared(prefix: Sequence[int], computed: AbstractSet[int]) -> int:
+    """Return with how many blocks that are computed a prompt begins."""
+    return next((n for n, block in enumerate(prefix) if block not in computed), len(prefix))
+
+
 def serves(state: State, runner: RunnerView, demand: RunnerDemand) -> bool:
     """Whether `demand` can be served by `runner` as it is, or as it will be once loaded."""
     if runner.key != demand.key:
         return False
+    if not _context_suffices(runner, demand):
+        return False
+    if demand.options == runner.options:
+        return True
     has_gpu = any(machine.has_gpu for machine in state.machines if machine.name == runner.machine)
-    return _context_suffices(runner, demand) and _options_agree(
-        runner, demand.options, has_gpu=has_gpu
-    )
+    return _options_agree(runner, demand.options, has_gpu=has_gpu)
 
 
 def _context_suffices(runner: RunnerView, demand: RunnerDemand) -> bool:
@@ -174,16 +230,48 @@ def _options_agree(runner: RunnerView, options: LoadOptions, *, has_gpu: bool) -
 
 def _make_room(state: State, demand: RunnerDemand, now: float) -> Decision:
     """Choose the machine where the model can be soonest: now, after an eviction, or later."""
-    old = [runner for runner in state.runners if runner.key == demand.key]
+    old = list(_of_model(state, demand.key))
     if old:
         return _replace(state, old, demand)
-    if any(other.key == demand.key for other in _ahead(state, demand)):
+    queue = _Queue.before(state, demand)
+    if demand.key in queue.ahead:
         return Wait()
-    decisions = [_for_machine(state, machine, demand, now) for machine in state.machines]
-    for kind in (Load, Evict):
-        if decision := next((each for each in decisions if isinstance(each, kind)), None):
-            return decision
-    return Wait()
+    # A model that is too large for every machine is loaded to learn why it cannot be.
+    machines = _able(state, demand) or state.machines
+    return _place(state, machines, demand, now, queue)
+
+
+def room_for(
+    state: State, demand: RunnerDemand, now: float, *, without: AbstractSet[str]
+) -> Decision:
+    """Return where a model can be loaded once more, on other machines than `without`."""
+    able = [each for each in _able(state, demand) if each.name not in without]
+    return _place(state, able, demand, now, _Queue.before(state, demand))
+
+
+def _place(
+    state: State, machines: Sequence[MachineView], demand: RunnerDemand, now: float, queue: "_Queue"
+) -> Load | Evict | Wait:
+    victims: list[RunnerView] = []
+    for machine in sorted(machines, key=lambda each: _preference(each, demand)):
+        match _for_machine(state, machine, demand, now, queue):
+            case Load() as load:
+                return load
+            case RunnerView() as victim:
+                victims.append(victim)
+    chosen = choose_victim(victims, _in_demand(state, victims, queue), now)
+    return Evict(chosen.id) if chosen else Wait()
+
+
+def _able(state: State, demand: RunnerDemand) -> list[MachineView]:
+    """Return the machines that can hold the model at all, as far as is known."""
+    return [each for each in state.machines if each.memory is None or demand.size <= each.memory]
+
+
+def _preference(machine: MachineView, demand: RunnerDemand) -> tuple[bool, bool, int]:
+    """Order machines: where the files lie, where a GPU takes all of it, with most free memory."""
+    fits_gpu = 0 < demand.size <= machine.gpu_free
+    return demand.key not in machine.files, not fits_gpu, -(machine.free or 0)
 
 
 def _replace(state: State, old: Sequence[RunnerView], demand: RunnerDemand) -> Decision:
@@ -192,23 +280,27 @@ def _replace(state: State, old: Sequence[RunnerView], demand: RunnerDemand) -> D
     return Evict(unsuitable[0].id) if unsuitable else Wait()
 
 
-def _for_machine(state: State, machine: MachineView, demand: RunnerDemand, now: float) -> Decision:
-    here = [runner for runner in state.runners if runner.machine == machine.name]
+def _for_machine(
+    state: State, machine: MachineView, demand: RunnerDemand, now: float, queue: "_Queue"
+) -> Load | RunnerView | None:
+    """Return a load if the machine has room, the runner to evict if it has none, else None."""
+    here = list(_on_machine(state, machine.name))
     if any(runner.phase is Phase.LOADING for runner in here):
-        return Wait()
-    ahead = {other.key for other in _ahead(state, demand)}
-    is_full = machine.name in demand.full_machines and bool(here)
-    if not is_full and len(here) < machine.max_loaded:
+        return None
+    is_full = machine.name in demand.full_machines or (
+        machine.free is not None and demand.size > machine.free
+    )
+    if not (is_full and here) and len(here) < machine.max_loaded:
         return Load(machine.name)
     draining = [runner for runner in here if runner.phase is Phase.DRAINING]
-    if sum(runner.users == 0 for runner in draining) > len(ahead):
-        return Wait()
+    if sum(runner.users == 0 for runner in draining) > len(queue.ahead):
+        return None
     staying = [runner for runner in here if runner.phase is Phase.READY]
-    victim = choose_victim(staying, _in_demand(state, staying), now)
+    victim = choose_victim(staying, _in_demand(state, staying, queue), now)
     # At most one busy runner drains at a time for each request.
-    if victim is None or (victim.users > 0 and len(draining) > len(ahead)):
-        return Wait()
-    return Evict(victim.id)
+    if victim is None or (victim.users > 0 and len(draining) > len(queue.ahead)):
+        return None
+    return victim
 
 
 def choose_victim(
@@ -229,14 +321,44 @@ def choose_victim(
     return min(runners, key=reluctance, default=None)
 
 
-def _in_demand(state: State, runners: Sequence[RunnerView]) -> frozenset[int]:
+@dataclass(frozen=True, slots=True)
+class _Queue:
+    """The pending requests as one of them sees them.
+
+    `ahead` are the models of those before it, `waiting` the requests by their models, without
+    background requests.
+    """
+
+    ahead: frozenset[ModelKey]
+    waiting: dict[ModelKey, list[RunnerDemand]]
+
+    @classmethod
+    def before(cls, state: State, demand: RunnerDemand) -> "_Queue":
+        waiting: dict[ModelKey, list[RunnerDemand]] = {}
+        for other in state.pending:
+            if not other.is_background:
+                waiting.setdefault(other.key, []).append(other)
+        return cls(frozenset(other.key for other in _ahead(state, demand)), waiting)
+
+
+def _in_demand(state: State, runners: Sequence[RunnerView], queue: _Queue) -> frozenset[int]:
     return frozenset(
         runner.id
         for runner in runners
-        if any(
-            serves(state, runner, demand) for demand in state.pending if not demand.is_background
-        )
+        if any(serves(state, runner, demand) for demand in queue.waiting.get(runner.key, ()))
     )
+
+
+def _of_model(state: State, key: ModelKey) -> Iterable[RunnerView]:
+    if isinstance(state.runners, tuple):
+        return [runner for runner in state.runners if runner.key == key]
+    return state.runners.of_model(key)
+
+
+def _on_machine(state: State, name: str) -> Iterable[RunnerView]:
+    if isinstance(state.runners, tuple):
+        return [runner for runner in state.runners if runner.machine == name]
+    return state.runners.on_machine(name)
 
 
 def _ahead(state: State, demand: RunnerDemand) -> tuple[RunnerDemand, ...]:

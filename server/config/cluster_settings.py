@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from model_store.registry.config import AllowedRegistry, Mirror
 from server.config import values as read
 from server.config.variables import setting
 
@@ -10,8 +11,22 @@ _FLAG = "1 or 0"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterSettings:
-    """The part of the settings that concerns other machines."""
+    """The part of the settings that concerns other machines of the same network."""
 
+    mirrors: tuple[Mirror, ...] = setting(
+        "PADDOCK_REGISTRY_MIRRORS",
+        read.mirrors,
+        "pairs such as registry.ollama.ai=http://mirror:5000 with commas between",
+        "Mirrors that pulls try before the registry itself.",
+        unset=(),
+    )
+    allowed_registries: tuple[AllowedRegistry, ...] = setting(
+        "PADDOCK_REGISTRIES",
+        read.allowed_registries,
+        "hosts (registry.lan, 10.1.2.3:5000) and networks (10.0.0.0/8) with commas between, or *",
+        "Registries in private networks that other machines and web pages may use.",
+        unset=(),
+    )
     share: bool = setting(
         "PADDOCK_SHARE",
         read.flag,
@@ -30,13 +45,13 @@ class ClusterSettings:
         "PADDOCK_PEER_KEY",
         str,
         "an API key",
-        "API key of the peers; unset: none is sent.",
+        "API key for health checks of peers and requests to them; unset: none is sent.",
         unset="",
     )
     forward_keys: bool = setting(
         "PADDOCK_FORWARD_KEYS",
         read.flag,
         _FLAG,
-        "Send the API key of the client to the peers, which know the same keys.",
+        "Send peers the API key of the client instead, as they know the same keys.",
         default="0",
     )

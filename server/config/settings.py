@@ -7,9 +7,7 @@ from pathlib import Path
 from model_store.registry.config import (
     DEFAULT_REGISTRY,
     HUB,
-    AllowedRegistry,
     Endpoint,
-    Mirror,
 )
 from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
@@ -166,20 +164,6 @@ class Settings(ClusterSettings):
         "Registry of models whose names have no host.",
         default=DEFAULT_REGISTRY.host,
         aliases=("OLLAMA_REGISTRY",),
-    )
-    mirrors: tuple[Mirror, ...] = setting(
-        "PADDOCK_REGISTRY_MIRRORS",
-        read.mirrors,
-        "pairs such as registry.ollama.ai=http://mirror:5000 with commas between",
-        "Mirrors that pulls try before the registry itself.",
-        unset=(),
-    )
-    allowed_registries: tuple[AllowedRegistry, ...] = setting(
-        "PADDOCK_REGISTRIES",
-        read.allowed_registries,
-        "hosts (registry.lan, 10.1.2.3:5000) and networks (10.0.0.0/8) with commas between, or *",
-        "Registries in private networks that other machines and web pages may use.",
-        unset=(),
     )
     keys: Path | None = setting(
         "PADDOCK_KEYS",

@@ -25,8 +25,8 @@ _LOOP_DETECTED = 508
 class PeerConfig:
     """How peers are reached: `check_seconds` between health checks, each of `timeout` at most.
 
-    With a `key`, requests have it in place of the client's; else the client's own is sent along if
-    `forwards_keys`.
+    Health checks have the `key`, and so have requests, unless `forwards_keys`: then they have the
+    client's own.
     """
 
     urls: tuple[str, ...]

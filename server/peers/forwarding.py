@@ -81,8 +81,9 @@ class Forwarding:
         if not any(name == "accept-encoding" for name, _ in headers):
             headers.append(("accept-encoding", "identity"))
         headers += [(PEER_HEADER, self._directory.id), ("x-request-id", current().id)]
-        key = self._directory.key_header()
-        return [(n, v) for n, v in headers if n not in key] + list(key.items())
+        if not self._directory.config.forwards_keys:
+            headers += self._directory.key_header().items()
+        return headers
 
     async def _pass_on(self, response: httpx2.Response, content_type: str) -> None:
         headers = [

@@ -23,6 +23,7 @@ from runners.host.policy import (
     decide,
     serves,
 )
+from runners.host.runner_index import RunnerIndex
 from tests.support.models import model_request
 
 NOW = 1000.0
@@ -364,3 +365,99 @@ def test_victim_is_the_runner_that_is_missed_least(
 ) -> None:
     chosen = choose_victim(runners, frozenset(needed), NOW)
     assert (chosen.id if chosen else None) == victim
+
+
+GIB = 2**30
+
+
+def machine(name: str, *, memory: int = 64, free: int = 64, gpu_free: int = 0, files: str = ""):  # type: ignore[no-untyped-def]
+    return MachineView(
+        name=name, max_loaded=4, has_gpu=gpu_free > 0, memory=memory * GIB, free=free * GIB,
+        gpu_free=gpu_free * GIB, files=frozenset(map(key, files.split())),
+    )  # fmt: skip
+
+
+def sized(name: str, size: int, prefix: tuple[int, ...] = ()) -> RunnerDemand:
+    return replace(demand(name), size=size * GIB, prefix=prefix)
+
+
+@pytest.mark.parametrize(
+    ("machines", "chosen"),
+    [
+        ([machine("a", free=20), machine("b", free=60)], "b"),
+        ([machine("a", free=60), machine("b", free=20, gpu_free=16)], "b"),
+        ([machine("a", free=60), machine("b", free=60, gpu_free=4)], "a"),
+        ([machine("a", free=60, gpu_free=16), machine("b", free=20, files="x m")], "b"),
+        ([machine("a", free=5, files="m"), machine("b", free=60)], "b"),
+        ([machine("a", free=20), machine("b", free=20)], "a"),
+    ],
+    ids=["most memory", "GPU", "too small a GPU", "files", "files but full", "equal"],
+)
+def test_a_model_is_loaded_where_its_files_lie_then_on_a_gpu_then_where_memory_is(
+    machines: list[MachineView], chosen: str
+) -> None:
+    # A machine that is full has a runner, else a load would find out why.
+    runners = (runner(1, "other", users=1, machine="a"), runner(2, "other", users=1, machine="b"))
+    state = State(machines=machines, runners=runners)
+
+    assert decide(state, sized("m", 10), NOW) == Load(chosen)
+
+
+def test_a_machine_that_is_too_small_evicts_nothing_for_a_model() -> None:
+    machines = [machine("small", memory=8, free=0), machine("large", free=0)]
+    runners = (runner(1, "a", machine="small"), runner(2, "b", machine="large"))
+
+    assert decide(State(machines=machines, runners=runners), sized("m", 10), NOW) == Evict(2)
+
+
+def test_a_model_that_is_too_large_for_all_is_loaded_to_learn_why_it_fails() -> None:
+    state = State(machines=[machine("a"), machine("b", memory=32)])
+
+    assert decide(state, sized("m", 100), NOW) == Load("a")
+
+
+def test_of_all_machines_the_runner_that_is_needed_least_is_evicted() -> None:
+    machines = [machine("a", free=0), machine("b", free=0)]
+    runners = (
+        runner(1, "x", machine="a", users=1),
+        runner(2, "y", machine="b", expires_in=200.0),
+        runner(3, "z", machine="b", expires_in=100.0),
+    )
+
+    assert decide(State(machines=machines, runners=runners), sized("m", 10), NOW) == Evict(3)
+
+
+@pytest.mark.parametrize(
+    ("users", "prefixes", "chosen"),
+    [
+        ((2, 1), ((), ()), 2),
+        ((2, 1), ((10, 11), (10,)), 1),
+        ((2, 1), ((11, 12), (10,)), 2),
+        ((9, 1), ((10, 11, 12), ()), 2),
+        ((5, 1), ((10, 11, 12), ()), 1),
+    ],
+    ids=["least busy", "longest prefix", "a prefix has no gaps", "too busy", "just not too busy"],
+)
+def test_a_request_goes_to_the_replica_that_knows_its_beginning_unless_that_is_too_busy(
+    users: tuple[int, int], prefixes: tuple[tuple[int, ...], ...], chosen: int
+) -> None:
+    replicas = tuple(
+        replace(runner(id, "m", users=n, machine=str(id)), prefixes=frozenset(known))
+        for id, n, known in zip((1, 2), users, prefixes, strict=True)
+    )
+    state = State(machines=[machine("1"), machine("2")], runners=replicas)
+
+    assert decide(state, sized("m", 10, (10, 11, 12)), NOW) == Reuse(chosen)
+
+
+def test_an_index_gives_the_decisions_of_a_plain_list() -> None:
+    machines = [machine("a", free=0), machine("b", free=20)]
+    runners = [runner(1, "x", machine="a"), runner(2, "y", machine="b", users=2)]
+    index = RunnerIndex()
+    for each in (*runners, runner(3, "gone", machine="b")):
+        index.put(each)
+    index.remove(3)
+
+    for request in (sized("x", 1), sized("y", 1), sized("m", 10), sized("m", 30)):
+        plain = decide(State(machines=machines, runners=tuple(runners)), request, NOW)
+        assert decide(State(machines=machines, runners=index), request, NOW) == plain
