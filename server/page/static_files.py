@@ -1,7 +1,7 @@
 """Static files of the web page, read and compressed once, when a browser first asks for one.
 
-Every file is sent with a strong ETag and `no-cache`: a browser keeps it and asks each time whether
-it is still the same, so that it never runs the files of two versions together.
+The addresses of all but the index have the digest of all files in them, so browsers keep them for
+good, never run the files of two versions together, and reload the page with a single request.
 """
 
 import gzip
@@ -39,21 +39,34 @@ class StaticFile:
     compressed: Representation
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The files of the page by their path below /ui/`version`, and the index, which is at /ui."""
+
+    version: str
+    index: StaticFile
+    files: Mapping[str, StaticFile]
+
+
 @cache
-def static_files() -> Mapping[str, StaticFile]:
-    """Return all files of the page by their path below /ui."""
-    return {
-        path.relative_to(FOLDER).as_posix(): _static_file(path)
-        for path in sorted(FOLDER.rglob("*"))
-        if path.suffix in _TYPES
-    }
+def page() -> Page:
+    """Return the page as it is sent."""
+    paths = [path for path in sorted(FOLDER.rglob("*")) if path.suffix in _TYPES]
+    contents = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
+    version = _digest(b"".join(_digest(content).encode() for content in contents.values()))
+    index = contents.pop(INDEX).replace(b'"ui/', f'"ui/{version}/'.encode())
+    files = {path: _static_file(path, content) for path, content in contents.items()}
+    return Page(version, _static_file(INDEX, index), files)
 
 
-def _static_file(path: Path) -> StaticFile:
-    content = path.read_bytes()
-    digest = blake2b(content, digest_size=16).hexdigest()
+def _static_file(path: str, content: bytes) -> StaticFile:
+    digest = _digest(content)
     return StaticFile(
-        _TYPES[path.suffix],
+        _TYPES[Path(path).suffix],
         Representation(content, "", f'"{digest}"'),
         Representation(gzip.compress(content, mtime=0), "gzip", f'"{digest}-gzip"'),
     )
+
+
+def _digest(content: bytes) -> str:
+    return blake2b(content, digest_size=8).hexdigest()

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from server.page.negotiation import accepts_gzip
-from server.page.static_files import INDEX, static_files
+from server.page.static_files import StaticFile, page
 from server.request_record import current
 from server.schemas.base import ApiModel
 
@@ -28,8 +28,9 @@ _CONTENT_SECURITY_POLICY = (
     "require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
+_REVALIDATE = "no-cache"
+_FOR_GOOD = "public, max-age=31536000, immutable"
 _HEADERS = {
-    "cache-control": "no-cache",
     "content-security-policy": _CONTENT_SECURITY_POLICY,
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -45,27 +46,33 @@ _HEADERS = {
 @router.head("/ui")
 async def index(request: Request) -> Response:
     """Return the page."""
-    return await _reply(request, INDEX)
+    return _reply(request, (await asyncio.to_thread(page)).index, _REVALIDATE)
 
 
 @router.get("/ui/{path:path}")
 @router.head("/ui/{path:path}")
 async def static_file(request: Request, path: str) -> Response:
-    """Return a file of the page."""
+    """Return a file of the page, by its version and name."""
     if not path:
         return RedirectResponse("../ui", 307)
-    return await _reply(request, path)
-
-
-async def _reply(request: Request, path: str) -> Response:
-    files = await asyncio.to_thread(static_files)
-    if path not in files:
+    current_page = await asyncio.to_thread(page)
+    version, _, name = path.partition("/")
+    file = current_page.files.get(name) if version == current_page.version else None
+    if file is None:
         current().error = "404 page not found"
         return PlainTextResponse("404 page not found", 404, {"content-type": "text/plain"})
-    file = files[path]
+    return _reply(request, file, _FOR_GOOD)
+
+
+def _reply(request: Request, file: StaticFile, caching: str) -> Response:
     accepts = accepts_gzip(request.headers.get("accept-encoding", ""))
     sent = file.compressed if accepts else file.plain
-    headers = {**_HEADERS, "etag": sent.etag, "content-type": file.content_type}
+    headers = {
+        **_HEADERS,
+        "cache-control": caching,
+        "etag": sent.etag,
+        "content-type": file.content_type,
+    }
     if _is_known(request, sent.etag):
         return Response(status_code=304, headers=headers)
     if sent.coding:

@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from urllib.parse import urljoin
 
 import pytest
 
-from server.page.static_files import FOLDER, INDEX
+from server.page.static_files import FOLDER, INDEX, page
 from tests.support.application import Server
 
 pytestmark = pytest.mark.anyio
@@ -64,45 +65,56 @@ async def test_the_page_may_run_and_reach_nothing_but_itself(shared: Server) -> 
     assert headers["referrer-policy"] == "no-referrer"
 
 
-@pytest.mark.parametrize("path", SOURCES)
-async def test_a_file_is_sent_once_and_then_only_confirmed(shared: Server, path: str) -> None:
-    address = "/ui" if path == INDEX else f"/ui/{path}"
+async def test_the_index_is_asked_for_again_and_only_confirmed_while_it_is_the_same(
+    shared: Server,
+) -> None:
     for coding in ("gzip", "identity"):
-        first = await shared.http.get(address, headers={"accept-encoding": coding})
+        asked = {"accept-encoding": coding}
+        first = await shared.http.get("/ui", headers=asked)
         etag = first.headers["etag"]
-        again = await shared.http.get(
-            address, headers={"accept-encoding": coding, "if-none-match": f'"x", W/{etag}'}
-        )
+        again = await shared.http.get("/ui", headers={**asked, "if-none-match": f'"x", W/{etag}'})
 
-        assert first.content == (FOLDER / path).read_bytes()
         assert first.headers["cache-control"] == "no-cache"
         assert first.headers["vary"] == "Accept-Encoding"
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == etag
 
 
+@pytest.mark.parametrize("path", sorted(set(SOURCES) - {INDEX}))
+async def test_any_other_file_is_kept_for_good_at_the_address_of_its_version(
+    shared: Server, path: str
+) -> None:
+    answer = await shared.http.get(f"/ui/{page().version}/{path}")
+    other = await shared.http.get(f"/ui/{page().version[::-1]}/{path}")
+
+    assert answer.content == (FOLDER / path).read_bytes()
+    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["content-security-policy"]
+    assert other.status_code == 404
+
+
 async def test_the_page_is_small_and_its_files_are_all_needed(shared: Server) -> None:
     """A browser loads what the page and its modules name; that is everything, and not much."""
-    sent, waiting, known = 0, [INDEX], {INDEX}
+    root = f"/ui/{page().version}/"
+    sent, waiting, known = 0, ["/ui"], {"/ui"}
     while waiting:
-        path = waiting.pop()
-        address = "/ui" if path == INDEX else f"/ui/{path}"
+        address = waiting.pop()
         answer = await shared.http.get(address, headers={"accept-encoding": "gzip"})
         sent += int(answer.headers["content-length"])
-        named = re.findall(r'(?:from|href=|src=|import\() ?"(ui/[^"]+|\.[^"]+\.js)"', answer.text)
-        for name in named:
-            base = FOLDER.parent / "ui" if path == INDEX else (FOLDER / path).parent
-            target = FOLDER / name.removeprefix("ui/") if path == INDEX else base / name
-            relative = target.resolve().relative_to(FOLDER.resolve()).as_posix()
-            if relative not in known:
-                known.add(relative)
-                waiting.append(relative)
+        for name in re.findall(r'(?:from|href=|src=|import) ?"(ui/[^"]+|\.[^"]+)"', answer.text):
+            target = urljoin(address, name)
+            if target not in known:
+                known.add(target)
+                waiting.append(target)
 
     assert sent <= MAX_SENT_BYTES
-    assert sorted(known) == SOURCES
+    types = "api/types.js"  # for the type checker alone
+    assert known == {"/ui"} | {root + path for path in SOURCES if path not in (INDEX, types)}
 
 
-@pytest.mark.parametrize("path", ["nothing.js", "../app.py", "..%2f..%2fapp.py", "main.js/", "api"])
+@pytest.mark.parametrize(
+    "path", ["nothing.js", "main.js", "../app.py", "..%2f..%2fapp.py", "main.js/", "api"]
+)
 async def test_nothing_but_the_files_of_the_page_is_sent(shared: Server, path: str) -> None:
     answer = await shared.http.get(f"/ui/{path}")
 

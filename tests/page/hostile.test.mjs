@@ -40,7 +40,9 @@ const ATTRIBUTES = new Set(
 function intruders(page, text) {
   return page.evaluate(
     async ([source, tags, attributes]) => {
-      const { MarkdownView } = await import("/ui/markdown/render.js");
+      const { MarkdownView } = await import(
+        new URL("markdown/render.js", document.querySelector("script").src)
+      );
       const view = new MarkdownView();
       view.update(source);
       document.body.append(view.element);
@@ -169,7 +171,9 @@ pageTest(
 
 pageTest("Markdown that models write looks as it is meant", async (page) => {
   const html = await page.evaluate(async () => {
-    const { MarkdownView } = await import("/ui/markdown/render.js");
+    const { MarkdownView } = await import(
+      new URL("markdown/render.js", document.querySelector("script").src)
+    );
     const render = (text) => {
       const view = new MarkdownView();
       view.update(text);

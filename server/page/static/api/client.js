@@ -3,7 +3,7 @@
 import { lines } from "./lines.js";
 
 /** The root of the server, also where a proxy serves it below a path. */
-const ROOT = new URL("../../", import.meta.url);
+const ROOT = new URL(".", document.baseURI);
 const KEY = "paddock.key";
 
 /** A request that the server refused, or that could not be sent (`status` 0). */
