@@ -120,6 +120,37 @@ class AccessDenied(RegistryRefused):
         return "unauthorized: access denied"
 
 
+class HubAccessDenied(AccessDenied):
+    """The hub does not let us read the repository `id`; the text says what to do."""
+
+    def __init__(self, id: str, *, has_token: bool) -> None:
+        super().__init__()
+        self.id, self.has_token = id, has_token
+
+    def __str__(self) -> str:
+        token = (
+            "use a token (HF_TOKEN) of an account that has"
+            if self.has_token
+            else "set HF_TOKEN to a token of an account that has"
+        )
+        return (
+            f"{super().__str__()}: {self.id} is gated or private; accept its conditions on its "
+            f"page, and {token} access"
+        )
+
+
+class NotOnHub(NotInRegistry):
+    """The hub has no repository `id`, or does not tell us that it has."""
+
+    def __init__(self, id: str, *, has_token: bool) -> None:
+        super().__init__()
+        self.id, self.has_token = id, has_token
+
+    def __str__(self) -> str:
+        hint = "" if self.has_token else "; if it is private, set HF_TOKEN to a token for it"
+        return f"{super().__str__()}: there is no repository {self.id}{hint}"
+
+
 class RealmRefused(RegistryError):
     """The token realm of a registry is on `realm`, which is not the registry's own host."""
 

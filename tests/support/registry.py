@@ -236,7 +236,7 @@ class FakeHub(FakeRegistry):
         siblings: list[dict[str, object]] = []
         for path, content in self.files.items():
             sibling: dict[str, object] = {"rfilename": path, "size": len(content)}
-            if path.endswith(".gguf"):
+            if path.lower().endswith(".gguf"):
                 sha256 = digest_of(content).removeprefix("sha256:")
                 sibling["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 130}
             siblings.append(sibling)

@@ -23,10 +23,10 @@ from model_store.layout import Layout
 from model_store.names import ModelName
 from model_store.registry.config import RegistryConfig
 from model_store.registry.errors import (
-    AccessDenied,
+    HubAccessDenied,
     InvalidResponse,
     ModelUnsupported,
-    NotInRegistry,
+    NotOnHub,
     RegistryRefused,
     RegistryUnreachable,
 )
@@ -41,14 +41,15 @@ from model_store.registry.validation import CheckTemplate
 
 _SECONDS = 6.0
 """How long the hub may be silent; a server that shuts down waits for this thread."""
+_DENIED = (401, 403)
 _TEXTS = ("template", "system", "params")
 
 
 class HubClient:
     """Requests to the hub with a token, which no other host sees."""
 
-    def __init__(self, transport: Transport, token: str) -> None:
-        self._transport = transport
+    def __init__(self, transport: Transport, repo_id: str, token: str) -> None:
+        self._transport, self._repo_id = transport, repo_id
         self._authorization = f"Bearer {token}" if token else ""
 
     @contextlib.asynccontextmanager
@@ -61,7 +62,7 @@ class HubClient:
         content: Content | None = None,
         follow: bool = True,
     ) -> AsyncIterator[Response]:
-        """Send a request; raises AccessDenied for a 401 or 403."""
+        """Send a request; raises HubAccessDenied for a 401 or 403."""
         async with self._transport.stream(
             method,
             url,
@@ -70,8 +71,9 @@ class HubClient:
             content=content,
             follow=follow,
         ) as response:
-            if response.status in (401, 403):
-                raise AccessDenied
+            if response.status in _DENIED:
+                has_token = bool(self._authorization)
+                raise HubAccessDenied(self._repo_id, has_token=has_token)
             yield response
 
 
@@ -144,7 +146,7 @@ class _Source:
         self, transport: Transport, config: RegistryConfig, repository: _Repository
     ) -> None:
         self._transport = transport
-        self._client = HubClient(transport, repository.token)
+        self._client = HubClient(transport, repository.id, repository.token)
         self._base = f"{config.hub.url}/{repository.id}/resolve/{repository.revision}/"
 
     def _url(self, path: str) -> httpx2.URL:
@@ -165,7 +167,7 @@ async def find_on_hub(
     """Return what the hub has for `name` (`hf.co/user/repository:quantisation`).
 
     Raises:
-        NotInRegistry, AccessDenied: there is no such repository, or we may not read it.
+        NotOnHub, HubAccessDenied: there is no such repository, or we may not read it.
         ModelUnsupported: it has no such GGUF file.
         RegistryRefused, RegistryUnreachable, InvalidResponse: the hub gives no valid answer.
     """
@@ -197,11 +199,14 @@ def _look_up(config: RegistryConfig, repo_id: str) -> _Repository:
     try:
         info = api.model_info(repo_id, files_metadata=True, timeout=_SECONDS)
     except hub.GatedRepoError:
-        raise AccessDenied from None
+        raise HubAccessDenied(repo_id, has_token=bool(token)) from None
     except (hub.RepositoryNotFoundError, hub.HFValidationError):
-        raise NotInRegistry from None
+        raise NotOnHub(repo_id, has_token=bool(token)) from None
     except hub.HfHubHTTPError as e:
-        raise RegistryRefused(e.response.status_code if e.response is not None else 500) from None
+        status = e.response.status_code if e.response is not None else 500
+        if status in _DENIED:
+            raise HubAccessDenied(repo_id, has_token=bool(token)) from None
+        raise RegistryRefused(status) from None
     except (httpx2.HTTPError, OSError):
         raise RegistryUnreachable(config.hub.host, "it does not answer") from None
     except ValueError:
@@ -212,7 +217,8 @@ def _look_up(config: RegistryConfig, repo_id: str) -> _Repository:
         else None
         for sibling in info.siblings or ()
     }
-    return _Repository(repo_id, info.sha or "main", files, token)
+    # The id is another one when the repository was moved.
+    return _Repository(info.id or repo_id, info.sha or "main", files, token)
 
 
 def _descriptor(sha256: str, size: int) -> BlobDescriptor:
