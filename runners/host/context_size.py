@@ -56,12 +56,35 @@ def choose_context(
     if num_ctx is None and config.context_length > 0:
         num_ctx = config.context_length
     automatic = num_ctx is None
-    n_ctx = _tier(gpus, config.gpu_overhead) if num_ctx is None else max(num_ctx, MIN_CONTEXT)
+    if num_ctx is None:
+        n_ctx = max(_tier(gpus, config.gpu_overhead), request.least_context)
+    else:
+        n_ctx = max(num_ctx, MIN_CONTEXT)
     if automatic and max_automatic is not None:
         n_ctx = min(n_ctx, max_automatic)
     if request.facts.n_ctx_train > 0:
         n_ctx = min(n_ctx, max(request.facts.n_ctx_train, MIN_CONTEXT))
     return Context(n_ctx, automatic)
+
+
+def max_context(request: ModelRequest, config: SchedulerConfig, n_ctx: int) -> int:
+    """Return the context that a load may give a request: `n_ctx`, which it has, unless automatic.
+
+    An automatic one may grow to that which the model was trained with.
+    """
+    if request.options.num_ctx is not None or config.context_length > 0:
+        return n_ctx
+    return max(n_ctx, request.facts.n_ctx_train)
+
+
+def grown_context(n_ctx: int, n_tokens: int, max_n_ctx: int) -> int:
+    """Return the context that `n_ctx` grows to for so many tokens: doubled, up to `max_n_ctx`.
+
+    Doubling bounds the number of loads that a growing conversation causes.
+    """
+    while n_ctx < n_tokens:
+        n_ctx *= 2
+    return min(n_ctx, max_n_ctx)
 
 
 def lower_tier(n_ctx: int) -> int | None:

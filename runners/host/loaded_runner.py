@@ -32,6 +32,7 @@ class LoadedRunner:
 
     `users` counts leases; `expires_at` is meaningful while it is 0. `background_users` counts those
     of background requests, which may be failed; `is_held`: it does not compute them now.
+    `attempted_ctx` is the context that its load tried first.
     `unloading` is set once the process is being killed. `is_retired`: the model was deleted or
     replaced, so the runner is unloaded as soon as it is idle, whatever `keep_alive` later requests
     have.
@@ -48,6 +49,7 @@ class LoadedRunner:
     users: int = 0
     background_users: int = 0
     is_held: bool = False
+    attempted_ctx: int = 0
     expires_at: float = math.inf
     load: "asyncio.Task[LoadOutcome] | None" = None
     process: Runner | None = None
@@ -148,6 +150,7 @@ class LoadedRunner:
             expires_at=self.expires_at,
             last_used=self.last_used,
             background_users=self.background_users,
+            attempted_ctx=self.attempted_ctx,
         )
 
     def status(self, now: float, today: datetime) -> RunnerStatus | None:

@@ -80,7 +80,8 @@ class ModelRequest:
     `keep_alive` is in seconds after the last use: None leaves the runner's as it is (the default
     for a new one), 0 unloads after this use, a negative number or infinity never unloads. `model`
     is the caller's own record of the model, returned in `RunnerStatus`. `view` is read in place of
-    the file at `weights`; the file at `projector` is a copy of `projector_view`. One that
+    the file at `weights`; the file at `projector` is a copy of `projector_view`. An
+    automatic context has at least `least_context` tokens where memory allows. One that
     `is_background` has what others leave: see `Scheduler`.
     """
 
@@ -95,6 +96,7 @@ class ModelRequest:
     options: LoadOptions = LoadOptions()
     keep_alive: float | None = None
     model: object = None
+    least_context: int = 0
     is_background: bool = False
 
     @property

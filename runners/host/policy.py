@@ -30,7 +30,8 @@ class Phase(Enum):
 class RunnerDemand:
     """What a request requires of a runner.
 
-    `n_ctx` is the context size, from the request or automatic. `full_machines` names the machines
+    `n_ctx` is the context size, from the request or automatic, which is then at least `least_ctx`
+    where memory allows. `full_machines` names the machines
     where a load found too little memory beside the runners that are there. `admitted` is set once
     the request has its place in the queue. One that `is_background` waits while others run or wait,
     and nothing is evicted for it. `size` is the estimated memory of the loaded model in bytes, 0 if
@@ -42,6 +43,7 @@ class RunnerDemand:
     n_ctx: int
     full_machines: frozenset[str] = frozenset()
     admitted: bool = False
+    least_ctx: int = 0
     is_background: bool = False
     size: int = 0
     prefix: tuple[int, ...] = ()
@@ -56,6 +58,7 @@ class RunnerView:
     scheduler's clock. `users` are requests that it may not fail, `background_users` others.
     `n_waiting` of the users wait for a slot, and some have done so since `waiting_since`.
     `prefixes` are the hashes of blocks that it has computed; see `RunnerDemand.prefix`.
+    `attempted_ctx` is the context that the load tried first.
     """
 
     id: int
@@ -75,6 +78,7 @@ class RunnerView:
     n_waiting: int = 0
     waiting_since: float = math.inf
     prefixes: frozenset[int] = frozenset()
+    attempted_ctx: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,7 +214,7 @@ def serves(state: State, runner: RunnerView, demand: RunnerDemand) -> bool:
 def _context_suffices(runner: RunnerView, demand: RunnerDemand) -> bool:
     if demand.options.num_ctx is None and runner.context_automatic:
         # It may have been lowered to fit the memory; loading again would lower it again.
-        return True
+        return demand.least_ctx <= max(runner.n_ctx, runner.attempted_ctx)
     return runner.n_ctx >= demand.n_ctx
 
 

@@ -74,6 +74,7 @@ class RunnerPool:
             machine=machine,
             request=request,
             n_ctx=demand.n_ctx,
+            attempted_ctx=demand.n_ctx,
             context_automatic=request.options.num_ctx is None and config.context_length == 0,
             keep_alive=keep_alive_seconds(keep_alive),
             last_used=self._clock.now(),

@@ -6,7 +6,6 @@ through `_reconcile`, which compares runners with requests and acts on the diffe
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -15,9 +14,10 @@ from types import TracebackType
 from typing import Self
 
 from runners.host.client import RunnerClient
-from runners.host.clock import Clock, LoopClock, Timer
-from runners.host.context_size import choose_context
+from runners.host.clock import Clock, LoopClock
+from runners.host.context_size import choose_context, max_context
 from runners.host.errors import QueueFull, RunnerError, ShuttingDown
+from runners.host.expiry import Expiry
 from runners.host.loaded_runner import LoadedRunner, PendingRequest
 from runners.host.loading import EvictionRequired, LoadError
 from runners.host.machine import LocalMachine, Machine
@@ -51,12 +51,8 @@ from runners.protocol.virtual_file import VirtualFile
 logger = logging.getLogger(__name__)
 
 RUNNERS_PER_GPU = 3
-# How long a runner may save what it has computed: when its time is over, and when a load or the end
-# of the server waits for it.
-SAVE_SECONDS = 3.0
+# How long a runner may save what it has computed when a load or the end of the server waits for it.
 URGENT_SAVE_SECONDS = 1.0
-# Longer timers are set again when this one fires: event loops differ in the longest they accept.
-MAX_TIMER = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +60,14 @@ class Lease:
     """The right to use a runner until the lease's context ends.
 
     `n_ctx` is the context that the request would have been given by a load of its own; the runner
-    may have more. `queue_seconds` and `load_seconds` are the waits for a place in memory and for
-    the load.
+    may have more, and a load for more of it up to `max_n_ctx`. `queue_seconds` and
+    `load_seconds` are the waits for a place in memory and for the load.
     """
 
     runner: RunnerClient
     ready: Ready
     n_ctx: int
+    max_n_ctx: int = 0
     pid: int = 0
     queue_seconds: float = 0.0
     load_seconds: float = 0.0
@@ -92,7 +89,6 @@ class Scheduler:
         self._machine: Machine = machine or LocalMachine()
         self._clock: Clock = clock or LoopClock()
         self._pending: list[PendingRequest] = []
-        self._timer: Timer | None = None
         self._closing = False
         self._tasks = asyncio.TaskGroup()
         self._background: asyncio.Task[None] | None = None
@@ -104,6 +100,7 @@ class Scheduler:
             on_ready=self._reconcile,
             on_removed=self._on_removed,
         )
+        self._expiry = Expiry(self._pool, self._clock)
         self._tokenizers = TokenizerRunners(
             self._machine, self._clock, self._tasks, load_timeout=config.load_timeout
         )
@@ -154,7 +151,8 @@ class Scheduler:
             pid = runner.process.hello.pid
             # Only now, because the GPUs may have been unknown before the load.
             n_ctx = min(self._demand(request).n_ctx, runner.ready.n_ctx)
-            yield Lease(runner.process.client, runner.ready, n_ctx, pid, queue, load)
+            most = max_context(request, self._config, runner.ready.n_ctx)
+            yield Lease(runner.process.client, runner.ready, n_ctx, most, pid, queue, load)
         finally:
             self._release(runner, is_background=request.is_background)
 
@@ -306,7 +304,7 @@ class Scheduler:
         if self._pending or self._closing or runner.phase is Phase.DRAINING:
             self._reconcile()
         else:
-            self._expire()
+            self._expiry.check()
 
     def _demand(self, request: ModelRequest) -> RunnerDemand:
         context = choose_context(request, self._config, self._pool.gpus)
@@ -314,6 +312,7 @@ class Scheduler:
             key=request.key,
             options=request.options,
             n_ctx=context.n_ctx,
+            least_ctx=request.least_context,
             is_background=request.is_background,
         )
 
@@ -333,7 +332,7 @@ class Scheduler:
         self._serve_pending()
         self._cancel_unused_loads()
         self._apply_policy()
-        self._expire()
+        self._expiry.check()
         for runner in self._pool:
             if self._closing:
                 runner.phase = Phase.DRAINING
@@ -385,20 +384,6 @@ class Scheduler:
         runner.keep_alive = 0.0
         if runner.is_idle:
             self._pool.unload(runner, save_seconds=URGENT_SAVE_SECONDS)
-
-    def _expire(self) -> None:
-        """Unload idle models whose keep-alive is over, and set the timer for the next."""
-        now = self._clock.now()
-        idle = [each for each in self._pool if each.may_expire]
-        for runner in idle:
-            if runner.expires_at <= now:
-                self._pool.unload(runner, save_seconds=SAVE_SECONDS)
-        due = min((each.expires_at for each in idle if not each.unloading), default=math.inf)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if due < math.inf:
-            self._timer = self._clock.call_later(min(due - now, MAX_TIMER), self._expire)
 
     def _on_removed(self, runner: LoadedRunner, reason: LoadError | None) -> None:
         """Fail the requests that a failed load would have served; note which machines are full."""

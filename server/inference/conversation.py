@@ -60,6 +60,8 @@ class GenerationParams:
     prediction: str = ""
     prefill_only: bool = False
     debug_render_only: bool = False
+    least_context: int = 0
+    """Tokens that an automatic context has grown to for this prompt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

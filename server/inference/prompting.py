@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
 from server.concurrency.threads import in_thread
-from server.errors import ContextExceeded
+from server.errors import ContextExceeded, TemplateBudgetExceeded, TemplateError
+from server.inference.growth import Room
 from server.inference.text_length import begins_within, max_characters, require_fit, too_long
 from server.parsing.output_format import OutputFormat
 from server.prompt import image_tags
@@ -39,69 +40,47 @@ async def fitted_prompt(
     tools: Sequence[Tool] = (),
     think: Think | None = None,
     lease: Lease,
-    n_ctx: int,
+    room: Room,
     n_predict: int | None = None,
     truncate: bool,
     refuse_halved: bool = False,
 ) -> Fitted[RenderedPrompt]:
-    """Render `messages`, without the oldest turns when `truncate` is set and they do not fit.
+    """Render `messages`, without the oldest when `truncate` is set and they do not fit `room`.
 
     The prompt has a tag for each image of the messages that are left. A truncated one leaves room
     for an answer of `n_predict` tokens, or of an eighth of the context if that is less. With
     `refuse_halved` it must keep at least half of the prompt.
 
     Raises:
+        ContextTooSmall: the context can grow, and is to do so.
         ContextExceeded: it would not.
         TemplateError: the template fails, or takes too much time or memory.
         ServerBusy: there is no worker process that could render it.
     """
+    n_ctx = room.n_ctx
     special = await special_texts_of(lease.runner, renderer, output)
-    tools, level = output.rename_tools(tools), output.thinking_level(think)
-
-    async def render(subset: Sequence[Message], *, as_sent: bool = False) -> RenderedPrompt:
-        marked = await in_thread(mark, subset)
-        render_input = RenderInput(marked.messages, marked.tools, level, as_sent)
-        return await in_thread(marked.unmark, await prompts.render(renderer, render_input))
-
-    async def render_as_sent(subset: Sequence[Message]) -> RenderedPrompt:
-        return await render(subset, as_sent=True)
-
-    def mark(subset: Sequence[Message]) -> MarkedContent:
-        return mark_content(
-            subset,
-            tools,
-            special=special,
-            delimiters=output.visible_tokens,
-            markup=markup_of(renderer),
-        )
-
-    counted: dict[RenderedPrompt, tuple[int, ...]] = {}
-
-    async def count(prompt: RenderedPrompt) -> int:
-        if not await begins_within(lease.runner, prompt.text, n_ctx):
-            return n_ctx + 1
-        body = without_bos(prompt, renderer, lease.ready)
-        text = await in_thread(body.for_tokenizer, special)
-        counted[prompt] = await lease.runner.tokenize(text, add_special=True)
-        return len(counted[prompt]) - lease.ready.adds_bos
-
-    _require_fit(messages, tools, n_ctx, truncate=truncate)
+    work = _Rendering(prompts, renderer, output, messages, tools, think, lease, n_ctx, special)
+    _require_fit(messages, tools, room.max_n_ctx, truncate=truncate)
+    if room.may_grow:
+        await _grow(work, room)
     if truncate:
         fitted = await fit_history(
             _newest(messages, max_characters(n_ctx)),
-            render_as_sent,
-            count,
+            work.render_as_sent,
+            work.count,
             n_ctx - _EXTRA_TOKENS - lease.ready.adds_bos,
             image_tokens=image_tags.TOKENS_PER_IMAGE if lease.ready.has_media else 0,
             reserve=_reserve(n_ctx, n_predict),
-            render_reordered=render,
+            render_reordered=work.render,
         )
         # The runner need not tokenise again what was tokenised to count it.
-        fitted = fitted._replace(tokens=counted.get(fitted.prompt))
+        fitted = fitted._replace(tokens=work.counted.get(fitted.prompt))
         if refuse_halved:
-            await _require_half(messages, tools, fitted, counted, count=count, n_ctx=n_ctx)
+            await _require_half(
+                messages, tools, fitted, work.counted, count=work.count, n_ctx=n_ctx
+            )
     else:
-        fitted = Fitted(await render(messages), messages)
+        fitted = Fitted(await work.render(messages), messages)
     await require_fit(lease.runner, fitted.prompt.text, n_ctx)
     _warn_of_dropped(len(messages) - len(fitted.messages), len(messages), n_ctx)
     if not image_tags.count(fitted.messages):
@@ -109,7 +88,79 @@ async def fitted_prompt(
     placing = placing_of(renderer)
     if placing is None:
         return Fitted(fitted.prompt, [replace(message, images=()) for message in fitted.messages])
-    return Fitted(await render(image_tags.with_tags(fitted.messages, placing)), fitted.messages)
+    return Fitted(
+        await work.render(image_tags.with_tags(fitted.messages, placing)), fitted.messages
+    )
+
+
+@dataclass(slots=True)
+class _Rendering:
+    """Renders parts of the messages of a request, and counts their tokens."""
+
+    prompts: PromptRenderer
+    renderer: Renderer
+    output: OutputFormat
+    messages: Sequence[Message]
+    tools: Sequence[Tool]
+    think: Think | None
+    lease: Lease
+    n_ctx: int
+    special: SpecialTexts
+    counted: dict[RenderedPrompt, tuple[int, ...]] = field(default_factory=dict)
+    """The tokens of the prompts that were counted."""
+    whole: RenderedPrompt | None = None
+    """The prompt of all messages, if it was rendered."""
+
+    async def render(self, subset: Sequence[Message], *, as_sent: bool = False) -> RenderedPrompt:
+        marked = await in_thread(self._mark, subset)
+        level = self.output.thinking_level(self.think)
+        render_input = RenderInput(marked.messages, marked.tools, level, as_sent)
+        text = await self.prompts.render(self.renderer, render_input)
+        return await in_thread(marked.unmark, text)
+
+    async def render_as_sent(self, subset: Sequence[Message]) -> RenderedPrompt:
+        if len(subset) < len(self.messages):
+            return await self.render(subset, as_sent=True)
+        if self.whole is None:
+            self.whole = await self.render(subset, as_sent=True)
+        return self.whole
+
+    def _mark(self, subset: Sequence[Message]) -> MarkedContent:
+        return mark_content(
+            subset,
+            self.output.rename_tools(self.tools),
+            special=self.special,
+            delimiters=self.output.visible_tokens,
+            markup=markup_of(self.renderer),
+        )
+
+    async def count(self, prompt: RenderedPrompt, limit: int = 0) -> int:
+        """Return the tokens of a prompt; more than the context or `limit` need not be right."""
+        ready, limit = self.lease.ready, limit or self.n_ctx
+        if prompt not in self.counted:
+            if not await begins_within(self.lease.runner, prompt.text, limit):
+                return limit + 1
+            body = without_bos(prompt, self.renderer, ready)
+            text = await in_thread(body.for_tokenizer, self.special)
+            self.counted[prompt] = await self.lease.runner.tokenize(text, add_special=True)
+        return len(self.counted[prompt]) - ready.adds_bos
+
+
+async def _grow(work: _Rendering, room: Room) -> None:
+    """Raise ContextTooSmall if the prompt of all messages needs more context than there is."""
+    # Fewer characters are fewer tokens, whatever a template adds.
+    if 2 * _n_characters(work.messages, work.tools) < room.n_ctx:
+        return
+    try:
+        whole = await work.render_as_sent(work.messages)
+    except TemplateBudgetExceeded:
+        raise
+    except TemplateError:
+        return  # it can be rendered only without some of them
+    n_images = image_tags.count(work.messages) if work.lease.ready.has_media else 0
+    n_media = image_tags.TOKENS_PER_IMAGE * n_images
+    if room.needs_growth(len(whole.encode()) + n_media):
+        room.require(await work.count(whole, room.max_n_ctx) + n_media)
 
 
 def _require_fit(

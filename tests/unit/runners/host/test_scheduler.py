@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from runners.host.errors import LoadFailed, QueueFull, ShuttingDown
+from runners.host.expiry import SAVE_SECONDS
 from runners.host.model_request import ModelRequest, PrefixSettings, SchedulerConfig
-from runners.host.scheduler import SAVE_SECONDS, URGENT_SAVE_SECONDS, Lease, Scheduler
+from runners.host.scheduler import URGENT_SAVE_SECONDS, Lease, Scheduler
 from tests.support.clock import FakeClock
 from tests.support.fake_machine import GIB, FakeMachine, gpu
 from tests.support.models import FACTS, MIB, model_request
@@ -731,3 +732,27 @@ async def test_a_model_does_not_expire_while_a_background_request_uses_it() -> N
             assert w.remaining("a") == timedelta(seconds=10)
         await w.advance(10)
         assert w.names == []
+
+
+# Growth of an automatic context.
+
+
+async def test_a_load_for_more_context_that_memory_does_not_allow_is_not_tried_again() -> None:
+    machine = FakeMachine()
+    machine.failures.extend([None, OUT_OF_MEMORY, OUT_OF_MEMORY])
+    grown = replace(model_request("a"), least_context=8192)
+    async with world(machine) as w:
+        await w.use(model_request("a"))
+        await w.use(grown)
+        n_loads = len(machine.loads)
+        async with w.scheduler.lease(grown) as lease:
+            assert lease.n_ctx == 4096
+        assert len(machine.loads) == n_loads
+
+
+async def test_a_lease_tells_how_large_the_context_could_be() -> None:
+    async with world() as w:
+        async with w.scheduler.lease(model_request("a")) as lease:
+            assert (lease.n_ctx, lease.max_n_ctx) == (4096, 8192)
+        async with w.scheduler.lease(model_request("a", num_ctx=2048)) as lease:
+            assert lease.max_n_ctx == lease.ready.n_ctx

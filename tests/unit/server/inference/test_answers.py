@@ -59,7 +59,9 @@ class Scripted:
         self.texts, self.asked, self.closed = iter(texts), [], 0
         self.asked: list[Generate] = []
 
-    async def generate(self, work: Generate) -> AsyncGenerator[Chunk | Done, None]:
+    async def generate(
+        self, work: Generate, owner: object = None
+    ) -> AsyncGenerator[Chunk | Done, None]:
         self.asked.append(work)
         text = next(self.texts)
         try:

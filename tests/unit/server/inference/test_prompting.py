@@ -7,6 +7,8 @@ import pytest
 from runners.protocol.messages import Ready
 from runners.protocol.tokens import SpecialTokens
 from server.errors import BadRequest
+from server.inference.conversation import Conversation
+from server.inference.growth import Room
 from server.inference.prompting import fitted_prompt, without_bos
 from server.parsing.families.passthrough import PASSTHROUGH
 from server.prompt.messages import Message, Tool, ToolCall
@@ -70,9 +72,9 @@ async def test_what_fits_in_no_vocabulary_is_refused_before_it_is_rendered(
 ) -> None:
     """Wherever it stands: rendering and searching megabytes takes others' time."""
     messages, tools = TOO_LONG[case]
+    lease = SimpleNamespace(runner=PlainRunner(), ready=ready(adds_bos=False), max_n_ctx=0)
     with pytest.raises(BadRequest, match="does not fit the context of 4096 tokens"):
         await fitted_prompt(
             NoWorkers(), GoTemplate("{{ .Prompt }}"), PASSTHROUGH, messages, tools=tools,
-            lease=SimpleNamespace(runner=PlainRunner(), ready=ready(adds_bos=False)),
-            n_ctx=4096, truncate=truncate,
+            lease=lease, room=Room(lease, 4096, Conversation(model="m"), None), truncate=truncate,
         )  # fmt: skip
