@@ -73,7 +73,8 @@ class Options:
     `seed` -1 random, `top_k` 0 off, `repeat_last_n` -1 the whole context, `num_predict` 0 or less
     until the context is used up. With `ignore_eos`, and before `min_tokens`, no token that ends the
     generation is drawn. With `stop_repetition` an answer ends that repeats itself without end.
-    `draft_num_predict` is 0 without speculative decoding, negative automatic.
+    `draft_num_predict` is 0 without speculative decoding, negative automatic. With `deterministic`
+    neither other requests nor the cache can change an answer.
     """
 
     num_ctx: int | None = _option(_INTEGER, _LOAD, minimum=4, unset=0)
@@ -99,6 +100,7 @@ class Options:
     ignore_eos: bool | None = _option(OptionType.BOOLEAN, _SAMPLING, default=False)
     min_tokens: int | None = _option(_INTEGER, _SAMPLING, 0, minimum=0)
     stop_repetition: bool | None = _option(OptionType.BOOLEAN, _ANSWER)
+    deterministic: bool | None = _option(OptionType.BOOLEAN, _ANSWER)
 
 
 OPTIONS: Final[Mapping[str, Option]] = {f.name: f.metadata["option"] for f in fields(Options)}

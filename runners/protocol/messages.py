@@ -112,6 +112,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Bytes of the prompt's text up to the end of a system message that others may have too."""
     is_background: bool = False
     """Computed only while no `Hold` is in force."""
+    is_deterministic: bool = False
+    """Computed alone, in a context of its own, so that equal requests have equal answers."""
 
 
 EmbedInput = str | tuple[int, ...]
@@ -337,6 +339,8 @@ class FailureCode(StrEnum):
     """An embedding has NaN or infinite values."""
     OUT_OF_MEMORY = "out_of_memory"
     """The device ran out of memory while computing."""
+    PREEMPTED = "preempted"
+    """A background request lost its place to another; it has to be sent again."""
     COMPUTE = "compute"
     """llama.cpp failed to compute a batch; `message` is its own error text."""
 

@@ -1,7 +1,7 @@
 """Chat: render a conversation, generate and parse its answers."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -26,6 +26,7 @@ from server.inference.conversation import (
     ToolChoice,
 )
 from server.inference.generation import Timings, command, context_of, stops_repetition
+from server.inference.growth import Room, grow_context
 from server.inference.media import media_of, with_placeholders
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
@@ -98,7 +99,8 @@ class _Prompt:
 class ChatService:
     """Answers conversations; `go_template` is the setting OLLAMA_GO_TEMPLATE.
 
-    `stop_repetition` is the default of that option, `long_prompts` the setting of that name.
+    `defaults` are the options that no model or request sets, `long_prompts` the setting of that
+    name.
     """
 
     def __init__(
@@ -109,15 +111,16 @@ class ChatService:
         decoder: MediaDecoder,
         *,
         go_template: bool | None,
-        stop_repetition: bool = True,
+        defaults: Mapping[str, object],
         long_prompts: LongPrompts = LongPrompts.AGENTS,
     ) -> None:
         self._store, self._scheduler = store, scheduler
         self._prompts, self._decoder = prompts, decoder
         self._go_template = go_template
         self._long_prompts = long_prompts
-        self._defaults = {"stop_repetition": stop_repetition}
+        self._defaults = defaults
 
+    @grow_context
     @retry_stream
     async def __call__(self, conversation: Conversation) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
@@ -173,7 +176,9 @@ class ChatService:
         format = plan.format
         current().set_format(format.renderer, format.output.name, format.reason)
         async with recorded_lease(self._scheduler, plan.request) as lease:
-            prompt = await self._prompt(replace(conversation, truncate=False), plan, lease)
+            prompt = await self._prompt(
+                replace(conversation, truncate=False), plan, lease, may_grow=False
+            )
             require_countable(prompt.prompt.text, context_of(plan.options, lease.ready))
             text = await prompt.for_runner(lease)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
@@ -190,11 +195,18 @@ class ChatService:
         options = merged_options(self._defaults, default_options(model), conversation.options)
         require_reachable(options, conversation.constraint)
         adapters = adapters_of(self._store, model, conversation.adapters)
-        request = model_request(model, options, conversation.keep_alive, adapters)
+        request = replace(
+            model_request(model, options, conversation.keep_alive, adapters),
+            least_context=conversation.least_context,
+        )
         return AnswerPlan(model, format, think, options, request)
 
-    async def _prompt(self, conversation: Conversation, plan: AnswerPlan, lease: Lease) -> _Prompt:
+    async def _prompt(
+        self, conversation: Conversation, plan: AnswerPlan, lease: Lease, *, may_grow: bool = True
+    ) -> _Prompt:
         format, options = plan.format, plan.options
+        n_ctx = context_of(options, lease.ready)
+        room = Room(lease, n_ctx, conversation, options.num_predict, may_grow=may_grow)
         renderer = await in_thread(renderer_of, plan.model, format)
         messages = with_placeholders(_history(conversation, plan.model), lease.ready)
         tools = _offered_tools(conversation)
@@ -206,7 +218,7 @@ class ChatService:
             tools=tools,
             think=plan.think,
             lease=lease,
-            n_ctx=context_of(options, lease.ready),
+            room=room,
             n_predict=options.num_predict,
             truncate=conversation.truncate,
             refuse_halved=self._long_prompts.refuses(is_agent=conversation.is_agent),

@@ -1,6 +1,7 @@
 """Completion: continue a prompt through a template, between prefix and suffix, or raw."""
 
 import time
+from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -30,6 +31,7 @@ from server.inference.answers import answers
 from server.inference.checks import effective_think, require, require_reachable
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
 from server.inference.generation import Timings, command, context_of, stops_repetition
+from server.inference.growth import Room, grow_context, require_room
 from server.inference.media import media_of
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
@@ -58,7 +60,7 @@ from server.request_record import current
 class GenerateService:
     """Completes prompts; `go_template` is the setting OLLAMA_GO_TEMPLATE.
 
-    `stop_repetition` is the default of that option.
+    `defaults` are the options that no model or request sets.
     """
 
     def __init__(
@@ -69,13 +71,14 @@ class GenerateService:
         decoder: MediaDecoder,
         *,
         go_template: bool | None,
-        stop_repetition: bool = True,
+        defaults: Mapping[str, object],
     ) -> None:
         self._store, self._scheduler = store, scheduler
         self._prompts, self._decoder = prompts, decoder
         self._go_template = go_template
-        self._defaults = {"stop_repetition": stop_repetition}
+        self._defaults = defaults
 
+    @grow_context
     @retry_stream
     async def __call__(self, completion: Completion) -> Events:
         """Yield the events of the answers; see `conversation.Event`."""
@@ -94,6 +97,7 @@ class GenerateService:
                 yield LoadOutcome.LOADED
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
+            room = Room(lease, n_ctx, completion, options.num_predict)
             format, renderer = await in_thread(_format_and_renderer, completion, model, plan.format)
             current().set_format(format.renderer, format.output.name, format.reason)
             prompt = await self._prompt(
@@ -103,9 +107,10 @@ class GenerateService:
                 renderer,
                 plan.think,
                 lease=lease,
-                n_ctx=n_ctx,
+                room=room,
                 n_predict=options.num_predict,
             )
+            await require_room(runner, prompt, room)
             if isinstance(prompt, RenderedPrompt):
                 await require_fit(runner, prompt.text, n_ctx)
             if completion.debug_render_only:
@@ -156,7 +161,10 @@ class GenerateService:
         options = merged_options(self._defaults, default_options(model), completion.options)
         require_reachable(options, completion.constraint)
         adapters = adapters_of(self._store, model, completion.adapters)
-        request = model_request(model, options, completion.keep_alive, adapters)
+        request = replace(
+            model_request(model, options, completion.keep_alive, adapters),
+            least_context=completion.least_context,
+        )
         return AnswerPlan(model, format, think, options, request)
 
     async def _prompt(
@@ -168,7 +176,7 @@ class GenerateService:
         think: Think | None,
         *,
         lease: Lease,
-        n_ctx: int,
+        room: Room,
         n_predict: int | None,
     ) -> RenderedPrompt | tuple[int, ...]:
         if not isinstance(completion.prompt, str):
@@ -178,13 +186,13 @@ class GenerateService:
         special = await special_texts_of(lease.runner, renderer, format.output)
         if completion.suffix:
             n_characters = len(completion.prompt) + len(completion.suffix)
-            if n_characters > max_characters(n_ctx):
-                raise too_long(n_characters, n_ctx)
+            if n_characters > max_characters(room.max_n_ctx):
+                raise too_long(n_characters, room.n_ctx)
             template = await in_thread(_suffix_template, completion, model, format)
             return await self._suffix_prompt(
                 completion, completion.prompt, template, think, special
             )
-        require_few_tokens(len(completion.context or ()), n_ctx)
+        require_few_tokens(len(completion.context or ()), room.max_n_ctx)
         fitted = await fitted_prompt(
             self._prompts,
             renderer,
@@ -192,7 +200,7 @@ class GenerateService:
             _messages(completion, completion.prompt, model),
             think=think,
             lease=lease,
-            n_ctx=n_ctx,
+            room=room,
             n_predict=n_predict,
             truncate=completion.truncate,
         )

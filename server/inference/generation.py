@@ -67,6 +67,7 @@ def command(
         return_tokens=return_tokens,
         system_bytes=system_bytes,
         is_background=current().is_background,
+        is_deterministic=bool(options.deterministic),
     )
 
 
@@ -82,6 +83,8 @@ def _n_draft(options: Options, params: GenerationParams) -> int:
     None with a seed, unless the answer was predicted: who sets one wants the same answer again, and
     rows that are computed together round otherwise than single ones, which decides near ties.
     """
+    if options.deterministic:
+        return 0
     if options.draft_num_predict is not None and options.draft_num_predict >= 0:
         return min(options.draft_num_predict, MAX_DRAFT)
     has_seed = options.seed is not None and options.seed != -1

@@ -136,7 +136,9 @@ class SteppedEngine:
 
     def close(self) -> None:
         """Free the memory of the context."""
-        lib.llama_free(self.engine._context.pointer)
+        for context in (self.engine._context, self.engine._deterministic._context):
+            if context is not None:
+                lib.llama_free(context.pointer)
 
     @property
     def stats(self) -> StatsReport:

@@ -20,6 +20,7 @@ from runners.engine.native.context import Context
 from runners.engine.native.cores import FreeCores, logical_cores, usable_cores
 from runners.engine.native.llama import LoadError, native_log
 from runners.engine.native.model import Model
+from runners.engine.process.deterministic import DeterministicLoop
 from runners.engine.process.intake import Intake
 from runners.protocol.load_spec import LoadSpec
 from runners.protocol.messages import (
@@ -83,6 +84,14 @@ class Engine:
         if spec.prefixes is not None and context.has_memory and not model.pools:
             folder = PrefixFolder(spec.prefixes, keeps_all=model.keeps_all, n_cells=context.n_cells)
             self._prefixes = PrefixSaver(folder, context, slots, self.checkpoints)
+        self._deterministic = DeterministicLoop(
+            model,
+            spec,
+            lambda events: send(Step(events)),
+            n_threads=tuner.n_threads,
+            projector=projector,
+            on_pause=on_pause,
+        )
         self.intake = Intake(
             model,
             context,
@@ -99,7 +108,7 @@ class Engine:
     @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
-        return self._loop.busy or self._embedder.busy
+        return self._loop.busy or self._embedder.busy or self._deterministic.busy
 
     def submit(self, work: SequenceState | EmbedTask) -> None:
         """Queue a request; its adapters are loaded if need be."""
@@ -108,7 +117,9 @@ class Engine:
         except LoadError as e:
             self._send(Failed(id=work.id, code=FailureCode.BAD_ADAPTER, message=str(e)))
             return
-        if isinstance(work, SequenceState):
+        if isinstance(work, SequenceState) and work.request.is_deterministic:
+            self._deterministic.submit(work)
+        elif isinstance(work, SequenceState):
             if self._prefixes is not None:
                 self._prefixes.restore(work)
             self._loop.submit(work)
@@ -119,6 +130,7 @@ class Engine:
         """End a request that was cancelled; an unknown id is ignored."""
         self._context.clear_abort()
         self._loop.cancel(request_id)
+        self._deterministic.cancel(request_id)
         for answer in self._embedder.cancel(request_id):
             self._send(answer)
 
@@ -126,6 +138,7 @@ class Engine:
         """Stop computing background requests, or go on with them."""
         self._context.clear_abort()
         self._loop.hold(is_held=is_held)
+        self._deterministic.hold(is_held=is_held)
         self._embedder.hold(is_held=is_held)
 
     @property
@@ -147,16 +160,17 @@ class Engine:
 
     def stats(self, request_id: int) -> StatsReport:
         """Return the counters as the answer to request `request_id`."""
-        return self._loop.stats(request_id)
+        return self._deterministic.add_to(self._loop.stats(request_id))
 
     def step(self) -> None:
         """Compute a batch of generations and a batch of embeddings, if there are any."""
-        if self._loop.busy:
-            try:
-                self._loop.step()
-            except Exception:
-                traceback.print_exc()
-                self._loop.fail_running(FailureCode.COMPUTE, _BATCH_FAILED)
+        for loop in (self._loop, self._deterministic):
+            if loop.busy:
+                try:
+                    loop.step()
+                except Exception:
+                    traceback.print_exc()
+                    loop.fail_running(FailureCode.COMPUTE, _BATCH_FAILED)
         if self._embedder.busy:
             for answer in self._embed():
                 self._send(answer)

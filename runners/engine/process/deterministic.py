@@ -1,0 +1,142 @@
+"""Deterministic answers: one request at a time, alone in a context of its own that is empty before.
+
+What llama.cpp rounds depends on the other rows of a batch, on the cells that a sequence has in the
+KV cache, on the pieces in which its prompt is computed and on the number of threads. Here all of
+that is the same each time, so equal requests have equal logits to the last bit.
+"""
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from runners.engine.batching.batch_scheduler import Emit
+from runners.engine.batching.checkpoints import Checkpoints
+from runners.engine.batching.drafter import NEAR_TIE, Drafter
+from runners.engine.batching.loop import Loop
+from runners.engine.batching.sequence import SequenceState
+from runners.engine.batching.slots import Slots
+from runners.engine.batching.thread_tuner import ThreadTuner
+from runners.engine.drafting.step_cost import StepCost
+from runners.engine.media.projector import Projector
+from runners.engine.native.context import Context
+from runners.engine.native.llama import LoadError
+from runners.engine.native.model import Model
+from runners.protocol.load_spec import LoadSpec
+from runners.protocol.messages import Failed, FailureCode, StopReason
+from runners.protocol.stats import StatsReport
+
+_NO_MEMORY = "there is no memory for a second context, in which deterministic requests are computed"
+_COUNTERS = (
+    "steps", "step_ns", "decode_ns", "sample_ns", "n_prompt_computed", "n_generated", "n_running",
+    "n_waiting", "n_media_encoded", "encode_ns",
+)  # fmt: skip
+
+
+class DeterministicLoop:
+    """Computes requests one after the other; its context is made for the first of them."""
+
+    def __init__(
+        self,
+        model: Model,
+        spec: LoadSpec,
+        emit: Emit,
+        *,
+        n_threads: int,
+        projector: Projector | None,
+        on_pause: Callable[[], None],
+    ) -> None:
+        self._model, self._emit, self._on_pause = model, emit, on_pause
+        self._spec = msgspec.structs.replace(spec, n_seq=1, n_cells=spec.n_ctx)
+        self._n_threads, self._projector = n_threads, projector
+        self._waiting: deque[SequenceState] = deque()
+        self._current: SequenceState | None = None
+        self._is_held = False
+        self._loop: Loop | None = None
+        self._slots: Slots | None = None
+        self._context: Context | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step has anything to do."""
+        return self._next() is not None
+
+    def _next(self) -> SequenceState | None:
+        """Return the request to compute: the current one, or the first that is not held."""
+        if self._current is not None and self._current.ended:
+            self._current = None
+        candidates = [self._current] if self._current is not None else []
+        return next((s for s in (*candidates, *self._waiting) if not self._holds(s)), None)
+
+    def _holds(self, sequence: SequenceState) -> bool:
+        return self._is_held and sequence.request.is_background
+
+    def submit(self, sequence: SequenceState) -> None:
+        """Queue a request."""
+        self._waiting.append(sequence)
+
+    def hold(self, *, is_held: bool) -> None:
+        """Stop computing background requests, or go on with them."""
+        self._is_held = is_held
+
+    def cancel(self, request_id: int) -> None:
+        """End a request that was cancelled; an unknown id is ignored."""
+        for sequence in [each for each in self._waiting if each.id == request_id]:
+            self._waiting.remove(sequence)
+            self._emit((sequence.done(StopReason.CANCELLED),))
+        if self._loop is not None:
+            self._loop.cancel(request_id)
+
+    def step(self) -> None:
+        """Compute a batch of the current request, or begin the next."""
+        sequence = self._next()
+        if sequence is None:
+            return
+        try:
+            loop, slots = self._made()
+        except LoadError:
+            self._waiting.remove(sequence)
+            code = FailureCode.OUT_OF_MEMORY
+            self._emit((Failed(id=sequence.id, code=code, message=_NO_MEMORY),))
+            return
+        if sequence is not self._current:
+            if self._current is not None:
+                # Its logits would be others if it went on in another place later.
+                loop.fail_running(FailureCode.PREEMPTED, "")
+            self._waiting.remove(sequence)
+            slots.clear()
+            self._current = sequence
+            loop.submit(sequence)
+        loop.step()
+
+    def fail_running(self, code: FailureCode, message: str) -> None:
+        """Fail the current request, after an error that leaves the state unknown."""
+        if self._loop is not None:
+            self._loop.fail_running(code, message)
+
+    def add_to(self, report: StatsReport) -> StatsReport:
+        """Return the counters of the main loop with those of this one added."""
+        if self._loop is None:
+            return report
+        own = self._loop.stats(report.id)
+        sums = {name: getattr(report, name) + getattr(own, name) for name in _COUNTERS}
+        sums["n_waiting"] += len(self._waiting)
+        sequences = report.sequences + own.sequences
+        return msgspec.structs.replace(report, **sums, sequences=sequences)
+
+    def _made(self) -> tuple[Loop, Slots]:
+        if self._loop is None or self._slots is None:
+            model, n_threads = self._model, self._n_threads
+            self._context = context = Context(model, self._spec, n_threads=n_threads)
+            self._slots = Slots(model, context, Checkpoints(model, context, budget=0))
+            self._loop = Loop(
+                model,
+                context,
+                self._slots,
+                ThreadTuner(n_threads, min_threads=n_threads),
+                self._emit,
+                drafter=Drafter(model.vocab, StepCost(), near_tie=NEAR_TIE),
+                projector=self._projector,
+                on_pause=self._on_pause,
+            )
+        return self._loop, self._slots
