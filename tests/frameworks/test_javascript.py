@@ -1,4 +1,4 @@
-"""The JavaScript packages of Ollama, OpenAI, Anthropic and Vercel, where Node.js has them."""
+"""JavaScript packages of Ollama, OpenAI, Anthropic, Vercel and Google, where Node.js has them."""
 
 import json
 import shutil
@@ -12,13 +12,14 @@ from tests.support.live_server import LiveServer
 
 FOLDER = Path(__file__).parent / "javascript"
 NODE = shutil.which("node")
+SCRIPTS = ("ollama", "openai", "anthropic", "ai-sdk", "openai-agents", "genkit")
 
 pytestmark = pytest.mark.skipif(
     NODE is None or not (FOLDER / "node_modules").is_dir(), reason="needs Node.js and its packages"
 )
 
 
-@pytest.fixture(scope="module", params=["ollama", "openai", "anthropic", "ai-sdk"])
+@pytest.fixture(scope="module", params=SCRIPTS)
 def told(request: pytest.FixtureRequest, server: LiveServer) -> dict[str, Any]:
     """What the script of one package found."""
     script = FOLDER / f"{request.param}.mjs"
