@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
@@ -12,6 +13,7 @@ from server.access.keys import Keys
 from server.config.derived import api_keys_file
 from server.config.settings import Settings
 from server.errors import Explanation
+from server.http.background_requests import BackgroundRequests
 from server.http.drain import Drain
 from server.http.envelopes import envelope_for
 from server.http.middleware.cors import CORSMiddleware
@@ -30,9 +32,11 @@ from server.metrics.requests import RequestMetrics
 from server.request_record import current
 from server.routes import (
     anthropic,
+    batches,
     blobs,
     conversations,
     create,
+    files,
     health,
     inference,
     library,
@@ -51,7 +55,7 @@ from server.versions import PADDOCK
 
 _ROUTERS = (
     system, health, inference, library, queue, blobs, create, registry, tokens, openai, anthropic,
-    responses, conversations, page,
+    responses, conversations, files, batches, page,
 )  # fmt: skip
 _API = "/v1/"
 _MAX_SHOWN = 200
@@ -75,6 +79,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_services(settings, requests) as opened:
             app.state.services = opened
+            _connect_batches(app, opened)
             yield
 
     app = FastAPI(
@@ -97,7 +102,16 @@ def create_app(
     app.add_exception_handler(HTTPException, _answer_router)
     app.state.keys = keys = Keys(api_keys_file(settings))
     _add_middleware(app, settings, drain or Drain(), metrics.requests, requests=requests, keys=keys)
+    if services is not None:
+        _connect_batches(app, services)
     return app
+
+
+def _connect_batches(app: FastAPI, services: Services) -> None:
+    """Let batches send their requests to the routes of `app`."""
+    routes = FailureMiddleware(AsyncExitStackMiddleware(app.router))
+    metrics, keys = app.state.metrics.requests, app.state.keys
+    services.batches.connect(BackgroundRequests(routes, app, metrics, keys))
 
 
 def _add_middleware(

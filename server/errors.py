@@ -63,6 +63,14 @@ class ContextExceeded(PromptTooLong):
         )
 
 
+class InvalidParameter(ServerError):
+    """A parameter of a request to OpenAI's API is wrong: its name, None where it has none."""
+
+    def __init__(self, text: str, param: str | None = None, *, status: int = 400) -> None:
+        super().__init__(text)
+        self.param, self.status = param, status
+
+
 class NotFound(ServerError):
     """The model, blob or response that the request names does not exist."""
 
@@ -134,11 +142,17 @@ class RateLimited(ServerError):
 
 
 class Explanation(NamedTuple):
-    """The HTTP status and the text of an error, and OpenAI's code for it, "" for none."""
+    """The HTTP status and the text of an error, and OpenAI's code for it, "" for none.
+
+    Where OpenAI calls a request invalid whatever the status, `is_invalid` is set, and `param` names
+    the parameter if one is wrong.
+    """
 
     status: int
     text: str
     code: str = ""
+    is_invalid: bool = False
+    param: str | None = None
 
 
 Explain = Callable[[Any], Explanation]
@@ -187,6 +201,10 @@ def _rate_limited(error: RateLimited) -> Explanation:
     return Explanation(429, str(error), RATE_LIMIT_EXCEEDED)
 
 
+def _invalid_parameter(error: InvalidParameter) -> Explanation:
+    return Explanation(error.status, str(error), is_invalid=True, param=error.param)
+
+
 def _runner_died(error: host.RunnerDied) -> Explanation:
     return Explanation(500, f"an error was encountered while running the model: {error.detail}")
 
@@ -207,6 +225,8 @@ def _request_failed(error: host.RequestFailed) -> Explanation:
         case _:
             text = _FAILURES[error.code]
     status = 500 if error.code in _SERVER_FAILURES else 400
+    if error.code is FailureCode.PREEMPTED:
+        status = 503
     is_too_long = error.code is FailureCode.PROMPT_TOO_LONG
     return Explanation(status, text, CONTEXT_EXCEEDED if is_too_long else "")
 
@@ -223,6 +243,7 @@ _FAILURES = {
     FailureCode.OUT_OF_MEMORY: (
         "the model ran out of memory; use a smaller context (num_ctx) or a smaller model"
     ),
+    FailureCode.PREEMPTED: "another request had to be computed first; try again",
     FailureCode.COMPUTE: "the model failed to compute an answer",
 }
 
@@ -232,6 +253,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     LoopDetected: _plain(508),
     PromptTooLong: _prompt_too_long,
     ContextExceeded: _prompt_too_long,
+    InvalidParameter: _invalid_parameter,
     BodyTooLarge: _plain(413),
     NotFound: _plain(404),
     Forbidden: _plain(403),
@@ -310,10 +332,10 @@ def _explanation(error: BaseException) -> Explanation | None:
 
 def explain(error: BaseException) -> Explanation:
     """Return the status and text of `error`; an unlisted exception is logged with its traceback."""
-    status, text, code = _logged_explanation(error)
+    explanation = _logged_explanation(error)
     # Some texts quote the request, which may be of any size.
-    text = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
-    explanation = Explanation(status, text, code)
+    if len(explanation.text) > _MAX_TEXT:
+        explanation = explanation._replace(text=f"{explanation.text[:_MAX_TEXT]}…")
     record = current()
     record.end, record.error = "error", explanation.text
     return explanation

@@ -16,7 +16,7 @@ from runners.host.errors import ShuttingDown
 from runners.host.offline_jobs import OfflineJobs
 from runners.host.scheduler import Scheduler
 from server.concurrency.interruption import interruptible
-from server.config.derived import registry_config, responses_file, scheduler_config
+from server.config.derived import files_folder, registry_config, responses_file, scheduler_config
 from server.config.settings import Settings
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
@@ -31,6 +31,10 @@ from server.library.registry import Progress, RegistryService
 from server.library.request_queue import RequestQueue
 from server.media.decoder import MediaDecoder, media_pool
 from server.media.remote_images import RemoteImages
+from server.openai.batches.file_store import FileStore
+from server.openai.batches.files import FileService
+from server.openai.batches.folder import Folder
+from server.openai.batches.service import BatchService
 from server.openai.responses.conversation_store import ConversationStore
 from server.openai.responses.conversations import Conversations
 from server.openai.responses.service import ResponsesService
@@ -67,6 +71,8 @@ class Services:
     queue: RequestQueue
     responses: ResponsesService
     conversations: Conversations
+    files: FileService
+    batches: BatchService
     peers: "PeerDirectory | None" = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -104,6 +110,7 @@ class Services:
     async def close(self) -> None:
         """Refuse new requests, let running ones end in the grace period, then stop all runners."""
         self.closing.set()
+        await self.batches.stop()
         await self.scheduler.shutdown()
         await self.responses.close()
 
@@ -130,6 +137,7 @@ async def open_services(
         tidying(store),
         registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
+        stored_files(settings) as folder,
         worker_processes() as (rendering, decoding),
         Scheduler(scheduler_config(settings)) as scheduler,
         peers_of(settings) as peers,
@@ -140,6 +148,7 @@ async def open_services(
             registry,
             stored,
             settings,
+            folder=folder,
             prompts=PromptRenderer(rendering),
             decoder=MediaDecoder(decoding),
             requests=requests,
@@ -215,6 +224,16 @@ async def stored_responses(settings: Settings) -> AsyncIterator[ResponseStore]:
 
 
 @asynccontextmanager
+async def stored_files(settings: Settings) -> AsyncIterator[Folder]:
+    """Give the folder of files and batches, and close it at the end."""
+    folder = Folder(files_folder(settings), settings.keep_files)
+    try:
+        yield folder
+    finally:
+        await folder.close()
+
+
+@asynccontextmanager
 async def worker_processes() -> AsyncIterator[tuple[WorkerPool, WorkerPool]]:
     """Open the workers that render templates and those that decode media; end them in the end.
 
@@ -237,6 +256,7 @@ def make_services(
     stored: ResponseStore,
     settings: Settings,
     *,
+    folder: Folder,
     prompts: PromptRenderer,
     decoder: MediaDecoder,
     requests: RunningRequests | None = None,
@@ -244,7 +264,12 @@ def make_services(
 ) -> Services:
     """Create the services of a server."""
     requests = requests or RunningRequests()
-    go_template, stop_repetition = settings.go_template, settings.stop_repetition
+    go_template = settings.go_template
+    defaults = {
+        "stop_repetition": settings.stop_repetition,
+        "deterministic": settings.deterministic,
+    }
+    files = FileStore(folder)
     remote_images = RemoteImages(is_allowed=settings.remote_images)
     chat = ChatService(
         store,
@@ -252,7 +277,7 @@ def make_services(
         prompts,
         decoder,
         go_template=go_template,
-        stop_repetition=stop_repetition,
+        defaults=defaults,
         long_prompts=settings.long_prompts,
     )
     return Services(
@@ -266,7 +291,7 @@ def make_services(
             prompts,
             decoder,
             go_template=go_template,
-            stop_repetition=stop_repetition,
+            defaults=defaults,
         ),
         chat=chat,
         embedding=EmbedService(store, scheduler),
@@ -278,4 +303,6 @@ def make_services(
         responses=ResponsesService(chat, stored, remote_images.fetch, requests),
         conversations=Conversations(ConversationStore(stored.database)),
         peers=peers,
+        files=FileService(folder, files),
+        batches=BatchService(folder, files),
     )

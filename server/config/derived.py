@@ -18,6 +18,11 @@ def responses_file(settings: Settings) -> Path:
     return settings.responses or settings.models.parent / "paddock-responses.db"
 
 
+def files_folder(settings: Settings) -> Path:
+    """Return the directory of uploaded files and batches: beside the models, unless it is set."""
+    return settings.files or settings.models.parent / "paddock-files"
+
+
 def registry_config(settings: Settings, user_agent: str) -> RegistryConfig:
     """Return the configuration of pull and push."""
     return RegistryConfig(

@@ -11,8 +11,8 @@ from model_store.registry.config import (
 )
 from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
-from server.config.cluster_settings import ClusterSettings
 from server.config.long_prompts import LongPrompts
+from server.config.state_settings import StateSettings
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
 from server.config.variables import SettingError, read_variables, setting, variables_of
 from server.logs import LogFormat
@@ -28,7 +28,7 @@ _NO_HOME = "there is no home directory for the models; set OLLAMA_MODELS to a di
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(ClusterSettings):
+class Settings(StateSettings):
     """The settings of one server; durations in seconds, sizes in bytes.
 
     `unusable` maps names of variables that other programs define too, and whose value this server
@@ -105,7 +105,8 @@ class Settings(ClusterSettings):
         "OLLAMA_CONTEXT_LENGTH",
         read.count,
         _COUNT,
-        "Context of requests without num_ctx; 0: by GPU memory, 4096 on a CPU.",
+        "Context of requests without num_ctx; 0: by GPU memory, 4096 on a CPU, and more where a "
+        "prompt needs it.",
         default="0",
     )
     flash_attention: FlashAttention = setting(
@@ -293,6 +294,13 @@ class Settings(ClusterSettings):
         "End answers that repeat the same tokens without end.",
         default="1",
     )
+    deterministic: bool = setting(
+        "PADDOCK_DETERMINISTIC",
+        read.flag,
+        _FLAG,
+        "Compute each answer alone, so that equal requests have equal answers; much slower.",
+        default="0",
+    )
     long_prompts: LongPrompts = setting(
         "PADDOCK_REFUSE_LONG_PROMPTS",
         read.one_of(LongPrompts),
@@ -313,32 +321,6 @@ class Settings(ClusterSettings):
         _FLAG,
         "Serve other machines without API keys: whoever reaches the port may do everything.",
         default="0",
-    )
-    responses: Path | None = setting(
-        "PADDOCK_RESPONSES",
-        read.path,
-        "a file",
-        "Database of /v1/responses; unset: paddock-responses.db beside the models.",
-    )
-    keep_responses: float = setting(
-        "PADDOCK_KEEP_RESPONSES",
-        read.seconds,
-        _DURATION,
-        "How long responses are stored; 0: not at all, negative: for ever.",
-        default="720h",
-    )
-    prefixes: Path | None = setting(
-        "PADDOCK_PREFIXES",
-        read.path,
-        _DIRECTORY,
-        "Directory of computed prompts; unset: paddock-prefixes beside the models.",
-    )
-    keep_prefixes: int = setting(
-        "PADDOCK_KEEP_PREFIXES",
-        read.size,
-        _SIZE,
-        "Disk space for computed prompts, to go on from after a load; 0: none are kept.",
-        default="4G",
     )
     stream_keepalive: float = setting(
         "PADDOCK_STREAM_KEEPALIVE",

@@ -54,8 +54,10 @@ def openai_envelope(explanation: Explanation) -> dict[str, object]:
     """Return the error of an endpoint that OpenAI's clients use."""
     kind = _OPENAI_TYPES.get(explanation.status, "api_error")
     kind = _OPENAI_TYPES_OF_CODES.get(explanation.code, kind)
-    code = explanation.code or None
-    return {"error": {"message": explanation.text, "type": kind, "param": None, "code": code}}
+    if explanation.is_invalid:
+        kind = _OPENAI_TYPES[400]
+    param, code = explanation.param, explanation.code or None
+    return {"error": {"message": explanation.text, "type": kind, "param": param, "code": code}}
 
 
 def anthropic_envelope(explanation: Explanation) -> dict[str, object]:

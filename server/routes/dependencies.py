@@ -4,6 +4,7 @@ from hashlib import blake2b
 
 from fastapi import Request
 
+from server.request_record import current
 from server.services import Services
 
 
@@ -14,11 +15,17 @@ def services_of(request: Request) -> Services:
     return services
 
 
-def api_key_hash(request: Request) -> str:
-    """Return a hash of the API key that the client sent, "" without one.
+def owner_of(request: Request) -> str:
+    """Return whose the responses and files are that a request stores: its API key's id.
 
-    Keys are not checked; they keep apart what several clients of one server have stored.
+    Without keys, a hash of the one that the client sent all the same, "" without one: it keeps
+    apart what several clients of one server have stored. A request of a batch is the batch's
+    owner's.
     """
+    if key_id := current().caller.id:
+        return key_id
+    if owner := getattr(request.state, "owner", ""):
+        return str(owner)
     key = request.headers.get("authorization") or request.headers.get("x-api-key") or ""
     return blake2b(key.encode(), digest_size=16).hexdigest() if key else ""
 

@@ -21,7 +21,7 @@ from server.openai.responses.reply import ResponseStream
 from server.openai.responses.schemas import ResponsesRequest
 from server.openai.responses.wire import Deleted, InputTokens
 from server.openai.responses.wire import Response as ResponseObject
-from server.routes.dependencies import api_key_hash, services_of
+from server.routes.dependencies import owner_of, services_of
 from server.routes.replies import whole
 
 router = APIRouter(prefix="/v1/responses")
@@ -37,7 +37,7 @@ async def create_response(request: Request) -> Response:
     if body.background:
         return await _in_background(request, body, stream)
     return EventReply[StreamEvent](
-        services_of(request).responses(body, stream, api_key_hash(request)),
+        services_of(request).responses(body, stream, owner_of(request)),
         stream=body.stream,
         fold=_last,
         framing=ResponseFraming(stream),
@@ -51,7 +51,7 @@ async def _in_background(
     """Start a background response, and return it as it is, or its events."""
     services = services_of(request)
     await asyncio.to_thread(find_model, services.store, body.model, required=True)
-    events = await services.responses.start(body, stream, api_key_hash(request))
+    events = await services.responses.start(body, stream, owner_of(request))
     if body.stream:
         return _frames(events.after(-1))
     return json_response(stream.response, media_type=BARE_JSON_TYPE)
@@ -70,7 +70,7 @@ async def input_tokens(request: Request) -> Response:
     services = services_of(request)
 
     async def count() -> InputTokens:
-        conversation = await services.responses.conversation(body, api_key_hash(request))
+        conversation = await services.responses.conversation(body, owner_of(request))
         if not conversation.messages:
             raise BadRequest("input is required: there is nothing to count")
         return InputTokens(await services.chat.count(conversation))

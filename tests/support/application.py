@@ -32,7 +32,7 @@ from server.inference.store_engine import StoreEngine
 from server.library.registry import RegistryService
 from server.peers.directory import PeerConfig, PeerDirectory, peer_directory
 from server.rendering.client import PromptRenderer
-from server.services import make_services, stored_responses
+from server.services import make_services, stored_files, stored_responses
 from tests.support.clock import FakeClock
 from tests.support.decoding import inline_decoder
 from tests.support.rendering import InlineJobs
@@ -146,6 +146,7 @@ async def serving(
     machine = machine or LocalMachine(_NoStandby(start))
     async with (
         stored_responses(given) as stored,
+        stored_files(given) as folder,
         Scheduler(config, machine=machine, clock=clock) as scheduler,
         _peers(given) as peers,
     ):
@@ -158,6 +159,7 @@ async def serving(
             registry,
             stored,
             given,
+            folder=folder,
             prompts=PromptRenderer(InlineJobs()),
             decoder=inline_decoder(),
             peers=peers,
@@ -168,6 +170,7 @@ async def serving(
             async with httpx.AsyncClient(transport=transport, base_url=URL) as http:
                 yield Server(app, http, given.models, clock, started, registry)
         finally:
+            await services.batches.stop()
             await registry.close()
 
 

@@ -1,24 +1,22 @@
 """SQLite file of stored responses and conversations, bounded in age and size.
 
-A thread of its own does all work on the file. The file is opened when it is first needed; where
-that fails nothing is stored, and responses are generated all the same.
+Where it cannot be opened nothing is stored, and responses are generated all the same.
 """
 
-import asyncio
 import logging
-import os
 import sqlite3
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
+
+from server.openai.sqlite_file import FAILURES, SQLiteFile
 
 _log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 1 << 30
 """Size of the file, unless said otherwise."""
 _VERSION = 2
-_SCHEMA = f"""
+_SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
     id TEXT PRIMARY KEY,
     previous TEXT,
@@ -53,7 +51,6 @@ CREATE TABLE IF NOT EXISTS conversation_items (
     item BLOB NOT NULL,
     UNIQUE (conversation, id)
 );
-PRAGMA user_version = {_VERSION};
 """
 _UPGRADE = "ALTER TABLE responses ADD COLUMN owner TEXT NOT NULL DEFAULT ''"
 # One of so many rows is deleted at once to make room.
@@ -69,9 +66,6 @@ _EVICTIONS: Final = (
     ),
 )
 
-_T = TypeVar("_T")
-_FAILURES = (sqlite3.Error, OSError)
-
 
 class Database:
     """The file at `path`; rows expire after `seconds` (0: nothing is stored)."""
@@ -81,8 +75,8 @@ class Database:
     ) -> None:
         self._path, self._seconds, self._max_bytes = path, seconds, max_bytes
         self.now = clock
-        self._thread = ThreadPoolExecutor(1, "responses")
-        self._connection: sqlite3.Connection | None = None
+        self._file = SQLiteFile(path, _SCHEMA, version=_VERSION, upgrade=_upgrade)
+        self.run, self.close = self._file.run, self._file.close
         self._has_warned = False
 
     @property
@@ -103,23 +97,11 @@ class Database:
             if not any(evicted):
                 return
 
-    async def close(self) -> None:
-        """Close the file after the work in progress."""
-        await asyncio.to_thread(self._close)
-
-    def _close(self) -> None:
-        self._thread.submit(self._disconnect)
-        self._thread.shutdown()
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
     async def attempt(self, work: Callable[[sqlite3.Connection], object]) -> bool:
         """Run `work`; return whether it succeeded, and log once why not."""
         try:
             await self.run(work)
-        except _FAILURES as e:
+        except FAILURES as e:
             if not self._has_warned:
                 self._has_warned = True
                 _log.warning("responses are not stored: %s (%s)", e, self._path)
@@ -127,40 +109,8 @@ class Database:
         self._has_warned = False
         return True
 
-    async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run `work` as one transaction in the thread."""
 
-        def transaction() -> _T:
-            if self._connection is None:
-                self._connection = _open(self._path)
-            with self._connection:
-                return work(self._connection)
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    # Only the owner may read conversations; the files that SQLite adds inherit the mode.
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(path)
-    try:
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
-            raise sqlite3.DatabaseError("the file is of a newer version")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA foreign_keys = ON")
-        if version == 1:
-            _upgrade(connection)
-        connection.executescript(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
-
-
-def _upgrade(connection: sqlite3.Connection) -> None:
+def _upgrade(connection: sqlite3.Connection, _version: int) -> None:
     """Add what version 1 lacks, unless another server has just done it."""
     columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(responses)")]
     if "owner" not in columns:

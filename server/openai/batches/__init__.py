@@ -1,0 +1,1 @@
+"""/v1/files and /v1/batches: work that is done while nobody else needs the server."""
