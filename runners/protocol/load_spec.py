@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from runners.protocol.placement import Placement, Projector
+from runners.protocol.placement import DraftFile, Placement, Projector
 from runners.protocol.prefixes import PrefixStorage
 from runners.protocol.virtual_file import VirtualFile
 
@@ -48,6 +48,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     adapters: tuple[str, ...] = ()
     """LoRA adapters that are loaded with the model, for requests that name none."""
     projector: Projector | None = None
+    draft: DraftFile | None = None
     n_ctx: int
     n_cells: int
     n_seq: int

@@ -1,4 +1,4 @@
-"""Placement of a model's layers and of its projector on devices."""
+"""Placement of a model's layers, of its projector and its draft model on devices."""
 
 from enum import StrEnum
 
@@ -38,3 +38,11 @@ class Projector(msgspec.Struct, frozen=True):
     path: str
     device: int | None = None
     view: VirtualFile | None = None
+
+
+class DraftFile(msgspec.Struct, frozen=True):
+    """The file of a draft model for speculative decoding, or `view` in its place."""
+
+    path: str
+    view: VirtualFile | None = None
+    placement: Placement = Placement()

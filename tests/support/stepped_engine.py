@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from runners.engine.batching.sequence import SequenceState
+from runners.engine.drafting.draft_cost import DraftCost
 from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.engine.drafting.step_cost import MAX_ROWS, StepCost
 from runners.engine.embedding.embedder import EmbedTask
@@ -56,6 +57,13 @@ class FixedCost(StepCost):
 
     def trusted_rows(self, n_rows: int) -> int:
         return MAX_ROWS
+
+
+class FreeDrafts(DraftCost):
+    """A draft model that takes no time."""
+
+    def record(self, n_rows: int, elapsed_ns: int) -> None:
+        """Stay free."""
 
 
 @dataclass(eq=False)
@@ -128,6 +136,7 @@ class SteppedEngine:
             on_progress=lambda _: None,
             on_pause=self._pause,
             step_cost=step_cost,
+            draft_cost=FreeDrafts(),
             near_tie=near_tie,
         )
 

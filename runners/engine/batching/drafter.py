@@ -6,9 +6,14 @@ whatever the sampling, as far as rows computed together round as single rows do.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.drafting.draft_budget import allocate
+from runners.engine.drafting.draft_model import DraftModel, Proposal
+from runners.engine.drafting.draft_rate import is_worth_following
 from runners.engine.drafting.step_cost import StepCost
 from runners.engine.native.context import Context
 from runners.engine.native.vocab import Vocab
@@ -17,52 +22,130 @@ NEAR_TIE = 1.0
 """Differences of logits that batches of different sizes may round away: 0.7 was seen with K quants,
 as matrix kernels and fused attention differ for one row and for several."""
 _WATCH = 4
+_SURE = 0.6
+"""Chance from which on a match in the text is followed although there is a draft model."""
+_MOST_PROPOSED = 16
 _PAUSE = 64
 """Steps without drafts after the KV cache had no room for a batch with some."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A draft, and the chance that all of its first 1, 2, … tokens are accepted.
+
+    `margins` are those of a draft model.
+    """
+
+    sequence: SequenceState
+    draft: Sequence[int]
+    chances: list[float]
+    margins: Sequence[float] = ()
 
 
 class Drafter:
     """Plans the drafts of each step."""
 
-    def __init__(self, vocab: Vocab, cost: StepCost, *, near_tie: float = NEAR_TIE) -> None:
+    def __init__(
+        self,
+        vocab: Vocab,
+        cost: StepCost,
+        *,
+        draft_model: DraftModel | None = None,
+        near_tie: float = NEAR_TIE,
+    ) -> None:
         """`near_tie`: difference of two logits that rounding may decide."""
         self._vocab, self._cost, self._near_tie = vocab, cost, near_tie
+        self._model = draft_model
         self._n_paused = 0
 
-    def plan(self, sequences: Sequence[SequenceState], n_rows: int) -> int:
-        """Set the draft of each generating sequence; return their rows, at most `n_rows`."""
+    def plan(self, sequences: Sequence[SequenceState], n_rows: int, n_threads: int = 0) -> int:
+        """Set the draft of each generating sequence; return their rows, at most `n_rows`.
+
+        A draft model computes with `n_threads`.
+        """
         if self._n_paused:
             self._n_paused -= 1
             return 0
-        drafts = [(s, self._draft(s, n_rows)) for s in sequences] if n_rows > 0 else []
-        drafts = [(sequence, draft) for sequence, draft in drafts if draft]
-        if not drafts:
-            return 0
-        chances = [
-            sequence.lookup.rate.chances(sequence.lookup.n_matched, len(draft))
-            for sequence, draft in drafts
-            if sequence.lookup is not None
-        ]
-        most_rows = min(len(sequences) + n_rows, self._cost.trusted_rows(len(sequences)))
-        times = self._cost.times[: most_rows + 1]
-        counts = allocate(chances, len(sequences), times)
-        for (sequence, draft), count in zip(drafts, counts, strict=True):
-            sequence.draft = draft[:count]
-        return sum(counts)
+        plans, others = [], []
+        for sequence in sequences if n_rows > 0 else ():
+            count = self._most(sequence, n_rows)
+            if count <= 0:
+                continue
+            plan = self._look_up(sequence, count)
+            if plan is not None:
+                plans.append(plan)
+            elif sequence.draft_rate is not None:
+                others.append((sequence, count))
+        if others and self._model is not None:
+            self._model.set_threads(n_threads)
+            plans += self._propose(self._model, others, len(sequences))
+        return self._share(plans, len(sequences), n_rows) if plans else 0
 
-    def _draft(self, sequence: SequenceState, n_rows: int) -> Sequence[int]:
+    def _most(self, sequence: SequenceState, n_rows: int) -> int:
+        """Return the most tokens that the draft of a sequence may have."""
         if sequence.lookup is None or sequence.is_tied:
             sequence.is_tied = False
-            return ()
-        count = min(n_rows, sequence.request.n_draft, sequence.n_ahead)
-        if count <= 0:
-            return ()
-        draft = sequence.lookup.predict(sequence.tokens, count)
+            return 0
+        return min(n_rows, sequence.request.n_draft, sequence.n_ahead)
+
+    def _look_up(self, sequence: SequenceState, count: int) -> "_Plan | None":
+        """Return what the sequence's own text predicts; None for what a draft model does better."""
+        lookup = sequence.lookup
+        assert lookup is not None
+        draft = self._possible(lookup.predict(sequence.tokens, count))
+        if not draft:
+            return None
+        chances = lookup.rate.chances(lookup.n_matched, len(draft))
+        if sequence.draft_rate is not None and chances[0] < _SURE:
+            return None
+        return _Plan(sequence, draft, chances)
+
+    def _propose(
+        self, model: DraftModel, sequences: Iterable[tuple[SequenceState, int]], n_rows: int
+    ) -> "list[_Plan]":
+        """Return what the draft model predicts for these sequences, with at most so many tokens."""
+        times, wanted = self._cost.times, []
+        for sequence, most in sequences:
+            rate = sequence.draft_rate
+            assert rate is not None
+            count = rate.length(min(most, _MOST_PROPOSED), times, n_rows, model.cost)
+            n_behind = model.n_behind(sequence.slot, sequence.tokens) if count else 0
+            if count and is_worth_following(n_behind, sequence.n_sampled, times[1], model.cost):
+                proposal = Proposal(sequence.slot, sequence.tokens, count, rate.min_margin)
+                wanted.append((sequence, rate, proposal))
+        if wanted:
+            model.propose([proposal for _, _, proposal in wanted])
+        plans = []
+        for sequence, rate, proposal in wanted:
+            draft = self._possible(proposal.drafted)
+            clear = sequence.lookup.rate.clear if sequence.lookup is not None else 1.0
+            chances = accumulate((clear * rate.chance(m) for m in proposal.margins), mul)
+            if draft:
+                plans.append(_Plan(sequence, draft, list(chances)[: len(draft)], proposal.margins))
+        return plans
+
+    def _possible(self, draft: Sequence[int]) -> Sequence[int]:
+        """Cut a draft before what nothing follows: an end, or a negative id that is an image."""
         for index, token in enumerate(draft):
-            # Nothing follows an end of generation, and a negative id stands for an image.
             if token < 0 or self._vocab.ends_generation(token):
                 return draft[:index]
         return draft
+
+    def _share(self, plans: "list[_Plan]", n_sequences: int, n_rows: int) -> int:
+        """Give the sequences as much of their drafts as is worth it."""
+        most_rows = min(n_sequences + n_rows, self._cost.trusted_rows(n_sequences))
+        times = self._cost.times[: most_rows + 1]
+        counts = allocate([plan.chances for plan in plans], n_sequences, times)
+        for plan, count in zip(plans, counts, strict=True):
+            plan.sequence.draft = plan.draft[:count]
+            plan.sequence.margins = plan.margins[:count]
+        return sum(counts)
+
+    def learn(self, sequence: SequenceState, n_hits: int, *, is_miss: bool) -> None:
+        """Record how many tokens of a draft were sampled, and whether the next one was not."""
+        if sequence.draft_rate is not None:
+            for index, margin in enumerate(sequence.margins[: n_hits + is_miss]):
+                sequence.draft_rate.record(margin, hit=index < n_hits)
 
     def watch(self, sequence: SequenceState, context: Context) -> None:
         """Learn from some rows without a draft how often near ties would end one."""
@@ -84,7 +167,7 @@ class Drafter:
     def drop(self, sequences: Iterable[SequenceState]) -> None:
         """Drop the drafts of these sequences."""
         for sequence in sequences:
-            sequence.draft = ()
+            sequence.draft = sequence.margins = ()
 
     def give_up(self, sequences: Iterable[SequenceState]) -> bool:
         """Draft nothing for a while, as the KV cache had no room; False if there was no draft."""

@@ -153,7 +153,9 @@ class Loop:
             self._max_prompt_rows(self._any_generates()), self._context.n_batch - n_generating
         )
         n_prompt_rows = min(budget, sum(sequence.n_text for sequence in prompts))
-        n_drafted = self._drafter.plan(generating, self._max_draft_rows(n_generating, prompts))
+        n_drafted = self._drafter.plan(
+            generating, self._max_draft_rows(n_generating, prompts), self._tuner.n_threads
+        )
         n_free = scheduler.make_room(
             n_generating + n_prompt_rows + n_drafted, n_generating + bool(n_prompt_rows)
         )
@@ -302,6 +304,7 @@ class Loop:
         draft, unless others are in the batch: the greedy choice is that of a run without drafts.
         """
         slot, is_alone = sequence.slot, len(self._scheduler.running) == 1
+        n_hits, is_miss = 0, False
         sequence.n_drafted += len(sequence.draft)
         self._counters.n_drafted += len(sequence.draft)
         for index, expected in enumerate((*sequence.draft, None)):
@@ -312,8 +315,11 @@ class Loop:
             self._counters.n_accepted += index > 0
             self._sample(sequence)
             if sequence.ended or sequence.tokens[-1] != expected:
+                is_miss = not sequence.ended and expected is not None
                 break
+            n_hits += 1
             sequence.last_row += 1
+        self._drafter.learn(sequence, n_hits, is_miss=is_miss)
         self._context.remove(slot, sequence.position(sequence.n_computed))
 
     def _sample(self, sequence: SequenceState) -> None:

@@ -12,6 +12,7 @@ from runners.engine.batching.sampling import TokenSampler
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import AnyMatcher
 from runners.engine.constraints.matcher import BadConstraint
+from runners.engine.drafting.draft_rate import DraftRate
 from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.engine.media.layout import Layout, Span
 from runners.engine.native.context import Context
@@ -71,8 +72,12 @@ class SequenceState:
     last_row: int = 0
     lookup: PromptLookup | None = None
     """What predicts the next tokens; None: nothing is drafted."""
+    draft_rate: DraftRate | None = None
+    """How often tokens of the draft model are accepted; None: it drafts nothing."""
     draft: Sequence[int] = ()
     """Predicted tokens in the current batch, behind `last_row`."""
+    margins: Sequence[float] = ()
+    """The margins of those in `draft`, if the draft model predicted them."""
     is_tied: bool = False
     """Whether the next step must not have a draft, because its choice is a near tie."""
     n_drafted: int = 0

@@ -27,6 +27,11 @@ class AcceptanceRate:
         self._total = [_WEIGHT] * len(_PRIORS)
         self._clear = _CLEAR
 
+    @property
+    def clear(self) -> float:
+        """The chance that a row is no near tie."""
+        return self._clear
+
     def record(self, n_matched: int, *, hit: bool) -> None:
         """Record whether the token predicted by a match of `n_matched` tokens was sampled."""
         level = _level(n_matched)

@@ -54,10 +54,17 @@ class Context:
     views that the next decode overwrites. Raises LoadError.
     """
 
-    def __init__(self, model: Model, spec: LoadSpec, *, n_threads: int) -> None:
+    def __init__(
+        self, model: Model, spec: LoadSpec, *, n_threads: int, keeps_all: bool = False
+    ) -> None:
+        """With `keeps_all`, `remove` can go back behind the sliding windows too."""
         self._flag = ctypes.create_string_buffer(2)
         self.n_outputs = spec.n_batch if model.pools else max(spec.n_seq, _TEXT_OUTPUTS)
         params = self._params(model, spec, n_threads)
+        # Sliding-window layers keep only their window: a full-size cache would make long contexts
+        # several times larger. The price is that such models cannot shift in place, and reuse a
+        # prefix from a checkpoint when its window has been overwritten.
+        params.swa_full = keeps_all
         self.pointer = lib.llama_init_from_model(model.pointer, params)
         if not self.pointer:
             raise LoadError("the context of the model cannot be created")
@@ -94,10 +101,6 @@ class Context:
         params.type_k = params.type_v = _CACHE_TYPES[spec.cache_type]
         params.flash_attn_type = _FLASH[spec.flash_attention]
         params.kv_unified = True
-        # Sliding-window layers keep only their window: a full-size cache would make long contexts
-        # several times larger. The price is that such models cannot shift in place, and reuse a
-        # prefix from a checkpoint when its window has been overwritten.
-        params.swa_full = False
         params.embeddings = model.pools
         params.abort_callback = is_set
         params.abort_callback_data = ctypes.addressof(self._flag)

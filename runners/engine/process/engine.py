@@ -5,6 +5,8 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.drafter import NEAR_TIE, Drafter
 from runners.engine.batching.loop import Loop
@@ -13,6 +15,8 @@ from runners.engine.batching.prefix_saver import PrefixSaver
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
 from runners.engine.batching.thread_tuner import ThreadTuner
+from runners.engine.drafting.draft_cost import DraftCost
+from runners.engine.drafting.draft_model import DraftModel
 from runners.engine.drafting.step_cost import StepCost
 from runners.engine.embedding.embedder import Embedder, EmbedTask
 from runners.engine.media.projector import Projector
@@ -50,6 +54,7 @@ class Engine:
         on_progress: Callable[[float], None],
         on_pause: Callable[[], None] = lambda: None,
         step_cost: StepCost | None = None,
+        draft_cost: DraftCost | None = None,
         near_tie: float = NEAR_TIE,
     ) -> None:
         """Load the model. Raises LoadError.
@@ -57,6 +62,8 @@ class Engine:
         `on_pause` is called within long steps; it may submit and cancel requests. There is no
         warm-up: the first prompt does the same work.
         """
+        # Before the model, which reports its memory and layers last.
+        draft = _load_draft(spec) if spec.draft is not None else None
         model = Model(spec, on_progress)
         if model.needs_encoder and not model.pools:
             raise LoadError("models that need an encoder for their prompt are not supported")
@@ -75,7 +82,12 @@ class Engine:
             slots,
             tuner,
             lambda events: send(Step(events)),
-            drafter=Drafter(model.vocab, step_cost or StepCost(), near_tie=near_tie),
+            drafter=Drafter(
+                model.vocab,
+                step_cost or StepCost(),
+                draft_model=DraftModel(*draft, model, draft_cost) if draft is not None else None,
+                near_tie=near_tie,
+            ),
             projector=projector,
             on_pause=on_pause,
         )
@@ -98,6 +110,7 @@ class Engine:
             projector,
             self._prefixes.folder if self._prefixes is not None else None,
             n_ctx=spec.n_ctx,
+            has_draft_model=draft is not None,
         )
         self.ready = _ready(spec, model, context, projector)
         sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -181,6 +194,27 @@ class Engine:
         except Exception:
             traceback.print_exc()
             return self._embedder.fail_all(_BATCH_FAILED)
+
+
+def _load_draft(spec: LoadSpec) -> tuple[Model, Context]:
+    """Load the draft model; raises LoadError."""
+    assert spec.draft is not None
+    own = msgspec.structs.replace(
+        spec,
+        weights=spec.draft.path,
+        view=spec.draft.view,
+        placement=spec.draft.placement,
+        adapters=(),
+        projector=None,
+        draft=None,
+    )
+    try:
+        model = Model(own, lambda _: None)
+        return model, Context(
+            model, own, n_threads=spec.n_threads or usable_cores(), keeps_all=True
+        )
+    except LoadError as e:
+        raise LoadError(f"the draft model cannot be used: {e}") from e
 
 
 def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector | None) -> Ready:

@@ -13,6 +13,7 @@ from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import compile_with_fallbacks
 from runners.engine.constraints.matcher import BadConstraint, ConstraintFactory
+from runners.engine.drafting.draft_rate import DraftRate
 from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.engine.embedding.embedder import EmbedTask
 from runners.engine.embedding.rerank_input import RerankInput
@@ -50,9 +51,11 @@ class Intake:
         prefixes: PrefixFolder | None = None,
         *,
         n_ctx: int,
+        has_draft_model: bool = False,
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
         self._can_draft = not model.is_recurrent  # rejected tokens cannot be removed from a state
+        self._has_draft_model = has_draft_model and self._can_draft
         self._default_adapters = model.default_adapters
         self._finds_boundaries = not model.keeps_all
         self._projector, self._n_batch = projector, context.n_batch
@@ -120,6 +123,9 @@ class Intake:
             else None,
             prompt_logprobs=self._prompt_logprobs(request, prompt),
             lookup=self._lookup(request),
+            draft_rate=DraftRate()
+            if self._has_draft_model and request.n_draft and media is None
+            else None,
         )
 
     def _lookup(self, request: Generate) -> PromptLookup | None:

@@ -33,7 +33,7 @@ class Trusting(PromptLookup):
 def sequence(*tokens: int, n_draft: int = 8, n_ahead: int = 100, drafts: bool = True) -> Any:
     """A stand-in for a sequence that has just sampled the last of `tokens`."""
     return SimpleNamespace(
-        tokens=array("i", tokens), lookup=Trusting() if drafts else None, draft=(),
+        tokens=array("i", tokens), lookup=Trusting() if drafts else None, draft=(), draft_rate=None,
         request=SimpleNamespace(n_draft=n_draft), n_ahead=n_ahead, is_tied=False,
     )  # fmt: skip
 
