@@ -10,6 +10,7 @@ from model_store.parameters import typed_parameters
 
 _VERSION = re.compile(r"v?\d+(\.\d+){0,2}([-+][0-9A-Za-z.+-]+)?\Z", re.ASCII)
 _BLOB = re.compile(r"[/\\]blobs[/\\]sha256-([0-9a-f]{64})\Z")
+_FILES = ("model", "adapter", "draft")
 _TEXTS = ("template", "system", "renderer", "parser", "requires")
 
 
@@ -20,6 +21,7 @@ class ModelfileParts:
     parent: str
     files: dict[str, str]
     adapters: dict[str, str]
+    drafts: dict[str, str]
     texts: dict[str, str]
     licenses: tuple[str, ...]
     parameters: dict[str, object]
@@ -36,19 +38,18 @@ def modelfile_parts(text: str, *, needs_from: bool = True) -> ModelfileParts:
             (`@sha256:…`) and installed models may be named.
     """
     parent = ""
-    files: dict[str, str] = {}
-    adapters: dict[str, str] = {}
+    uploads: dict[str, dict[str, str]] = {name: {} for name in _FILES}
     texts: dict[str, str] = {}
     licenses: list[str] = []
     parameters: list[tuple[str, str]] = []
     messages: list[dict[str, object]] = []
     for command in parse_modelfile(text, needs_from=needs_from):
         name, value = command.name, _as_upload(command)
-        if name in ("model", "adapter") and value.startswith("@"):
-            (files if name == "model" else adapters)[value[1:].replace(":", "-")] = value[1:]
+        if name in _FILES and value.startswith("@"):
+            uploads[name][value[1:].replace(":", "-")] = value[1:]
         elif name == "model":
             parent = _installed(value)
-        elif name in ("adapter", "draft"):
+        elif name in _FILES:
             raise ModelfileError(
                 f"{name.upper()} must name an uploaded blob (@sha256:…), not a path"
             )
@@ -63,8 +64,9 @@ def modelfile_parts(text: str, *, needs_from: bool = True) -> ModelfileParts:
             parameters.append((name, value))
     return ModelfileParts(
         parent=parent,
-        files=files,
-        adapters=adapters,
+        files=uploads["model"],
+        adapters=uploads["adapter"],
+        drafts=uploads["draft"],
         texts=texts,
         licenses=tuple(licenses),
         parameters=typed_parameters(parameters),
@@ -74,7 +76,7 @@ def modelfile_parts(text: str, *, needs_from: bool = True) -> ModelfileParts:
 
 def _as_upload(command: Command) -> str:
     """Return a command's value; a blob's path, as show prints it, in the form of an upload."""
-    blob = _BLOB.search(command.value) if command.name in ("model", "adapter") else None
+    blob = _BLOB.search(command.value) if command.name in _FILES else None
     return f"@sha256:{blob[1]}" if blob else command.value
 
 

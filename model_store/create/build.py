@@ -63,7 +63,7 @@ def _create(
     name = catalog.installed_name(spec.name)
     replaced, known = catalog.named_by(name), catalog.referenced()
     parent = _parent(catalog, spec.parent)
-    uploads = [Digest.parse(text) for text in (*spec.files.values(), *spec.adapters.values())]
+    uploads = [Digest.parse(text) for text in spec.uploads]
     inherited_digests = [layer.digest for layer in parent.layers] if parent else []
     with (
         catalog.leases.hold((*uploads, *inherited_digests)) as hold,
@@ -71,7 +71,7 @@ def _create(
     ):
         files = FileSources(layout, scratch, tools)
         inherited = inherited_layers(layout, parent) if parent else []
-        _check_uploads(catalog, [] if parent and not spec.adapters else uploads)
+        _check_uploads(catalog, [] if parent and not (spec.adapters or spec.drafts) else uploads)
         sources = yield from _gathered(spec, inherited, files)
         for place, source in enumerate(sources):
             if needs_quantizing(source, spec.quantization):
@@ -117,6 +117,9 @@ def _gathered(
     if spec.adapters:
         models = [s.path for s in (*inherited, *files.sources) if s.kind == "model"]
         yield from files.add_adapter(spec.adapters, models[-1] if models else None)
+    if spec.drafts:
+        inherited = [source for source in inherited if source.kind != "draft"]
+        yield from files.add_draft(spec.drafts)
     if files.sources:
         yield from files.check(inherited)
     return [*inherited, *files.sources]

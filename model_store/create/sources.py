@@ -104,6 +104,10 @@ class FileSources:
         else:
             yield from self._add_gguf(paths, files)
 
+    def add_draft(self, files: Mapping[str, str]) -> Steps:
+        """Append a draft model; raises as above."""
+        yield from self._add_gguf(self._located(files), files, kind="draft")
+
     def check(self, inherited: Iterable[Source]) -> Steps:
         """Find out whether the files can be loaded, together with those of the parent.
 
@@ -120,9 +124,11 @@ class FileSources:
         yield CreateProgress("verifying conversion")
         if self._tools.engine is None:
             return
-        projectors = paths["projector"]
         work = self._tools.engine.try_loading(
-            paths["model"][-1], tuple(paths["adapter"]), projectors[-1] if projectors else None
+            paths["model"][-1],
+            tuple(paths["adapter"]),
+            next(reversed(paths["projector"]), None),
+            next(reversed(paths["draft"]), None),
         )
         with ended(work):
             for _ in work:
@@ -144,7 +150,10 @@ class FileSources:
             work.close()
         self.sources.append(Source.new(job.target, kind="adapter" if base else "model"))
 
-    def _add_gguf(self, paths: Mapping[str, Path], files: Mapping[str, str]) -> Steps:
+    def _add_gguf(
+        self, paths: Mapping[str, Path], files: Mapping[str, str], kind: str = ""
+    ) -> Steps:
+        """Append files of `kind`, or of the kind that each shows."""
         headers: dict[str, GGUFHeader] = {}
         for name, path in paths.items():
             yield CreateProgress("parsing GGUF")
@@ -153,19 +162,19 @@ class FileSources:
             headers[name] = header_of(path)
         for names in group_shards(headers):
             if len(names) > 1:
-                yield from self._merge([paths[name] for name in names])
+                yield from self._merge([paths[name] for name in names], kind or "model")
                 continue
             (name,) = names
             digest, path, header = Digest.parse(files[name]), paths[name], headers[name]
-            kind = kind_of(header)
-            layer = Layer(LAYER_PREFIX + kind, digest, path.stat().st_size)
-            self.sources.append(Source(kind, path, header, layer))
+            own = kind or kind_of(header)
+            layer = Layer(LAYER_PREFIX + own, digest, path.stat().st_size)
+            self.sources.append(Source(own, path, header, layer))
 
-    def _merge(self, shards: list[Path]) -> Steps:
+    def _merge(self, shards: list[Path], kind: str) -> Steps:
         target = self._scratch.new(size=sum(shard.stat().st_size for shard in shards))
         for done, total in merge_shards(shards, target):
             yield CreateProgress("gathering split GGUF", total=total, completed=done)
-        self.sources.append(Source.new(target, kind="model"))
+        self.sources.append(Source.new(target, kind=kind))
 
 
 def _paths_by_kind(sources: Iterable[Source]) -> Mapping[str, list[Path]]:

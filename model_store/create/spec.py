@@ -24,16 +24,18 @@ _TYPES = {
 class CreateSpec:
     """What a model is made of; an empty text, mapping or list means not given.
 
-    `parent` is an installed model and wins over `files`. `files` and `adapters` map file names to
-    digests of uploaded blobs. `parameters` replace those of the parent one by one, `messages` and
-    texts as a whole, licences are added. `info` presets what listings show. `check_template`
-    raises an error of the caller's choice for a template that cannot be parsed.
+    `parent` is an installed model and wins over `files`. `files`, `adapters` and `drafts` (a model
+    for speculative decoding) map file names to digests of uploaded blobs. `parameters` replace
+    those of the parent one by one, `messages`, drafts and texts as a whole, licences are added.
+    `info` presets what listings show. `check_template` raises an error of the caller's choice for a
+    template that cannot be parsed.
     """
 
     name: ModelName
     parent: ModelName | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     adapters: Mapping[str, str] = field(default_factory=dict)
+    drafts: Mapping[str, str] = field(default_factory=dict)
     template: str = ""
     system: str = ""
     licenses: Sequence[str] = ()
@@ -58,6 +60,11 @@ class CreateSpec:
         """The number of that type in GGUF files."""
         return _TYPES[self.quantization]
 
+    @property
+    def uploads(self) -> Sequence[str]:
+        """The digests of all files."""
+        return *self.files.values(), *self.adapters.values(), *self.drafts.values()
+
     def check(self) -> None:
         """Check the request itself.
 
@@ -65,9 +72,9 @@ class CreateSpec:
             CreateError: a file's name or the quantization is not allowed.
             InvalidDigest: a file has no valid digest.
         """
-        if not all(map(_is_clean_path, self.files)):
+        if not all(map(_is_clean_path, (*self.files, *self.drafts))):
             raise CreateError("file path must be relative")
-        for text in (*self.files.values(), *self.adapters.values()):
+        for text in self.uploads:
             Digest.parse(text)
         if self.parent is None and not self.files:
             raise CreateError("neither 'from' or 'files' was specified")

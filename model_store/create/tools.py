@@ -28,7 +28,11 @@ class Engine(Protocol):
         """
 
     def try_loading(
-        self, weights: Path, adapters: tuple[Path, ...] = (), projector: Path | None = None
+        self,
+        weights: Path,
+        adapters: tuple[Path, ...] = (),
+        projector: Path | None = None,
+        draft: Path | None = None,
     ) -> Iterator[tuple[int, int]]:
         """Load the files in a trial; raises an error of the engine when that fails."""
 

@@ -25,14 +25,14 @@ from runners.host.memory_estimate import (
     padded,
     ram_bytes,
 )
-from runners.host.model_request import ModelRequest, SchedulerConfig
+from runners.host.model_request import ModelFacts, ModelRequest, SchedulerConfig
 from runners.host.placement import is_automatic, place
 from runners.host.prefix_storage import prefix_storage
 from runners.protocol.load_spec import CacheType, LoadSpec
 from runners.protocol.messages import (
     Device,
 )
-from runners.protocol.placement import Placement, Projector
+from runners.protocol.placement import DraftFile, Placement, Projector
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +45,12 @@ class Limits:
     max_gpu_layers: int | None = None
     projector_on_gpu: bool = True
     may_quantize_cache: bool = True
+    may_draft: bool = True
 
 
 NO_LIMITS = Limits()
 PROJECTOR_COMPUTE_BYTES = GIB
+DRAFT_RESERVED_CELLS, DRAFT_RESERVED_BATCH = 8192, 512
 CHECKPOINT_SHARE = 16
 """Checkpoints may take 1/16 of the memory that is available before a load."""
 MAX_CHECKPOINT_BYTES = 2 * GIB
@@ -78,7 +80,7 @@ class PlanInputs:
             gpus = ()
         elif options.main_gpu is not None and 0 <= options.main_gpu < len(gpus):
             gpus = (gpus[options.main_gpu],)
-        reserved = self.projector_reserve
+        reserved = self.projector_reserve + self.draft_reserve
         return tuple(
             msgspec.structs.replace(gpu, free=max(0, gpu.free - reserved)) if reserved else gpu
             for gpu in gpus
@@ -90,6 +92,20 @@ class PlanInputs:
         if self.request.projector is None or not self.limits.projector_on_gpu:
             return 0
         return self.request.facts.projector_bytes + PROJECTOR_COMPUTE_BYTES
+
+    @property
+    def draft_facts(self) -> ModelFacts | None:
+        """The numbers of the draft model, if one is to be loaded."""
+        return self.request.draft_facts if self.limits.may_draft else None
+
+    @property
+    def draft_reserve(self) -> int:
+        """Bytes that a draft model may need on a GPU."""
+        facts = self.draft_facts
+        if facts is None:
+            return 0
+        shape = Shape(DRAFT_RESERVED_CELLS, DRAFT_RESERVED_BATCH)
+        return sum(layer_sizes(facts, shape)) + compute_bytes(facts, shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +151,7 @@ def make_plan(inputs: PlanInputs) -> LoadPlan:
             gpu_layers=placement.n_gpu_layers,
             use_mmap=use_mmap,
             has_cpu_projector=spec.projector is not None and spec.projector.device is None,
-        )
+        ) + _draft_ram(inputs, shape, spec, use_mmap=use_mmap)
 
     use_mmap = _use_mmap(inputs, placement, copied_bytes=ram(use_mmap=False))
     return LoadPlan(
@@ -145,6 +161,14 @@ def make_plan(inputs: PlanInputs) -> LoadPlan:
         vram_limited=_is_vram_limited(inputs, placement),
         ram_bytes=ram(use_mmap=use_mmap),
     )
+
+
+def _draft_ram(inputs: PlanInputs, shape: Shape, spec: LoadSpec, *, use_mmap: bool) -> int:
+    """Return the bytes of this machine's memory that the draft model takes."""
+    facts = inputs.draft_facts
+    if facts is None or spec.draft is None:
+        return 0
+    return ram_bytes(facts, shape, gpu_layers=spec.draft.placement.n_gpu_layers, use_mmap=use_mmap)
 
 
 def _use_mmap(inputs: PlanInputs, placement: Placement, *, copied_bytes: int) -> bool:
@@ -166,14 +190,17 @@ def _use_mmap(inputs: PlanInputs, placement: Placement, *, copied_bytes: int) ->
 def smaller_plan(plan: LoadPlan) -> LoadPlan | None:
     """Return the plan to try after `plan` ran out of memory; None when it cannot be reduced.
 
-    Given up in this order: spare KV cells and copied weights, an automatic context, the projector
-    on a GPU, layers on GPUs (down to none). What the user set is never changed.
+    Given up in this order: spare KV cells and copied weights, the draft model, an automatic
+    context, the projector on a GPU, layers on GPUs (down to none). What the user set is never
+    changed.
     """
     inputs = plan.inputs
     limits = replace(inputs.limits, may_grow_pool=False, may_copy_weights=False)
     is_copied = not plan.spec.use_mmap and _may_map(inputs)
     if is_copied or (inputs.limits.may_grow_pool and _spare_cells(plan) > 0):
         return make_plan(replace(inputs, limits=limits))
+    if plan.spec.draft is not None:
+        return make_plan(replace(inputs, limits=replace(limits, may_draft=False)))
     if plan.context.automatic and (tier := lower_tier(plan.context.n_ctx)) is not None:
         return make_plan(replace(inputs, limits=replace(limits, max_automatic_context=tier)))
     if plan.spec.projector is not None and plan.spec.projector.device is not None:
@@ -245,6 +272,7 @@ def _spec(
         view=request.view,
         adapters=tuple(adapter.path for adapter in request.adapters),
         projector=_projector(inputs, placement),
+        draft=_draft(inputs, placement),
         n_ctx=n_ctx,
         n_cells=shape.n_cells,
         n_seq=n_seq,
@@ -271,6 +299,17 @@ def _projector(inputs: PlanInputs, placement: Placement) -> Projector | None:
     )
     device = placement.devices[0] if on_gpu else None
     return Projector(str(path), device, inputs.request.projector_view)
+
+
+def _draft(inputs: PlanInputs, placement: Placement) -> DraftFile | None:
+    """Place the draft model on the model's first GPU if all layers are on GPUs, else on the CPU."""
+    request = inputs.request
+    if request.draft is None or inputs.draft_facts is None:
+        return None
+    own = Placement()
+    if placement.n_gpu_layers > request.facts.n_layers:
+        own = Placement(inputs.draft_facts.n_layers + 1, placement.devices[:1])
+    return DraftFile(str(request.draft), request.draft_view, own)
 
 
 def _spare_cells(plan: LoadPlan) -> int:

@@ -71,6 +71,7 @@ class ModelKey(NamedTuple):
 
     weights: Path
     projector: Path | None = None
+    draft: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +81,13 @@ class ModelRequest:
     `keep_alive` is in seconds after the last use: None leaves the runner's as it is (the default
     for a new one), 0 unloads after this use, a negative number or infinity never unloads. `model`
     is the caller's own record of the model, returned in `RunnerStatus`. `view` is read in place of
+<<<<<<< HEAD
     the file at `weights`; the file at `projector` is a copy of `projector_view`. An
     automatic context has at least `least_context` tokens where memory allows. One that
+=======
+    the file at `weights`; the file at `projector` is a copy of `projector_view`. `draft` is a
+    model for speculative decoding, with `draft_view` in its place. One that
+>>>>>>> 3bd5a78 (server, model_store: create, show and load models with a draft model)
     `is_background` has what others leave: see `Scheduler`.
     """
 
@@ -92,6 +98,9 @@ class ModelRequest:
     projector: Path | None = None
     view: VirtualFile | None = None
     projector_view: VirtualFile | None = None
+    draft: Path | None = None
+    draft_view: VirtualFile | None = None
+    draft_facts: ModelFacts | None = None
     facts: ModelFacts
     options: LoadOptions = LoadOptions()
     keep_alive: float | None = None
@@ -102,7 +111,7 @@ class ModelRequest:
     @property
     def key(self) -> ModelKey:
         """Identity of the model in memory."""
-        return ModelKey(self.weights, self.projector)
+        return ModelKey(self.weights, self.projector, self.draft)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from runners.host.errors import LoadFailed, LoadTimeout, ModelUnusable
 from runners.host.process import RunnerProcess
 from runners.protocol.load_spec import LoadSpec
-from runners.protocol.placement import Projector
+from runners.protocol.placement import DraftFile, Projector
 from runners.protocol.quantization import Quantize
 from runners.protocol.virtual_file import VirtualFile
 
@@ -65,13 +65,15 @@ class OfflineJobs:
         weights: Path,
         adapters: tuple[Path, ...] = (),
         projector: Path | None = None,
+        draft: Path | None = None,
         *,
         view: VirtualFile | None = None,
         projector_view: VirtualFile | None = None,
+        draft_view: VirtualFile | None = None,
     ) -> Iterator[Progress]:
         """Load a model in a trial that reads no weights, so that it takes no time and memory.
 
-        See `ModelRequest` for `view` and `projector_view`.
+        See `ModelRequest` for the views.
 
         Raises:
             ModelUnusable: it does not load.
@@ -85,6 +87,7 @@ class OfflineJobs:
             n_seq=1,
             n_batch=_TEST_SIZE,
             projector=Projector(str(projector), view=projector_view) if projector else None,
+            draft=DraftFile(str(draft), draft_view) if draft else None,
             no_weights=True,
         )
 

@@ -13,6 +13,7 @@ from runners.host.model_request import ModelFacts
 from runners.protocol.virtual_file import Piece, Rearranged, Span, VirtualFile
 from server.inference.model_facts import model_facts
 
+_Versions = tuple[FileVersion, FileVersion | None, FileVersion | None]
 _MAX_BYTES, _FACTS_BYTES, _PIECE_BYTES = 64 << 20, 4096, 150
 
 
@@ -25,29 +26,35 @@ class ModelFiles:
     view: VirtualFile | None = None
     projector: Path | None = None
     projector_view: VirtualFile | None = None
+    draft: Path | None = None
+    draft_view: VirtualFile | None = None
+    draft_facts: ModelFacts | None = None
 
     @property
     def n_bytes(self) -> int:
         """About how much memory this takes."""
-        views = (view for view in (self.view, self.projector_view) if view is not None)
-        pieces = [piece for view in views for piece in view.pieces]
+        views = (self.view, self.projector_view, self.draft_view)
+        pieces = [piece for view in views if view is not None for piece in view.pieces]
         return _FACTS_BYTES + sum(
             len(piece) if isinstance(piece, bytes) else _PIECE_BYTES for piece in pieces
         )
 
 
-def model_files(weights: Path, projector: Path | None) -> ModelFiles:
+def model_files(
+    weights: Path, projector: Path | None = None, draft: Path | None = None
+) -> ModelFiles:
     """Return what a runner loads for a model of these files; what was used last is kept.
 
     Raises:
         GGUFError: the weights are damaged.
         OSError: a file cannot be read.
     """
-    version = FileVersion.of(projector) if projector is not None else None
-    return _model_files((FileVersion.of(weights), version))
+    others = [FileVersion.of(path) if path is not None else None for path in (projector, draft)]
+    return _model_files((FileVersion.of(weights), others[0], others[1]))
 
 
-def _read(versions: tuple[FileVersion, FileVersion | None]) -> ModelFiles:
+def _read(versions: _Versions) -> ModelFiles:
+    """Read the files of a model, its projector and its draft model."""
     weights = versions[0].path
     given = versions[1].path if versions[1] is not None else None
     header = header_of(weights)
@@ -63,16 +70,20 @@ def _read(versions: tuple[FileVersion, FileVersion | None]) -> ModelFiles:
         path, facts = given, replace(facts, projector_bytes=given.stat().st_size)
     else:
         path = None
-    return ModelFiles(
+    files = ModelFiles(
         weights=weights,
         facts=facts,
         view=_virtual(weights, text),
         projector=path,
         projector_view=_virtual(source, encoder),
     )
+    if versions[2] is None:
+        return files
+    own = model_files(versions[2].path)
+    return replace(files, draft=own.weights, draft_view=own.view, draft_facts=own.facts)
 
 
-_model_files: ByteCache[tuple[FileVersion, FileVersion | None], ModelFiles] = ByteCache(
+_model_files: ByteCache[_Versions, ModelFiles] = ByteCache(
     _read, lambda files: files.n_bytes, _MAX_BYTES
 )
 

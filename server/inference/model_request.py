@@ -6,6 +6,7 @@ belongs in a worker thread, where other requests do not wait for it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from model_store.disk import read_errors
 from model_store.errors import GGUFError, ModelNotFound, StoreError, WeightsDamaged
@@ -80,6 +81,9 @@ def model_request(
         adapters=adapters,
         projector=files.projector,
         projector_view=files.projector_view,
+        draft=files.draft,
+        draft_view=files.draft_view,
+        draft_facts=files.draft_facts,
         facts=files.facts,
         options=LoadOptions(
             num_ctx=None if n_ctx is None else max(n_ctx, minimum),
@@ -106,7 +110,7 @@ def files_of(model: Model) -> ModelFiles:
     assert model.weights is not None
     try:
         with read_errors(f"the file of model '{model.name.short}'"):
-            return model_files(model.weights, next(iter(model.projectors), None))
+            return model_files(model.weights, next(iter(model.projectors), None), _draft_of(model))
     except FileNotFoundError as e:
         raise ModelNotFound(model.name.short) from e
     except GGUFError as e:
@@ -121,4 +125,9 @@ def model_key(model: Model) -> ModelKey:
         projector = files_of(model).projector
     except StoreError:  # it cannot have been loaded
         projector = next(iter(model.projectors), None)
-    return ModelKey(model.weights, projector)
+    return ModelKey(model.weights, projector, _draft_of(model))
+
+
+def _draft_of(model: Model) -> Path | None:
+    """Return the draft model; the last one counts."""
+    return model.drafts[-1] if model.drafts else None

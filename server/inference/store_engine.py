@@ -25,7 +25,7 @@ class StoreEngine:
         tensor_types: Sequence[tuple[str, int]] = (),
     ) -> Iterator[tuple[int, int]]:
         """Quantize a model; raises CreateError for one in a legacy layout."""
-        if model_files(source, None).view is not None:
+        if model_files(source).view is not None:
             raise CreateError(
                 "a model in a file layout of Ollama's former engine cannot be quantized: "
                 "create it from its safetensors, or from a GGUF file that llama.cpp wrote"
@@ -33,7 +33,11 @@ class StoreEngine:
         return self._jobs.quantize(source, target, file_type, tensor_types)
 
     def try_loading(
-        self, weights: Path, adapters: tuple[Path, ...] = (), projector: Path | None = None
+        self,
+        weights: Path,
+        adapters: tuple[Path, ...] = (),
+        projector: Path | None = None,
+        draft: Path | None = None,
     ) -> Iterator[tuple[int, int]]:
         """Load the files in a trial.
 
@@ -42,13 +46,17 @@ class StoreEngine:
                 place would end the runner.
         """
         _check(weights)
-        files = model_files(weights, projector)
+        if draft is not None:
+            _check(draft)
+        files = model_files(weights, projector, draft)
         return self._jobs.try_loading(
             files.weights,
             adapters,
             files.projector,
+            files.draft,
             view=files.view,
             projector_view=files.projector_view,
+            draft_view=files.draft_view,
         )
 
 

@@ -16,7 +16,7 @@ from server.prompt.template import parse_go_template
 
 _TEXTS: Final = ("template", "system", "renderer", "parser", "requires")
 _NO_MODELFILE: Final = ModelfileParts(
-    parent="", files={}, adapters={}, texts={}, licenses=(), parameters={}, messages=()
+    parent="", files={}, adapters={}, drafts={}, texts={}, licenses=(), parameters={}, messages=()
 )
 
 
@@ -42,6 +42,7 @@ def create_spec(request: CreateRequest) -> CreateSpec:
         parent=model_name(parent) if parent else None,
         files=request.files or parts.files,
         adapters=request.adapters or parts.adapters,
+        drafts=request.draft_files or parts.drafts,
         licenses=request.license or parts.licenses,
         parameters=parameters,
         messages=_messages(request, parts),
@@ -63,8 +64,10 @@ def _refuse_unsupported(request: CreateRequest) -> None:
         raise BadRequest(
             "paths of the server are not read; upload the files as blobs and name them in files"
         )
-    if request.draft_files:
-        raise BadRequest("creating a model with a draft model is not supported")
+    if request.draft_quantize:
+        raise BadRequest(
+            "draft models are not quantized here; name a quantized GGUF file in draft_files"
+        )
     if request.remote_host:
         raise Forbidden("ollama cloud is disabled: remote models cannot be created")
 

@@ -86,7 +86,7 @@ Licenses = Annotated[
 class CreateRequest(NamedRequest):
     """POST /api/create; `modelfile` is the older way to send the other fields.
 
-    `path`, `draft_files` and `remote_host` are refused: ignoring them would create another model
+    `path`, `draft_quantize` and `remote_host` are refused: ignoring them would create another model
     than the client describes.
     """
 
@@ -108,4 +108,5 @@ class CreateRequest(NamedRequest):
     modelfile: LongText = ""
     path: str = ""
     draft_files: dict[str, Text] = Field(default_factory=dict)
+    draft_quantize: str = ""
     remote_host: str = ""

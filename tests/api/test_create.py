@@ -225,7 +225,7 @@ async def test_a_file_that_was_never_uploaded_is_told_by_its_digest(server: Serv
     ("body", "status"),
     [
         ({"path": "/etc/passwd"}, 400),
-        ({"from": "base", "draft_files": {"d.gguf": ABSENT}}, 400),
+        ({"from": "base", "draft_quantize": "q8_0"}, 400),
         ({"from": "base", "remote_host": "https://ollama.com"}, 403),
         ({"from": "base:cloud"}, 403),
     ],

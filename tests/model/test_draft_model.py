@@ -112,14 +112,17 @@ def test_the_drafts_of_a_model_end_with_the_cache(start_engine: StartEngine, wei
         assert_same_choices(drafted, expected)
 
 
-def test_models_that_cannot_draft_are_refused(
-    start_engine: StartEngine, weights: Path, tmp_path: Path
+@pytest.mark.parametrize("kind", ["vocabulary", "embedder", "recurrent", "absent"])
+def test_what_cannot_draft_is_refused_for_a_new_model_and_left_out_of_a_pulled_one(
+    start_engine: StartEngine, weights: Path, tmp_path: Path, kind: str
 ) -> None:
-    """They have another vocabulary, only embed, or cannot drop what was wrong."""
-    for draft in (
-        write_bert(tmp_path / "bert.gguf"),
-        write_mamba(tmp_path / "mamba.gguf"),
-        tmp_path / "absent.gguf",
-    ):
-        with pytest.raises(LoadError, match="draft model"):
-            start_engine(weights, draft=DraftFile(str(draft)))
+    draft = tmp_path / "draft.gguf"
+    if kind == "vocabulary":
+        write_llama(draft, vocab="words")
+    elif kind != "absent":
+        {"embedder": write_bert, "recurrent": write_mamba}[kind](draft)
+    with pytest.raises(LoadError, match="draft model cannot be used"):
+        start_engine(weights, draft=DraftFile(str(draft)), no_weights=True)
+    engine = start_engine(weights, draft=DraftFile(str(draft)))
+    answer = engine.answer(prompt_of(30), n_predict=20, n_draft=N_DRAFT)
+    assert answer.done.n_eval == 20

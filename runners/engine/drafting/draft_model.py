@@ -45,9 +45,9 @@ class DraftModel:
         self, model: Model, context: Context, target: Model, cost: DraftCost | None = None
     ) -> None:
         if model.is_recurrent or model.pools or model.needs_encoder:
-            raise LoadError("models of this kind cannot be draft models")
+            raise LoadError("models of its kind cannot draft")
         if not _same_vocabulary(model, target):
-            raise LoadError("the draft model has another vocabulary than the model")
+            raise LoadError("it has another vocabulary than the model")
         self._model, self._context = model, context
         self._slots = [array("i") for _ in range(context.n_seq)]
         self.cost = cost or DraftCost()

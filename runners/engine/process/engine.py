@@ -63,8 +63,9 @@ class Engine:
         warm-up: the first prompt does the same work.
         """
         # Before the model, which reports its memory and layers last.
-        draft = _load_draft(spec) if spec.draft is not None else None
+        draft = _load_draft(spec)
         model = Model(spec, on_progress)
+        draft_model = _draft_model(spec, draft, model, draft_cost)
         if model.needs_encoder and not model.pools:
             raise LoadError("models that need an encoder for their prompt are not supported")
         fixed = min(spec.n_threads, logical_cores())
@@ -85,7 +86,7 @@ class Engine:
             drafter=Drafter(
                 model.vocab,
                 step_cost or StepCost(),
-                draft_model=DraftModel(*draft, model, draft_cost) if draft is not None else None,
+                draft_model=draft_model,
                 near_tie=near_tie,
             ),
             projector=projector,
@@ -110,7 +111,7 @@ class Engine:
             projector,
             self._prefixes.folder if self._prefixes is not None else None,
             n_ctx=spec.n_ctx,
-            has_draft_model=draft is not None,
+            has_draft_model=draft_model is not None,
         )
         self.ready = _ready(spec, model, context, projector)
         sys.setswitchinterval(_SWITCH_INTERVAL)
@@ -196,9 +197,10 @@ class Engine:
             return self._embedder.fail_all(_BATCH_FAILED)
 
 
-def _load_draft(spec: LoadSpec) -> tuple[Model, Context]:
-    """Load the draft model; raises LoadError."""
-    assert spec.draft is not None
+def _load_draft(spec: LoadSpec) -> tuple[Model, Context] | None:
+    """Load the draft model, if there is one and it can be used."""
+    if spec.draft is None:
+        return None
     own = msgspec.structs.replace(
         spec,
         weights=spec.draft.path,
@@ -208,13 +210,36 @@ def _load_draft(spec: LoadSpec) -> tuple[Model, Context]:
         projector=None,
         draft=None,
     )
+    n_threads = spec.n_threads or usable_cores()
     try:
         model = Model(own, lambda _: None)
-        return model, Context(
-            model, own, n_threads=spec.n_threads or usable_cores(), keeps_all=True
-        )
+        return model, Context(model, own, n_threads=n_threads, keeps_all=True)
     except LoadError as e:
-        raise LoadError(f"the draft model cannot be used: {e}") from e
+        _give_up_draft(spec, e)
+        return None
+
+
+def _draft_model(
+    spec: LoadSpec, loaded: tuple[Model, Context] | None, target: Model, cost: DraftCost | None
+) -> DraftModel | None:
+    """Return what drafts for `target`."""
+    if loaded is None:
+        return None
+    try:
+        return DraftModel(*loaded, target, cost)
+    except LoadError as e:
+        _give_up_draft(spec, e)
+        return None
+
+
+def _give_up_draft(spec: LoadSpec, error: LoadError) -> None:
+    """Go on without the draft model, which many published models have of kinds unknown here.
+
+    In a trial of files for a new model it raises LoadError.
+    """
+    if spec.no_weights:
+        raise LoadError(f"the draft model cannot be used: {error}") from error
+    print(f"the draft model is not used: {error}", file=sys.stderr, flush=True)
 
 
 def _ready(spec: LoadSpec, model: Model, context: Context, projector: Projector | None) -> Ready:
