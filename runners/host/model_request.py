@@ -81,13 +81,9 @@ class ModelRequest:
     `keep_alive` is in seconds after the last use: None leaves the runner's as it is (the default
     for a new one), 0 unloads after this use, a negative number or infinity never unloads. `model`
     is the caller's own record of the model, returned in `RunnerStatus`. `view` is read in place of
-<<<<<<< HEAD
-    the file at `weights`; the file at `projector` is a copy of `projector_view`. An
-    automatic context has at least `least_context` tokens where memory allows. One that
-=======
     the file at `weights`; the file at `projector` is a copy of `projector_view`. `draft` is a
-    model for speculative decoding, with `draft_view` in its place. One that
->>>>>>> 3bd5a78 (server, model_store: create, show and load models with a draft model)
+    model for speculative decoding, with `draft_view` in its place. An automatic context has at
+    least `least_context` tokens where memory allows. One that
     `is_background` has what others leave: see `Scheduler`.
     """
 
