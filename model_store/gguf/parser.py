@@ -17,7 +17,7 @@ from model_store.disk import open_regular
 from model_store.errors import GGUFError
 from model_store.gguf.header import Array, GGUFHeader, Scalar, Tensor, Value
 from model_store.gguf.source import LONGEST_STRING, ByteSource, too_long
-from model_store.gguf.types import ARRAY, SCALARS, STRING, TENSOR_TYPES
+from model_store.gguf.types import ARRAY, REMOVED_TENSOR_TYPES, SCALARS, STRING, TENSOR_TYPES
 
 T = TypeVar("T")
 
@@ -177,6 +177,11 @@ class _Parser:
         n_elements = math.prod(shape)
         if n_elements > _LARGEST_NUMBER:
             raise GGUFError(f"{label} elements overflow")
+        if kind in REMOVED_TENSOR_TYPES:
+            raise GGUFError(
+                f"{label} is of type {kind}, which llama.cpp no longer reads: "
+                "pull or convert the model again"
+            )
         known = TENSOR_TYPES.get(kind)
         if known is None or (shape and shape[0] % known.block):
             raise GGUFError(f"{label} size overflow")

@@ -36,6 +36,9 @@ TENSOR_TYPES = {
     40: TensorType("NVFP4", 64, 36), 41: TensorType("Q1_0", 128, 18),
 }
 
+REMOVED_TENSOR_TYPES = frozenset({4, 5, 31, 32, 33, 36, 37, 38})
+"""Types of earlier formats; 4 is also MXFP4 in files for gpt-oss of August and September 2025."""
+
 FILE_TYPES = {
     1: "F16", 2: "Q4_0", 3: "Q4_1", 7: "Q8_0", 8: "Q5_0", 9: "Q5_1", 10: "Q2_K", 11: "Q3_K_S",
     12: "Q3_K_M", 13: "Q3_K_L", 14: "Q4_K_S", 15: "Q4_K_M", 16: "Q5_K_S", 17: "Q5_K_M",

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.families.facts import Facts, measured
+from tests.families.media import hears, sees
 from tests.support.families.hyperparameters import HYPERPARAMETERS
 
 
@@ -14,6 +15,7 @@ class Measurements:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._facts: dict[str, Facts] = {}
+        self._media: dict[str, bool] = {}
 
     def of(self, architecture: str) -> Facts:
         if architecture not in self._facts:
@@ -21,6 +23,18 @@ class Measurements:
             self._facts[architecture] = measured(path, architecture)
             path.unlink()
         return self._facts[architecture]
+
+    def sees(self, encoder: str) -> bool:
+        """Tell whether images work with an encoder; "" is none."""
+        if encoder and encoder not in self._media:
+            self._media[encoder] = sees(self._directory, encoder)
+        return bool(encoder) and self._media[encoder]
+
+    def hears(self, encoder: str) -> bool:
+        """Tell whether audio works with an encoder; "" is none."""
+        if encoder and encoder not in self._media:
+            self._media[encoder] = hears(self._directory, encoder)
+        return bool(encoder) and self._media[encoder]
 
 
 @pytest.fixture(scope="session")

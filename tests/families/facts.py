@@ -10,9 +10,10 @@ from runners.engine.native.tokenizer import load_tokenizer
 from runners.protocol.messages import Detokenize, Embedded, Sampling, StopReason, Text, Tokenize
 from tests.support.families.builder import pieces_of, write_family
 from tests.support.families.hyperparameters import END_TOKENS
+from tests.support.oracle import Oracle
 from tests.support.prompts import prompt_of
 from tests.support.runners import load_spec
-from tests.support.stepped_engine import SteppedEngine, stepped_engines
+from tests.support.stepped_engine import FixedCost, SteppedEngine, stepped_engines
 
 ENDLESS = Sampling(temperature=0.0, ignore_eos=True)
 TEXT = "Once upon a time there was a little girl"
@@ -24,11 +25,12 @@ N_PREDICT = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What was seen; the last four are of models that generate.
+    """What was seen; the last five are of models that generate.
 
     `keeps_text` says that tokens turn back into their text, `unstopped` names tokens that should
-    end an answer and don't, `shares` that a second request computes less than the first, and
-    `goes_on` that an answer goes on when the context is full.
+    end an answer and don't, `shares` that a second request computes less than the first,
+    `goes_on` that an answer goes on when the context is full, and `drafts` that tokens which were
+    drafted are accepted.
     """
 
     embeds: bool
@@ -37,13 +39,14 @@ class Facts:
     answer: str = ""
     shares: bool = False
     goes_on: bool = False
+    drafts: bool = False
 
 
 def measured(path: Path, architecture: str) -> Facts:
     """Write a model to `path`, load it and use it."""
     write_family(path, architecture)
     with stepped_engines() as start:
-        engine = start(path, n_ctx=LARGE)
+        engine = start(path, n_ctx=LARGE, step_cost=FixedCost())
         if engine.engine.ready.pooled:
             return _embedding(engine)
         full = start(path, n_ctx=SMALL).answer("Once", ENDLESS, n_predict=N_PREDICT)
@@ -67,9 +70,10 @@ def _vector(engine: SteppedEngine, text: str) -> npt.NDArray[np.float32]:
 
 
 def _generative(engine: SteppedEngine, path: Path, architecture: str) -> Facts:
-    first = engine.answer(LONG, ENDLESS, n_predict=12)
+    first = engine.answer(LONG, ENDLESS, n_predict=12, return_tokens=True)
     second = engine.answer(LONG, ENDLESS, n_predict=12)
     assert second.text == first.text
+    drafted = engine.answer(LONG, ENDLESS, n_predict=12, n_draft=4, lookup=Oracle(first))
     ids = {text: number for number, (text, _, _) in enumerate(pieces_of(architecture))}
     ends = ("</s>", *END_TOKENS.get(architecture, ()))
     return Facts(
@@ -78,6 +82,7 @@ def _generative(engine: SteppedEngine, path: Path, architecture: str) -> Facts:
         unstopped=tuple(text for text in ends if not _ends(engine, ids[text])),
         answer=first.text,
         shares=second.done.n_reused > 0,
+        drafts=drafted.done.n_accepted > 0,
     )
 
 

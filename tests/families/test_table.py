@@ -5,20 +5,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model_store.gguf import read_fill_in_tokens
-from server.parsing.families.passthrough import PASSTHROUGH
-from server.parsing.format_detection import detect_format
 from tests.families.conftest import Measurements
 from tests.support import gguf_bytes
+from tests.support.families.chat_templates import CALL, CALLED, Chat, jinja_chat
 from tests.support.families.hyperparameters import HYPERPARAMETERS
 from tests.support.families.models import FAMILIES, Family
-from tests.support.templates import TEMPLATES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "models.md"
 BEGIN, END = "<!-- families -->\n", "<!-- end of families -->\n"
 HEADER = (
-    "| models | architecture | use | shares prefixes | goes on when full | tools | thinking "
-    "| fill-in |\n"
-    "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    "| models | architecture | use | shares prefixes | drafts | goes on when full | tools "
+    "| thinking | images | audio | fill-in |\n"
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |\n"
 )
 
 
@@ -29,18 +27,26 @@ def table(measurements: Measurements, directory: Path) -> str:
 
 def row(family: Family, measurements: Measurements, directory: Path) -> Iterator[str]:
     facts = measurements.of(family.architecture)
-    format = detect_format(TEMPLATES[family.template]) if family.template else PASSTHROUGH
+    chat = jinja_chat(family.template) if family.template else None
     yield family.models
     yield f"`{family.architecture}`"
     yield "embeddings" if facts.embeds else "text"
     abilities = (
         facts.shares,
+        facts.drafts,
         facts.goes_on,
-        format.tools,
-        format.thinking,
+        chat is not None and calls_tools(chat),
+        chat is not None and chat.format.thinking,
+        measurements.sees(family.vision),
+        measurements.hears(family.audio),
         fills_in(family, directory),
     )
     yield from ("yes" if able else "" for able in abilities)
+
+
+def calls_tools(chat: Chat) -> bool:
+    """Tell whether a call is read as the family's template prints it."""
+    return chat.written(CALLED).calls == [(CALL.name, CALL.arguments)]
 
 
 def fills_in(family: Family, directory: Path) -> bool:

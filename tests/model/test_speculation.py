@@ -4,15 +4,14 @@ The tiny model repeats nothing, so most tests draft the answer as it is without 
 fifth token wrong. Steps have a fixed price, so that drafts do not depend on the machine's speed.
 """
 
-from array import array
 from pathlib import Path
 
 import pytest
 
-from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.protocol.constraints import JSONSchema, Regex
 from runners.protocol.messages import Sampling, StopReason
 from runners.protocol.tokens import Tokenize
+from tests.support.oracle import Oracle
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import (
     GREEDY,
@@ -25,29 +24,7 @@ from tests.support.stepped_engine import (
 from tests.support.tiny_architectures import write_gemma2, write_mamba
 
 N_DRAFT = 8
-WRONG_EVERY = 5
 SCHEMA = '{"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 12}'
-
-
-class Oracle(PromptLookup):
-    """Predicts the tokens of a known answer, every fifth one wrong, and is trusted."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__()
-        done = answer.done
-        assert done.tokens is not None
-        self._n_prompt, self._answer = done.n_prompt, done.tokens[-done.n_eval :]
-        self.n_matched = 32
-
-    def observe(self, tokens: "array[int]") -> None:
-        """Learn nothing."""
-
-    def predict(self, tokens: "array[int]", count: int) -> list[int]:
-        start = len(tokens) - self._n_prompt
-        draft = self._answer[start : start + count]
-        return [
-            token + (index % WRONG_EVERY == WRONG_EVERY - 1) for index, token in enumerate(draft)
-        ]
 
 
 @pytest.fixture
