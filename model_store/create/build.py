@@ -71,11 +71,13 @@ def _create(
     ):
         files = FileSources(layout, scratch, tools)
         inherited = inherited_layers(layout, parent) if parent else []
-        _check_uploads(catalog, [] if parent and not (spec.adapters or spec.drafts) else uploads)
+        is_used = spec.adapters or spec.drafts or spec.imatrix_files
+        _check_uploads(catalog, [] if parent and not is_used else uploads)
         sources = yield from _gathered(spec, inherited, files)
+        imatrix = files.imatrix(spec.imatrix_files)
         for place, source in enumerate(sources):
             if needs_quantizing(source, spec.quantization):
-                sources[place] = yield from quantized(source, spec, scratch, tools)
+                sources[place] = yield from quantized(source, spec, scratch, tools, imatrix)
         draft = _Draft(scratch, spec, parent, sources, files.parameters)
         yield from draft.add_sources(sources)
         draft.add_texts()
@@ -113,7 +115,7 @@ def _gathered(
 ) -> Generator[CreateProgress, None, list[Source]]:
     """Return the files that the model is made of: inherited, uploaded or converted."""
     if spec.parent is None:
-        yield from files.add_files(spec.files)
+        yield from files.add_files(spec.model_files)
     if spec.adapters:
         models = [s.path for s in (*inherited, *files.sources) if s.kind == "model"]
         yield from files.add_adapter(spec.adapters, models[-1] if models else None)

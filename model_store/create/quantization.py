@@ -1,6 +1,7 @@
 """Quantize the model layer of a create request."""
 
 from collections.abc import Generator
+from pathlib import Path
 
 from model_store.create.scratch import Scratch
 from model_store.create.sources import Source
@@ -54,9 +55,9 @@ def needs_quantizing(source: Source, target: str) -> bool:
 
 
 def quantized(
-    source: Source, spec: CreateSpec, scratch: Scratch, tools: Tools
+    source: Source, spec: CreateSpec, scratch: Scratch, tools: Tools, imatrix: Path | None
 ) -> Generator[CreateProgress, None, Source]:
-    """Quantize a model and return the new file as a source.
+    """Quantize a model, by an importance matrix if there is one; return the new file as a source.
 
     Raises:
         CreateError: there is no engine that can do it.
@@ -71,7 +72,8 @@ def quantized(
     target = scratch.new(size=max(size, max_size))
     status = f"quantizing {type_of(source.header)} model to {file_type}"
     exceptions = _EXCEPTIONS.get(source.header.architecture, ()) if file_type in _SMALL else ()
-    work = tools.engine.quantize(source.path, target, spec.quantization_number, exceptions)
+    number = spec.quantization_number
+    work = tools.engine.quantize(source.path, target, number, exceptions, imatrix)
     with ended(work):
         for done, total in work:
             completed = size * done // total if total else 0

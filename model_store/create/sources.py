@@ -94,6 +94,10 @@ class FileSources:
         else:
             yield from self._add_gguf(paths, files)
 
+    def imatrix(self, files: Mapping[str, str]) -> Path | None:
+        """Return the importance matrix among uploaded files; raises BlobNotFound."""
+        return next(iter(self._located(files).values()), None)
+
     def add_adapter(self, files: Mapping[str, str], base: Path | None) -> Steps:
         """Append an adapter for the model at `base`; raises as above."""
         paths = self._located(files)

@@ -20,11 +20,12 @@ class Engine(Protocol):
         target: Path,
         file_type: int,
         tensor_types: Sequence[tuple[str, int]] = (),
+        imatrix: Path | None = None,
     ) -> Iterator[tuple[int, int]]:
         """Quantize a model to `file_type`, a number of llama_ftype.
 
-        `tensor_types` overrides it for some tensors: patterns of names, and ggml types. Yields
-        the numbers of tensors done and of all.
+        `tensor_types` overrides it for some tensors: patterns of names, and ggml types. `imatrix`
+        is an importance matrix. Yields the numbers of tensors done and of all.
         """
 
     def try_loading(

@@ -38,6 +38,11 @@ _REASONS = tuple(
         (r"key not found in model: ([\w.-]{1,80})", r'its key "\1" is missing'),
         (r"tensor '([\w.-]{1,80})' not found", r'its tensor "\1" is missing'),
         (r"invalid gguf type for ([\w.-]{1,80})", r'its key "\1" is wrong'),
+        (r"not an importance matrix", "the file for imatrix is damaged or no importance matrix"),
+        (
+            r"missing importance matrix|imatrix size \d+ is different",
+            "the importance matrix was made for another model",
+        ),
         (r"invalid n_rot", "its RoPE dimensions do not fit the size of its heads"),
         (
             r"tensor '([\w.-]{1,80})' has wrong shape",

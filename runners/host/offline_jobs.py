@@ -39,11 +39,16 @@ class OfflineJobs:
         self._loop, self._start = loop, start
 
     def quantize(
-        self, source: Path, target: Path, file_type: int, tensor_types: TensorTypes = ()
+        self,
+        source: Path,
+        target: Path,
+        file_type: int,
+        tensor_types: TensorTypes = (),
+        imatrix: Path | None = None,
     ) -> Iterator[Progress]:
         """Quantize the model at `source` to `target`; yield the numbers of tensors done and of all.
 
-        See `Quantize` for `file_type` and `tensor_types`.
+        See `Quantize` for the other arguments.
 
         Raises:
             QuantizeFailed: the model cannot be quantized.
@@ -53,6 +58,7 @@ class OfflineJobs:
             target=str(target),
             file_type=file_type,
             tensor_types=tuple(tensor_types),
+            imatrix=str(imatrix) if imatrix is not None else "",
         )
 
         async def quantize(runner: RunnerProcess, report: Report) -> None:

@@ -7,14 +7,16 @@ class Quantize(msgspec.Struct, frozen=True, kw_only=True, tag="quantize"):
     """Write the model at `source` to `target` in another quantisation.
 
     `file_type` is a value of `llama_ftype`. `tensor_types` are exceptions that need more precision:
-    patterns of tensor names, each with a value of `ggml_type`. For a runner without a model, once;
-    answered by `Quantized` or `QuantizeFailed`, with `Quantizing` on the way.
+    patterns of tensor names, each with a value of `ggml_type`. `imatrix` is the path of an
+    importance matrix, "" for none. For a runner without a model, once; answered by `Quantized` or
+    `QuantizeFailed`, with `Quantizing` on the way.
     """
 
     source: str
     target: str
     file_type: int
     tensor_types: tuple[tuple[str, int], ...] = ()
+    imatrix: str = ""
 
 
 class Quantizing(msgspec.Struct, frozen=True, tag="quantizing"):

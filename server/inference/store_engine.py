@@ -23,6 +23,7 @@ class StoreEngine:
         target: Path,
         file_type: int,
         tensor_types: Sequence[tuple[str, int]] = (),
+        imatrix: Path | None = None,
     ) -> Iterator[tuple[int, int]]:
         """Quantize a model; raises CreateError for one in a legacy layout."""
         if model_files(source).view is not None:
@@ -30,7 +31,7 @@ class StoreEngine:
                 "a model in a file layout of Ollama's former engine cannot be quantized: "
                 "create it from its safetensors, or from a GGUF file that llama.cpp wrote"
             )
-        return self._jobs.quantize(source, target, file_type, tensor_types)
+        return self._jobs.quantize(source, target, file_type, tensor_types, imatrix)
 
     def try_loading(
         self,

@@ -317,8 +317,24 @@ REFUSED: dict[str, tuple[dict[str, object], type[StoreError], str]] = {
     ),
     "quantization that takes measurements": (
         {"parent": "base", "quantize": "iq2_xs"}, CreateError,
-        ("quantizing to IQ2_XS takes an importance matrix, which is not supported; "
-        "quantize to another type, or upload a GGUF file that is IQ2_XS already"),
+        ("quantizing to IQ2_XS takes an importance matrix: add a file with imatrix in its name, "
+        "or quantize to another type"),
+    ),
+    "importance matrix alone": (
+        {"files": {"imatrix.gguf": ZERO}, "quantize": "q4_0"}, CreateError,
+        "neither 'from' or 'files' was specified",
+    ),
+    "importance matrix without a type": (
+        {"parent": "base", "files": {"m.imatrix": ZERO}}, CreateError,
+        "an importance matrix is for quantizing: set quantize to a type",
+    ),
+    "importance matrix that was not uploaded": (
+        {"parent": "base", "files": {"imatrix.dat": ZERO}, "quantize": "q4_0"}, BlobNotFound,
+        f'blob "{ZERO}" not found',
+    ),
+    "two importance matrices": (
+        {"parent": "base", "files": {"a.imatrix": ZERO, "imatrix.dat": ZERO}, "quantize": "q4_0"},
+        CreateError, "only one importance matrix can be used",
     ),
     "info text": (
         {"parent": "base", "info": {"base_name": 5}}, CreateError,
