@@ -27,6 +27,7 @@ COMMANDS = {
     "key": Entry("key", "app", "Create, list and revoke API keys."),
     "export": Entry("archives", "export_model", "Write a model to one file."),
     "import": Entry("archives", "import_models", "Install the models of an archive."),
+    "imatrix": Entry("imatrix", "imatrix", "Measure an importance matrix, for quantizing."),
     "verify": Entry("verify", "verify", "Verify every blob, and list the damaged models."),
 }
 """All commands, in the order of `paddock --help`. This alone is read for it."""

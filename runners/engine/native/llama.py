@@ -92,7 +92,7 @@ def supports_gpu() -> bool:
     return bool(lib.llama_supports_gpu_offload())
 
 
-def _ggml(name: str, result: Any, *arguments: Any) -> Any:
+def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
     """Declare a ggml function that the bindings lack; libllama resolves it."""
     function = getattr(lib._lib, name)
     function.restype, function.argtypes = result, list(arguments)
@@ -115,18 +115,20 @@ class TypeTraits(ctypes.Structure):
 
 def type_traits(kind: int) -> Any:
     """Return the `TypeTraits` of a ggml_type."""
-    return _ggml("ggml_get_type_traits", ctypes.POINTER(TypeTraits), ctypes.c_int)(kind).contents
+    return ggml_function("ggml_get_type_traits", ctypes.POINTER(TypeTraits), ctypes.c_int)(
+        kind
+    ).contents
 
 
 def devices() -> tuple[Device, ...]:
     """List the compute devices; initialises their drivers in this process."""
-    count = _ggml("ggml_backend_dev_count", ctypes.c_size_t)
+    count = ggml_function("ggml_backend_dev_count", ctypes.c_size_t)
     return tuple(_device(index) for index in range(count()))
 
 
 def device_pointer(index: int) -> Any:
     """Return the library's handle of a device."""
-    return _ggml("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)(index)
+    return ggml_function("ggml_backend_dev_get", ctypes.c_void_p, ctypes.c_size_t)(index)
 
 
 def describe_engine() -> EngineDescription:
@@ -137,11 +139,11 @@ def describe_engine() -> EngineDescription:
 
 
 def _device(index: int) -> Device:
-    name = _ggml("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
-    description = _ggml("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
-    kind = _ggml("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
+    name = ggml_function("ggml_backend_dev_name", ctypes.c_char_p, ctypes.c_void_p)
+    description = ggml_function("ggml_backend_dev_description", ctypes.c_char_p, ctypes.c_void_p)
+    kind = ggml_function("ggml_backend_dev_type", ctypes.c_int, ctypes.c_void_p)
     size = ctypes.POINTER(ctypes.c_size_t)
-    memory = _ggml("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
+    memory = ggml_function("ggml_backend_dev_memory", None, ctypes.c_void_p, size, size)
     device, free, total = device_pointer(index), ctypes.c_size_t(), ctypes.c_size_t()
     memory(device, ctypes.byref(free), ctypes.byref(total))
     return Device(
