@@ -44,7 +44,9 @@ def hears(directory: Path, encoder: str) -> bool:
 
 def _differ(weights: Path, projector: Path, *media: Medium) -> bool:
     with stepped_engines() as start:
-        engine = start(weights, projector=Projector(str(projector)), n_ctx=4096, n_cells=8192)
+        engine = start(
+            weights, projector=Projector(str(projector)), n_ctx=4096, n_cells=8192, n_batch=512
+        )
         first, second, again = (
             _logprobs(engine.answer(ASKED, ENDLESS, media=(medium,), n_predict=1, logprobs=20))
             for medium in (media[0], media[1], media[0])
