@@ -7,14 +7,11 @@ import pytest
 from gguf import GGUFReader
 from typer.testing import CliRunner, Result
 
-from model_store.create import CreateSpec
-from model_store.digests import Digest
-from model_store.names import ModelName
-from model_store.store import Store
 from runners.engine.native.imatrix import read_imatrix
 from runners.engine.native.model import Model
 from runners.protocol.load_spec import LoadSpec
 from server.cli import app
+from tests.support.installed import store_with
 from tests.support.prompts import prompt_of
 from tests.support.tiny_models import write_llama
 
@@ -36,18 +33,7 @@ def text(tmp_path: Path) -> Path:
 
 def run(tmp_path: Path, weights: Path, *arguments: object) -> Result:
     """Install the model as `tale` and run `paddock imatrix tale`."""
-    store = Store(tmp_path / "models")
-    store.prepare()
-    data = weights.read_bytes()
-    with store.blob_writer(Digest.of(data)) as writer:
-        writer.write(data)
-        writer.commit()
-    spec = CreateSpec(
-        name=ModelName.parse("tale"),
-        files={"m.gguf": str(Digest.of(data))},
-        check_template=lambda _: None,
-    )
-    list(store.create(spec))
+    store_with(tmp_path / "models", "tale", weights.read_bytes())
     environment = {"OLLAMA_MODELS": str(tmp_path / "models")}
     return CliRunner().invoke(app, ["imatrix", "tale", *map(str, arguments)], env=environment)
 

@@ -1,10 +1,13 @@
-"""Installed models as the server sees them, without a store around them."""
+"""Installed models as the server sees them, with and without a store around them."""
 
 from pathlib import Path
 
 from model_store.config import ModelConfig
+from model_store.create import CreateSpec
+from model_store.digests import Digest
 from model_store.model import Model
 from model_store.names import ModelName
+from model_store.store import Store
 from tests.support import gguf_bytes
 
 
@@ -41,3 +44,17 @@ def installed(
         license_files=(),
         parent_model="",
     )
+
+
+def store_with(root: Path, name: str, data: bytes) -> Store:
+    """Return a store at `root` in which the GGUF file `data` is installed as `name`."""
+    store = Store(root)
+    store.prepare()
+    digest = Digest.of(data)
+    with store.blob_writer(digest) as writer:
+        writer.write(data)
+        writer.commit()
+    files = {"m.gguf": str(digest)}
+    spec = CreateSpec(name=ModelName.parse(name), files=files, check_template=lambda _: None)
+    list(store.create(spec))
+    return store

@@ -13,6 +13,8 @@ HEAD = N_EMBD // N_HEADS
 N_LAYERS = 2
 EPS = 1e-5
 Draw = Callable[..., Array]
+EXPERTS = {"expert_count": 4, "expert_used_count": 2, "expert_feed_forward_length": 32}
+"""The keys of the experts that `experts(4, 32)` has."""
 
 
 def begin(architecture: str, **values: object) -> PlainFile:
@@ -110,51 +112,51 @@ def finish(
     return file
 
 
-def gemma3() -> PlainFile:
-    """Gemma 3, which scales positions of its long context."""
-    file = begin(
-        "gemma3",
-        context_length=131072,
+def _gemma3(architecture: str, **values: object) -> PlainFile:
+    return begin(
+        architecture,
         attention__key_length=16,
         attention__value_length=16,
         attention__sliding_window=16,
         attention__layer_norm_rms_epsilon=1e-6,
         rope__freq_base=1_000_000.0,
         rope__freq_base_swa=10_000.0,
-        rope__scaling__type="linear",
-        rope__scaling__factor=8.0,
+        **values,
     )
+
+
+def _gemma3_layer() -> dict[str, tuple[int, ...]]:
     post = {"post_attention_norm.weight": (N_EMBD,), "post_ffw_norm.weight": (N_EMBD,)}
-    layer = {**attention(head=16), **qk_norms(16), **feed_forward(), **post}
-    return finish(file, [layer] * N_LAYERS, tied=True)
+    return {**attention(head=16), **qk_norms(16), **feed_forward(), **post}
+
+
+def gemma3() -> PlainFile:
+    """Gemma 3, which scales positions of its long context."""
+    file = _gemma3(
+        "gemma3", context_length=131072, rope__scaling__type="linear", rope__scaling__factor=8.0
+    )
+    return finish(file, [_gemma3_layer()] * N_LAYERS, tied=True)
 
 
 def embeddinggemma() -> PlainFile:
     """EmbeddingGemma, with its dense layers."""
-    file = begin(
+    n_layers = 6  # the sixth attends to all tokens
+    file = _gemma3(
         "gemma-embedding",
-        block_count=6,  # the sixth attends to all tokens
-        attention__key_length=16,
-        attention__value_length=16,
-        attention__sliding_window=16,
-        attention__layer_norm_rms_epsilon=1e-6,
-        rope__freq_base=1_000_000.0,
-        rope__freq_base_swa=10_000.0,
+        block_count=n_layers,
         pooling_type=1,
         dense_2_feat_in=N_EMBD,
         dense_2_feat_out=48,
         dense_3_feat_in=48,
         dense_3_feat_out=N_EMBD,
     )
-    post = {"post_attention_norm.weight": (N_EMBD,), "post_ffw_norm.weight": (N_EMBD,)}
-    layer = {**attention(head=16), **qk_norms(16), **feed_forward(), **post}
     extra = {"dense_2.weight": (48, N_EMBD), "dense_3.weight": (N_EMBD, 48)}
-    return finish(file, [layer] * 6, extra=extra, tied=True)
+    return finish(file, [_gemma3_layer()] * n_layers, extra=extra, tied=True)
 
 
 def gemma3n() -> PlainFile:
     """Gemma 3n, whose layers have token embeddings of their own."""
-    n_altup, inner, rank, n_layers = 4, 16, 8, 21
+    n_altup, inner, n_layers = 4, 16, 21
     file = begin(
         "gemma3n",
         block_count=n_layers,
@@ -198,7 +200,6 @@ def gemma3n() -> PlainFile:
         "per_layer_model_proj.weight": (256 * n_layers, N_EMBD),
         "per_layer_proj_norm.weight": (256,),
     }
-    del rank
     return finish(file, [layer] * n_layers, extra=extra, tied=True)
 
 
@@ -209,9 +210,7 @@ def gptoss() -> PlainFile:
         attention__key_length=HEAD,
         attention__value_length=HEAD,
         attention__sliding_window=16,
-        expert_count=4,
-        expert_used_count=2,
-        expert_feed_forward_length=32,
+        **EXPERTS,
         rope__freq_base=150_000.0,
         rope__scaling__type="yarn",
         rope__scaling__factor=32.0,
@@ -257,38 +256,34 @@ def qwen2vl() -> PlainFile:
     return finish(file, [{**attention(biased=True), **feed_forward()}] * N_LAYERS)
 
 
-def qwen3vl() -> PlainFile:
-    """Qwen3-VL with one layer that gets features of the image."""
-    head = 128
+_QWEN3VL_HEAD = 128
+
+
+def _qwen3vl(architecture: str, **values: object) -> PlainFile:
     file = begin(
-        "qwen3vl",
-        attention__key_length=head,
-        attention__value_length=head,
+        architecture,
+        attention__key_length=_QWEN3VL_HEAD,
+        attention__value_length=_QWEN3VL_HEAD,
         rope__freq_base=5_000_000.0,
         n_deepstack_layers=1,
+        **values,
     )
-    file.keys["qwen3vl.rope.dimension_sections"] = i32s(24, 20, 20, 0)
-    layer = {**attention(head=head), **qk_norms(head), **feed_forward()}
-    return finish(file, [layer] * N_LAYERS)
+    file.keys[f"{architecture}.rope.dimension_sections"] = i32s(24, 20, 20, 0)
+    return file
+
+
+def qwen3vl() -> PlainFile:
+    """Qwen3-VL with one layer that gets features of the image."""
+    layer = {**attention(head=_QWEN3VL_HEAD), **qk_norms(_QWEN3VL_HEAD), **feed_forward()}
+    return finish(_qwen3vl("qwen3vl"), [layer] * N_LAYERS)
 
 
 def qwen3vlmoe() -> PlainFile:
     """Qwen3-VL with experts."""
-    head = 128
-    file = begin(
-        "qwen3vlmoe",
-        attention__key_length=head,
-        attention__value_length=head,
-        rope__freq_base=5_000_000.0,
-        n_deepstack_layers=1,
-        expert_count=4,
-        expert_used_count=2,
-        expert_feed_forward_length=32,
-    )
-    file.keys["qwen3vlmoe.rope.dimension_sections"] = i32s(24, 20, 20, 0)
     norm = {"ffn_norm.weight": (N_EMBD,)}
-    layer = {**attention(head=head), **qk_norms(head), **norm, **experts(4, 32)}
-    return finish(file, [layer] * N_LAYERS)
+    attending = {**attention(head=_QWEN3VL_HEAD), **qk_norms(_QWEN3VL_HEAD)}
+    layer = {**attending, **norm, **experts(4, 32)}
+    return finish(_qwen3vl("qwen3vlmoe", **EXPERTS), [layer] * N_LAYERS)
 
 
 _STATE, _GROUPS, _RANK, _KERNEL = 8, 2, 4, 4
@@ -339,8 +334,7 @@ def _full_attention() -> dict[str, tuple[int, ...]]:
 
 def qwen3next() -> PlainFile:
     """Qwen3-Next: three recurrent layers, then one with attention, all with experts."""
-    values = {"expert_count": 4, "expert_used_count": 2, "expert_feed_forward_length": 32}
-    file = _hybrid("qwen3next", **values, expert_shared_feed_forward_length=32)
+    file = _hybrid("qwen3next", **EXPERTS, expert_shared_feed_forward_length=32)
     shared: dict[str, tuple[int, ...]] = {
         **experts(4, 32),
         "ffn_gate_inp_shexp.weight": (N_EMBD,),
@@ -405,9 +399,7 @@ def deepseek2() -> PlainFile:
         attention__key_length_mla=head,
         attention__value_length_mla=head,
         rope__dimension_count=rotated,
-        expert_count=4,
-        expert_used_count=2,
-        expert_feed_forward_length=32,
+        **EXPERTS,
         expert_shared_count=1,
         expert_group_count=1,
         expert_group_used_count=1,
@@ -478,9 +470,7 @@ def gemma4() -> PlainFile:
         rope__freq_base_swa=10_000.0,
         embedding_length_per_layer_input=8,
         final_logit_softcapping=30.0,
-        expert_count=4,
-        expert_used_count=2,
-        expert_feed_forward_length=32,
+        **EXPERTS,
     )
     file.set(tokenizer__ggml__model="gemma4", tokenizer__ggml__pre="gemma4")
     file.set(tokenizer__ggml__merges=["t h", "th e"])

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from model_store.create import CreateSpec
 from model_store.digests import Digest
 from model_store.names import ModelName
 from model_store.registry.config import Endpoint
@@ -16,6 +15,7 @@ from server.config.derived import registry_config
 from server.config.settings import Settings
 from server.library.registry import RegistryService
 from tests.support import gguf_bytes
+from tests.support.installed import store_with
 from tests.support.published import PublishedModel
 from tests.support.registry import FakeRegistry, listening
 
@@ -28,18 +28,7 @@ def run(root: Path, *arguments: object, registry: str = "") -> Result:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A models directory with one model, `tale`."""
-    store = Store(tmp_path / "models")
-    store.prepare()
-    data = gguf_bytes.model("llama")
-    with store.blob_writer(Digest.of(data)) as writer:
-        writer.write(data)
-        writer.commit()
-    spec = CreateSpec(
-        name=ModelName.parse("tale"),
-        files={"m.gguf": str(Digest.of(data))},
-        check_template=lambda _: None,
-    )
-    list(store.create(spec))
+    store_with(tmp_path / "models", "tale", gguf_bytes.model("llama"))
     return tmp_path / "models"
 
 
