@@ -15,7 +15,7 @@ from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder
 from model_store.convert.output import OutputTensor
 from model_store.convert.report import Report
-from model_store.convert.tensors import STORED, SourceTensor, shown
+from model_store.convert.tensors import SourceTensor, shown
 from model_store.convert.write import write_gguf
 from model_store.errors import CreateError
 from model_store.gguf import GGUFHeader, read_header
@@ -25,6 +25,7 @@ _NUMBERS = {name: number for number, name in MODEL_ARCH_NAMES.items() if name in
 _MATRIX = re.compile(r"(?P<module>.+)\.(?:lora_(?P<peft>[AB])(?:\.default)?\.weight|"
                      r"lora_(?P<mlx>[ab]))\Z")  # fmt: skip
 _PREFIX = "base_model.model."
+_PLAIN = ("F32", "F16", "BF16")
 _MOST_SHOWN = 40
 
 
@@ -101,7 +102,7 @@ def _pairs(
     pairs: dict[str, dict[str, _Matrix]] = {}
     for source in tensors.values():
         match = _MATRIX.match(source.name)
-        if not match or len(source.shape) != 2 or source.dtype not in STORED:
+        if not match or len(source.shape) != 2 or source.dtype not in _PLAIN:
             raise CreateError(f'"{shown(source.name)}" is not a matrix of a LoRA adapter')
         module = match["module"].removeprefix(_PREFIX)
         name = names.get_name(module)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType as Encoding
 
+from model_store.convert.fp8 import FORMATS, numbers_of
 from model_store.convert.tensors import Array, SourceTensor, shown, spans
 from model_store.errors import CreateError
 
@@ -41,9 +42,12 @@ class OutputTensor:
             is_bf16 = isinstance(source, SourceTensor) and source.dtype == "BF16"
             rows = rows.reshape(rows.shape or (1,))
             row_bytes = max(1, rows.nbytes // max(1, len(rows)))
-            n_rows = len(rows) if self.order is None else len(self.order)
-            for first, end in spans(n_rows, _BLOCK_BYTES // row_bytes):
-                block = rows[first:end] if self.order is None else rows[self.order[first:end]]
+            order = np.arange(len(rows)) if self.order is None else self.order
+            for first, end in spans(len(order), _BLOCK_BYTES // row_bytes):
+                taken = order[first:end]
+                block = rows[first:end] if self.order is None else rows[taken]
+                if isinstance(source, SourceTensor) and source.dtype in FORMATS:
+                    block = numbers_of(block, source, taken)
                 yield self._encoded(block, is_bf16=is_bf16)
 
     def _encoded(self, block: Array, *, is_bf16: bool) -> Array:

@@ -17,8 +17,10 @@ STORED: dict[str, np.dtype[np.generic]] = {
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),
+    "F8_E4M3": np.dtype("u1"),
+    "F8_E5M2": np.dtype("u1"),
 }
-"""What numpy is told of each type that can be converted; it has no bfloat16 of its own."""
+"""What numpy is told of each type that can be converted; it has no bfloat16 and no FP8."""
 
 _BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F4": 4, "F6_E2M3": 6,
@@ -33,21 +35,27 @@ _MOST_SHOWN = 80
 
 @dataclass(frozen=True, slots=True)
 class SourceTensor:
-    """A tensor's place in the file at `path`; the slowest dimension of `shape` comes first."""
+    """A tensor's place in the file at `path`; the slowest dimension of `shape` comes first.
+
+    Its numbers are multiplied by those of `scales`, each of which is for a block of `scale_block`
+    rows and columns.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
     path: Path
     offset: int
+    scales: "SourceTensor | None" = None
+    scale_block: tuple[int, int] = (1, 1)
 
     def open(self) -> Array:
-        """Map the tensor; bfloat16 appears as 16-bit numbers. Raises CreateError."""
+        """Map the tensor; bfloat16 and FP8 appear as their bits. Raises CreateError."""
         stored = STORED.get(self.dtype)
         if stored is None:
             raise CreateError(
                 f'the tensor "{shown(self.name)}" has numbers of the type {self.dtype}; '
-                "F32, F16 and BF16 can be converted"
+                "F32, F16, BF16 and FP8 can be converted"
             )
         if not math.prod(self.shape):
             return np.empty(self.shape, stored)

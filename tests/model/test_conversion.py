@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from model_store.gguf import read_header
 from tests.support import hf_folders, hf_tokenizers
 from tests.support.converting import converted
 from tests.support.hf_folders import Files, Tensors
-from tests.support.numpy_decoder import last_logits
+from tests.support.numpy_decoder import LLAMA, Variant, last_logits
 from tests.support.stepped_engine import StartEngine, SteppedEngine
 
 PROMPT = "the little dog and the girl went home"
@@ -34,10 +35,11 @@ def assert_computes(
     factors: npt.NDArray[np.float32] | None = None,
     *,
     tolerance: float = 0.02,
+    variant: Variant = LLAMA,
 ) -> None:
     """The engine computes what numpy does, up to the rounding of 16-bit weights."""
     tokens = [5, 300, 17, 260, 99, 12, 201, 7, 310, 44]
-    wanted = last_logits(tensors, tokens, factors)
+    wanted = last_logits(tensors, tokens, factors, variant)
     difference = np.abs(logits(engine, tokens) - wanted).max()
     assert difference < tolerance * np.abs(wanted).max()
 
@@ -63,6 +65,94 @@ def test_converted_decoder_computes_what_numpy_does(
     tensors = hf_folders.decoder_tensors(hf_tokenizers.size_of(tokenizer), **shape)
     assert_computes(engine, tensors)
     assert engine.answer(PROMPT, n_predict=8).done.n_eval > 0
+
+
+GRANITE = {
+    "attention_multiplier": 0.5,
+    "embedding_multiplier": 2.0,
+    "residual_multiplier": 0.5,
+    "logits_scaling": 4.0,
+}
+VARIANTS: dict[str, tuple[str, dict[str, Any], dict[str, Any], Variant]] = {
+    "granite": (
+        "GraniteForCausalLM",
+        {},
+        GRANITE,
+        Variant(attention=0.5, embedding=2.0, residual=0.5, logits=4.0),
+    ),
+    "smollm3": (
+        "SmolLM3ForCausalLM",
+        {"n_layers": 4},
+        {"num_hidden_layers": 4, "no_rope_layers": [1, 1, 1, 0]},
+        Variant(unrotated=(3,)),
+    ),
+    "olmo2": (
+        "Olmo2ForCausalLM",
+        {"post_norms": True, "qk_norms": True},
+        {},
+        Variant(post_norms=True),
+    ),
+    "olmo3": (
+        "Olmo3ForCausalLM",
+        {"post_norms": True, "qk_norms": True},
+        {"sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
+        Variant(post_norms=True, windows={0: 4}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_converted_variant_of_llama_computes_what_numpy_does(
+    start_engine: StartEngine, tmp_path: Path, name: str
+) -> None:
+    architecture, shape, config, variant = VARIANTS[name]
+    tokenizer = hf_tokenizers.pieces()
+    files = hf_folders.decoder(architecture, tokenizer, config=config, **shape)
+    engine = start_engine(converted(tmp_path, files))
+
+    tensors = hf_folders.decoder_tensors(hf_tokenizers.size_of(tokenizer), **shape)
+    assert_computes(engine, tensors, variant=variant)
+
+
+SCALES = {
+    "tensor": lambda _rows, _columns: (1, 1),
+    "row": lambda rows, _columns: (rows, 1),
+    "block": lambda rows, columns: (-(-rows // 16), -(-columns // 16)),
+}
+
+
+@pytest.mark.parametrize("kind", SCALES)
+def test_weights_in_8_bits_are_multiplied_by_their_scales(
+    start_engine: StartEngine, tmp_path: Path, kind: str
+) -> None:
+    tokenizer = hf_tokenizers.pieces()
+    config = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [16, 16]}}
+    files = hf_folders.decoder("LlamaForCausalLM", tokenizer, config=config)
+    tensors = hf_folders.decoder_tensors(hf_tokenizers.size_of(tokenizer))
+    stored, numbers = hf_folders.fp8_matrices(tensors, SCALES[kind])
+
+    files["model.safetensors"] = hf_folders.safetensors(stored)
+
+    assert_computes(start_engine(converted(tmp_path, files)), numbers)
+
+
+def test_scales_that_do_not_fit_their_weights_are_refused(tmp_path: Path) -> None:
+    tokenizer = hf_tokenizers.pieces()
+    files = hf_folders.decoder("LlamaForCausalLM", tokenizer)
+    tensors = hf_folders.decoder_tensors(hf_tokenizers.size_of(tokenizer))
+    stored, _ = hf_folders.fp8_matrices(tensors, lambda _rows, _columns: (3, 5))
+    files["model.safetensors"] = hf_folders.safetensors(stored)
+
+    with pytest.raises(CreateError, match="scales"):
+        converted(tmp_path, files)
+
+
+def test_layers_without_rotation_that_llama_cpp_does_not_have_are_refused(tmp_path: Path) -> None:
+    config = {"no_rope_layers": [0, 1]}
+    files = hf_folders.decoder("SmolLM3ForCausalLM", hf_tokenizers.pieces(), config=config)
+
+    with pytest.raises(CreateError, match="no_rope_layers"):
+        converted(tmp_path, files)
 
 
 def test_rotation_stretched_as_in_llama_3_is_kept(

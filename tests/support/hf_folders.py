@@ -16,6 +16,8 @@ from tests.support.tiny_models import Array, normal
 Tensors = dict[str, Array]
 Dtype = Literal["F32", "F16", "BF16"]
 Files = dict[str, bytes]
+Fp8 = tuple[dict[str, npt.NDArray[Any]], Tensors]
+"""Arrays as they are stored, and the numbers that they mean."""
 
 N_EMBD, N_HEADS, N_KV_HEADS, N_FF, N_LAYERS = 32, 4, 2, 64, 2
 HEAD_DIM = N_EMBD // N_HEADS
@@ -31,15 +33,15 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def safetensors(tensors: Tensors, dtype: Dtype = "F32") -> bytes:
-    """Return a file with these tensors, their numbers stored as `dtype`."""
+def safetensors(tensors: Mapping[str, npt.NDArray[Any]], dtype: Dtype = "F32") -> bytes:
+    """Return a file with these tensors, their numbers stored as `dtype`; bytes are E4M3."""
     stored = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
     names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
     return bytes(
         serialize(
             {
                 name: TensorSpec(
-                    dtype=names[dtype],
+                    dtype="float8_e4m3fn" if data.dtype == np.uint8 else names[dtype],
                     shape=data.shape,
                     data_ptr=data.ctypes.data,
                     data_len=data.nbytes,
@@ -50,7 +52,41 @@ def safetensors(tensors: Tensors, dtype: Dtype = "F32") -> bytes:
     )
 
 
-def _stored(tensor: Array, dtype: Dtype) -> npt.NDArray[Any]:
+def fp8_number(code: int) -> float:
+    """Return the number of an E4M3 byte, by its bits."""
+    exponent, mantissa = (code >> 3) & 15, code & 7
+    size = mantissa * 2.0**-9 if exponent == 0 else (8 + mantissa) * 2.0 ** (exponent - 10)
+    return -size if code & 128 else size
+
+
+def fp8_matrices(tensors: Tensors, scales_of: Callable[[int, int], tuple[int, int]]) -> Fp8:
+    """Return random FP8 bytes and scales in place of the matrices of layers, and their numbers.
+
+    `scales_of` returns how many scales down and across a matrix of so many rows and columns has.
+    """
+    table = np.array([fp8_number(code) for code in range(256)], np.float32)
+    random = np.random.default_rng(7)
+    stored: dict[str, npt.NDArray[Any]] = {}
+    numbers: Tensors = {}
+    for name, tensor in tensors.items():
+        if not name.endswith("_proj.weight"):
+            stored[name] = numbers[name] = tensor
+            continue
+        rows, columns = tensor.shape
+        down, across = scales_of(rows, columns)
+        # Exponents around that of 1, so that weights are of a usual size.
+        codes = random.integers(0x28, 0x38, (rows, columns)) | random.choice([0, 128], tensor.shape)
+        factors = random.uniform(0.05, 0.5, (down, across)).astype(np.float32)
+        spread = np.repeat(np.repeat(factors, -(-rows // down), 0), -(-columns // across), 1)
+        stored[name] = codes.astype(np.uint8)
+        stored[f"{name}_scale_inv"] = factors
+        numbers[name] = table[codes] * spread[:rows, :columns]
+    return stored, numbers
+
+
+def _stored(tensor: npt.NDArray[Any], dtype: Dtype) -> npt.NDArray[Any]:
+    if tensor.dtype == np.uint8:
+        return np.ascontiguousarray(tensor)
     if dtype == "BF16":
         return np.ascontiguousarray(tensor.view(np.uint32) >> 16).astype(np.uint16)
     return np.ascontiguousarray(tensor, np.float16 if dtype == "F16" else np.float32)
@@ -66,16 +102,19 @@ class Shape:
     fused: bool = False
     n_experts: int = 0
     head: bool = True
+    post_norms: bool = False
+    n_layers: int = N_LAYERS
 
 
 def decoder_tensors(n_vocab: int, *, seed: int = 0, **changes: Any) -> Tensors:
     """Return the weights of a decoder by their names in transformers; see `Shape` for `changes`."""
     shape, draw = Shape(**changes), normal(seed)
     tensors: Tensors = {"model.embed_tokens.weight": draw(n_vocab, N_EMBD)}
-    for layer in range(N_LAYERS):
+    for layer in range(shape.n_layers):
         for name, tensor in (*_attention(draw, shape), *_feed_forward(draw, shape)):
             tensors[f"model.layers.{layer}.{name}"] = tensor
-        for name in ("input_layernorm", "post_attention_layernorm", *shape.extra_norms):
+        first = "post_feedforward_layernorm" if shape.post_norms else "input_layernorm"
+        for name in (first, "post_attention_layernorm", *shape.extra_norms):
             tensors[f"model.layers.{layer}.{name}.weight"] = _norm(draw, N_EMBD)
     tensors["model.norm.weight"] = _norm(draw, N_EMBD)
     if shape.head:
@@ -92,8 +131,9 @@ def _attention(draw: Callable[..., Array], shape: Shape) -> Iterator[tuple[str, 
         if shape.biases:
             yield f"self_attn.{name}_proj.bias", 0.1 * draw(width)
     yield "self_attn.o_proj.weight", _matrix(draw, N_EMBD, N_EMBD)
-    for name in ("q_norm", "k_norm") if shape.qk_norms else ():
-        yield f"self_attn.{name}.weight", _norm(draw, HEAD_DIM)
+    for name in ("q", "k") if shape.qk_norms else ():
+        size = widths[name] if shape.post_norms else HEAD_DIM
+        yield f"self_attn.{name}_norm.weight", _norm(draw, size)
 
 
 def _feed_forward(draw: Callable[..., Array], shape: Shape) -> Iterator[tuple[str, Array]]:

@@ -3,7 +3,8 @@
 from model_store.convert.families.base import Family
 from model_store.convert.families.bert import Bert, NomicBert, Roberta
 from model_store.convert.families.gemma import Gemma, Gemma2, Gemma3
-from model_store.convert.families.llama import Llama, Mixtral
+from model_store.convert.families.llama import Granite, Llama, Mixtral, SmolLM3
+from model_store.convert.families.olmo import Olmo2
 from model_store.convert.families.phi import Phi3
 from model_store.convert.families.qwen import Qwen2, Qwen3, Qwen3MoE
 from model_store.convert.fields import Fields
@@ -11,7 +12,8 @@ from model_store.convert.folder import Folder
 from model_store.errors import CreateError
 
 _FAMILIES: tuple[type[Family], ...] = (
-    Llama, Mixtral, Qwen2, Qwen3, Qwen3MoE, Gemma, Gemma2, Gemma3, Phi3, Bert, Roberta, NomicBert,
+    Llama, Mixtral, Granite, SmolLM3, Olmo2, Qwen2, Qwen3, Qwen3MoE, Gemma, Gemma2, Gemma3, Phi3,
+    Bert, Roberta, NomicBert,
 )  # fmt: skip
 _BY_NAME = {name: family for family in _FAMILIES for name in family.names}
 _LONGEST_SHOWN = 60

@@ -156,7 +156,7 @@ REFUSED: dict[str, tuple[Files, str]] = {
     ),
     "doubles": (
         {**GOOD, "model.safetensors": GOOD["model.safetensors"].replace(b'"F32"', b'"I32"')},
-        ('the tensor "lm_head.weight" has numbers of the type I32; F32, F16 and BF16 '
+        ('the tensor "lm_head.weight" has numbers of the type I32; F32, F16, BF16 and FP8 '
         "can be converted"),
     ),
 }  # fmt: skip
