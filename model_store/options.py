@@ -61,6 +61,8 @@ def _option(
 
 LARGEST_BATCH: Final = 2**20
 """No context is longer, and the buffers of a load grow with the batch."""
+LARGEST_SCALE: Final = 100
+"""Of the effect of a LoRA adapter, which is 1 unless said otherwise."""
 _INTEGER, _FLOAT = OptionType.INTEGER, OptionType.FLOAT
 _LOAD, _SAMPLING, _ANSWER = Scope.LOAD, Scope.SAMPLING, Scope.ANSWER
 
@@ -74,7 +76,8 @@ class Options:
     until the context is used up. With `ignore_eos`, and before `min_tokens`, no token that ends the
     generation is drawn. With `stop_repetition` an answer ends that repeats itself without end.
     `draft_num_predict` is 0 without speculative decoding, negative automatic. With `deterministic`
-    neither other requests nor the cache can change an answer.
+    neither other requests nor the cache can change an answer. `adapter_scale` is the factor of the
+    effect of the model's LoRA adapters.
     """
 
     num_ctx: int | None = _option(_INTEGER, _LOAD, minimum=4, unset=0)
@@ -101,6 +104,9 @@ class Options:
     min_tokens: int | None = _option(_INTEGER, _SAMPLING, 0, minimum=0)
     stop_repetition: bool | None = _option(OptionType.BOOLEAN, _ANSWER)
     deterministic: bool | None = _option(OptionType.BOOLEAN, _ANSWER)
+    adapter_scale: float | None = _option(
+        _FLOAT, _ANSWER, 1.0, minimum=-LARGEST_SCALE, maximum=LARGEST_SCALE
+    )
 
 
 OPTIONS: Final[Mapping[str, Option]] = {f.name: f.metadata["option"] for f in fields(Options)}

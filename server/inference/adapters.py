@@ -9,6 +9,7 @@ from model_store.model import Model
 from model_store.store import Store
 from runners.protocol.adapters import Adapter, Adapters
 from server.errors import BadRequest, NotFound
+from server.inference.options import merged_options
 from server.model_names import model_name
 from server.text.quoting import quoted
 
@@ -40,23 +41,37 @@ def adapter_choices(fields: Sequence[_Choice] | None) -> tuple[AdapterChoice, ..
     return tuple(AdapterChoice(field.name, field.scale) for field in fields)
 
 
-def adapters_of(store: Store, model: Model, choices: Sequence[AdapterChoice] | None) -> Adapters:
+def adapters_of(
+    store: Store,
+    model: Model,
+    choices: Sequence[AdapterChoice] | None,
+    own_scale: float | None = None,
+) -> Adapters:
     """Return the adapters for a request to `model`: its own, unless the request chooses others.
+
+    `own_scale` is the factor of its own. That of a chosen model's is multiplied by the request's.
 
     Raises:
         NotFound: a chosen model is not installed.
         BadRequest: it has no adapter, or one of another base model; or there are too many.
     """
     if choices is None:
-        return tuple(Adapter(str(path)) for path in model.adapters)
+        scale = 1.0 if own_scale is None else own_scale
+        return tuple(Adapter(str(path), scale) for path in model.adapters)
     adapters = tuple(
-        Adapter(str(path), choice.scale)
+        Adapter(str(path), choice.scale * _stored_scale(chosen))
         for choice in choices
-        for path in _chosen(store, model, choice.name).adapters
+        for chosen in (_chosen(store, model, choice.name),)
+        for path in chosen.adapters
     )
     if len(adapters) > MAX_ADAPTERS:
         raise BadRequest(f"a request may have at most {MAX_ADAPTERS} adapters")
     return adapters
+
+
+def _stored_scale(model: Model) -> float:
+    scale = merged_options(model.parameters).adapter_scale
+    return 1.0 if scale is None else scale
 
 
 def _chosen(store: Store, model: Model, name: str) -> Model:

@@ -194,7 +194,7 @@ class ChatService:
         think = _check(conversation, model, format)
         options = merged_options(self._defaults, default_options(model), conversation.options)
         require_reachable(options, conversation.constraint)
-        adapters = adapters_of(self._store, model, conversation.adapters)
+        adapters = adapters_of(self._store, model, conversation.adapters, options.adapter_scale)
         request = replace(
             model_request(model, options, conversation.keep_alive, adapters),
             least_context=conversation.least_context,

@@ -160,7 +160,7 @@ class GenerateService:
         think = _check(completion, model, format)
         options = merged_options(self._defaults, default_options(model), completion.options)
         require_reachable(options, completion.constraint)
-        adapters = adapters_of(self._store, model, completion.adapters)
+        adapters = adapters_of(self._store, model, completion.adapters, options.adapter_scale)
         request = replace(
             model_request(model, options, completion.keep_alive, adapters),
             least_context=completion.least_context,

@@ -55,7 +55,12 @@ async def prepare(
         return Preparation(
             model,
             merged,
-            model_request(model, merged, keep_alive, adapters_of(store, model, adapters)),
+            model_request(
+                model,
+                merged,
+                keep_alive,
+                adapters_of(store, model, adapters, merged.adapter_scale),
+            ),
         )
 
     return await in_thread(read)

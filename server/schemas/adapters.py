@@ -4,18 +4,18 @@ from typing import Annotated
 
 from pydantic import Field
 
+from model_store.options import LARGEST_SCALE
 from server.schemas.base import ApiModel
 
 MAX_ADAPTERS = 16
 """Each makes every token a little slower."""
-_LARGEST_SCALE = 100
 
 
 class AdapterField(ApiModel):
     """An installed model whose adapters are used, and the factor of their effect."""
 
     name: str = ""
-    scale: Annotated[float, Field(ge=-_LARGEST_SCALE, le=_LARGEST_SCALE)] = 1.0
+    scale: Annotated[float, Field(ge=-LARGEST_SCALE, le=LARGEST_SCALE)] = 1.0
 
 
 AdapterFields = Annotated[

@@ -130,3 +130,30 @@ async def test_a_model_shows_all_its_adapters_and_is_made_again_from_that(
 
     assert shown.count("\nADAPTER ") == 2
     assert await said(server, "again") == await said(server, "both")
+
+
+async def test_a_model_stores_the_scale_of_its_adapters(server: Server, files: list[str]) -> None:
+    """By field or by Modelfile; a request may have another, and a choice multiplies it."""
+    await server.create("half", "one", parameters={"adapter_scale": 0.5})
+    modelfile = (await server.post("/api/show", model="half")).json()["modelfile"]
+    assert "PARAMETER adapter_scale 0.5" in modelfile
+    again = await server.post("/api/create", model="again", modelfile=modelfile, stream=False)
+    assert again.json() == {"status": "success"}
+    first = files[0]
+
+    for name in ("half", "again"):
+        assert await said(server, name) == f"{first}*0.5"
+        assert await said(server, name, options={"adapter_scale": 2}) == f"{first}*2"
+    choices = [{"name": "half", "scale": 3}]
+    assert await said(server, "base", adapters=choices) == f"{first}*1.5"
+    assert await said(server, "half", adapters=[]) == "none"
+
+
+@pytest.mark.parametrize("scale", [101, -101, "much"])
+async def test_a_scale_that_is_none_is_refused(server: Server, scale: object) -> None:
+    answer = await server.post(
+        "/api/create", model="bad", **{"from": "base"}, parameters={"adapter_scale": scale}
+    )
+
+    assert answer.status_code == 400
+    assert "adapter_scale" in answer.json()["error"]

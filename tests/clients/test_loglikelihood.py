@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.bare_llama import BareLlama, logprobs
+from tests.support.bare_llama import BareLlama
+from tests.support.bare_scores import Score, true_score
 from tests.support.live_server import LiveServer, live_server
 from tests.support.prompts import prompt_of
 from tests.support.tiny_models import CHATML, write_llama
@@ -23,8 +24,6 @@ TOLERANCE = 1e-3
 EXACT = {"OLLAMA_KV_CACHE_TYPE": "f32", "OLLAMA_FLASH_ATTENTION": "0"}
 
 Tokens = tuple[int, ...]
-Score = tuple[float, bool]
-"""Log probability of a continuation, and whether greedy decoding would write it."""
 
 
 @pytest.fixture(scope="module")
@@ -60,17 +59,6 @@ def pairs(bare: BareLlama) -> list[tuple[Tokens, Tokens]]:
         choices = [tuple(bare.tokenize(prompt_of(2 + i, seed=i)))[1:] for i in range(N_CHOICES - 1)]
         found += [(context, choice) for choice in [*choices, (greedy,)]]
     return found
-
-
-def true_score(bare: BareLlama, context: Tokens, continuation: Tokens) -> Score:
-    total, is_greedy = 0.0, True
-    logits = bare.start(context)
-    for token in continuation:
-        values = logprobs(logits)
-        total += float(values[token])
-        is_greedy = is_greedy and int(values.argmax()) == token
-        logits = bare.advance([token])
-    return total, is_greedy
 
 
 def ask(server: LiveServer, prompts: Sequence[Tokens] | str, **fields: Any) -> dict[str, Any]:

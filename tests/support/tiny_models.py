@@ -134,13 +134,14 @@ def write_bert(
 
 def write_lora(path: Path, base: Path, *, rank: int = 4, seed: int = 1) -> Path:
     """Write a LoRA adapter over the attention of `base` that changes its output; return `path`."""
-    writer = GGUFWriter(None, "llama")
+    reader = GGUFReader(base)
+    writer = GGUFWriter(None, str(reader.fields["general.architecture"].contents()))
     writer.add_type("adapter")
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", float(2 * rank))
     writer.add_file_type(LlamaFileType.ALL_F32)
     draw = normal(seed)
-    for tensor in GGUFReader(base).tensors:
+    for tensor in reader.tensors:
         if not tensor.name.endswith(("attn_v.weight", "attn_output.weight")):
             continue
         n_in, n_out = (int(n) for n in tensor.shape)
