@@ -118,7 +118,12 @@ class WeightsDamaged(GGUFError):
 
 
 class ModelfileError(StoreError):
-    """A Modelfile cannot be parsed; the text names the line where there is one."""
+    """A Modelfile cannot be parsed.
+
+    `line` is where the instruction at fault begins, 0 where it is not about one.
+    """
+
+    line = 0
 
 
 class CreateError(StoreError):

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from model_store.errors import ModelfileError
 
@@ -45,17 +45,22 @@ _VISIBLE_CATEGORIES = "LMNPS"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One instruction; a parameter's name is its command, FROM is "model"."""
+    """One instruction; a parameter's name is its command, FROM is "model".
+
+    `line` is where it begins, 0 where it was not read from a text.
+    """
 
     name: str
     value: str
+    line: int = field(default=0, compare=False)
 
 
 def parse_modelfile(text: str, *, needs_from: bool = True) -> tuple[Command, ...]:
     """Return the commands of a Modelfile.
 
     Raises:
-        ModelfileError: an instruction is unknown or incomplete, or FROM is missing.
+        ModelfileError: an instruction is unknown or incomplete, or FROM is missing. `line` is where
+            the instruction begins.
     """
     commands = tuple(_Parser(text).commands())
     if needs_from and not any(command.name == "model" for command in commands):
@@ -69,13 +74,19 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text.removeprefix("\ufeff")
         self._at = 0
+        self._line_at, self._counted = 1, 0  # the line of a character, counted so far
 
     def commands(self) -> Iterator[Command]:
         while True:
             self._at = _matched(_BETWEEN, self._text, self._at).end()
             if self._at == len(self._text):
                 return
-            yield self._command()
+            line = self._line()
+            try:
+                yield replace(self._command(), line=line)
+            except ModelfileError as e:
+                e.line = line
+                raise
 
     def _command(self) -> Command:
         word = self._word()
@@ -138,9 +149,13 @@ class _Parser:
         return _OPEN_LINE.sub(r"\1", self._text[start : match.start()])
 
     def _error(self, what: str) -> ModelfileError:
-        passed = self._text[: self._at]
+        return ModelfileError(f"(line {self._line()}): {what}")
+
+    def _line(self) -> int:
+        passed, self._counted = self._text[self._counted : self._at], self._at
         # Each of CR and LF ends a line, as in the reference.
-        return ModelfileError(f"(line {1 + passed.count(chr(10)) + passed.count(chr(13))}): {what}")
+        self._line_at += passed.count("\n") + passed.count("\r")
+        return self._line_at
 
 
 def _matched(pattern: re.Pattern[str], text: str, at: int) -> re.Match[str]:
