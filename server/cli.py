@@ -22,8 +22,30 @@ class Entry:
     hidden: bool = False
 
 
+_SETTINGS = {"help_option_names": ["--help", "-h"]}
+
 COMMANDS = {
     "serve": Entry("serve", "serve", "Serve models until interrupted."),
+    "start": Entry("serve", "serve", "The same as serve.", hidden=True),
+    "run": Entry("run", "run", "Run a model."),
+    "chat": Entry("chat", "chat", "Hold a conversation that can be continued."),
+    "create": Entry("create", "create", "Create a model."),
+    "show": Entry("show", "show", "Show information for a model."),
+    "stop": Entry("changes", "stop", "Stop a running model."),
+    "pull": Entry("transfers", "pull", "Pull a model from a registry."),
+    "push": Entry("transfers", "push", "Push a model to a registry."),
+    "update": Entry("transfers", "update", "Pull the newest version of installed models."),
+    "list": Entry("listing", "list_models", "List models."),
+    "ls": Entry("listing", "list_models", "List models.", hidden=True),
+    "search": Entry("listing", "search", "Search the installed models."),
+    "ps": Entry("listing", "list_loaded", "List running models."),
+    "cp": Entry("changes", "copy", "Copy a model."),
+    "rm": Entry("changes", "remove", "Remove a model, or several."),
+    "embed": Entry("embed", "embed", "Print embeddings of texts."),
+    "launch": Entry("launch", "launch", "Use this server from a coding agent or a web interface."),
+    "bench": Entry("bench", "bench", "Measure the speed of models."),
+    "doctor": Entry("doctor", "doctor", "Check this machine and the server, and say what to do."),
+    "help": Entry("guide", "help_or_guide", "Show help, or ask the bundled guide a question."),
     "key": Entry("key", "app", "Create, list and revoke API keys."),
     "export": Entry("archives", "export_model", "Write a model to one file."),
     "import": Entry("archives", "import_models", "Install the models of an archive."),
@@ -31,6 +53,39 @@ COMMANDS = {
     "verify": Entry("verify", "verify", "Verify every blob, and list the damaged models."),
 }
 """All commands, in the order of `paddock --help`. This alone is read for it."""
+
+
+OPTIONAL_VALUES = {"--think": "true"}
+"""Options whose value may be left out; a value stands behind `=`, never in a word of its own."""
+
+_TRUE = frozenset({"1", "t", "true"})
+_FALSE = frozenset({"0", "f", "false"})
+
+
+class Command(TyperCommand):
+    """A command that takes flags as Go's commands do: `--think`, `--verbose=true`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        end = args.index("--") if "--" in args else len(args)
+        flags = {
+            option: parameter
+            for parameter in self.params
+            if getattr(parameter, "is_flag", False)
+            for option in parameter.opts
+        }
+        words = [word for arg in args[:end] for word in _usual_form(arg, flags)]
+        return super().parse_args(ctx, [*words, *args[end:]])
+
+
+def _usual_form(arg: str, flags: dict[str, Any]) -> list[str]:
+    """Return an argument of the command line in the form that typer knows."""
+    if arg in OPTIONAL_VALUES:
+        return [f"{arg}={OPTIONAL_VALUES[arg]}"]
+    name, mark, value = arg.partition("=")
+    if not mark or name not in flags or value.lower() not in _TRUE | _FALSE:
+        return [arg]
+    return [name] if value.lower() in _TRUE else flags[name].secondary_opts[:1]
 
 
 class LazyCommand(TyperCommand):
@@ -47,7 +102,7 @@ class LazyCommand(TyperCommand):
         if not isinstance(target, typer.Typer):
             function = target
             target = typer.Typer(add_completion=False, rich_markup_mode=None)
-            target.command(self.name)(function)
+            target.command(self.name, cls=Command, context_settings=_SETTINGS)(function)
         command = typer.main.get_command(target)
         assert isinstance(command, TyperCommand | TyperGroup)
         return command
@@ -67,10 +122,10 @@ class LazyGroup(TyperGroup):
 
 app = typer.Typer(
     cls=LazyGroup,
-    add_completion=False,
     no_args_is_help=True,
     help="Serve and use language models: a drop-in for Ollama's server and command.",
     rich_markup_mode=None,
+    context_settings=_SETTINGS,
 )
 
 
@@ -88,6 +143,7 @@ def _root(
         bool,
         typer.Option(
             "--version",
+            "-v",
             callback=_show_version,
             is_eager=True,
             help="Print the versions of paddock and its engine.",
@@ -99,4 +155,4 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="paddock")

@@ -8,7 +8,8 @@ import typer
 
 from model_store.archive import Archive, Entry, name_of, open_archive
 from model_store.names import ModelName
-from server.commands.console import errors_as_exit, fail
+from server.client.exit import fail
+from server.commands.console import errors_as_exit
 from server.commands.environment import open_store, read_settings
 from server.commands.progress import progress_bar
 from server.model_names import stored_name

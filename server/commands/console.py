@@ -2,18 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NoReturn
-
-import typer
 
 from model_store.errors import StoreError
+from server.client.exit import fail
 from server.errors import ServerError
-
-
-def fail(reason: str) -> NoReturn:
-    """Print the reason on one line, and exit with status 1."""
-    typer.echo(f"paddock: {reason}", err=True)
-    raise typer.Exit(1)
 
 
 @contextmanager

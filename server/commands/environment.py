@@ -5,7 +5,7 @@ import os
 import typer
 
 from model_store.store import Store
-from server.commands.console import fail
+from server.client.exit import fail
 from server.config.settings import Settings
 from server.config.variables import SettingError
 
@@ -17,7 +17,7 @@ def read_settings() -> Settings:
     except SettingError as e:
         fail(str(e))
     for warning in settings.warnings:
-        typer.echo(f"paddock: {warning}", err=True)
+        typer.echo(f"Warning: {warning}", err=True)
     return settings
 
 
@@ -25,7 +25,7 @@ def check_settings() -> None:
     """Print every setting that is invalid, and exit with status 1 if there is one."""
     problems = Settings.problems(os.environ)
     for problem in problems[:-1]:
-        typer.echo(f"paddock: {problem}", err=True)
+        typer.echo(f"Error: {problem}", err=True)
     if problems:
         fail(problems[-1])
     typer.echo("the settings are valid")

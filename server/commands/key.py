@@ -10,7 +10,8 @@ from server.access.key import DEFAULT_SCOPES, ApiKey, KeyLimits, KeyRequest
 from server.access.key_changes import create_key, revoke_key
 from server.access.key_file import read_keys
 from server.caller import Priority, Scope
-from server.commands.console import errors_as_exit, fail
+from server.client.exit import fail
+from server.commands.console import errors_as_exit
 from server.commands.environment import read_settings
 from server.config.derived import api_keys_file
 from server.config.values import seconds

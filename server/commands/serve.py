@@ -17,7 +17,7 @@ from model_store.bundled import GUIDE
 from model_store.errors import StoreError
 from server.access.keys import Keys
 from server.app import create_app
-from server.commands.console import fail
+from server.client.exit import fail
 from server.commands.environment import check_settings
 from server.config.derived import api_keys_file
 from server.config.settings import VARIABLES, Settings

@@ -10,7 +10,8 @@ import typer
 from model_store.errors import StoreError
 from model_store.store import Store
 from model_store.verify import DamagedModel
-from server.commands.console import errors_as_exit, fail
+from server.client.exit import fail
+from server.commands.console import errors_as_exit
 from server.commands.environment import open_store, read_settings
 from server.commands.progress import progress_bar
 from server.config.derived import registry_config

@@ -56,7 +56,7 @@ def test_every_command_explains_itself(name: str) -> None:
 
     assert answer.exit_code == 0
     assert f"{name} [OPTIONS]" in answer.stdout
-    assert f"{name} " in run().output
+    assert COMMANDS[name].hidden or f"{name} " in run().output
 
 
 def test_the_help_explains_every_variable_on_a_line_of_its_own() -> None:
@@ -87,7 +87,7 @@ def refusal(**environment: str) -> str:
 
 def test_a_setting_that_makes_no_sense_stops_the_start() -> None:
     assert refusal(PADDOCK_MAX_CONNECTIONS="many") == (
-        'paddock: PADDOCK_MAX_CONNECTIONS is "many", but must be a whole number of at least 0'
+        'Error: PADDOCK_MAX_CONNECTIONS is "many", but must be a whole number of at least 0'
     )
 
 
@@ -130,7 +130,7 @@ def test_a_setting_that_is_ignored_is_told_with_what_is_used_instead(
 
 def test_an_address_that_is_in_use_is_told_with_a_way_out(taken: str, tmp_path: Path) -> None:
     assert refusal(OLLAMA_HOST=taken, OLLAMA_MODELS=str(tmp_path)) == (
-        f"paddock: cannot listen on {taken}: another server, perhaps Ollama, is running there; "
+        f"Error: cannot listen on {taken}: another server, perhaps Ollama, is running there; "
         "stop it, or set OLLAMA_HOST to another address"
     )
 
@@ -138,7 +138,7 @@ def test_an_address_that_is_in_use_is_told_with_a_way_out(taken: str, tmp_path: 
 def test_an_address_of_another_machine_is_told_with_a_way_out() -> None:
     line = refusal(OLLAMA_HOST="192.0.2.1:11434", PADDOCK_INSECURE="1")
 
-    assert line.startswith("paddock: cannot listen on 192.0.2.1:11434: ")
+    assert line.startswith("Error: cannot listen on 192.0.2.1:11434: ")
     assert line.endswith("; set OLLAMA_HOST to another address")
 
 
@@ -148,5 +148,5 @@ def test_a_models_directory_that_cannot_be_one_is_told_with_its_path(tmp_path: P
     file.write_text("")
 
     assert refusal(OLLAMA_HOST="127.0.0.1:0", OLLAMA_MODELS=str(file)) == (
-        f"paddock: the models directory cannot be written: not a directory ({file})"
+        f"Error: the models directory cannot be written: not a directory ({file})"
     )

@@ -47,7 +47,7 @@ def test_an_export_never_replaces_a_file(root: Path, tmp_path: Path) -> None:
     answer = run(root, "export", "tale", file)
 
     assert (answer.exit_code, file.read_text()) == (1, "mine")
-    assert answer.stderr.splitlines() == [f"paddock: {file}: file exists"]
+    assert answer.stderr.splitlines() == [f"Error: {file}: file exists"]
     assert list(tmp_path.glob(".*")) == []
 
 
@@ -66,7 +66,7 @@ def test_what_cannot_be_done_is_told_in_one_line(
     answer = run(root, *arguments)
 
     assert answer.exit_code == 1
-    assert answer.stderr.splitlines()[-1] == f"paddock: {reason}"
+    assert answer.stderr.splitlines()[-1] == f"Error: {reason}"
 
 
 def test_a_damaged_blob_is_told_with_the_models_that_need_it(root: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_damaged_blob_is_told_with_the_models_that_need_it(root: Path) -> None
     digest = weights.name.replace("-", ":")
     assert answer.stdout.splitlines() == [f"tale:latest: {digest} is damaged"]
     assert answer.stderr.splitlines()[-1].startswith(
-        "paddock: pull or create the damaged models again"
+        "Error: pull or create the damaged models again"
     )
 
 
@@ -163,4 +163,4 @@ def test_what_cannot_be_pulled_is_told(root: Path) -> None:
 
     assert answer.exit_code == 1
     assert answer.stdout.splitlines()[-1].startswith("tale:latest: cannot be repaired: ")
-    assert answer.stderr.splitlines()[-1] == "paddock: not every model could be repaired"
+    assert answer.stderr.splitlines()[-1] == "Error: not every model could be repaired"

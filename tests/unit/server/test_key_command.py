@@ -62,7 +62,7 @@ def test_a_mistake_is_one_sentence(models: Path, arguments: tuple[str, ...], tex
     answer = run(models, *arguments)
 
     assert answer.exit_code == 1
-    assert answer.stderr.startswith(f"paddock: {text}")
+    assert answer.stderr.startswith(f"Error: {text}")
     assert len(answer.stderr.splitlines()) == 1
 
 
@@ -94,5 +94,5 @@ def test_damaged_keys_stop_the_start_with_the_path_of_the_file(models: Path) -> 
     answer = run(models, "serve", OLLAMA_HOST="127.0.0.1:0")
 
     assert answer.exit_code == 1
-    assert answer.stderr.startswith("paddock: the file of API keys is damaged")
+    assert answer.stderr.startswith("Error: the file of API keys is damaged")
     assert answer.stderr.endswith(f"({file_of(models)})\n")

@@ -1,0 +1,1 @@
+"""The client side of the command: connection, progress, terminal and chat; imports no server."""

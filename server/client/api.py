@@ -1,0 +1,74 @@
+"""API client of the commands: the official `ollama` client, and the calls that it does not have."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self, cast
+
+import httpx
+import ollama
+from ollama import ProgressResponse
+
+from server.client.address import is_local
+
+_PIECE = 1 << 20
+_CONNECT_SECONDS = 10.0
+
+
+class ApiClient(ollama.Client):
+    """Requests to a server, paddock's or Ollama's.
+
+    Methods raise ollama.ResponseError for an answer that is an error, ConnectionError and
+    httpx.TransportError where there is no answer.
+    """
+
+    def __init__(self, url: str, *, socket: str | None = None) -> None:
+        # With a transport of its own, httpx uses no proxy: none leads to this machine.
+        transport = httpx.HTTPTransport(uds=socket) if is_local(url) else None
+        super().__init__(
+            url, timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS), transport=transport
+        )
+        self.url = url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def answers(self) -> bool:
+        """Whether a server answers at all."""
+        try:
+            return bool(self._client.head("/", timeout=_CONNECT_SECONDS).is_success)
+        except httpx.TransportError:
+            return False
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the object at a path, with all of its fields."""
+        return cast("dict[str, Any]", self._answer("GET", path).json())
+
+    def post(self, path: str, **fields: Any) -> dict[str, Any]:
+        """Return the object that a POST answers with, with all of its fields."""
+        return cast("dict[str, Any]", self._answer("POST", path, json=fields).json())
+
+    def stream(self, path: str, **fields: Any) -> Iterator[ProgressResponse]:
+        """Yield the steps of a create, pull or push."""
+        return self._request(ProgressResponse, "POST", path, json=fields, stream=True)
+
+    def has_blob(self, digest: str) -> bool:
+        """Whether the server has a blob."""
+        return bool(self._client.head(f"/api/blobs/{digest}").is_success)
+
+    def upload(self, file: Path, digest: str, progress: Callable[[int], None]) -> None:
+        """Send a file as a blob; `progress` is called with the bytes of each piece."""
+
+        def pieces() -> Iterator[bytes]:
+            with file.open("rb") as source:
+                while data := source.read(_PIECE):
+                    yield data
+                    progress(len(data))
+
+        length = {"Content-Length": str(file.stat().st_size)}
+        self._answer("POST", f"/api/blobs/{digest}", content=pieces(), headers=length)
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
+        answer = cast("httpx.Response", self._client.request(method, path, **request))
+        if answer.is_error:
+            raise ollama.ResponseError(answer.text, answer.status_code)
+        return answer

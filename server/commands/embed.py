@@ -1,0 +1,49 @@
+"""`paddock embed`: embeddings of texts as JSON."""
+
+import json as json_module
+import sys
+from typing import Annotated
+
+import typer
+
+from server.client.completion import complete_model
+from server.client.connection import connected
+from server.client.exit import fail
+from server.client.models import ensure_model
+from server.client.output import print_json
+from server.client.start import ensure_server
+
+
+def embed(
+    model: Annotated[str, typer.Argument(autocompletion=complete_model)],
+    texts: Annotated[
+        list[str] | None, typer.Argument(help="Texts; the lines of stdin without any.")
+    ] = None,
+    *,
+    truncate: Annotated[
+        bool,
+        typer.Option("--truncate/--no-truncate", help="Cut texts that exceed the context."),
+    ] = True,
+    dimensions: Annotated[
+        int | None, typer.Option(help="Length of the embeddings.", min=1, show_default=False)
+    ] = None,
+    keepalive: Annotated[
+        str, typer.Option(help="Duration to keep a model loaded (e.g. 5m).", show_default=False)
+    ] = "",
+    json: Annotated[bool, typer.Option("--json", help="Print the whole answer.")] = False,
+) -> None:
+    """Print the embedding of each text, one JSON array a line."""
+    lines = texts or [line.rstrip("\n") for line in sys.stdin]
+    if not lines:
+        fail("there is no text to embed")
+    with connected() as client:
+        ensure_server(client)
+        ensure_model(client, model)
+        answer = client.embed(
+            model, lines, truncate=truncate, dimensions=dimensions, keep_alive=keepalive or None
+        )
+    if json:
+        print_json(answer.model_dump(exclude_none=True))
+        return
+    for embedding in answer.embeddings:
+        typer.echo(json_module.dumps(list(embedding)))
