@@ -33,11 +33,12 @@ class SourceFile:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """What FROM and ADAPTER name: an installed model, files of it, files of adapters."""
+    """What FROM, ADAPTER and DRAFT name: an installed model, or files."""
 
     parent: str
     files: tuple[SourceFile, ...]
     adapters: tuple[SourceFile, ...]
+    drafts: tuple[SourceFile, ...]
 
 
 def sources_of(commands: Iterable[Command], folder: Path) -> Sources:
@@ -47,20 +48,24 @@ def sources_of(commands: Iterable[Command], folder: Path) -> Sources:
         ModelfileError: a file does not exist, a folder has no model, or FROM is no model's name.
     """
     parent = ""
-    files: list[SourceFile] = []
-    adapters: list[SourceFile] = []
+    files: dict[str, list[SourceFile]] = {"model": [], "adapter": [], "draft": []}
     for command in commands:
-        if command.name not in ("model", "adapter"):
+        if command.name not in files:
             continue
         path = (folder / Path(command.value).expanduser()).resolve()
         if path.exists():
-            found = _files_at(command, path)
-            (files if command.name == "model" else adapters).extend(found)
-        elif command.name == "adapter":
-            raise at_line(command, f"ADAPTER {command.value}: there is no such file or folder")
-        else:
+            files[command.name].extend(_files_at(command, path))
+        elif command.name == "model":
             parent = _installed(command)
-    return Sources(parent, tuple(files), tuple(adapters))
+        else:
+            name = f"{command.name.upper()} {command.value}"
+            raise at_line(command, f"{name}: there is no such file or folder")
+    return Sources(parent, *(tuple(files[kind]) for kind in ("model", "adapter", "draft")))
+
+
+def imatrix_file(path: Path) -> SourceFile:
+    """Return an importance matrix under a name by which the server knows it."""
+    return SourceFile(path, path.name if "imatrix" in path.name else f"imatrix-{path.name}")
 
 
 def at_line(command: Command, reason: str) -> ModelfileError:

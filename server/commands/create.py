@@ -1,6 +1,7 @@
 """`paddock create`: make a model from a Modelfile and the files that it names."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from server.client.api import ApiClient
 from server.client.connection import connected
 from server.client.exit import fail
 from server.client.progress import LayerProgress, layer_progress
-from server.client.sources import SourceFile, Sources, at_line, sources_of
+from server.client.sources import SourceFile, Sources, at_line, imatrix_file, sources_of
 from server.client.start import ensure_server
 from server.client.uploads import upload
 
@@ -39,6 +40,15 @@ def create(
             show_default=False,
         ),
     ] = "",
+    imatrix: Annotated[
+        Path | None,
+        typer.Option(
+            help="An importance matrix to quantize with.",
+            exists=True,
+            dir_okay=False,
+            show_default=False,
+        ),
+    ] = None,
     _experimental: Annotated[bool, typer.Option("--experimental", hidden=True)] = False,
 ) -> None:
     """Create a model."""
@@ -47,6 +57,8 @@ def create(
         commands = parse_modelfile(text)
         sources = sources_of(commands, folder)
         fields = _fields(commands)
+        if imatrix:
+            sources = replace(sources, files=(*sources.files, imatrix_file(imatrix)))
     except ModelfileError as e:
         if file is None and not Path(_DEFAULT).exists():
             fail("there is no Modelfile in this folder, and no GGUF or safetensors file")
@@ -91,9 +103,7 @@ def _fields(commands: tuple[Command, ...]) -> dict[str, Any]:
         elif name == "message":
             role, _, content = value.partition(": ")
             fields.setdefault("messages", []).append({"role": role, "content": content})
-        elif name == "draft":
-            raise at_line(command, "DRAFT is not supported: leave the line out")
-        elif name not in ("model", "adapter"):
+        elif name not in ("model", "adapter", "draft"):
             parameters.append((name, value))
             _check(command)
     if parameters:
@@ -118,8 +128,11 @@ def _uploaded(client: ApiClient, sources: Sources, progress: LayerProgress) -> d
     fields: dict[str, Any] = {}
     if sources.parent:
         fields["from"] = sources.parent
-    if sources.files:
-        fields["files"] = digests(sources.files)
-    if sources.adapters:
-        fields["adapters"] = digests(sources.adapters)
+    for name, files in (
+        ("files", sources.files),
+        ("adapters", sources.adapters),
+        ("draft_files", sources.drafts),
+    ):
+        if files:
+            fields[name] = digests(files)
     return fields

@@ -9,7 +9,8 @@ import typer
 
 from runners.host.environment import child_environment
 from runners.host.native_errors import describe_failure
-from server.commands.console import errors_as_exit, fail
+from server.client.exit import fail
+from server.commands.console import errors_as_exit
 from server.commands.environment import open_store, read_settings
 from server.commands.progress import progress_bar
 from server.inference.model_files import model_files
