@@ -151,3 +151,51 @@ pageTest(
     assert.equal(await page.getByRole("alert").count(), 0);
   },
 );
+
+pageTest("a conversation that is deleted while its model answers stays deleted", async (page) => {
+  let end;
+  const ended = new Promise((resolve) => {
+    end = resolve;
+  });
+  await page.route("**/api/chat", async (route) => {
+    await ended;
+    await route.abort().catch(() => {});
+  });
+  await page.getByRole("textbox", { name: "Message" }).fill("Hello");
+  await page.keyboard.press("Enter");
+  await page.getByRole("button", { name: "Delete Hello" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+  await page.getByText("Your conversations stay in this browser.").waitFor();
+  end();
+
+  await page.reload();
+  await page.getByText("Your conversations stay in this browser.").waitFor();
+});
+
+pageTest("a browser without room says so, and the conversation goes on", async (page) => {
+  await page.evaluate(() => {
+    IDBObjectStore.prototype.put = () => {
+      throw new DOMException("full", "QuotaExceededError");
+    };
+  });
+  await ask(page, "How do I pull a model?");
+  await page.getByText("The browser has no room for this conversation.").waitFor();
+  await page.getByRole("link", { name: "Models" }).click();
+  await page.getByRole("link", { name: "Chat", exact: true }).click();
+  await page.getByRole("link", { name: /How do I pull/ }).click();
+
+  await page.getByRole("article", { name: "paddock" }).waitFor();
+  await ask(page, "How do I use my GPU?");
+  assert.equal(await page.getByText("The browser has no room").count(), 1);
+});
+
+pageTest("a refused address is told with the setting that allows it", async (page) => {
+  await page.route("**/api/chat", (route) => route.fulfill({ status: 403, body: "" }));
+  await page.getByRole("textbox", { name: "Message" }).fill("Hello");
+  await page.keyboard.press("Enter");
+
+  await page
+    .getByRole("alert")
+    .getByText(/OLLAMA_ORIGINS/)
+    .waitFor();
+});

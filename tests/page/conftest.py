@@ -16,6 +16,7 @@ import pytest
 
 from server.access.key import KeyRequest
 from server.access.key_changes import create_key
+from server.caller import Scope
 from tests.support import gguf_bytes
 from tests.support.live_server import LiveServer, live_server
 from tests.support.published import PublishedModel
@@ -70,17 +71,20 @@ def server(tmp_path_factory: pytest.TempPathFactory, registry: str) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, str]]:
-    """A server that needs API keys, and a key that may answer and list, but not manage."""
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[LiveServer, str, str]]:
+    """A server that needs API keys; a key that may answer and list, and one that may manage."""
     directory = tmp_path_factory.mktemp("guarded")
     keys = directory / "api-keys.json"
-    _, token = create_key(keys, KeyRequest(name="reader"), time.time())
+    _, reader = create_key(keys, KeyRequest(name="reader"), time.time())
+    _, admin = create_key(keys, KeyRequest(name="admin", scopes=tuple(Scope)), time.time())
     with live_server(directory, PADDOCK_NO_BUILTIN="0", PADDOCK_API_KEYS=str(keys)) as running:
-        yield running, token
+        yield running, reader, admin
 
 
 @pytest.fixture
-def run_script(server: LiveServer, guarded: tuple[LiveServer, str], tmp_path: Path) -> RunScript:
+def run_script(
+    server: LiveServer, guarded: tuple[LiveServer, str, str], tmp_path: Path
+) -> RunScript:
     """Run the tests of one file of JavaScript; they fail together, with what Node.js printed."""
     guide = tmp_path / "guide.gguf"
     shutil.copyfile(BUNDLED / "paddock.gguf", guide)
@@ -93,6 +97,7 @@ def run_script(server: LiveServer, guarded: tuple[LiveServer, str], tmp_path: Pa
                 "PADDOCK_URL": server.url,
                 "PADDOCK_GUARDED_URL": guarded[0].url,
                 "PADDOCK_KEY": guarded[1],
+                "PADDOCK_ADMIN_KEY": guarded[2],
                 "SCREENSHOTS": str(
                     IMAGES if os.environ.get("PADDOCK_UPDATE_SCREENSHOTS") else tmp_path
                 ),

@@ -6,7 +6,10 @@ import { lines } from "./lines.js";
 const ROOT = new URL(".", document.baseURI);
 const KEY = "paddock.key";
 
-/** A request that the server refused, or that could not be sent (`status` 0). */
+/**
+ * A request that the server refused, or that could not be sent (`status` 0). The message is the
+ * sentence of the server, "" without one.
+ */
 export class ApiError extends Error {
   /**
    * @param {string} message
@@ -138,7 +141,7 @@ async function refusal(response) {
   } catch {
     // Plain text.
   }
-  return new ApiError(message || response.statusText, response.status);
+  return new ApiError(message, response.status);
 }
 
 /**

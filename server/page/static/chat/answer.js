@@ -2,17 +2,21 @@
 //
 // An answer goes on while the person looks at another view or another conversation.
 
-import { ApiError, stream } from "../api/client.js";
+import { stream } from "../api/client.js";
+import { notify } from "../lib/dialog.js";
+import { errorText } from "../lib/errors.js";
+import { t } from "../lib/i18n.js";
 import { saveConversation } from "./conversations.js";
 
 /** @typedef {import("./conversations.js").Conversation} Conversation */
 /** @typedef {import("./conversations.js").ChatMessage} ChatMessage */
 /** @typedef {import("../api/types.js").ChatEvent} ChatEvent */
 /** @typedef {{conversation: Conversation, message: ChatMessage, started: number,
- *   progress: {phase: string, ratio?: number} | null, controller: AbortController}} Answering */
+ *   progress: {phase: string, ratio?: number} | null, controller: AbortController, isForgotten: boolean}} Answering */
 
 /** @type {Map<string, Answering>} */
 const running = new Map();
+let isWarned = false;
 /** @type {Set<(id: string) => void>} */
 const listeners = new Set();
 
@@ -49,6 +53,14 @@ export function stopAnswer(id) {
   running.get(id)?.controller.abort();
 }
 
+/** @param {string} id of a conversation that is deleted, and not to be saved again */
+export function forgetAnswer(id) {
+  const run = running.get(id);
+  if (!run) return;
+  run.isForgotten = true;
+  run.controller.abort();
+}
+
 /**
  * Let the model answer the conversation; the promise is kept when the answer has ended, however.
  * @param {Conversation} conversation
@@ -61,20 +73,34 @@ export async function answer(conversation) {
   conversation.messages.push(message);
   const controller = new AbortController();
   /** @type {Answering} */
-  const run = { conversation, message, started: performance.now(), progress: null, controller };
+  const run = {
+    conversation,
+    message,
+    started: performance.now(),
+    progress: null,
+    controller,
+    isForgotten: false,
+  };
   running.set(id, run);
   changed(id);
-  await saveConversation(conversation);
+  await save(conversation);
   try {
     await receive(run, body);
   } catch (error) {
     if (controller.signal.aborted) message.isStopped = true;
-    else message.error = error instanceof ApiError ? error.message || "unreachable" : String(error);
+    else message.error = errorText(error);
   }
   running.delete(id);
   conversation.updated = Date.now();
   changed(id);
-  await saveConversation(conversation);
+  if (!run.isForgotten) await save(conversation);
+}
+
+/** @param {Conversation} conversation */
+async function save(conversation) {
+  if ((await saveConversation(conversation)) || isWarned) return;
+  isWarned = true;
+  notify(t("notKept"), "error");
 }
 
 /**

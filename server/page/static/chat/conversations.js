@@ -85,9 +85,10 @@ export function newConversation(model = "") {
 export async function listConversations() {
   const database = await open();
   /** @type {Summary[]} */
-  const summaries = database
+  const kept = database
     ? await result(database.transaction(SUMMARIES).objectStore(SUMMARIES).getAll())
-    : [...memory.values()];
+    : [];
+  const summaries = [...kept.filter(({ id }) => !memory.has(id)), ...memory.values()];
   return summaries.sort((a, b) => b.updated - a.updated);
 }
 
@@ -97,18 +98,32 @@ export async function listConversations() {
  */
 export async function loadConversation(id) {
   const database = await open();
-  if (!database) return memory.get(id);
+  if (!database || memory.has(id)) return memory.get(id);
   return result(database.transaction(CONVERSATIONS).objectStore(CONVERSATIONS).get(id));
 }
 
-/** @param {Conversation} conversation */
+/**
+ * Return whether the browser keeps the conversation; else it lasts as long as the page.
+ * @param {Conversation} conversation
+ */
 export async function saveConversation(conversation) {
   const { id, title, updated } = conversation;
-  await change((stores) => {
-    stores[0].put({ id, title, updated });
-    stores[1].put(conversation);
-  });
-  memory.set(id, conversation);
+  try {
+    await change((stores) => {
+      stores[0].put({ id, title, updated });
+      stores[1].put(conversation);
+    });
+    memory.delete(id);
+    return (await open()) !== null || keepInMemory(conversation);
+  } catch {
+    return keepInMemory(conversation);
+  }
+}
+
+/** @param {Conversation} conversation */
+function keepInMemory(conversation) {
+  memory.set(conversation.id, conversation);
+  return false;
 }
 
 /** @param {string} id */

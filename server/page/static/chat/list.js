@@ -4,7 +4,7 @@ import { confirmed, entered, iconButton } from "../lib/dialog.js";
 import { fill, h } from "../lib/dom.js";
 import { ago } from "../lib/format.js";
 import { t } from "../lib/i18n.js";
-import { answering, stopAnswer } from "./answer.js";
+import { answering, forgetAnswer } from "./answer.js";
 import {
   deleteConversation,
   listConversations,
@@ -74,7 +74,7 @@ export class ConversationList {
       danger: true,
     });
     if (!isSure) return;
-    stopAnswer(id);
+    forgetAnswer(id);
     await deleteConversation(id);
     if (id === this.current.id) location.hash = "#/chat";
     else await this.show();

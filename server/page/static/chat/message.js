@@ -146,10 +146,14 @@ export class MessageView {
     if (isGrowing && !message.content && !message.thinking && !message.toolCalls) {
       fill(state, waitingView(waited, progress));
     } else if (message.error) {
-      const text = message.error === "unreachable" ? t("unreachable") : message.error;
       fill(
         state,
-        h("div", { class: "error", role: "alert" }, icon("warning"), h("span", null, text)),
+        h(
+          "div",
+          { class: "error", role: "alert" },
+          icon("warning"),
+          h("span", null, message.error),
+        ),
       );
     } else {
       fill(state);

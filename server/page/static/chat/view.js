@@ -89,7 +89,7 @@ class ChatView {
       h("a", { class: "button primary new-chat", href: "#/chat" }, icon("plus"), t("newChat")),
       this.list.element,
     );
-    const toggle = iconButton("chat", t("conversations"), () => aside.classList.toggle("open"), {
+    const toggle = iconButton("list", t("conversations"), () => aside.classList.toggle("open"), {
       class: "icon-button list-toggle",
     });
     this.list.element.addEventListener("click", () => aside.classList.remove("open"));

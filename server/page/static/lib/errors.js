@@ -9,6 +9,9 @@ import { t } from "./i18n.js";
  * @returns {string}
  */
 export function errorText(error) {
-  if (error instanceof ApiError && error.status === 0) return t("unreachable");
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
+  if (error.message) return error.message;
+  if (error.status === 0) return t("unreachable");
+  // Refused origins and hosts get an empty body.
+  return error.status === 403 ? t("addressRefused") : t("refused", { status: error.status });
 }

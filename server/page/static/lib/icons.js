@@ -6,6 +6,7 @@ const PATHS = {
   chat: "M4 5h16v11H9l-5 4z",
   models: "M12 3l8 4.5v9L12 21l-8-4.5v-9zM4 7.5l8 4.5 8-4.5M12 12v9",
   now: "M3 12h4l3-8 4 16 3-8h4",
+  list: "M4 7h16M4 12h16M4 17h10",
   plus: "M12 5v14M5 12h14",
   trash: "M4 7h16M9 7V4h6v3M6 7l1 13h10l1-13M10 11v5M14 11v5",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",

@@ -1,8 +1,9 @@
 // Readings of the server: loaded models, requests, and how many tokens it generates per second.
 
-import { ApiError, json, send } from "../api/client.js";
+import { json, send } from "../api/client.js";
 import { recent } from "./chart.js";
 import { byModel, parseMetrics, total } from "./metrics.js";
+import { optional } from "./optional.js";
 
 /** @typedef {import("../api/types.js").LoadedModel} LoadedModel */
 /**
@@ -50,21 +51,6 @@ export async function readServer() {
     contextUse: byModel(samples, "paddock_kv_cache_usage_ratio"),
     rates,
   };
-}
-
-/**
- * Return null where the server does not have this, or the key must not read it.
- * @template T
- * @param {Promise<T>} promise
- * @returns {Promise<T | null>}
- */
-async function optional(promise) {
-  try {
-    return await promise;
-  } catch (error) {
-    if (error instanceof ApiError && [403, 404, 405].includes(error.status)) return null;
-    throw error;
-  }
 }
 
 /**

@@ -7,9 +7,11 @@ import { t } from "../lib/i18n.js";
 import { icon } from "../lib/icons.js";
 import { KeyedList } from "../lib/keyed.js";
 import { Chart } from "./chart.js";
+import { KeysSection } from "./keys.js";
 import { LoadingCard, ModelCard } from "./model_card.js";
 import { readServer } from "./readings.js";
 import { RequestRow } from "./request_row.js";
+import { UsageSection } from "./usage.js";
 
 /** @typedef {import("../api/types.js").LoadedModel} LoadedModel */
 /** @typedef {import("./readings.js").LoadingModel} LoadingModel */
@@ -71,6 +73,8 @@ class NowView {
       this.noRequests,
       this.requestList,
     );
+    this.usage = new UsageSection();
+    this.keys = new KeysSection();
     this.error = h("div", { class: "error", role: "alert", hidden: true });
     this.element = h(
       "div",
@@ -92,12 +96,15 @@ class NowView {
         this.modelList,
       ),
       this.requestSection,
+      this.usage.element,
+      this.keys.element,
     );
   }
 
   async refresh() {
     try {
       this.show(await readServer());
+      await Promise.all([this.usage.refresh(), this.keys.refresh()]);
       this.error.hidden = true;
     } catch (error) {
       this.error.hidden = false;
