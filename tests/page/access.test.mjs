@@ -30,7 +30,7 @@ for (const colorScheme of ["light", "dark"]) {
       await page.getByRole("link", { name: "paddock", exact: true }).click();
       await page.locator(".facts-grid").waitFor();
       found.push(...(await faults("model")));
-      await page.getByRole("link", { name: "Now" }).click();
+      await page.getByRole("link", { name: "Now", exact: true }).click();
       await page.locator(".tile-value").first().waitFor();
       found.push(...(await faults("now")));
       assert.deepEqual(found, []);

@@ -55,7 +55,7 @@ pageTest(
     await page.keyboard.press("Enter");
     await page.getByRole("button", { name: "How do I pull a model?" }).click();
     await page.locator(".message.assistant .stats:not(:empty)").waitFor();
-    await page.getByRole("link", { name: "Now" }).click();
+    await page.getByRole("link", { name: "Now", exact: true }).click();
     const usage = page.getByRole("region", { name: "Usage" });
     await usage.getByRole("row", { name: /^admin paddock \d/ }).waitFor();
     assert.deepEqual(await accessibilityFaults(page), []);

@@ -10,7 +10,7 @@ pageTest("a request is seen and cancelled, and its model unloaded", async (page)
     method: "POST",
     body: JSON.stringify({ model: "busy", prompt: "What can you do?", keep_alive: -1 }),
   });
-  await page.getByRole("link", { name: "Now" }).click();
+  await page.getByRole("link", { name: "Now", exact: true }).click();
   const row = page.locator(".request-row", { hasText: "busy" });
   await row.getByText(/tokens generated/).waitFor();
   await row.getByText("answering").waitFor();
@@ -34,7 +34,7 @@ pageTest("a key that must not look says so, and is not asked for again and again
     asked += 1;
     return route.fulfill({ status: 401, json: { error: "this server needs an API key" } });
   });
-  await page.getByRole("link", { name: "Now" }).click();
+  await page.getByRole("link", { name: "Now", exact: true }).click();
   await page.getByRole("dialog").waitFor();
   await page.keyboard.press("Escape");
   await page.getByRole("alert").getByText("this server needs an API key").waitFor();
