@@ -6,10 +6,10 @@ good, never run the files of two versions together, and reload the page with a s
 
 import gzip
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 FOLDER = Path(__file__).with_name("static")
 INDEX = "index.html"
@@ -21,8 +21,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Representation:
+class Representation(NamedTuple):
     """The bytes of a file as they are sent, in one content coding ("" for none), and their ETag."""
 
     content: bytes
@@ -30,8 +29,7 @@ class Representation:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
-class StaticFile:
+class StaticFile(NamedTuple):
     """A file, plain and compressed."""
 
     content_type: str
@@ -39,8 +37,7 @@ class StaticFile:
     compressed: Representation
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """The files of the page by their path below /ui/`version`, and the index, which is at /ui."""
 
     version: str

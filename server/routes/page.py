@@ -10,7 +10,7 @@ from server.page.static_files import StaticFile, page
 from server.request_record import current
 from server.schemas.base import ApiModel
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 BODIES: tuple[type[ApiModel], ...] = ()
 
 # `trusted-types` without a name: no text can become markup or code, not even by a mistake in the
@@ -42,17 +42,14 @@ _HEADERS = {
 }
 
 
-@router.get("/ui")
-@router.head("/ui")
 async def index(request: Request) -> Response:
     """Return the page."""
     return _reply(request, (await asyncio.to_thread(page)).index, _REVALIDATE)
 
 
-@router.get("/ui/{path:path}")
-@router.head("/ui/{path:path}")
-async def static_file(request: Request, path: str) -> Response:
+async def static_file(request: Request) -> Response:
     """Return a file of the page, by its version and name."""
+    path = request.path_params["path"]
     if not path:
         return RedirectResponse("../ui", 307)
     current_page = await asyncio.to_thread(page)
@@ -84,3 +81,8 @@ def _is_known(request: Request, etag: str) -> bool:
     """Return whether the client has these very bytes; a proxy may have made the ETag a weak one."""
     known = (tag.strip() for tag in request.headers.get("if-none-match", "").split(","))
     return any(tag.removeprefix("W/") == etag for tag in known)
+
+
+# Nothing of these requests is parsed or described, so they need no routes of FastAPI.
+router.add_route("/ui", index, ["GET"])
+router.add_route("/ui/{path:path}", static_file, ["GET"])
