@@ -38,10 +38,10 @@ class StaticFile(NamedTuple):
 
 
 class Page(NamedTuple):
-    """The files of the page by their path below /ui/`version`, and the index, which is at /ui."""
+    """The files of the page by their path below /ui/`version`, and the `document` at /ui."""
 
     version: str
-    index: StaticFile
+    document: StaticFile
     files: Mapping[str, StaticFile]
 
 
@@ -51,9 +51,9 @@ def page() -> Page:
     paths = [path for path in sorted(FOLDER.rglob("*")) if path.suffix in _TYPES]
     contents = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
     version = _digest(b"".join(_digest(content).encode() for content in contents.values()))
-    index = contents.pop(INDEX).replace(b'"ui/', f'"ui/{version}/'.encode())
+    document = contents.pop(INDEX).replace(b'"ui/', f'"ui/{version}/'.encode())
     files = {path: _static_file(path, content) for path, content in contents.items()}
-    return Page(version, _static_file(INDEX, index), files)
+    return Page(version, _static_file(INDEX, document), files)
 
 
 def _static_file(path: str, content: bytes) -> StaticFile:

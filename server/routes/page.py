@@ -42,9 +42,9 @@ _HEADERS = {
 }
 
 
-async def index(request: Request) -> Response:
+async def document(request: Request) -> Response:
     """Return the page."""
-    return _reply(request, (await asyncio.to_thread(page)).index, _REVALIDATE)
+    return _reply(request, (await asyncio.to_thread(page)).document, _REVALIDATE)
 
 
 async def static_file(request: Request) -> Response:
@@ -84,5 +84,5 @@ def _is_known(request: Request, etag: str) -> bool:
 
 
 # Nothing of these requests is parsed or described, so they need no routes of FastAPI.
-router.add_route("/ui", index, ["GET"])
+router.add_route("/ui", document, ["GET"])
 router.add_route("/ui/{path:path}", static_file, ["GET"])
