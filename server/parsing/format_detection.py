@@ -84,7 +84,7 @@ def _dsml_tags(section: str) -> ToolCallTags:
     """Return the tags of DeepSeek's markup language around the calls."""
     opening, closing = f"<｜DSML｜{section}>", f"</｜DSML｜{section}>"
     return ToolCallTags(
-        opening=opening, closing=closing, before=f"{opening}\n", between="\n", after=f"\n{closing}"
+        opening=opening, closing=closing, before=f"{opening}\n", each_after="\n", after=closing
     )
 
 

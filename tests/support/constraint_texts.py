@@ -125,7 +125,9 @@ def text_of(  # noqa: C901, PLR0911 - one case a kind
             value = value_of(json.loads(schema), random)
             return json.dumps(value, ensure_ascii=False)  # the engine allows no needless escapes
         case Regex(pattern):
-            return next(text for text in ("", *_shuffled(random)) if re.fullmatch(pattern, text))
+            return next(
+                text for text in ("", ":0", *_shuffled(random)) if re.fullmatch(pattern, text)
+            )
     raise NotImplementedError(type(constraint))
 
 

@@ -36,6 +36,20 @@ TEMPLATES = {
     "gemma-4": "{{ tools }}<|tool_call>call:f{}<tool_call|><|channel>thought\n<channel|>",
     "functiongemma": "{{ tools }}<start_function_call>call:f{}<end_function_call>",
     "glimmer": "{{ tools }}<atem:function_calls>",
+    "kimi-k2": "{{ tools }}<|tool_calls_section_begin|><|tool_call_begin|>{{ call.id }}"
+    "<|tool_call_argument_begin|>{{ call.arguments }}<|tool_call_end|><|tool_calls_section_end|>",
+    "deepseek-v3.2": "{{ tools }}{% set mark = '｜DSML｜' %}{{ '<' + mark + 'function_calls>' }}"
+    "<think></think>",
+    "deepseek-v4": "{{ tools }}{% set mark = '｜DSML｜' %}{{ '<' + mark + 'tool_calls>' }}",
+    "lfm2-list": "{{ 'List of tools: <|tool_list_start|>[' + tools }}",
+    "lfm2.5": "<|im_start|>{{ 'List of tools: [' + tools }}",
+    "phi-4-mini-instruct": "{{ '<|tool|>' + message['tools'] + '<|/tool|>' }}",
+    "minicpm-5": '{{ tools }}<function name="f"><param name="p">1</param></function>',
+    "functionary-3.1": "<|start_header_id|>{{ tools }}<function={{ f }}>{{ a }}</function>",
+    "apriel": "{{ tools }}<tool_calls>[{{ calls }}]</tool_calls>",
+    "apertus": "{{ tools }}<|inner_prefix|><|inner_suffix|><|tools_prefix|>[]<|tools_suffix|>",
+    "gigachat-3.1": "{{ tools }}<|function_call|>{{ call }}",
+    "command-r-plus": "{{ tools }}{{- '\\nAction:\\n```json\\n[' }}",
     "unknown": "{% if tools %}{{ tools | tojson }}{% endif %}{{ message.content }}",
 }
 """Those that know tools."""

@@ -17,6 +17,11 @@ ATEM = (
     '<atem:function_calls>\n<atem:invoke name="get_weather">\n<atem:parameter name="city">P'
     "</atem:parameter>\n</atem:invoke>\n</atem:function_calls>"
 )
+DSML = (
+    '<｜DSML｜SECTION>\n<｜DSML｜invoke name="get_weather">\n'
+    '<｜DSML｜parameter name="city" string="true">P</｜DSML｜parameter>\n'
+    "</｜DSML｜invoke>\n</｜DSML｜SECTION>"
+)
 TEXTS = {
     "hermes": f"<tool_call>\n{JSON}\n</tool_call>",
     "qwen3": f"<tool_call>\n{JSON}\n</tool_call>",
@@ -44,6 +49,20 @@ TEXTS = {
     "functiongemma": "<start_function_call>call:get_weather{city:<escape>P<escape>}"
     "<end_function_call>",
     "glimmer": f" to=get_weather<|message|>{ATEM}<|eot|>",
+    "kimi-k2": "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
+    '<|tool_call_argument_begin|>{"city": "P"}<|tool_call_end|><|tool_calls_section_end|>',
+    "deepseek-v3.2": DSML.replace("SECTION", "function_calls"),
+    "deepseek-v4": DSML.replace("SECTION", "tool_calls"),
+    "lfm2-list": "<|tool_call_start|>[get_weather(city='P')]<|tool_call_end|>",
+    "lfm2.5": "<|tool_call_start|>[get_weather(city='P')]<|tool_call_end|>",
+    "phi-4-mini-instruct": f"<|tool_call|>[{JSON}]<|/tool_call|>",
+    "minicpm-5": '<function name="get_weather"><param name="city"><![CDATA[P]]></param></function>',
+    "functionary-3.1": '<function=get_weather>{"city": "P"}</function>',
+    "apriel": f"<tool_calls>[{JSON}]</tool_calls>",
+    "apertus": '<|tools_prefix|>[{"get_weather": {"city": "P"}}]<|tools_suffix|>',
+    "gigachat-3.1": f"<|function_call|>{JSON}",
+    "command-r-plus": "Action:\n```json\n"
+    '[{"tool_name": "get_weather", "parameters": {"city": "P"}}]```',
     "unknown": JSON,
 }
 THOUGHTS = {
@@ -55,6 +74,8 @@ THOUGHTS = {
     "seed-oss": ("<seed:think>", "</seed:think>"),
     "granite-3.2": ("Here is my thought process:", "Here is my response:"),
     "magistral": ("[THINK]", "[/THINK]"),
+    "deepseek-v3.2": ("<think>", "</think>"),
+    "apertus": ("<|inner_prefix|>", "<|inner_suffix|>"),
     "command-a": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "gemma-4": ("<|channel>thought\n", "<channel|>"),
 }
