@@ -31,6 +31,11 @@ class OutputTensor:
     shift: float = 0.0
 
     @property
+    def stored_shape(self) -> tuple[int, ...]:
+        """The shape in elements of the type that numpy knows."""
+        return self.shape
+
+    @property
     def n_bytes(self) -> int:
         """Size of the data."""
         return int(np.prod(self.shape, dtype=object)) * _ELEMENT_BYTES[self.encoding]

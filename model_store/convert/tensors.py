@@ -62,6 +62,13 @@ class SourceTensor:
         mapped: Array = np.memmap(self.path, stored, "r", self.offset, self.shape)
         return mapped
 
+    def open_bytes(self) -> npt.NDArray[np.uint8]:
+        """Map the tensor, whose numbers are packed into bytes. Raises CreateError."""
+        if self.dtype != "U8":
+            raise CreateError(f'the tensor "{shown(self.name)}" is of type {self.dtype}, not U8')
+        mapped: npt.NDArray[np.uint8] = np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+        return mapped
+
 
 def read_index(file: str, path: Path) -> list[SourceTensor]:
     """Return the tensors of the safetensors file at `path`, which is called `file` in errors.

@@ -13,11 +13,17 @@ from model_store.disk import require_space
 from model_store.errors import CreateError
 
 _HEADER_BYTES = 64 * 2**20
-_NUMPY = {Encoding.F32: np.float32, Encoding.F16: np.float16, Encoding.BF16: np.uint16}
+_NUMPY = {
+    Encoding.F32: np.float32,
+    Encoding.F16: np.float16,
+    Encoding.BF16: np.uint16,
+    Encoding.MXFP4: np.uint8,
+}
 _FILE_TYPES = {
     Encoding.F32: LlamaFileType.ALL_F32,
     Encoding.F16: LlamaFileType.MOSTLY_F16,
     Encoding.BF16: LlamaFileType.MOSTLY_BF16,
+    Encoding.MXFP4: LlamaFileType.MOSTLY_MXFP4_MOE,
 }
 
 
@@ -65,7 +71,7 @@ def _announce(writer: GGUFWriter, tensor: OutputTensor) -> None:
     numpy_type = np.dtype(_NUMPY[tensor.encoding])
     try:
         writer.add_tensor_info(
-            tensor.name, tensor.shape, numpy_type, tensor.n_bytes, raw_dtype=tensor.encoding
+            tensor.name, tensor.stored_shape, numpy_type, tensor.n_bytes, raw_dtype=tensor.encoding
         )
     except ValueError as e:
         raise CreateError(f'two tensors of the model become "{tensor.name}"') from e

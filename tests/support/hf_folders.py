@@ -34,14 +34,14 @@ CONFIG: dict[str, Any] = {
 
 
 def safetensors(tensors: Mapping[str, npt.NDArray[Any]], dtype: Dtype = "F32") -> bytes:
-    """Return a file with these tensors, their numbers stored as `dtype`; bytes are E4M3."""
+    """Return a file with these tensors, stored as `dtype`; bytes as E4M3 or packed."""
     stored = {name: _stored(tensor, dtype) for name, tensor in tensors.items()}
     names = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
     return bytes(
         serialize(
             {
                 name: TensorSpec(
-                    dtype="float8_e4m3fn" if data.dtype == np.uint8 else names[dtype],
+                    dtype=_byte_type(name) if data.dtype == np.uint8 else names[dtype],
                     shape=data.shape,
                     data_ptr=data.ctypes.data,
                     data_len=data.nbytes,
@@ -50,6 +50,10 @@ def safetensors(tensors: Mapping[str, npt.NDArray[Any]], dtype: Dtype = "F32") -
             }
         )
     )
+
+
+def _byte_type(name: str) -> str:
+    return "uint8" if name.endswith(("_blocks", "_scales")) else "float8_e4m3fn"
 
 
 def fp8_number(code: int) -> float:

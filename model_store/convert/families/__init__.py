@@ -3,6 +3,7 @@
 from model_store.convert.families.base import Family
 from model_store.convert.families.bert import Bert, NomicBert, Roberta
 from model_store.convert.families.gemma import Gemma, Gemma2, Gemma3
+from model_store.convert.families.gptoss import GptOss
 from model_store.convert.families.llama import Granite, Llama, Mixtral, SmolLM3
 from model_store.convert.families.olmo import Olmo2
 from model_store.convert.families.phi import Phi3
@@ -13,7 +14,7 @@ from model_store.errors import CreateError
 
 _FAMILIES: tuple[type[Family], ...] = (
     Llama, Mixtral, Granite, SmolLM3, Olmo2, Qwen2, Qwen3, Qwen3MoE, Gemma, Gemma2, Gemma3, Phi3,
-    Bert, Roberta, NomicBert,
+    GptOss, Bert, Roberta, NomicBert,
 )  # fmt: skip
 _BY_NAME = {name: family for family in _FAMILIES for name in family.names}
 _LONGEST_SHOWN = 60
