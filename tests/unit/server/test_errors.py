@@ -85,7 +85,7 @@ def test_an_error_has_the_status_and_the_words_that_clients_look_for(
 
 @pytest.mark.parametrize("code", [errno.EMFILE, errno.ENFILE])
 def test_open_files_that_run_out_anywhere_are_no_internal_error(code: int) -> None:
-    status, text, _ = explain(OSError(code, os.strerror(code), "/secret/path"))
+    status, text, *_ = explain(OSError(code, os.strerror(code), "/secret/path"))
 
     assert status == 503
     assert "too many files are open" in text
@@ -101,7 +101,7 @@ def test_an_error_of_a_more_special_kind_is_told_like_its_parent() -> None:
 
 @pytest.mark.parametrize("code", FailureCode)
 def test_every_failure_of_a_request_has_a_sentence(code: FailureCode) -> None:
-    status, text, _ = explain(host.RequestFailed(code, "its reason", n_tokens=70, n_ctx=64))
+    status, text, *_ = explain(host.RequestFailed(code, "its reason", n_tokens=70, n_ctx=64))
 
     assert status in (400, 500)
     assert text != code.value

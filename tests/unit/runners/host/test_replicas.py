@@ -22,7 +22,8 @@ def replica(
 def _scale(
     *runners: RunnerView, machines: tuple[MachineView, ...] = (), max_replicas: int = 3
 ) -> list[object]:
-    own = tuple(machine(each.machine) for each in runners)
+    names = {each.name for each in machines}
+    own = tuple(machine(each.machine) for each in runners if each.machine not in names)
     state = State(machines=(*own, *machines), runners=runners)
     return list(scale(state, NOW, max_replicas=max_replicas))
 
