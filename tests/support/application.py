@@ -55,7 +55,7 @@ DETAILS = {
 """What is told of `base`, and of models made from it."""
 
 
-class _NoStandby(Standby):
+class NoStandby(Standby):
     """Starts runners only when they are asked for; most tests need none."""
 
     def refill(self) -> None:
@@ -143,7 +143,7 @@ async def serving(
     store, clock = Store(given.models, tools=tools), FakeClock()
     store.prepare()
     config = replace(scheduler_config(given), grace_period=0.0)
-    machine = machine or LocalMachine(_NoStandby(start))
+    machine = machine or LocalMachine(NoStandby(start))
     async with (
         stored_responses(given) as stored,
         stored_files(given) as folder,

@@ -1,0 +1,98 @@
+"""opencode, an agent from npm: it reads a file by a tool call and uses what the file says."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.live_server import PYTHON
+
+ROOT = Path(__file__).parents[2]
+OPENCODE = Path(__file__).parent / "javascript" / "node_modules" / ".bin" / "opencode"
+
+HOMES = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME")
+OFFLINE = (
+    "OPENCODE_DISABLE_MODELS_FETCH", "OPENCODE_DISABLE_AUTOUPDATE",
+    "OPENCODE_DISABLE_LSP_DOWNLOAD", "OPENCODE_DISABLE_DEFAULT_PLUGINS",
+)  # fmt: skip
+NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9",
+              "NO_PROXY": "127.0.0.1"}  # fmt: skip
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("node") is None or not OPENCODE.exists(), reason="needs Node.js and opencode"
+)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> Iterator[str]:
+    """A server whose model has a script: it calls `read`, then quotes the file."""
+    command = [PYTHON, "-m", "tests.support.agent_server", str(tmp_path / "server")]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.stdin.close()
+
+
+def config(url: str) -> dict[str, object]:
+    limit = {"context": 200_000, "output": 4096}
+    return {
+        "provider": {
+            "paddock": {
+                "npm": "@ai-sdk/openai-compatible",
+                "name": "paddock",
+                "options": {"baseURL": f"{url}/v1", "apiKey": "none"},
+                "models": {"agent": {"name": "agent", "tool_call": True, "limit": limit}},
+            }
+        },
+        "model": "paddock/agent",
+        "small_model": "paddock/agent",
+        "enabled_providers": ["paddock"],
+        "share": "disabled",
+        "autoupdate": False,
+        "permission": {"*": "allow"},
+    }
+
+
+def test_it_reads_a_file_and_uses_what_it_says(url: str, tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    work.mkdir()
+    note = work / "note.txt"
+    note.write_text("The password of the day is heron\n")
+    settings = work / "opencode.json"
+    settings.write_text(json.dumps(config(url)))
+    home = {name: str(tmp_path / "home" / name.lower()) for name in HOMES}
+    for folder in home.values():
+        Path(folder).mkdir(parents=True)
+    environment = {
+        **os.environ,
+        **home,
+        **dict.fromkeys(OFFLINE, "1"),
+        **NO_NETWORK,
+        "PWD": str(work),
+        "OPENCODE_CONFIG": str(settings),
+    }
+
+    done = subprocess.run(  # noqa: PLW1510 - checked below
+        [str(OPENCODE), "run", "--format", "json", f"What does {note} say?"],
+        cwd=work,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    tools = [event["part"] for event in events if event["type"] == "tool_use"]
+    assert [tool["tool"] for tool in tools] == ["read"]
+    assert "heron" in tools[0]["state"]["output"]
+    texts = [event["part"]["text"] for event in events if event["type"] == "text"]
+    assert texts[-1].strip() == "The file says: The password of the day is heron."
