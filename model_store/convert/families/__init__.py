@@ -4,6 +4,7 @@ from model_store.convert.families.base import Family
 from model_store.convert.families.bert import Bert, NomicBert, Roberta
 from model_store.convert.families.gemma import Gemma, Gemma2, Gemma3
 from model_store.convert.families.gptoss import GptOss
+from model_store.convert.families.lfm2 import Lfm2
 from model_store.convert.families.llama import Granite, Llama, Mixtral, SmolLM3
 from model_store.convert.families.olmo import Olmo2
 from model_store.convert.families.phi import Phi3
@@ -14,7 +15,7 @@ from model_store.errors import CreateError
 
 _FAMILIES: tuple[type[Family], ...] = (
     Llama, Mixtral, Granite, SmolLM3, Olmo2, Qwen2, Qwen3, Qwen3MoE, Gemma, Gemma2, Gemma3, Phi3,
-    GptOss, Bert, Roberta, NomicBert,
+    GptOss, Lfm2, Bert, Roberta, NomicBert,
 )  # fmt: skip
 _BY_NAME = {name: family for family in _FAMILIES for name in family.names}
 _LONGEST_SHOWN = 60

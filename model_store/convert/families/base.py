@@ -21,7 +21,8 @@ MOST_LAYERS = 512
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks)\.(\d+)\.")
 _EXPERT = re.compile(r"\.experts\.(\d+)\.")
 _PRECISE = re.compile(r"(?:norm\.weight|ffn_gate_inp\.weight|position_embd\.weight|"
-                      r"token_types\.weight|rope_\w+\.weight)\Z")  # fmt: skip
+                      r"token_types\.weight|rope_\w+\.weight|"
+                      r"shortconv\.conv\.weight)\Z")  # fmt: skip
 
 
 class Family:

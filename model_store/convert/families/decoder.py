@@ -63,9 +63,9 @@ class Decoder(Family):
         """Write what the model's size and shape are; raises CreateError."""
         super().add_metadata(writer)
         writer.add_context_length(self.n_ctx)
-        writer.add_feed_forward_length(self.config.integer("intermediate_size"))
-        writer.add_head_count_kv(self.n_kv_heads)
-        writer.add_layer_norm_rms_eps(self.config.number("rms_norm_eps", default=1e-6))
+        writer.add_feed_forward_length(self.n_ff)
+        writer.add_head_count_kv(self.kv_heads)
+        writer.add_layer_norm_rms_eps(self.config.number("rms_norm_eps", "norm_eps", default=1e-6))
         writer.add_rope_dimension_count(self.rotated)
         writer.add_rope_freq_base(self.theta)
         if self.config.has("head_dim"):
@@ -75,6 +75,16 @@ class Decoder(Family):
         pooling = pooling_of(self.folder)
         if pooling is not PoolingType.NONE:
             writer.add_pooling_type(pooling)
+
+    @property
+    def n_ff(self) -> int:
+        """Width of the feed-forward layers."""
+        return self.config.integer("intermediate_size")
+
+    @property
+    def kv_heads(self) -> int | list[int]:
+        """Key-value heads, of all layers or of each."""
+        return self.n_kv_heads
 
     @property
     def theta(self) -> float:
