@@ -47,6 +47,16 @@ class InvalidDigest(StoreError):
         self.text = text
 
 
+class AliasReserved(StoreError):
+    """A name cannot be installed or deleted, because the configuration makes it an alias."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'"{name}" is an alias in the configuration of the server; use another name, or change '
+            "the configuration"
+        )
+
+
 class ModelNotFound(StoreError):
     """No complete model is installed as `name` (its short form)."""
 

@@ -29,6 +29,7 @@ from model_store.json_text import parse_json
 from model_store.layout import Layout
 from model_store.manifests import Layer, Manifest
 from model_store.names import ModelName
+from model_store.served import DEFAULT, ServedAs
 from model_store.text_layers import MOST_LAYERS
 
 T = TypeVar("T")
@@ -51,7 +52,8 @@ class Model:
     """A model as installed; `digest` is the bare hex of its manifest, `size` in bytes.
 
     `template` is the Go template of the model, None when it has none. `parent_model` is the short
-    name of the model that it was made from, or the name of an uploaded file.
+    name of the model that it was made from, or the name of an uploaded file. `served_as` is
+    what the operator sets for it.
     """
 
     name: ModelName
@@ -70,6 +72,7 @@ class Model:
     messages: tuple[StoredMessage, ...]
     license_files: tuple[Path, ...]
     parent_model: str
+    served_as: ServedAs = DEFAULT
 
     def header(self) -> GGUFHeader:
         """Return the header of the weights; it is kept for the models used last.

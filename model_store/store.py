@@ -1,7 +1,8 @@
 """The store as the server sees it: one directory of models that other programs may share."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from model_store.prune import (
     rename_old_blobs,
 )
 from model_store.registry.config import RegistryConfig
+from model_store.serving import Serving
 from model_store.verify import DamagedModel, find_damage
 
 if TYPE_CHECKING:
@@ -47,6 +49,17 @@ class Store:
         self._layout = Layout(root)
         self._catalog = Catalog(self._layout)
         self._prunes = not keep_unreferenced
+        self._serving = Serving()
+        self._listed: tuple[Sequence[Model], tuple[Model, ...]] | None = None
+
+    @property
+    def serving(self) -> Serving:
+        """The aliases, and how models are served."""
+        return self._serving
+
+    def serve_as(self, serving: Serving) -> None:
+        """Use other aliases and other settings of models from now on."""
+        self._serving, self._listed = serving, None
 
     def prepare(self) -> None:
         """Make the directories, bring an old layout up to date, remove what nothing needs.
@@ -129,31 +142,47 @@ class Store:
         return blob
 
     def models(self) -> tuple[Model, ...]:
-        """Return every readable model, newest first."""
-        return self._catalog.models()
+        """Return every readable model, newest first, each followed by its aliases.
+
+        While nothing has changed, it is the same object.
+        """
+        serving, models, listed = self._serving, self._catalog.models(), self._listed
+        if not serving.aliases:
+            return models
+        if listed is None or listed[0] is not models:
+            listed = self._listed = models, serving.with_aliases(models)
+        return listed[1]
 
     def resolve(self, name: ModelName) -> Model:
-        """Return the model that `name` means; raises ModelNotFound or ManifestInvalid."""
-        return self._catalog.resolve(name)
+        """Return the model that `name` means, also as an alias.
+
+        Raises:
+            ModelNotFound, ManifestInvalid: as `Catalog.resolve`.
+        """
+        serving = self._serving
+        return serving.apply(self._catalog.resolve(serving.target(name)))
 
     def has_model(self, name: ModelName) -> bool:
         """Tell whether a model of that name is installed and whole."""
         try:
-            self._catalog.resolve(name)
+            self._catalog.resolve(self._serving.target(name))
         except (ModelNotFound, ManifestInvalid):
             return False
         return True
 
     def copy(self, source: ModelName, destination: ModelName) -> None:
-        """Give a model a second name; raises ModelNotFound or StorageFailed."""
-        self._catalog.copy(source, destination)
+        """Give a model a second name; raises ModelNotFound, AliasReserved or StorageFailed."""
+        self._serving.require_no_alias(destination)
+        self._catalog.copy(self._serving.target(source), destination)
 
     def delete(self, name: ModelName) -> ModelName:
         """Remove a model; return its name as it was spelled.
 
         Raises:
             ModelNotFound, StorageFailed: as `Catalog.delete`.
+            AliasReserved: it is an alias.
         """
+        self._serving.require_no_alias(name)
         return self._catalog.delete(name)
 
     def shared(self, may_read: Callable[[ModelName], bool]) -> "SharedModels":
@@ -210,5 +239,8 @@ class Store:
         return models + [DamagedModel(name, {}) for name in unreadable]
 
     def create(self, spec: CreateSpec) -> Iterator[CreateProgress]:
-        """Make a model; see `create_model` for the steps and errors."""
+        """Make a model; see `create_model` for the steps and errors; raises AliasReserved too."""
+        self._serving.require_no_alias(spec.name)
+        if spec.parent is not None:
+            spec = replace(spec, parent=self._serving.target(spec.parent))
         return create_model(self._layout, self._catalog, spec, self._tools, prune=self._prunes)

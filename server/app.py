@@ -44,6 +44,7 @@ from server.routes import (
     page,
     queue,
     registry,
+    reload,
     responses,
     system,
     tokens,
@@ -54,8 +55,8 @@ from server.text.quoting import quoted
 from server.versions import PADDOCK
 
 _ROUTERS = (
-    system, health, inference, library, queue, blobs, create, registry, tokens, openai, anthropic,
-    responses, conversations, files, batches, page,
+    system, health, inference, library, queue, reload, blobs, create, registry, tokens, openai,
+    anthropic, responses, conversations, files, batches, page,
 )  # fmt: skip
 _API = "/v1/"
 _MAX_SHOWN = 200

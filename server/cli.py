@@ -46,6 +46,7 @@ COMMANDS = {
     "bench": Entry("bench", "bench", "Measure the speed of models."),
     "doctor": Entry("doctor", "doctor", "Check this machine and the server, and say what to do."),
     "help": Entry("guide", "help_or_guide", "Show help, or ask the bundled guide a question."),
+    "config": Entry("config", "app", "Show or check the configuration."),
     "key": Entry("key", "app", "Create, list and revoke API keys."),
     "export": Entry("archives", "export_model", "Write a model to one file."),
     "import": Entry("archives", "import_models", "Install the models of an archive."),

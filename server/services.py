@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from model_store.create import Tools
 from model_store.errors import StorageFailed, StoreError
 from model_store.names import ModelName
+from model_store.serving import Serving
 from model_store.store import Store
 from runners.host.environment import child_environment
 from runners.host.errors import ShuttingDown
@@ -79,7 +80,11 @@ class Services:
     async def pull(
         self, name: ModelName, *, insecure: bool = False, is_untrusted: bool = False
     ) -> AsyncGenerator[Progress, None]:
-        """Pull a model as `RegistryService.pull`, and unload the model that it replaces."""
+        """Pull a model as `RegistryService.pull`, and unload the model that it replaces.
+
+        Raises AliasReserved too.
+        """
+        self.store.serving.require_no_alias(name)
         try:
             work = self.registry.pull(name, insecure=insecure, is_untrusted=is_untrusted)
             async with aclosing(work) as steps:
@@ -117,11 +122,12 @@ class Services:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, requests: RunningRequests | None = None
+    settings: Settings, requests: RunningRequests | None = None, serving: Serving | None = None
 ) -> AsyncIterator[Services]:
     """Open the store, the scheduler and the services, and close them at the end.
 
-    `requests` are those of the application that uses the services; see `create_app`.
+    `requests` are those of the application that uses the services; see `create_app`. `serving` is
+    how the configuration names and serves models.
 
     Raises:
         StorageFailed: the models directory cannot be used.
@@ -130,6 +136,7 @@ async def open_services(
         engine=StoreEngine(OfflineJobs(asyncio.get_running_loop())), environment=child_environment()
     )
     store = Store(settings.models, keep_unreferenced=settings.no_prune, tools=tools)
+    store.serve_as(serving or Serving())
     await asyncio.to_thread(store.prepare)
     if not settings.no_builtin:
         await asyncio.to_thread(_add_bundled, store)

@@ -64,6 +64,8 @@ def choose_context(
         n_ctx = min(n_ctx, max_automatic)
     if request.facts.n_ctx_train > 0:
         n_ctx = min(n_ctx, max(request.facts.n_ctx_train, MIN_CONTEXT))
+    if request.max_context > 0:
+        n_ctx = min(n_ctx, max(request.max_context, MIN_CONTEXT))
     return Context(n_ctx, automatic)
 
 

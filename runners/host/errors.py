@@ -8,6 +8,7 @@
     ├── ModelUnusable    a converted model does not load
     ├── LoadTimeout      a load made no progress
     ├── QueueFull        too many requests wait for a model to be loaded
+    ├── NoRoom           the pinned models leave no room
     └── ShuttingDown     the server is shutting down
 
 Every text may be sent to a client: none contains a path or a stack trace.
@@ -96,6 +97,15 @@ class QueueFull(RunnerError):
     def __init__(self, limit: int) -> None:
         super().__init__("server busy, please try again.  maximum pending requests exceeded")
         self.limit = limit
+
+
+class NoRoom(RunnerError):
+    """The model cannot be loaded beside the pinned ones."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no room for the model beside those that the server's configuration pins"
+        )
 
 
 class ShuttingDown(RunnerError):

@@ -151,6 +151,8 @@ class LoadedRunner:
             last_used=self.last_used,
             background_users=self.background_users,
             attempted_ctx=self.attempted_ctx,
+            is_pinned=self.request.is_pinned and not self.is_retired,
+            groups=self.request.groups,
         )
 
     def status(self, now: float, today: datetime) -> RunnerStatus | None:

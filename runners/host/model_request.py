@@ -84,7 +84,9 @@ class ModelRequest:
     the file at `weights`; the file at `projector` is a copy of `projector_view`. `draft` is a
     model for speculative decoding, with `draft_view` in its place. An automatic context has at
     least `least_context` tokens where memory allows. One that
-    `is_background` has what others leave: see `Scheduler`.
+    `is_background` has what others leave: see `Scheduler`. `parallel` overrides
+    `num_parallel` of the scheduler, `max_context` bounds the context; 0 does not. A pinned model is
+    not evicted and does not expire. Models that share one of `groups` are not in memory together.
     """
 
     name: str
@@ -100,6 +102,10 @@ class ModelRequest:
     facts: ModelFacts
     options: LoadOptions = LoadOptions()
     keep_alive: float | None = None
+    parallel: int = 0
+    max_context: int = 0
+    is_pinned: bool = False
+    groups: frozenset[str] = frozenset()
     model: object = None
     least_context: int = 0
     is_background: bool = False

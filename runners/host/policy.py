@@ -47,6 +47,7 @@ class RunnerDemand:
     is_background: bool = False
     size: int = 0
     prefix: tuple[int, ...] = ()
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +56,10 @@ class RunnerView:
 
     `options` are those of the request that caused the load, `n_ctx` and `use_mmap` the values in
     use. `keep_alive` is a duration in seconds, `expires_at` and `last_used` are seconds of the
-    scheduler's clock. `users` are requests that it may not fail, `background_users` others.
-    `n_waiting` of the users wait for a slot, and some have done so since `waiting_since`.
-    `prefixes` are the hashes of blocks that it has computed; see `RunnerDemand.prefix`.
-    `attempted_ctx` is the context that the load tried first.
+    scheduler's clock. A pinned runner is not evicted. `users` are requests that it may not fail,
+    `background_users` others. `n_waiting` of the users wait for a slot, and some have done so since
+    `waiting_since`. `prefixes` are the hashes of blocks that it has computed; see
+    `RunnerDemand.prefix`. `attempted_ctx` is the context that the load tried first.
     """
 
     id: int
@@ -79,6 +80,8 @@ class RunnerView:
     waiting_since: float = math.inf
     prefixes: frozenset[int] = frozenset()
     attempted_ctx: int = 0
+    is_pinned: bool = False
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +156,12 @@ class Reject:
     """The queue is full."""
 
 
-Decision: TypeAlias = Reuse | Load | Evict | Wait | Reject
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """There is no room beside the pinned models, and waiting makes none."""
+
+
+Decision: TypeAlias = Reuse | Load | Evict | Wait | Reject | Refuse
 
 
 def decide(state: State, demand: RunnerDemand, now: float) -> Decision:
@@ -168,7 +176,7 @@ def decide(state: State, demand: RunnerDemand, now: float) -> Decision:
     if demand.is_background:
         return _in_the_background(state, demand, now)
     decision = _make_room(state, demand, now)
-    if isinstance(decision, Load) or demand.admitted:
+    if isinstance(decision, Load | Refuse) or demand.admitted:
         return decision
     return Reject() if _queue_length(state) >= state.max_queue else decision
 
@@ -255,14 +263,19 @@ def room_for(
 
 def _place(
     state: State, machines: Sequence[MachineView], demand: RunnerDemand, now: float, queue: "_Queue"
-) -> Load | Evict | Wait:
+) -> Load | Evict | Wait | Refuse:
     victims: list[RunnerView] = []
+    n_refusals = 0
     for machine in sorted(machines, key=lambda each: _preference(each, demand)):
         match _for_machine(state, machine, demand, now, queue):
             case Load() as load:
                 return load
             case RunnerView() as victim:
                 victims.append(victim)
+            case Refuse():
+                n_refusals += 1
+    if machines and n_refusals == len(machines):
+        return Refuse()
     chosen = choose_victim(victims, _in_demand(state, victims, queue), now)
     return Evict(chosen.id) if chosen else Wait()
 
@@ -286,25 +299,47 @@ def _replace(state: State, old: Sequence[RunnerView], demand: RunnerDemand) -> D
 
 def _for_machine(
     state: State, machine: MachineView, demand: RunnerDemand, now: float, queue: "_Queue"
-) -> Load | RunnerView | None:
-    """Return a load if the machine has room, the runner to evict if it has none, else None."""
+) -> Load | RunnerView | Refuse | None:
+    """Return a load if the machine has room, the runner to evict if it has none, else None.
+
+    Refuse, where the pinned runners leave no room.
+    """
     here = list(_on_machine(state, machine.name))
     if any(runner.phase is Phase.LOADING for runner in here):
         return None
+    if excluded := [runner for runner in here if runner.groups & demand.groups]:
+        return _end_exclusion(excluded)
     is_full = machine.name in demand.full_machines or (
         machine.free is not None and demand.size > machine.free
     )
     if not (is_full and here) and len(here) < machine.max_loaded:
         return Load(machine.name)
+    return _victim(state, here, now, queue)
+
+
+def _victim(
+    state: State, here: Sequence[RunnerView], now: float, queue: "_Queue"
+) -> RunnerView | Refuse | None:
+    """Return the runner whose end makes room on a machine with the runners `here`, if any."""
     draining = [runner for runner in here if runner.phase is Phase.DRAINING]
     if sum(runner.users == 0 for runner in draining) > len(queue.ahead):
         return None
-    staying = [runner for runner in here if runner.phase is Phase.READY]
+    staying = [r for r in here if r.phase is Phase.READY and not r.is_pinned]
+    if not staying and not draining:
+        return Refuse()
     victim = choose_victim(staying, _in_demand(state, staying, queue), now)
     # At most one busy runner drains at a time for each request.
     if victim is None or (victim.users > 0 and len(draining) > len(queue.ahead)):
         return None
     return victim
+
+
+def _end_exclusion(excluded: Sequence[RunnerView]) -> RunnerView | Refuse | None:
+    """Return the next runner to evict of those that must not be in memory with the new one."""
+    ready = [runner for runner in excluded if runner.phase is Phase.READY]
+    if any(runner.is_pinned for runner in ready):
+        return Refuse()
+    return ready[0] if ready else None
 
 
 def choose_victim(

@@ -5,7 +5,9 @@ Decides nothing: the scheduler says what is loaded and unloaded, and keeps the p
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 
 from runners.host.clock import Clock
@@ -24,8 +26,8 @@ logger = logging.getLogger(__name__)
 class RunnerPool:
     """Owns every runner from the start of its load until its process is reaped.
 
-    `on_ready` is called when a load has succeeded; `on_removed` after a runner was removed, with
-    the error when its load failed.
+    `config` holds for the next loads. `on_ready` is called when a load has succeeded; `on_removed`
+    after a runner was removed, with the error when its load failed.
     """
 
     def __init__(
@@ -38,7 +40,7 @@ class RunnerPool:
         on_ready: Callable[[], None],
         on_removed: Callable[[LoadedRunner, LoadError | None], None],
     ) -> None:
-        self._config = config
+        self.config = config
         self._machine = machine
         self._clock = clock
         self._tasks = tasks
@@ -66,8 +68,10 @@ class RunnerPool:
 
     def begin_load(self, request: ModelRequest, demand: RunnerDemand, machine: str) -> None:
         """Start loading a model."""
-        config = self._config
+        config = self.config
         keep_alive = config.keep_alive if request.keep_alive is None else request.keep_alive
+        if request.is_pinned:
+            keep_alive = math.inf
         self._last_id += 1
         runner = LoadedRunner(
             id=self._last_id,
@@ -116,9 +120,12 @@ class RunnerPool:
     async def _load(self, runner: LoadedRunner) -> LoadOutcome:
         """Load the model; return errors, which may concern several requests or none."""
         other_runners = other_runners_of(runner, self._runners.values())
+        config = self.config
+        if runner.request.parallel:
+            config = replace(config, num_parallel=runner.request.parallel)
         try:
             return await load_model(
-                self._machine, runner.request, self._config, other_runners, runner.record_progress
+                self._machine, runner.request, config, other_runners, runner.record_progress
             )
         except (RunnerError, EvictionRequired) as e:
             return e

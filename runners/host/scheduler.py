@@ -16,7 +16,7 @@ from typing import Self
 from runners.host.client import RunnerClient
 from runners.host.clock import Clock, LoopClock
 from runners.host.context_size import choose_context, max_context
-from runners.host.errors import QueueFull, RunnerError, ShuttingDown
+from runners.host.errors import NoRoom, QueueFull, RunnerError, ShuttingDown
 from runners.host.expiry import Expiry
 from runners.host.loaded_runner import LoadedRunner, PendingRequest
 from runners.host.loading import EvictionRequired, LoadError
@@ -34,6 +34,7 @@ from runners.host.policy import (
     Load,
     MachineView,
     Phase,
+    Refuse,
     Reject,
     Reuse,
     RunnerDemand,
@@ -206,19 +207,24 @@ class Scheduler:
             runners=tuple(await asyncio.gather(*(runner.usage() for runner in runners))),
         )
 
+    def reconfigure(self, config: SchedulerConfig) -> None:
+        """Use other settings for what is loaded from now on."""
+        self._config = self._pool.config = config
+
     def loads(self) -> tuple[LoadStatus, ...]:
         """Return the models that are being loaded, the first to begin first."""
         now = self._clock.now()
         return tuple(status for runner in self._pool if (status := runner.load_status(now)))
 
-    def unload(self, key: ModelKey | None = None) -> dict[str, bool]:
-        """Unload a model as soon as it is idle, or all of them.
+    def unload(self, key: ModelKey | None = None, *, even_pinned: bool = False) -> dict[str, bool]:
+        """Unload a model as soon as it is idle, or all of them; pinned ones stay by default.
 
         Returns the names of those that were in memory, and whether each is still in use.
         """
         in_use: dict[str, bool] = {}
         for runner in self._pool:
-            if key in (None, runner.request.key) and not runner.unloading:
+            stays = runner.request.is_pinned and not even_pinned
+            if key in (None, runner.request.key) and not (runner.unloading or stays):
                 runner.keep_alive = 0.0
                 runner.expires_at = self._clock.now()
                 in_use[runner.request.name] = not runner.may_expire
@@ -267,6 +273,8 @@ class Scheduler:
         decision = decide(self._state(), demand, self._clock.now())
         if isinstance(decision, Reuse):
             return self._use(self._pool[decision.runner], request)
+        if isinstance(decision, Refuse):
+            raise NoRoom
         if isinstance(decision, Reject):
             raise QueueFull(self._config.max_queue)
         return await self._queue(PendingRequest(request, replace(demand, admitted=True)))
@@ -290,7 +298,9 @@ class Scheduler:
                 runner.adopt(request, self._config.keep_alive)
             elif runner.request.name == request.name:
                 runner.rename(request)
-        if request.keep_alive is not None and not runner.is_retired:
+        if request.is_pinned and not runner.is_retired:
+            runner.keep_alive = math.inf
+        elif request.keep_alive is not None and not runner.is_retired:
             runner.keep_alive = keep_alive_seconds(request.keep_alive)
         self._pool.hold_background(self._pending)
         return runner
@@ -314,6 +324,7 @@ class Scheduler:
             n_ctx=context.n_ctx,
             least_ctx=request.least_context,
             is_background=request.is_background,
+            groups=request.groups,
         )
 
     def _state(self) -> State:
@@ -374,6 +385,8 @@ class Scheduler:
             match decide(self._state(), pending.demand, self._clock.now()):
                 case Load(machine):
                     self._pool.begin_load(pending.request, pending.demand, machine)
+                case Refuse():
+                    pending.fail(NoRoom())
                 case Evict(runner):
                     self._evict(self._pool[runner], pending.request)
 

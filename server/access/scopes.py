@@ -85,6 +85,7 @@ POST /api/copy
 DELETE /api/delete
 DELETE /api/requests/{request_id}
 POST /api/unload
+POST /api/reload
 HEAD /api/blobs/{digest}
 POST /api/blobs/{digest}
 """

@@ -9,16 +9,18 @@ import os
 import signal
 import socket
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from model_store.bundled import GUIDE
 from model_store.errors import StoreError
+from model_store.serving import Serving
 from server.access.keys import Keys
 from server.app import create_app
 from server.client.exit import fail
-from server.commands.environment import check_settings
+from server.commands.environment import check_settings, read_configuration, use_config
 from server.config.derived import api_keys_file
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
@@ -34,6 +36,7 @@ from server.http.listener import listen, url_of
 from server.http.protocol import BoundedProtocol, Timeouts, bounded_protocol
 from server.http.serving import DrainingServer, exit_within, fastest_loop
 from server.logs import set_up_logging
+from server.reloading import Configured, Reloader
 from server.services import open_services
 from server.versions import PADDOCK
 
@@ -60,15 +63,21 @@ def serve(
     check: Annotated[
         bool, typer.Option("--check", help="Check the settings strictly, and do not start.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Configuration file, instead of PADDOCK_CONFIG.", show_default=False),
+    ] = None,
 ) -> None:
     """Serve until interrupted."""
+    use_config(config)
     if check:
         check_settings()
         return
     try:
-        settings = Settings.from_env(os.environ)
+        configured = _read()
     except SettingError as e:
         fail(str(e))
+    settings = configured.settings
     set_up_logging(format=settings.log_format, debug=settings.debug)
     for warning in settings.warnings:
         _log.warning("%s", warning)
@@ -78,7 +87,7 @@ def serve(
             _listener(settings.address) as listener,
             asyncio.Runner(loop_factory=fastest_loop()) as runner,
         ):
-            runner.run(_serve(settings, listener))
+            runner.run(_serve(configured, listener))
     except StoreError as e:
         fail(f"{e} ({settings.models})")
 
@@ -91,23 +100,41 @@ Settings are environment variables, with their defaults in brackets:
 """  # the help of the command
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+def _read() -> Configured:
+    """Return the configuration; raises SettingError."""
+    settings, file = read_configuration(os.environ)
+    return Configured(settings, Serving() if file is None else file.serving)
+
+
+async def _serve(configured: Configured, listener: socket.socket) -> None:
     _set_up_debug_signals()
-    drain = Drain()
-    async with open_services(settings) as services:
+    drain, settings = Drain(), configured.settings
+    async with open_services(settings, serving=configured.serving) as services:
+        app = create_app(settings, services, drain)
+        app.state.reloader = reloader = Reloader(services, app.state, configured, _read)
         server = DrainingServer(
-            create_app(settings, services, drain),
+            app,
             drain,
             services.close,
             grace_period=settings.grace_period,
             protocol=_protocol(settings),
             exit_within=exit_within,
+            # The end of its terminal ends a server that was started in one.
+            reload=None if _has_terminal() else reloader.on_signal,
         )
+        reloader.preload()
         _greet(
             url_of(settings.address, listener),
             has_guide=services.store.has_model(GUIDE),
         )
-        await server.serve(sockets=[listener])
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            reloader.close()
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _check_keys(settings: Settings) -> None:

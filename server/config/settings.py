@@ -44,6 +44,12 @@ class Settings(StateSettings):
         default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
         is_required=True,
     )
+    config_file: Path | None = setting(
+        "PADDOCK_CONFIG",
+        read.path,
+        "a file",
+        "Configuration file; unset: paddock/paddock.toml below ~/.config or /etc.",
+    )
     models: Path = setting(
         "OLLAMA_MODELS",
         read.path,

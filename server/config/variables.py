@@ -65,12 +65,17 @@ class Variable:
                 return text
         return ""
 
+    @staticmethod
+    def without_passwords(text: str) -> str:
+        """Return the text of a value without the user names and passwords in its URLs."""
+        return _USER_INFO.sub("//***@", text)
+
     def value(self, text: str) -> object:
         """Parse `text`; raises SettingError."""
         try:
             return self.parse(text)
         except (ValueError, RuntimeError):
-            shown = quoted(_USER_INFO.sub("//***@", text))
+            shown = quoted(self.without_passwords(text))
             raise SettingError(f"{self.name} is {shown}, but must be {self.expected}") from None
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from types import FrameType
 
 import uvicorn
@@ -37,7 +37,8 @@ class DrainingServer(uvicorn.Server):
 
     On the first signal the application refuses new requests, and `close` ends running ones within
     the grace period. A second signal ends the grace period. A third one ends the process, as does
-    `exit`, which is called with a number of seconds after which the process must have ended.
+    `exit`, which is called with a number of seconds after which the process must have ended. With
+    `reload`, SIGHUP calls it and ends nothing.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class DrainingServer(uvicorn.Server):
         grace_period: float,
         protocol: type[asyncio.Protocol],
         exit_within: Callable[[float], None] = lambda _seconds: None,
+        reload: Callable[[], Coroutine[object, object, None]] | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -65,6 +67,8 @@ class DrainingServer(uvicorn.Server):
         )
         self._drain, self._close, self._grace_period = drain, close, grace_period
         self._exit_within = exit_within
+        self._reload, self._is_reload_due = reload, False
+        self._reloading: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[None] | None = None
         self._n_signals = 0
         self._deadline = 0.0
@@ -80,13 +84,19 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Handle a signal: only set flags that `on_tick` reads, unless it is the third one."""
+        if self._reload is not None and sig == getattr(signal, "SIGHUP", None):
+            self._is_reload_due = True
+            return
         self._n_signals += 1
         if self._n_signals > 2:
             os._exit(128 + sig)
         self._drain.is_closing = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Advance the shutdown; called ten times a second."""
+        """Advance the shutdown, and begin a reload; called ten times a second."""
+        if self._is_reload_due and self._reload is not None and self._may_reload():
+            self._is_reload_due = False
+            self._reloading = asyncio.create_task(self._reload())
         if self._drain.is_closing:
             self._begin_to_close()
             is_late = time.monotonic() > self._deadline
@@ -95,6 +105,9 @@ class DrainingServer(uvicorn.Server):
             elif self._drain.active == 0 or is_late:
                 self.should_exit = True
         return await super().on_tick(counter)
+
+    def _may_reload(self) -> bool:
+        return self._reloading is None or self._reloading.done()
 
     def _begin_to_close(self) -> None:
         if self._closing is None:

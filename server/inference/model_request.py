@@ -51,7 +51,7 @@ async def prepare(
 
     def read() -> Preparation:
         model = find_model(store, name, pull_hint=pull_hint, required=required)
-        merged = merged_options(model.parameters, options)
+        merged = merged_options(model.parameters, model.served_as.options, options)
         return Preparation(
             model,
             merged,
@@ -75,7 +75,7 @@ def model_request(
         ModelNotFound: its weights are gone.
         WeightsDamaged: they cannot be read.
     """
-    files = files_of(model)
+    files, served_as = files_of(model), model.served_as
     n_ctx = requested_context(options)
     minimum = 0 if files.projector is None else MIN_CONTEXT_FOR_MEDIA
     return ModelRequest(
@@ -98,7 +98,11 @@ def model_request(
             use_mmap=options.use_mmap,
             num_thread=options.num_thread,
         ),
-        keep_alive=keep_alive,
+        keep_alive=served_as.keep_alive if keep_alive is None else keep_alive,
+        parallel=served_as.parallel,
+        max_context=served_as.max_context,
+        is_pinned=served_as.is_pinned,
+        groups=served_as.groups,
         model=model,
     )
 

@@ -28,7 +28,7 @@ MAX_CHARACTERS: Final = 16_384
 
 
 def default_options(model: Model) -> Mapping[str, object]:
-    """Return the model's parameters over the sampling values that its GGUF file recommends.
+    """Return the operator's options over the model's, and these over what its GGUF file recommends.
 
     Values of the file that no request could set are ignored. Raises as `Model.header`.
     """
@@ -42,7 +42,7 @@ def default_options(model: Model) -> Mapping[str, object]:
             recommended[name] = _checked(name, OPTIONS[name], value)
         except BadRequest:
             _log.debug("%s: its file recommends %s for %s", model.name.short, value, name)
-    return {**recommended, **model.parameters}
+    return {**recommended, **model.parameters, **model.served_as.options}
 
 
 def merged_options(*sources: Mapping[str, object]) -> Options:

@@ -45,4 +45,4 @@ async def unload(request: Request) -> Response:
     if name:
         model = await asyncio.to_thread(find_model, services.store, name)
         key = await asyncio.to_thread(model_key, model)
-    return json_response(unload_response(services.scheduler.unload(key)))
+    return json_response(unload_response(services.scheduler.unload(key, even_pinned=True)))

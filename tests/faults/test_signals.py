@@ -99,7 +99,7 @@ def _trickle() -> Iterator[bytes]:
         time.sleep(0.2)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_running_requests_get_the_grace_period_and_then_an_error(
     server: LiveServer, number: signal.Signals
 ) -> None:
@@ -175,6 +175,27 @@ def test_a_client_that_reads_nothing_does_not_hold_up_the_end(server: LiveServer
         assert silent.recv(100)
         server.terminate()
         assert server.process.wait(60) in (0, 1)
+
+
+def test_a_hangup_reloads_the_configuration(tmp_path: Path) -> None:
+    """With a mistake in it, all stays as it was, and the log says what is wrong."""
+    file = tmp_path / "paddock.toml"
+    file.write_text('[settings]\nmax_body = "1K"\n')
+
+    def refuses() -> bool:
+        return httpx.post(f"{server.url}/api/show", json={"model": "m" * 2000}).status_code == 413
+
+    with live_server(tmp_path, PADDOCK_CONFIG=str(file)) as server:
+        assert refuses()
+
+        file.write_text("[settings]\nmax_bdy = 1\n")
+        server.process.send_signal(signal.SIGHUP)
+        assert eventually(lambda: "is no setting; did you mean" in server.log.read_text())
+        assert refuses()
+
+        file.write_text("")
+        server.process.send_signal(signal.SIGHUP)
+        assert eventually(lambda: not refuses())
 
 
 def test_a_server_started_to_ignore_hangups_goes_on(tmp_path: Path) -> None:

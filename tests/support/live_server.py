@@ -74,6 +74,7 @@ def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
         "OLLAMA_MODELS": str(store),
         "PADDOCK_NO_BUILTIN": "1",
         "PADDOCK_KEYS": str(directory / "keys"),
+        "PADDOCK_CONFIG": os.devnull,  # and not the user's own
         **settings,
     }
     with log.open("wb") as output:

@@ -1,0 +1,1 @@
+"""The configuration file `paddock.toml`: found, checked with line numbers, merged, reloaded."""
