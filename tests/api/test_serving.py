@@ -138,7 +138,7 @@ async def test_a_pinned_model_neither_expires_nor_makes_room(tmp_path: Path) -> 
         await server.create("base", TEXT_MODEL)
         await server.create("other", OTHER)
         served(server, base=ServedAs(is_pinned=True))
-        await server.post("/api/generate", model="base", keep_alive=0)
+        await server.post("/api/generate", model="base", keep_alive=1)
         server.clock.advance(10**6)
         await server.post("/api/generate", model="base", keep_alive=0)
 
