@@ -76,7 +76,8 @@ def max_context(request: ModelRequest, config: SchedulerConfig, n_ctx: int) -> i
     """
     if request.options.num_ctx is not None or config.context_length > 0:
         return n_ctx
-    return max(n_ctx, request.facts.n_ctx_train)
+    limit = request.max_context or request.facts.n_ctx_train
+    return max(n_ctx, min(limit, request.facts.n_ctx_train))
 
 
 def grown_context(n_ctx: int, n_tokens: int, max_n_ctx: int) -> int:

@@ -9,8 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
+from runners.host.decisions import Decision, Evict, Load, Refuse, Reject, Reuse, Wait
 from runners.host.model_request import LoadOptions, ModelKey
 
 MOST_MORE_USERS = 4
@@ -123,45 +124,6 @@ class State:
     runners: tuple[RunnerView, ...] | Runners = ()
     pending: tuple[RunnerDemand, ...] = ()
     max_queue: int = 512
-
-
-@dataclass(frozen=True, slots=True)
-class Reuse:
-    """Serve the request by this runner."""
-
-    runner: int
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """Load the model on this machine."""
-
-    machine: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evict:
-    """Unload this runner as soon as it is idle, then decide again."""
-
-    runner: int
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Keep the request in the queue and decide again after a change."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reject:
-    """The queue is full."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """There is no room beside the pinned models, and waiting makes none."""
-
-
-Decision: TypeAlias = Reuse | Load | Evict | Wait | Reject | Refuse
 
 
 def decide(state: State, demand: RunnerDemand, now: float) -> Decision:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from runners.host.decisions import Load
 from runners.host.model_request import ModelKey
-from runners.host.policy import Load, Phase, RunnerDemand, RunnerView, State, room_for
+from runners.host.policy import Phase, RunnerDemand, RunnerView, State, room_for
 
 ADD_AFTER = 10.0
 """Seconds for which requests have to wait at every replica before there is another one."""

@@ -15,9 +15,16 @@ from runners.host.errors import LoadFailed, RunnerError
 from runners.host.loaded_runner import LoadedRunner, PendingRequest, other_runners_of
 from runners.host.loading import EvictionRequired, LoadError, LoadOutcome, ReadyRunner, load_model
 from runners.host.machine import Machine
-from runners.host.model_request import ModelRequest, SchedulerConfig, keep_alive_seconds
+from runners.host.model_request import (
+    LoadStatus,
+    ModelKey,
+    ModelRequest,
+    RunnerStatus,
+    SchedulerConfig,
+    keep_alive_seconds,
+)
 from runners.host.policy import Phase, RunnerDemand
-from runners.host.usage import SchedulerCounters
+from runners.host.usage import MachineUsage, SchedulerCounters
 from runners.protocol.messages import Device
 
 logger = logging.getLogger(__name__)
@@ -102,6 +109,42 @@ class RunnerPool:
             if runner.is_held != is_held and runner.process is not None:
                 runner.is_held = is_held
                 runner.process.client.hold(is_held=is_held)
+
+    def status(self) -> tuple[RunnerStatus, ...]:
+        """Return the loaded models, the last to expire first; models still loading are left out."""
+        now, today = self._clock.now(), self._clock.today()
+        # The newest runner of each name: a replaced one may still be finishing an answer.
+        runners = sorted(self, key=lambda runner: not runner.is_retired)
+        listed = (each.status(now, today) for each in runners)
+        statuses = list({status.request.name: status for status in listed if status}.values())
+        # Whole seconds, so that models with equal keep-alive stay in the order of their loads.
+        statuses.sort(key=lambda status: status.expires_at.replace(microsecond=0), reverse=True)
+        return tuple(statuses)
+
+    def loads(self) -> tuple[LoadStatus, ...]:
+        """Return the models that are being loaded, the first to begin first."""
+        now = self._clock.now()
+        return tuple(status for runner in self if (status := runner.load_status(now)))
+
+    async def usage(self, n_pending: int) -> MachineUsage:
+        """Return the counters, and what each loaded model takes; asks every runner at once."""
+        runners = [runner for runner in self if runner.phase is Phase.READY]
+        return MachineUsage(
+            n_pending=n_pending,
+            counters=replace(self.counters),
+            runners=tuple(await asyncio.gather(*(runner.usage() for runner in runners))),
+        )
+
+    def expire(self, key: ModelKey | None, *, even_pinned: bool) -> dict[str, bool]:
+        """Let a model, or all of them, expire when idle; return whether each is still in use."""
+        in_use: dict[str, bool] = {}
+        for runner in self:
+            stays = runner.request.is_pinned and not even_pinned
+            if key in (None, runner.request.key) and not (runner.unloading or stays):
+                runner.keep_alive = 0.0
+                runner.expires_at = self._clock.now()
+                in_use[runner.request.name] = not runner.may_expire
+        return in_use
 
     def unload(self, runner: LoadedRunner, *, save_seconds: float = 0.0) -> None:
         """Kill a runner, or cancel its load; it is removed once the process is reaped.

@@ -16,6 +16,7 @@ from typing import Self
 from runners.host.client import RunnerClient
 from runners.host.clock import Clock, LoopClock
 from runners.host.context_size import choose_context, max_context
+from runners.host.decisions import Evict, Load, Refuse, Reject, Reuse
 from runners.host.errors import NoRoom, QueueFull, RunnerError, ShuttingDown
 from runners.host.expiry import Expiry
 from runners.host.loaded_runner import LoadedRunner, PendingRequest
@@ -29,19 +30,7 @@ from runners.host.model_request import (
     SchedulerConfig,
     keep_alive_seconds,
 )
-from runners.host.policy import (
-    Evict,
-    Load,
-    MachineView,
-    Phase,
-    Refuse,
-    Reject,
-    Reuse,
-    RunnerDemand,
-    State,
-    decide,
-    serves,
-)
+from runners.host.policy import MachineView, Phase, RunnerDemand, State, decide, serves
 from runners.host.prefix_storage import tidy
 from runners.host.runner_pool import RunnerPool
 from runners.host.tokenizer_runners import TokenizerRunners
@@ -184,14 +173,7 @@ class Scheduler:
 
     def status(self) -> tuple[RunnerStatus, ...]:
         """Return the loaded models, the last to expire first; models still loading are left out."""
-        now, today = self._clock.now(), self._clock.today()
-        # The newest runner of each name: a replaced one may still be finishing an answer.
-        runners = sorted(self._pool, key=lambda runner: not runner.is_retired)
-        listed = (each.status(now, today) for each in runners)
-        statuses = list({status.request.name: status for status in listed if status}.values())
-        # Whole seconds, so that models with equal keep-alive stay in the order of their loads.
-        statuses.sort(key=lambda status: status.expires_at.replace(microsecond=0), reverse=True)
-        return tuple(statuses)
+        return self._pool.status()
 
     @property
     def can_start_runners(self) -> bool:
@@ -200,12 +182,7 @@ class Scheduler:
 
     async def usage(self) -> MachineUsage:
         """Return the counters, and what each loaded model takes; asks every runner at once."""
-        runners = [runner for runner in self._pool if runner.phase is Phase.READY]
-        return MachineUsage(
-            n_pending=len(self._pending),
-            counters=replace(self._pool.counters),
-            runners=tuple(await asyncio.gather(*(runner.usage() for runner in runners))),
-        )
+        return await self._pool.usage(len(self._pending))
 
     def reconfigure(self, config: SchedulerConfig) -> None:
         """Use other settings for what is loaded from now on."""
@@ -213,21 +190,14 @@ class Scheduler:
 
     def loads(self) -> tuple[LoadStatus, ...]:
         """Return the models that are being loaded, the first to begin first."""
-        now = self._clock.now()
-        return tuple(status for runner in self._pool if (status := runner.load_status(now)))
+        return self._pool.loads()
 
     def unload(self, key: ModelKey | None = None, *, even_pinned: bool = False) -> dict[str, bool]:
         """Unload a model as soon as it is idle, or all of them; pinned ones stay by default.
 
         Returns the names of those that were in memory, and whether each is still in use.
         """
-        in_use: dict[str, bool] = {}
-        for runner in self._pool:
-            stays = runner.request.is_pinned and not even_pinned
-            if key in (None, runner.request.key) and not (runner.unloading or stays):
-                runner.keep_alive = 0.0
-                runner.expires_at = self._clock.now()
-                in_use[runner.request.name] = not runner.may_expire
+        in_use = self._pool.expire(key, even_pinned=even_pinned)
         self._reconcile()
         return in_use
 

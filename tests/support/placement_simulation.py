@@ -14,18 +14,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Protocol
 
+from runners.host.decisions import Evict, Load, Reuse
 from runners.host.model_request import LoadOptions, ModelKey
-from runners.host.policy import (
-    Evict,
-    Load,
-    MachineView,
-    Phase,
-    Reuse,
-    RunnerDemand,
-    RunnerView,
-    State,
-    decide,
-)
+from runners.host.policy import MachineView, Phase, RunnerDemand, RunnerView, State, decide
 from runners.host.replicas import AddReplica, RemoveReplica, scale
 from runners.host.runner_index import RunnerIndex
 

@@ -6,19 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from runners.host.decisions import Decision, Evict, Load, Reject, Reuse, Wait
 from runners.host.model_request import LoadOptions, ModelKey
 from runners.host.policy import (
-    Decision,
-    Evict,
-    Load,
     MachineView,
     Phase,
-    Reject,
-    Reuse,
     RunnerDemand,
     RunnerView,
     State,
-    Wait,
     choose_victim,
     decide,
     serves,
