@@ -6,6 +6,7 @@ through `_reconcile`, which compares runners with requests and acts on the diffe
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
