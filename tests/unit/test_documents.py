@@ -20,7 +20,7 @@ LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 OTHERS = {
     "OLLAMA_API_KEY", "OLLAMA_BASE_URL", "OLLAMA_EDITOR", "OLLAMA_NOHISTORY", "PADDOCK_CPU_VARIANT",
-    "PADDOCK_SOURCE",
+    "PADDOCK_SOURCE", "PADDOCK_URL", "PADDOCK_WHEELS",
 }  # fmt: skip
 """Variables in the documents that the client commands, the engine and other programs read."""
 
