@@ -32,15 +32,19 @@ class Server:
     client: Client
     store: Path
 
-    def install(self, model: str, weights: Path, *, template: str = "") -> None:
-        """Upload a GGUF file and create `model` from it, with a Go template if one is given."""
-        with weights.open("rb") as file:
-            digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
-        with httpx.Client(base_url=self.url, timeout=600) as http, weights.open("rb") as file:
-            http.post(f"/api/blobs/{digest}", content=file).raise_for_status()
-            body = {"model": model, "files": {weights.name: digest}, "stream": False}
+    def install(
+        self, model: str, weights: Path, *, template: str = "", draft: Path | None = None
+    ) -> None:
+        """Upload a GGUF file and create `model` from it.
+
+        It gets a Go template and a draft model, if they are given.
+        """
+        with httpx.Client(base_url=self.url, timeout=600) as http:
+            body = {"model": model, "files": _upload(http, weights), "stream": False}
             if template:
                 body["template"] = template
+            if draft is not None:
+                body["draft_files"] = _upload(http, draft)
             http.post("/api/create", json=body).raise_for_status()
 
     async def unload(self, model: str) -> None:
@@ -51,6 +55,15 @@ class Server:
                 return
             await asyncio.sleep(POLL_SECONDS)
         raise RuntimeError(f"{model} stays in memory")
+
+
+def _upload(http: httpx.Client, path: Path) -> dict[str, str]:
+    """Upload a file, and return what names it in a create request."""
+    with path.open("rb") as file:
+        digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
+        http.post(f"/api/blobs/{digest}", content=file).raise_for_status()
+    return {path.name: digest}
 
 
 @asynccontextmanager
