@@ -24,6 +24,8 @@ from server.prompt.template_features import of_go, of_jinja, prefers_jinja
 
 DEFAULT_TEMPLATE: Final = "{{ .Prompt }}"
 """The Go template of a model that has no template at all."""
+_THINK_END: Final = "</think>"
+"""Whether a template with these usual tags has thoughts, `of_jinja` tells as the reference does."""
 GPT_OSS: Final = ("gptoss", "gpt-oss")
 """Names of one model family in configs."""
 
@@ -73,6 +75,8 @@ def choose(model: Model, setting: bool | None) -> Format:
     if source is Source.JINJA:
         jinja = model.header().chat_template
         output, features = detect_format(jinja), of_jinja(jinja)
+        if output.thinking and _THINK_END not in jinja:
+            features |= {"thinking"}  # between marks of another kind
         reason = f"jinja {output.name}"
     else:
         go = _parsed(model.template or DEFAULT_TEMPLATE)

@@ -46,8 +46,10 @@ _COMPLETE_FORMATS: Final[Sequence[tuple[tuple[str, ...], OutputFormat]]] = (
     (("<|START_ACTION|>",), COHERE_TEMPLATE),
     (("<|tool_call>", "<tool_call|>"), OUTPUT_FORMATS["gemma4"]),
     (("<start_function_call>",), OUTPUT_FORMATS["functiongemma"]),
-    (("[TOOL_CALLS]", "[ARGS]"), mistral(is_named=True)),
-    (("[TOOL_CALLS]",), mistral(is_named=False)),
+    (("[TOOL_CALLS]", "[ARGS]", "[THINK]"), mistral(is_named=True, thinks=True)),
+    (("[TOOL_CALLS]", "[ARGS]"), mistral(is_named=True, thinks=False)),
+    (("[TOOL_CALLS]", "[THINK]"), mistral(is_named=False, thinks=True)),
+    (("[TOOL_CALLS]",), mistral(is_named=False, thinks=False)),
     *(((opening,), COMMAND_R) for opening in OPENINGS),
     ((OPENINGS[-1].replace("\n", r"\n"),), COMMAND_R),  # as a string of the template spells it
 )

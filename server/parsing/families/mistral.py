@@ -65,8 +65,11 @@ def _ministral(generation: GenerationStart) -> OutputParser:
     return _parser(generation, frozenset(tool.name for tool in generation.tools), _NAMED_BLOCK)
 
 
-def mistral(*, is_named: bool) -> OutputFormat:
-    """Return the format of a template whose calls are named or a list."""
+def mistral(*, is_named: bool, thinks: bool) -> OutputFormat:
+    """Return the format of a template whose calls are named or a list, and that may have thoughts.
+
+    Thoughts are told apart in any case.
+    """
     block = _NAMED_BLOCK if is_named else _LIST_BLOCK
 
     def create_parser(generation: GenerationStart) -> OutputParser:
@@ -76,7 +79,7 @@ def mistral(*, is_named: bool) -> OutputFormat:
         name="mistral",
         create_parser=create_parser,
         tools=True,
-        thinking=True,
+        thinking=thinks,
         visible_tokens=_DELIMITERS,
     )
 

@@ -12,6 +12,7 @@ from server.prompt.image_tags import ImagePlacement
 from server.prompt.messages import Message
 from server.prompt.renderer import Renderer, placing_of
 from server.prompt.renderers.table import RENDERERS
+from tests.support.families.chat_templates import JINJA as JINJA_TEMPLATES
 from tests.support.gguf_bytes import STRING, U32, array, key
 from tests.support.installed import installed
 from tests.support.rendering import prompt_of
@@ -214,3 +215,17 @@ def test_a_format_says_what_was_chosen_and_why(
     )
 
     assert (format.renderer, format.output.name, format.reason) == told
+
+
+@pytest.mark.parametrize(
+    ("name", "thinks"),
+    [("gpt-oss", True), ("magistral", True), ("seed-oss", True), ("mistral", False)],
+)
+def test_thoughts_between_marks_of_a_family_are_a_feature(
+    tmp_path: Path, name: str, thinks: bool
+) -> None:
+    """Otherwise a request to think would be refused."""
+    format = choose(installed(tmp_path, chat_template=JINJA_TEMPLATES[name]), None)
+
+    assert ("thinking" in format.features) is thinks
+    assert "tools" in format.features
