@@ -55,23 +55,32 @@ pageTest("a model that the registry does not have is told in a sentence", MODELS
   await page.getByRole("button", { name: "Go on with the pull of absent" }).waitFor();
 });
 
-pageTest("a model is created from a Modelfile; a mistake in it is told", MODELS, async (page) => {
-  await page.getByRole("button", { name: "Create a model" }).click();
-  const dialog = page.getByRole("dialog");
-  await dialog.getByLabel("Name of the model").fill("terse");
-  await dialog.getByRole("textbox", { name: "Modelfile" }).fill("FROM paddock\nPARAMETR x 1\n");
-  await dialog.getByRole("button", { name: "Create", exact: true }).click();
-  await dialog.getByRole("alert").waitFor();
-  await dialog.getByRole("textbox", { name: "Modelfile" }).fill("FROM paddock\nSYSTEM Be terse.\n");
-  await dialog.getByRole("button", { name: "Create", exact: true }).click();
+pageTest(
+  "a model is created from a Modelfile; a mistake in it names its line",
+  MODELS,
+  async (page) => {
+    await page.getByRole("button", { name: "Create a model" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name of the model").fill("terse");
+    await dialog.getByRole("textbox", { name: "Modelfile" }).fill("FROM paddock\nPARAMETR x 1\n");
+    await dialog.getByRole("button", { name: "Create", exact: true }).click();
+    await dialog
+      .getByRole("alert")
+      .getByText(/line 2/)
+      .waitFor();
+    await dialog
+      .getByRole("textbox", { name: "Modelfile" })
+      .fill("FROM paddock\nSYSTEM Be terse.\n");
+    await dialog.getByRole("button", { name: "Create", exact: true }).click();
 
-  await page.getByRole("link", { name: "terse" }).click();
-  await page.getByRole("heading", { name: "terse" }).waitFor();
-  await page.getByText("Be terse.").first().waitFor();
-  await page.getByRole("button", { name: "Delete" }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
-  await page.getByText("terse is deleted.").waitFor();
-});
+    await page.getByRole("link", { name: "terse" }).click();
+    await page.getByRole("heading", { name: "terse" }).waitFor();
+    await page.getByText("Be terse.").first().waitFor();
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
+    await page.getByText("terse is deleted.").waitFor();
+  },
+);
 
 pageTest("a GGUF file of this computer becomes a model", MODELS, async (page) => {
   await page.getByRole("button", { name: "Create a model" }).click();
