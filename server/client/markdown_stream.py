@@ -63,7 +63,7 @@ class MarkdownStream:
         """Begin a block; `block` opens again what goes on in it."""
         self._block = block
         self._goes_on = bool(block)
-        self._line = ""
+        self._line = self._indent = ""
         self._raw: WrappedText | None = None
         self._ends_at_text = False
 
@@ -74,13 +74,15 @@ class MarkdownStream:
 
     def _write_line(self, piece: str) -> None:
         """Write a piece of one line, perhaps with its end."""
-        line = self._line + piece
-        if self._ends_at_text and line.strip():
+        if self._ends_at_text and (line := self._line + piece).strip():
             self._ends_at_text = False
             if not line[0].isspace():
                 self._render()
-        if not self._block.strip() and not piece.strip():
-            return  # blank lines between blocks
+        if self._raw is None and not self._goes_on:
+            piece, self._indent = self._indent + piece, ""
+            if not piece.strip():  # blank lines between blocks, or the begin of a line
+                self._indent = "" if piece.endswith("\n") else piece
+                return
         if self._raw is None:
             if self._n_blocks and not self._goes_on:
                 self._console.print()
@@ -99,12 +101,16 @@ class MarkdownStream:
             self._render()  # a heading, or the end of code
         elif fence is None and not line.strip():
             self._ends_at_text = True  # unless an indented line goes on with a list
-        elif self._raw and self._raw.rows > self._console.height - _SPARE_ROWS:
+        elif line.strip() and self._is_tall():
             if fence:
                 self._render(closing=fence[1])
                 self._begin(f"{fence[1]}{fence[2].strip()}\n")
             else:
                 self._render()
+
+    def _is_tall(self) -> bool:
+        """Whether the block would soon be taller than the screen."""
+        return self._raw is not None and self._raw.rows > self._console.height - _SPARE_ROWS
 
     def _open_fence(self) -> re.Match[str] | None:
         """Return the fence of code that is not closed yet."""
@@ -119,7 +125,7 @@ class MarkdownStream:
 
     def _render(self, *, closing: str = "") -> None:
         """Replace the block by its rendering."""
-        raw, block = self._raw, self._block
+        raw, block, goes_on = self._raw, self._block, self._goes_on
         self._begin()
         if raw is None or not block.strip():
             return
@@ -128,16 +134,21 @@ class MarkdownStream:
             self._console.print("" if raw.at_line_start else "\n", end="")
             return
         raw.erase()
-        self._put(self._rendered(f"{block}\n{closing}"))
+        self._put(self._rendered(f"{block}\n{closing}", goes_on=goes_on))
 
-    def _rendered(self, block: str) -> str:
-        """Return what shows a block, without blank lines around it and blanks behind its lines."""
+    def _rendered(self, block: str, *, goes_on: bool) -> str:
+        """Return what shows a block, without blank lines around it and blanks behind its lines.
+
+        Blank lines at the begin of code that goes on belong to it.
+        """
         markdown = _Markdown(block, code_theme=_CODE_THEME, hyperlinks=False)
         with self._console.capture() as capture:
             self._console.print(markdown)
         lines = [line.rstrip(" ") for line in capture.get().split("\n")]
         shown = [n for n, line in enumerate(lines) if _STYLE.sub("", line).strip()]
-        return "\n".join(lines[shown[0] : shown[-1] + 1]) + "\n" if shown else ""
+        if not shown:
+            return ""
+        return "\n".join(lines[0 if goes_on else shown[0] : shown[-1] + 1]) + "\n"
 
     def finish(self) -> None:
         """Render what is left; the cursor stands at the end of the answer."""

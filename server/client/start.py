@@ -31,7 +31,8 @@ def ensure_server(
     log = state_folder() / "server.log"
     process = (start or start_server)(log)
     typer.echo(
-        f"No server answers at {client.url}: started one (process {process.pid}, log: {log})",
+        f"No server answers at {client.url}: started one. Its log is {log}; "
+        f"'kill {process.pid}' ends it.",
         err=True,
     )
     deadline = time.monotonic() + _START_SECONDS

@@ -27,17 +27,17 @@ def test_the_guide_answers_on_a_new_machine_with_one_command(
     first = run("run", "paddock", "hello", OLLAMA_HOST=free_host, OLLAMA_MODELS=models)
 
     match = re.search(
-        rf"No server answers at http://{free_host}: started one \(process (\d+), log: (.*)\)",
+        rf"No server answers at http://{free_host}: started one. Its log is (.*); 'kill (\d+)'",
         first.stderr,
     )
     assert match, first.output
-    process = psutil.Process(int(match[1]))
+    process = psutil.Process(int(match[2]))
     try:
         second = run("run", "paddock", "hello", OLLAMA_HOST=free_host)
         assert first.exit_code == second.exit_code == 0
         assert first.stdout == second.stdout != ""
         assert second.stderr == ""
-        assert f"listens on http://{free_host}" in Path(match[2]).read_text()
+        assert f"listens on http://{free_host}" in Path(match[1]).read_text()
     finally:
         process.terminate()
         process.wait(30)

@@ -90,8 +90,16 @@ def test_a_list_goes_on_after_an_indented_paragraph() -> None:
     assert [line.strip() for line in lines if line] == ["1 one", "more of it", "2 two", "end"]
 
 
-def test_code_taller_than_the_screen_is_shown_whole_and_once() -> None:
-    code = "\n".join(f"line{n} = {n}" for n in range(60))
+@pytest.mark.parametrize("piece", [1, 4, 100])
+def test_code_that_is_indented_stays_so(piece: int) -> None:
+    lines = rendered("Before\n\n    a = 1\n      b = 2\n", piece=piece)
+
+    assert lines == ["Before", "", "a = 1", "  b = 2"]
+
+
+@pytest.mark.parametrize("between", ["\n", "\n\n"])
+def test_code_taller_than_the_screen_is_shown_whole_and_once(between: str) -> None:
+    code = between.join(f"line{n} = {n}" for n in range(60))
 
     lines = rendered(f"Before\n\n```python\n{code}\n```\n\nAfter", rows=12)
 
