@@ -72,7 +72,7 @@ class AnswerView:
 
     def think(self, text: str) -> None:
         """Show a piece of the thinking."""
-        if self._style.hide_thinking:
+        if not text or self._style.hide_thinking:
             return
         self._stop_waiting()
         if self._thinking is None:

@@ -60,7 +60,7 @@ class LineEditor:
         self._session: PromptSession[str] = PromptSession(
             history=self._history,
             multiline=Condition(self._is_open),
-            prompt_continuation="... ",
+            prompt_continuation=lambda width, line, is_wrapped: "" if is_wrapped else "... ",
             key_bindings=_key_bindings(),
             completer=WordCompleter(list(_completions()), sentence=True),
             complete_while_typing=False,

@@ -9,6 +9,7 @@ from ollama import ChatResponse
 
 from server.client.answer_view import AnswerStyle, AnswerView, print_timings
 from server.client.api import ApiClient
+from server.client.keyboard import without_echo
 
 Message = dict[str, Any]
 
@@ -63,7 +64,7 @@ class Session:
         view = AnswerView(self.style, has_format=self.format is not None)
         last: ChatResponse | None = None
         try:
-            with closing(self._stream(client)) as parts:
+            with without_echo(), closing(self._stream(client)) as parts:
                 for part in parts:
                     last = part
                     _show(part, view, answer)

@@ -13,6 +13,7 @@ from server.client.chat_loop import chat
 from server.client.completion import complete_model
 from server.client.connection import connected
 from server.client.exit import fail
+from server.client.keyboard import without_echo
 from server.client.models import ensure_model
 from server.client.output import is_terminal
 from server.client.output_format import output_format
@@ -141,20 +142,21 @@ def _answer(client: ApiClient, session: Session, text: str) -> None:
     for name in attached.names if attached else ():
         typer.echo(f"Added file '{name}'", err=True)
     view = AnswerView(session.style, has_format=session.format is not None)
+    parts = client.generate(
+        session.model,
+        attached.text if attached else text,
+        images=attached.files if attached else None,
+        stream=True,
+        think=session.think,
+        format=session.format,
+        keep_alive=session.keep_alive,
+    )
     last: Any = None
     try:
-        for last in client.generate(
-            session.model,
-            attached.text if attached else text,
-            images=attached.files if attached else None,
-            stream=True,
-            think=session.think,
-            format=session.format,
-            keep_alive=session.keep_alive,
-        ):
-            if last.thinking:
-                view.think(last.thinking)
-            view.content(last.response or "")
+        with without_echo():
+            for last in parts:
+                view.think(last.thinking or "")
+                view.content(last.response or "")
     except KeyboardInterrupt:
         view.finish()
         raise typer.Exit(_INTERRUPTED) from None
