@@ -60,7 +60,7 @@ class LineEditor:
         self._session: PromptSession[str] = PromptSession(
             history=self._history,
             multiline=Condition(self._is_open),
-            prompt_continuation=lambda width, line, is_wrapped: "" if is_wrapped else "... ",
+            prompt_continuation=_continuation,
             key_bindings=_key_bindings(),
             completer=WordCompleter(list(_completions()), sentence=True),
             complete_while_typing=False,
@@ -115,6 +115,11 @@ def unquoted(text: str) -> str:
     if not text.startswith(_QUOTES):
         return text
     return text.removeprefix(_QUOTES).rstrip().removesuffix(_QUOTES)
+
+
+def _continuation(width: int, line: int, wrap_count: int) -> str:  # noqa: ARG001 - its form
+    """Return what stands before a further line; the rest of a wrapped one has nothing."""
+    return "" if wrap_count else "... "
 
 
 def _key_bindings() -> KeyBindings:
