@@ -47,8 +47,10 @@ COPY --from=build /opt/paddock /opt/paddock
 ENV OLLAMA_HOST=0.0.0.0:11434 \
     OLLAMA_MODELS=/models \
     PADDOCK_API_KEYS=/models/paddock-api-keys.json \
+    PADDOCK_AUDIT_LOG=/models/paddock-audit.log \
     PADDOCK_PREFIXES=/models/prefixes \
     PADDOCK_RESPONSES=/models/paddock-responses.db \
+    PADDOCK_USAGE=/models/paddock-usage.db \
     PATH=/opt/paddock/.venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 USER paddock

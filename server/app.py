@@ -9,8 +9,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
 
+from server.access.audit import AuditLog
+from server.access.control import AccessControl
 from server.access.keys import Keys
-from server.config.derived import api_keys_file
+from server.access.usage import UsageLog
+from server.config.derived import api_keys_file, audit_log_file, usage_file
 from server.config.settings import Settings
 from server.errors import Explanation
 from server.http.background_requests import BackgroundRequests
@@ -39,6 +42,7 @@ from server.routes import (
     files,
     health,
     inference,
+    keys,
     library,
     openai,
     page,
@@ -55,8 +59,8 @@ from server.text.quoting import quoted
 from server.versions import PADDOCK
 
 _ROUTERS = (
-    system, health, inference, library, queue, reload, blobs, create, registry, tokens, openai,
-    anthropic, responses, conversations, files, batches, page,
+    system, health, inference, library, queue, reload, keys, blobs, create, registry, tokens,
+    openai, anthropic, responses, conversations, files, batches, page,
 )  # fmt: skip
 _API = "/v1/"
 _MAX_SHOWN = 200
@@ -69,12 +73,14 @@ def create_app(
 ) -> FastAPI:
     """Return the application.
 
-    Without `services` its lifespan opens and closes its own. `drain` lets the caller close it in
+    Without `services` its lifespan opens and closes its own, else the caller has to close
+    `app.state.access`. `drain` lets the caller close it in
     order: see `DrainMiddleware`.
 
     Raises KeyFileError where the API keys cannot be read.
     """
     requests = services.requests if services is not None else RunningRequests()
+    access = access_control(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +88,7 @@ def create_app(
             app.state.services = opened
             _connect_batches(app, opened)
             yield
+        await access.close()
 
     app = FastAPI(
         title="paddock",
@@ -89,7 +96,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.services = services
+    app.state.services, app.state.access = services, access
     app.state.metrics = metrics = Metrics()
     app.state.max_body = settings.max_body
     app.state.heartbeat_seconds = settings.stream_keepalive
@@ -101,18 +108,32 @@ def create_app(
         app.include_router(distribution.router)
     describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
     app.add_exception_handler(HTTPException, _answer_router)
-    app.state.keys = keys = Keys(api_keys_file(settings))
-    _add_middleware(app, settings, drain or Drain(), metrics.requests, requests=requests, keys=keys)
+    _add_middleware(
+        app, settings, drain or Drain(), metrics.requests, requests=requests, access=access
+    )
     if services is not None:
         _connect_batches(app, services)
     return app
 
 
+def access_control(settings: Settings) -> AccessControl:
+    """Return the access control of a server; raises KeyFileError as `create_app`."""
+    audit = None
+    if settings.audit_size:
+        audit = AuditLog(audit_log_file(settings), settings.audit_size)
+    return AccessControl(
+        keys=Keys(api_keys_file(settings)),
+        usage=UsageLog(usage_file(settings)),
+        audit=audit,
+        always_audits=audit is not None and settings.audit_log is not None,
+    )
+
+
 def _connect_batches(app: FastAPI, services: Services) -> None:
     """Let batches send their requests to the routes of `app`."""
     routes = FailureMiddleware(AsyncExitStackMiddleware(app.router))
-    metrics, keys = app.state.metrics.requests, app.state.keys
-    services.batches.connect(BackgroundRequests(routes, app, metrics, keys))
+    metrics, access = app.state.metrics.requests, app.state.access
+    services.batches.connect(BackgroundRequests(routes, app, metrics, access))
 
 
 def _add_middleware(
@@ -122,7 +143,7 @@ def _add_middleware(
     metrics: RequestMetrics,
     *,
     requests: RunningRequests,
-    keys: Keys,
+    access: AccessControl,
 ) -> None:
     """Add the middleware; the last one added is the first to see a request."""
     is_loopback = settings.address.is_loopback
@@ -136,11 +157,15 @@ def _add_middleware(
         )
     app.add_middleware(PathMiddleware)
     app.add_middleware(DrainMiddleware, drain=drain)
-    app.add_middleware(KeyMiddleware, keys=keys)
+    app.add_middleware(KeyMiddleware, access=access)
     app.add_middleware(HostMiddleware, policy=hosts)
     app.add_middleware(CORSMiddleware, policy=OriginPolicy(settings.origins))
     app.add_middleware(
-        RequestLogMiddleware, requests=requests, metrics=metrics, logs_bodies=settings.logs_bodies
+        RequestLogMiddleware,
+        requests=requests,
+        metrics=metrics,
+        access=access,
+        logs_bodies=settings.logs_bodies,
     )
 
 

@@ -48,6 +48,7 @@ COMMANDS = {
     "help": Entry("guide", "help_or_guide", "Show help, or ask the bundled guide a question."),
     "config": Entry("config", "app", "Show or check the configuration."),
     "key": Entry("key", "app", "Create, list and revoke API keys."),
+    "usage": Entry("usage", "usage", "Print what each API key has used."),
     "export": Entry("archives", "export_model", "Write a model to one file."),
     "import": Entry("archives", "import_models", "Install the models of an archive."),
     "imatrix": Entry("imatrix", "imatrix", "Measure an importance matrix, for quantizing."),

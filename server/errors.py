@@ -131,14 +131,11 @@ class KeyFileError(ServerError):
 
 
 class RateLimited(ServerError):
-    """The holder of an API key has used up a limit; `retry_after` are the seconds until it is not.
+    """The holder of an API key has used up a limit, for `retry_after` seconds."""
 
-    `limit` is the name that OpenAI's clients know it by: requests or tokens.
-    """
-
-    def __init__(self, text: str, limit: str, retry_after: float) -> None:
+    def __init__(self, text: str, retry_after: float) -> None:
         super().__init__(text)
-        self.limit, self.retry_after = limit, retry_after
+        self.retry_after = retry_after
 
 
 class Explanation(NamedTuple):

@@ -1,8 +1,9 @@
 """Parse model names of requests, with the suffixes `:local` and `:cloud`."""
 
-from model_store.errors import InvalidName
+from model_store.errors import InvalidName, ModelNotFound
 from model_store.names import MAX_LENGTH, ModelName
 from server.errors import BadRequest, Forbidden
+from server.request_record import current
 from server.text.quoting import quoted
 
 _CLOUD = "ollama cloud is disabled: remote model is unavailable"
@@ -12,6 +13,7 @@ def model_name(text: str) -> ModelName:
     """Return the name of the model that a request uses.
 
     Raises:
+        ModelNotFound: the API key of the request is not for it; to its holder it is not there.
         BadRequest: the name is invalid.
         Forbidden: it names a model of Ollama's cloud.
     """
@@ -20,9 +22,12 @@ def model_name(text: str) -> ModelName:
         name, suffix = _one_suffix(trimmed)
         if suffix == "cloud" or _is_cloud_tag(trimmed):
             raise Forbidden(_CLOUD)
-        return ModelName.parse(name)
+        parsed = ModelName.parse(name)
     except InvalidName as e:
         raise BadRequest(e.reason) from None
+    if not current().caller.may_use(parsed.short):
+        raise ModelNotFound(parsed.short)
+    return parsed
 
 
 def stored_name(text: str) -> ModelName:
@@ -31,13 +36,29 @@ def stored_name(text: str) -> ModelName:
     Raises:
         BadRequest: it has two suffixes.
         InvalidName: the name is invalid.
+        Forbidden: as `changeable_name`.
     """
     trimmed = _trimmed(text)
     name, suffix = _one_suffix(trimmed)
     if suffix == "cloud":
         has_tag = ":" in name.rpartition("/")[2]
-        return ModelName.parse(f"{name}-cloud" if has_tag else trimmed)
-    return ModelName.parse(name)
+        return changeable_name(f"{name}-cloud" if has_tag else trimmed)
+    return changeable_name(name)
+
+
+def changeable_name(text: str) -> ModelName:
+    """Return the name of a model that a request installs, copies, pushes or deletes.
+
+    Raises:
+        InvalidName: the name is invalid.
+        Forbidden: the API key of the request is not for this model.
+    """
+    name = ModelName.parse(text)
+    record = current()
+    record.model = text
+    if not record.caller.may_use(name.short):
+        raise Forbidden(f"the API key is not for the model {quoted(name.short)}")
+    return name
 
 
 def _trimmed(text: str) -> str:

@@ -15,6 +15,10 @@ from server.caller import ANYBODY, Caller
 _MAX_TEXT = 1000
 
 
+Charge = Callable[[str, int, int], None]
+"""Takes the model of an answer, and the tokens of its prompt and of itself."""
+
+
 class Phase(StrEnum):
     """What a request to a model waits for."""
 
@@ -38,7 +42,7 @@ class RequestRecord:
     `lenient_calls` names the tool calls that were not in the syntax of the model's family. `phase`
     is None until the request needs a model. `cancel` ends its work, see `interrupt`. One that
     `is_background` is computed only while no others are. `caller` is who sent it, `reply_headers`
-    are sent with its reply.
+    are sent with its reply, `charge` is called with the tokens of each answer.
     """
 
     id: str = ""
@@ -72,6 +76,7 @@ class RequestRecord:
     phase: Phase | None = None
     cancel: Callable[[], object] | None = None
     is_cancelled: bool = False
+    charge: Charge | None = None
 
     @property
     def elapsed_ns(self) -> int:
@@ -125,6 +130,8 @@ class RequestRecord:
     ) -> None:
         """Add the counters of one answer; a request may have several."""
         self.queue_ns += queue_ns
+        if self.charge is not None:
+            self.charge(self.served_model, n_prompt, n_generated)
         self.n_computed += n_prompt - n_cached
         self.n_cached += n_cached
         self.n_generated += n_generated

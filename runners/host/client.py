@@ -96,6 +96,7 @@ class RunnerClient:
         truncate: bool = True,
         adapters: Adapters | None = None,
         is_background: bool = False,
+        owner: str = "",
     ) -> Embedded:
         """Return one vector per text, not normalised; see `Embed` for the parameters."""
         return await self._call(
@@ -107,6 +108,7 @@ class RunnerClient:
                 truncate=truncate,
                 adapters=adapters,
                 is_background=is_background,
+                owner=owner,
             ),
             Embedded,
         )

@@ -87,6 +87,7 @@ class ModelRequest:
     `is_background` has what others leave: see `Scheduler`. `parallel` overrides
     `num_parallel` of the scheduler, `max_context` bounds the context; 0 does not. A pinned model is
     not evicted and does not expire. Models that share one of `groups` are not in memory together.
+    Requests of each `owner` have a queue of their own, and the queues are served in turn.
     """
 
     name: str
@@ -109,6 +110,7 @@ class ModelRequest:
     model: object = None
     least_context: int = 0
     is_background: bool = False
+    owner: str = ""
 
     @property
     def key(self) -> ModelKey:

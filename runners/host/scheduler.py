@@ -18,7 +18,7 @@ from runners.host.client import RunnerClient
 from runners.host.clock import Clock, LoopClock
 from runners.host.context_size import choose_context, max_context
 from runners.host.decisions import Evict, Load, Refuse, Reject, Reuse
-from runners.host.errors import NoRoom, QueueFull, RunnerError, ShuttingDown
+from runners.host.errors import NoRoom, RunnerError, ShuttingDown
 from runners.host.expiry import Expiry
 from runners.host.loaded_runner import LoadedRunner, PendingRequest
 from runners.host.loading import EvictionRequired, LoadError
@@ -31,6 +31,7 @@ from runners.host.model_request import (
     SchedulerConfig,
     keep_alive_seconds,
 )
+from runners.host.pending_queue import insert_in_turn, make_place
 from runners.host.policy import MachineView, Phase, RunnerDemand, State, decide, serves
 from runners.host.prefix_storage import tidy
 from runners.host.runner_pool import RunnerPool
@@ -247,11 +248,11 @@ class Scheduler:
         if isinstance(decision, Refuse):
             raise NoRoom
         if isinstance(decision, Reject):
-            raise QueueFull(self._config.max_queue)
+            make_place(self._pending, request.owner, self._config.max_queue)
         return await self._queue(PendingRequest(request, replace(demand, admitted=True)))
 
     async def _queue(self, pending: PendingRequest) -> LoadedRunner:
-        self._pending.append(pending)
+        insert_in_turn(self._pending, pending)
         self._reconcile()
         try:
             return await pending.runner

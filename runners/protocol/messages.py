@@ -114,6 +114,8 @@ class Generate(msgspec.Struct, frozen=True, kw_only=True, tag="generate"):
     """Computed only while no `Hold` is in force."""
     is_deterministic: bool = False
     """Computed alone, in a context of its own, so that equal requests have equal answers."""
+    owner: str = ""
+    """Whose request it is: those of each owner have a queue, and the queues are served in turn."""
 
 
 EmbedInput = str | tuple[int, ...]
@@ -138,6 +140,8 @@ class Embed(msgspec.Struct, frozen=True, kw_only=True, tag="embed"):
     """LoRA adapters of this request; None: those of the load."""
     is_background: bool = False
     """Computed only while no `Hold` is in force."""
+    owner: str = ""
+    """Whose request it is: those of each owner have a queue, and the queues are served in turn."""
 
 
 class Hold(msgspec.Struct, frozen=True, tag="hold"):

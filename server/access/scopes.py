@@ -67,6 +67,7 @@ GET /api/status
 GET /api/tags
 GET /api/ps
 GET /api/queue
+GET /api/usage
 POST /api/show
 POST /api/me
 POST /api/signout
@@ -86,6 +87,9 @@ DELETE /api/delete
 DELETE /api/requests/{request_id}
 POST /api/unload
 POST /api/reload
+GET /api/keys
+POST /api/keys
+DELETE /api/keys/{name}
 HEAD /api/blobs/{digest}
 POST /api/blobs/{digest}
 """

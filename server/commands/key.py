@@ -10,12 +10,10 @@ from server.access.key import DEFAULT_SCOPES, ApiKey, KeyLimits, KeyRequest
 from server.access.key_changes import create_key, revoke_key
 from server.access.key_file import read_keys
 from server.caller import Priority, Scope
-from server.client.exit import fail
 from server.commands.console import errors_as_exit
 from server.commands.environment import read_settings
 from server.config.derived import api_keys_file
-from server.config.values import seconds
-from server.text.quoting import quoted
+from server.native.keys import key_object, validity
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 _COLUMNS = "{:<24} {:<20} {:<12} {:<16} {}"
@@ -65,7 +63,7 @@ def create(
                     tokens_per_minute=tokens_per_minute,
                     max_parallel=max_parallel,
                 ),
-                seconds=_seconds(expires),
+                seconds=validity(expires),
             ),
             time.time(),
         )
@@ -84,7 +82,7 @@ def list_keys(
     if not json:
         typer.echo(_COLUMNS.format("NAME", "SCOPES", "STATE", "EXPIRES", "MODELS"))
     for key in keys:
-        typer.echo(msgspec.json.encode(key_facts(key)).decode() if json else _row(key))
+        typer.echo(msgspec.json.encode(key_object(key)).decode() if json else _row(key))
 
 
 @app.command()
@@ -93,22 +91,6 @@ def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None
     with errors_as_exit():
         key = revoke_key(api_keys_file(read_settings()), name, time.time())
     typer.echo(f"revoked the key {key.name}")
-
-
-def key_facts(key: ApiKey) -> dict[str, object]:
-    """Return what may be told of a key: all but its hash."""
-    facts = msgspec.to_builtins(key)
-    assert isinstance(facts, dict)
-    del facts["sha256"]
-    return facts
-
-
-def _seconds(text: str) -> float:
-    try:
-        duration = seconds(text) if text else 0.0
-    except ValueError:
-        fail(f"--expires is {quoted(text)}, but must be a duration such as 30d or 12h")
-    return 0.0 if duration == float("inf") else duration
 
 
 def _row(key: ApiKey) -> str:

@@ -131,6 +131,7 @@ async def _serve(configured: Configured, listener: socket.socket) -> None:
             await server.serve(sockets=[listener])
         finally:
             reloader.close()
+            await app.state.access.close()
 
 
 def _has_terminal() -> bool:

@@ -13,6 +13,16 @@ def api_keys_file(settings: Settings) -> Path:
     return settings.api_keys or settings.models.parent / "paddock-api-keys.json"
 
 
+def audit_log_file(settings: Settings) -> Path:
+    """Return the audit log: beside the models, unless it is set."""
+    return settings.audit_log or settings.models.parent / "paddock-audit.log"
+
+
+def usage_file(settings: Settings) -> Path:
+    """Return the database of usage: beside the models, unless it is set."""
+    return settings.usage or settings.models.parent / "paddock-usage.db"
+
+
 def responses_file(settings: Settings) -> Path:
     """Return the database of responses: beside the models, unless it is set."""
     return settings.responses or settings.models.parent / "paddock-responses.db"

@@ -11,8 +11,8 @@ from model_store.registry.config import (
 )
 from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
+from server.config.access_settings import AccessSettings
 from server.config.long_prompts import LongPrompts
-from server.config.state_settings import StateSettings
 from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
 from server.config.variables import SettingError, read_variables, setting, variables_of
 from server.logs import LogFormat
@@ -28,7 +28,7 @@ _NO_HOME = "there is no home directory for the models; set OLLAMA_MODELS to a di
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(StateSettings):
+class Settings(AccessSettings):
     """The settings of one server; durations in seconds, sizes in bytes.
 
     `unusable` maps names of variables that other programs define too, and whose value this server
@@ -314,19 +314,6 @@ class Settings(StateSettings):
         "Whose chats are refused instead of cut to less than half: agents (/v1/messages and "
         "/v1/responses), all or none.",
         default=LongPrompts.AGENTS.value,
-    )
-    api_keys: Path | None = setting(
-        "PADDOCK_API_KEYS",
-        read.path,
-        "a file",
-        "File of the API keys; unset: paddock-api-keys.json beside the models.",
-    )
-    insecure: bool = setting(
-        "PADDOCK_INSECURE",
-        read.flag,
-        _FLAG,
-        "Serve other machines without API keys: whoever reaches the port may do everything.",
-        default="0",
     )
     stream_keepalive: float = setting(
         "PADDOCK_STREAM_KEEPALIVE",

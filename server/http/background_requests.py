@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from starlette.types import ASGIApp, Message, Scope
 
-from server.access.keys import Keys
+from server.access.control import AccessControl
 from server.errors import Unauthorized
 from server.http.envelopes import openai_envelope
 from server.http.request_log import log_request, new_id
@@ -33,10 +33,10 @@ class BackgroundRequests:
     """Sends requests to `app`, whose routes find `application` in their scope."""
 
     def __init__(
-        self, app: ASGIApp, application: ASGIApp, metrics: RequestMetrics, keys: Keys
+        self, app: ASGIApp, application: ASGIApp, metrics: RequestMetrics, access: AccessControl
     ) -> None:
         self._app, self._application = app, application
-        self._metrics, self._keys = metrics, keys
+        self._metrics, self._access = metrics, access
 
     async def __call__(self, path: str, body: bytes, owner: str) -> BackgroundReply:
         """Return the reply to a POST of `body` on behalf of `owner`, which may be a key's id."""
@@ -52,6 +52,7 @@ class BackgroundRequests:
             route = getattr(scope.get("route"), "path", "")
             record.path = route or path
             self._metrics.add(record, route)
+            self._access.add(record)
             log_request(record)
         return BackgroundReply(exchange.status, record.id, b"".join(exchange.parts))
 
@@ -59,11 +60,13 @@ class BackgroundRequests:
         self, scope: Scope, exchange: "_Exchange", record: RequestRecord, owner: str
     ) -> None:
         try:
-            record.caller = self._keys.caller_of(owner)
+            known = self._access.keys.by_id(owner)
         except Unauthorized as e:
             refusal = error_response(e, envelope=openai_envelope)
             await refusal(scope, exchange.receive, exchange.send)
         else:
+            if known is not None:
+                record.caller, record.charge = known.caller, self._access.charge(known)
             await self._app(scope, exchange.receive, exchange.send)
 
 

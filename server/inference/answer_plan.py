@@ -31,8 +31,8 @@ async def recorded_lease(
     """Lease a runner as `Scheduler.lease`, and note it in the record of the request."""
     record = current()
     record.begin_wait(request.name)
-    if record.is_background:
-        request = replace(request, is_background=True)
+    if record.is_background or record.caller.id:
+        request = replace(request, is_background=record.is_background, owner=record.caller.id)
     async with scheduler.lease(request) as lease:
         record.set_lease(request.name, lease.pid, lease.queue_seconds, lease.load_seconds)
         yield lease

@@ -131,6 +131,7 @@ class EmbedService:
                     truncate=truncate,
                     adapters=prepared.request.adapters,
                     is_background=current().is_background,
+                    owner=current().caller.id,
                 )
             except RequestFailed as e:
                 if e.code is FailureCode.PROMPT_TOO_LONG:

@@ -44,6 +44,7 @@ def command(
     system_bytes: int = 0,
 ) -> Generate:
     """Return the runner's command for `prompt`; the client fills in the id."""
+    record = current()
     return Generate(
         id=0,
         prompt=prompt,
@@ -66,7 +67,8 @@ def command(
         adapters=adapters,
         return_tokens=return_tokens,
         system_bytes=system_bytes,
-        is_background=current().is_background,
+        is_background=record.is_background,
+        owner=record.caller.id,
         is_deterministic=bool(options.deterministic),
     )
 

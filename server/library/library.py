@@ -1,5 +1,7 @@
 """List and show models, as encoded JSON."""
 
+from collections.abc import Sequence
+
 from model_store.errors import ModelNotFound
 from model_store.model import Model
 from model_store.names import ModelName
@@ -11,6 +13,7 @@ from server.http.json_encoding import encode
 from server.library.description import Variation, describe
 from server.library.listing import Listing, encode_loaded
 from server.model_names import model_name
+from server.request_record import current
 
 _COPILOT = "GitHubCopilotChat/"
 
@@ -23,12 +26,15 @@ class Library:
         self._listing = Listing(go_template=go_template)
 
     def tags(self) -> bytes:
-        """Return the JSON of every installed model, newest first."""
-        return self._listing.encode(self._store.models())
+        """Return the JSON of the installed models that the caller may use, newest first."""
+        models = self._store.models()
+        if current().caller.models:
+            return self._listing.encode_some(self._allowed(models), models)
+        return self._listing.encode(models)
 
     def models(self) -> list[Model]:
         """Return the models that `tags` lists."""
-        return self._listing.readable(self._store.models())
+        return self._allowed(self._listing.readable(self._store.models()))
 
     def find(self, text: str) -> Model:
         """Return the installed model that `text` names.
@@ -44,9 +50,14 @@ class Library:
             raise _not_found(name) from None
 
     async def running(self) -> bytes:
-        """Return the JSON of every loaded model, the one that expires last first, and of loads."""
-        scheduler = self._scheduler
-        return await in_thread(encode_loaded, scheduler.status(), scheduler.loads())
+        """Return the JSON of every loaded model, the one that expires last first, and of loads.
+
+        Those that the caller may not use are left out.
+        """
+        caller, scheduler = current().caller, self._scheduler
+        loaded = [each for each in scheduler.status() if caller.may_use(each.request.name)]
+        loading = [each for each in scheduler.loads() if caller.may_use(each.request.name)]
+        return await in_thread(encode_loaded, loaded, loading)
 
     def show(self, text: str, variation: Variation, user_agent: str = "") -> bytes:
         """Return the JSON that describes the model that `text` names.
@@ -67,6 +78,12 @@ class Library:
             # Copilot shows this as the model's name, and sends it as the model of its requests.
             description.model_info["general.basename"] = text
         return encode(description)
+
+    @staticmethod
+    def _allowed(models: Sequence[Model]) -> list[Model]:
+        """Return those of `models` that the caller may use."""
+        caller = current().caller
+        return [model for model in models if caller.may_use(model.name.short)]
 
 
 def _not_found(name: ModelName) -> NotFound:

@@ -84,6 +84,13 @@ class Listing:
         self._last = None if None in entries.values() else (models, data)
         return data
 
+    def encode_some(self, some: Sequence[Model], models: Sequence[Model]) -> bytes:
+        """Return the JSON as `encode` for `some` of the installed `models`."""
+        self.encode(models)
+        cached = self._entries
+        entries = [cached.get(_version(model)) for model in some]
+        return encode({"models": [entry for entry in entries if bytes(entry or b"")]})
+
     def readable(self, models: Sequence[Model]) -> list[Model]:
         """Return those of `models` that `encode` lists."""
         self.encode(models)

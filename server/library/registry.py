@@ -16,6 +16,7 @@ from model_store.registry.http.auth.key_pair import ensure_key
 from model_store.registry.transfers import TransferProgress
 from model_store.store import Store
 from server.errors import BadRequest, TemplateError
+from server.model_names import changeable_name
 from server.prompt.template import parse_go_template
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class RegistryService:
             StoreError: the model is not here, or the registry does not accept it.
         """
         try:
-            parsed = ModelName.parse(name)
+            parsed = changeable_name(name)
         except InvalidName:
             yield Progress("retrieving manifest")
             yield Progress("couldn't retrieve manifest")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from runners.host.model_request import LoadStatus
 from runners.host.scheduler import Scheduler
 from runners.protocol.stats import SequenceStats
-from server.request_record import Phase, RequestRecord
+from server.request_record import Phase, RequestRecord, current
 from server.running_requests import RunningRequests
 
 
@@ -38,8 +38,13 @@ class RequestQueue:
         return self._requests.cancel(request_id)
 
     async def progress(self) -> list[RequestProgress]:
-        """Return how far each request to a model is, the oldest first; asks every runner."""
-        return await self._progress(list(self._requests.with_model()))
+        """Return how far each request to a model is, the oldest first; asks every runner.
+
+        Those for models that the caller may not use are left out.
+        """
+        may_use = current().caller.may_use
+        records = self._requests.with_model()
+        return await self._progress([r for r in records if may_use(r.pending_model or r.model)])
 
     async def progress_of(self, record: RequestRecord) -> RequestProgress | None:
         """Return how far one request is; None before it needs a model."""

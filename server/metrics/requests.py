@@ -12,8 +12,8 @@ _NANOSECOND = 1e-9
 class RequestMetrics:
     """Adds up the requests that have ended.
 
-    Series grow with the routes of the API and the installed models, never with what clients send:
-    a path without a route, and a model that no runner served, have an empty label.
+    Series grow with the routes of the API, the installed models and the API keys, never with what
+    clients send: a path without a route, and a model that no runner served, have an empty label.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -26,7 +26,13 @@ class RequestMetrics:
             return Counter(name, about, labels, registry=registry)
 
         self._requests = counter(
-            "paddock_requests", "Requests that have ended.", "route", "method", "status", "model"
+            "paddock_requests",
+            "Requests that have ended.",
+            "route",
+            "method",
+            "status",
+            "model",
+            "key",
         )
         self._durations = histogram(
             "paddock_request_duration_seconds", "Time from a request to the end of its reply.",
@@ -65,7 +71,8 @@ class RequestMetrics:
         model = record.served_model
         # A client that left before there was a status has ended its own request: as nginx, 499.
         status = str(record.status or 499)
-        self._requests.labels(route, record.method if route else "", status, model).inc()
+        method, key = record.method if route else "", record.caller.name
+        self._requests.labels(route, method, status, model, key).inc()
         self._durations.labels(route).observe(record.elapsed_ns * _NANOSECOND)
         if not model:
             return

@@ -4,12 +4,11 @@ from typing import Final
 
 from model_store.create import CreateSpec
 from model_store.errors import CreateError
-from model_store.names import ModelName
 from model_store.text_layers import LARGEST_KEPT
 from model_store.translation import ModelfileParts, modelfile_parts
 from server.errors import BadRequest, Forbidden, TemplateError
 from server.inference.options import merged_options
-from server.model_names import model_name
+from server.model_names import changeable_name, model_name
 from server.native.model_schemas import CreateRequest
 from server.native.schemas import ChatMessage
 from server.prompt.template import parse_go_template
@@ -30,7 +29,7 @@ def create_spec(request: CreateRequest) -> CreateSpec:
         CreateError: the Modelfile cannot be read.
     """
     _refuse_unsupported(request)
-    name = ModelName.parse(request.requested_model)
+    name = changeable_name(request.requested_model)
     parts = _modelfile_parts(request)
     # Files of the request stand in the place of the Modelfile's FROM, as its own parent does.
     parent = request.from_ or ("" if request.files else parts.parent)

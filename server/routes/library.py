@@ -12,7 +12,7 @@ from server.http.body import read_body
 from server.http.openapi import body_of
 from server.http.streaming import raw_json_response
 from server.library.description import Variation
-from server.model_names import stored_name
+from server.model_names import changeable_name, stored_name
 from server.native.model_schemas import CopyRequest, DeleteRequest, ShowRequest
 from server.peers.protocol import PEER_HEADER
 from server.routes.dependencies import services_of
@@ -68,7 +68,7 @@ async def copy(request: Request) -> Response:
 
 def _name_of(text: str, field: str) -> ModelName:
     try:
-        return ModelName.parse(text)
+        return changeable_name(text)
     except InvalidName:
         raise BadRequest(f"{field} {quoted(text)} is invalid") from None
 

@@ -1,20 +1,24 @@
 """API keys over HTTP: every route with every kind of key, errors in each API's form, and reload."""
 
+import asyncio
 import base64
 import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model_store.layout import Layout
 from model_store.manifests import write_manifest
 from model_store.names import ModelName
-from server.access.key import KeyRequest
+from server.access.key import KeyLimits, KeyRequest
 from server.access.key_changes import create_key, revoke_key
 from server.access.scopes import ROUTES
 from server.caller import Scope
+from tests.api.conftest import TEXT_MODEL
 from tests.support.application import Server, serving
 from tests.support.published import PublishedModel
 
@@ -36,17 +40,9 @@ class Guarded:
         self.app = server.app
         self.tokens = {"none": "", "wrong": "pdk_wrong"}
 
-    def make(
-        self,
-        name: str,
-        *scopes: Scope,
-        age: float = 0.0,
-        seconds: float = 0.0,
-        models: tuple[str, ...] = (),
-    ) -> str:
+    def make(self, name: str, *scopes: Scope, age: float = 0.0, **fields: Any) -> str:
         """Make a key that is `age` seconds old; return its token."""
-        scopes = scopes or tuple(Scope)
-        request = KeyRequest(name=name, scopes=scopes, seconds=seconds, models=models)
+        request = KeyRequest(name=name, scopes=scopes or tuple(Scope), **fields)
         self.tokens[name] = create_key(self.file, request, time.time() - age)[1]
         return self.tokens[name]
 
@@ -209,7 +205,7 @@ async def test_keys_hold_and_end_without_a_restart(tmp_path: Path, anyio_backend
     async with serving(tmp_path, api_keys=file) as server:
         guarded = Guarded(server, file)
         ticks = _Ticks()
-        server.app.state.keys._ticks = ticks
+        server.app.state.access.keys.ticks = ticks
         before = await guarded.http.get("/api/tags")
         guarded.make("first")
         ticks.now += 1.0
@@ -259,3 +255,207 @@ async def test_a_key_for_some_models_pulls_only_these(guarded: Guarded) -> None:
 
     assert listed.json() == {"repositories": ["library/open"]}
     assert (other.status_code, other.json()["errors"][0]["code"]) == (404, "NAME_UNKNOWN")
+
+
+@pytest.fixture
+async def limited(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Guarded]:
+    """A server with time that stands still, for keys with limits."""
+    file = tmp_path / "keys.json"
+    async with serving(tmp_path, api_keys=file) as server:
+        await server.create("base", TEXT_MODEL)
+        server.app.state.access.keys.ticks = _Ticks()
+        yield Guarded(server, file)
+
+
+async def test_a_thousand_requests_get_what_two_keys_allow_and_none_is_lost(
+    limited: Guarded,
+) -> None:
+    limited.make("a", limits=KeyLimits(requests_per_minute=300))
+    limited.make("b", limits=KeyLimits(requests_per_minute=40))
+
+    async def ask(key: str) -> int:
+        body = {"model": "missing", "content": "x"}
+        path = "/api/tokenize"
+        answer = await limited.http.post(path, json=body, headers=limited.headers(key))
+        return answer.status_code
+
+    statuses = await asyncio.gather(*(ask("ab"[i % 2]) for i in range(1000)))
+
+    assert Counter(statuses[::2]) == {404: 300, 429: 200}
+    assert Counter(statuses[1::2]) == {404: 40, 429: 460}
+
+
+async def test_a_used_up_limit_is_told_to_openais_clients(limited: Guarded) -> None:
+    limited.make("a", limits=KeyLimits(requests_per_minute=1))
+    headers = limited.headers("a")
+    body = {"model": "base", "messages": [{"role": "user", "content": "x"}]}
+    first = await limited.http.post("/v1/chat/completions", json=body, headers=headers)
+    second = await limited.http.post("/v1/chat/completions", json=body, headers=headers)
+    lists = await limited.http.get("/api/tags", headers=headers)
+
+    assert first.status_code == 200
+    assert first.headers["x-ratelimit-remaining-requests"] == "0"
+    assert second.status_code == 429
+    assert second.headers["retry-after"] == "60"
+    assert second.headers["x-ratelimit-reset-requests"] == "1m0s"
+    assert second.json()["error"]["code"] == "rate_limit_exceeded"
+    assert lists.status_code == 200
+
+
+async def test_the_tokens_of_an_answer_are_charged_whether_it_is_streamed_or_not(
+    limited: Guarded,
+) -> None:
+    limited.make("a", limits=KeyLimits(tokens_per_minute=1000))
+    left = []
+    for stream in (True, False, False):
+        body = {"model": "base", "prompt": "one two three", "stream": stream}
+        answer = await limited.http.post("/api/generate", json=body, headers=limited.headers("a"))
+        left.append(int(answer.headers["x-ratelimit-remaining-tokens"]))
+    last = answer.json()
+    used = last["prompt_eval_count"] + last["eval_count"]
+
+    assert left == [1000, 1000 - used, 1000 - 2 * used]
+
+
+async def test_a_priority_that_is_none_is_refused(guarded: Guarded) -> None:
+    headers = guarded.headers("infer") | {"x-priority": "urgent"}
+    answer = await guarded.http.post("/api/chat", headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "the header X-Priority must be interactive or batch"}
+
+
+@pytest.fixture(scope="module")
+async def divided(
+    tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[Guarded]:
+    """A server with the models `base` and `other`; the key `some` is for `base` alone."""
+    directory = tmp_path_factory.mktemp("divided")
+    file = directory / "keys.json"
+    async with serving(directory, api_keys=file) as server:
+        await server.create("base", TEXT_MODEL)
+        await server.create("other", "base")
+        made = Guarded(server, file)
+        made.make("some", models=("base", "mine-*"))
+        made.make("all")
+        made.make("guest")
+        made.make("none-of-them", models=("nothing-*",))
+        server.app.state.access.keys.ticks = _Ticks()  # so long after the last request
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [("/api/tags", "models"), ("/v1/models", "data"), ("/api/ps", "models")],
+)
+async def test_lists_show_the_models_that_a_key_is_for(
+    divided: Guarded, path: str, names: str
+) -> None:
+    listed = {}
+    for model in ("base", "other"):
+        body = {"model": model, "prompt": "x"}
+        await divided.http.post("/api/generate", json=body, headers=divided.headers("all"))
+    for key in ("none-of-them", "some", "all"):
+        answer = await divided.http.get(path, headers=divided.headers(key))
+        listed[key] = {model.get("name") or model["id"] for model in answer.json()[names]}
+
+    assert listed["none-of-them"] == set()
+    assert listed["some"] == {"base:latest"}
+    # Both names share a runner, which is listed as the first of them.
+    assert path == "/api/ps" or listed["all"] > listed["some"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/api/generate", {"prompt": "x"}, 404),
+        ("POST", "/api/chat", {"messages": [{"role": "user", "content": "x"}]}, 404),
+        ("POST", "/api/embed", {"input": "x"}, 404),
+        ("POST", "/api/tokenize", {"content": "x"}, 404),
+        ("POST", "/api/show", {}, 404),
+        ("POST", "/v1/chat/completions", {"messages": [{"role": "user", "content": "x"}]}, 404),
+        ("POST", "/v1/completions", {"prompt": "x"}, 404),
+        ("POST", "/v1/responses", {"input": "x"}, 404),
+        (
+            "POST",
+            "/v1/messages",
+            {"max_tokens": 1, "messages": [{"role": "user", "content": "x"}]},
+            404,
+        ),
+        ("GET", "/v1/models/other", None, 404),
+        ("POST", "/api/copy", {"source": "other", "destination": "mine-2"}, 403),
+        ("POST", "/api/copy", {"source": "base", "destination": "theirs"}, 403),
+        ("POST", "/api/pull", {}, 403),
+        ("POST", "/api/push", {}, 403),
+        ("DELETE", "/api/delete", {}, 403),
+        ("POST", "/api/create", {"from": "base"}, 403),
+        ("POST", "/api/create", {"model": "mine-3", "from": "other"}, 404),
+        ("POST", "/api/unload", {}, 404),
+    ],
+)
+async def test_a_key_for_some_models_cannot_use_or_change_others(
+    divided: Guarded, method: str, path: str, body: dict[str, Any] | None, status: int
+) -> None:
+    """To its holder another model is not installed."""
+    if body is not None:
+        body = {"model": "other", "stream": False} | body
+    answer = await divided.http.request(
+        method, path, json=body, headers=divided.headers("some"), timeout=5
+    )
+
+    assert answer.status_code == status, answer.text
+
+
+async def test_a_key_for_some_models_can_use_them(divided: Guarded) -> None:
+    headers = divided.headers("some")
+    body = {"model": "base", "prompt": "x", "stream": False}
+    copy = {"source": "base", "destination": "mine-1"}
+
+    assert (await divided.http.post("/api/generate", json=body, headers=headers)).is_success
+    assert (await divided.http.post("/api/copy", json=copy, headers=headers)).is_success
+
+
+async def test_stored_responses_belong_to_the_key_that_made_them(divided: Guarded) -> None:
+    async def ask(key: str, method: str, path: str, **body: Any) -> int:
+        answer = await divided.http.request(
+            method, path, json=body or None, headers=divided.headers(key)
+        )
+        return answer.status_code
+
+    body = {"model": "base", "input": "hello"}
+    made = await divided.http.post("/v1/responses", json=body, headers=divided.headers("all"))
+    id = made.json()["id"]
+    path = f"/v1/responses/{id}"
+    later = {**body, "previous_response_id": id}
+    strangers = [
+        await ask("guest", "GET", path),
+        await ask("guest", "GET", f"{path}/input_items"),
+        await ask("guest", "POST", f"{path}/cancel"),
+        await ask("guest", "DELETE", path),
+        await ask("guest", "POST", "/v1/responses", **later),
+    ]
+    own = [
+        await ask("all", "GET", path),
+        await ask("all", "POST", "/v1/responses", **later),
+        await ask("all", "DELETE", path),
+    ]
+
+    assert strangers == [404, 404, 404, 404, 400]
+    assert own == [200, 200, 200]
+
+
+async def test_conversations_belong_to_the_key_that_made_them(divided: Guarded) -> None:
+    headers = divided.headers("all")
+    made = await divided.http.post("/v1/conversations", json={}, headers=headers)
+    path = f"/v1/conversations/{made.json()['id']}"
+    statuses = {}
+    for key in ("guest", "all"):
+        headers = divided.headers(key)
+        statuses[key] = [
+            (await divided.http.get(path, headers=headers)).status_code,
+            (await divided.http.get(f"{path}/items", headers=headers)).status_code,
+            (await divided.http.post(path, json={"metadata": {}}, headers=headers)).status_code,
+            (await divided.http.delete(path, headers=headers)).status_code,
+        ]
+
+    assert statuses == {"guest": [404] * 4, "all": [200] * 4}

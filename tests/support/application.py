@@ -171,6 +171,7 @@ async def serving(
                 yield Server(app, http, given.models, clock, started, registry)
         finally:
             await services.batches.stop()
+            await app.state.access.close()
             await registry.close()
 
 

@@ -178,6 +178,7 @@ class SteppedEngine:
         truncate: bool = True,
         adapters: Adapters | None = None,
         is_background: bool = False,
+        owner: str = "",
     ) -> Answer:
         """Submit texts to be embedded, as pairs with `query` if there is one."""
         answer = self._open()
@@ -189,6 +190,7 @@ class SteppedEngine:
             truncate=truncate,
             adapters=adapters,
             is_background=is_background,
+            owner=owner,
         )
         self._submit(self.engine.intake.embed_task(request))
         return answer

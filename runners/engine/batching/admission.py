@@ -1,4 +1,7 @@
-"""Admission queue: which waiting request gets a slot next, in order of arrival.
+"""Admission queue: which waiting request gets a slot next; owners of requests take turns.
+
+The n-th waiting request of an owner comes before the n+1-th of any other, so one with many requests
+does not hold up another with one. Requests of the same turn are in order of arrival.
 
 A prompt that shares a prefix with one that is being computed waits until the prefix is in the KV
 cache, then copies it. Requests behind it may overtake it meanwhile.
@@ -28,6 +31,9 @@ class Admission:
         self._slots, self._n_cells = slots, n_cells
         self._waiting: deque[SequenceState] = deque()
         self._n_arrived = 0
+        self._turn = 0
+        self._turns: dict[str, int] = {}
+        """The latest turn of each owner; those before the current one are dropped."""
         self._blocked: SequenceState | None = None
         self._blocked_at = 0
 
@@ -41,7 +47,12 @@ class Admission:
         """Queue a new request."""
         self._n_arrived += 1
         sequence.arrival = self._n_arrived
-        self._waiting.append(sequence)
+        owner = sequence.request.owner
+        sequence.turn = self._turns[owner] = max(self._turns.get(owner, 0), self._turn) + 1
+        place = len(self._waiting)
+        while place and self._waiting[place - 1].turn > sequence.turn:
+            place -= 1
+        self._waiting.insert(place, sequence)
 
     def requeue(self, sequence: SequenceState) -> None:
         """Queue a request that lost its slot in front."""
@@ -67,6 +78,7 @@ class Admission:
             if self._follows(sequence, running):
                 skipped.append(sequence)
             elif self._fits(sequence, running):
+                self._advance(sequence)
                 self._slots.assign(sequence)
                 sequence.start(sequence.n_computed)
                 _insert(running, sequence)
@@ -75,6 +87,14 @@ class Admission:
                 skipped.append(sequence)
                 break
         self._waiting.extendleft(reversed(skipped))
+
+    def _advance(self, sequence: SequenceState) -> None:
+        """Begin the turn of an admitted request, and forget the owners whose turns are over."""
+        if sequence.turn > self._turn:
+            self._turn = sequence.turn
+            ended = [owner for owner, turn in self._turns.items() if turn <= self._turn]
+            for owner in ended:
+                del self._turns[owner]
 
     def _is_blocked(self, sequence: SequenceState) -> bool:
         """Whether it did not fit, and no slot was released since."""

@@ -63,6 +63,8 @@ class SequenceState:
     id: int = field(init=False)
     n_prompt: int = field(init=False)
     arrival: int = 0
+    turn: int = 0
+    """Its place in the order in which waiting requests are admitted."""
     slot: int = NO_SLOT
     n_computed: int = 0
     n_reused: int = 0

@@ -4,7 +4,7 @@ Embedding models pool each text themselves. For a generative model the vector is
 last layer over the text's tokens, computed in borrowed slots, so that cached prefixes stay.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -33,6 +33,7 @@ class EmbedTask:
     texts: Sequence[Tokens]
     adapters: Adapters = ()
     is_background: bool = False
+    owner: str = ""
     n_started: int = 0
     vectors: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
 
@@ -59,6 +60,9 @@ class Embedder:
         self._context, self._slots, self._tuner, self._pools = context, slots, tuner, pools
         self._tasks: deque[EmbedTask] = deque()
         self._group: list[_Text] = []
+        self._n_tasks: Counter[str] = Counter()
+        self._n_started: dict[str, int] = {}
+        """Texts that were begun of each owner that has tasks; the next one is of the fewest."""
         rows = min(context.n_batch, context.n_outputs)
         self._n_rows = rows if context.has_memory else min(rows, _ENCODER_ROWS)
         self._blocked_at = -1
@@ -82,6 +86,8 @@ class Embedder:
     def submit(self, task: EmbedTask) -> None:
         """Queue a request, which has at least one text."""
         self._tasks.append(task)
+        self._n_tasks[task.owner] += 1
+        self._n_started.setdefault(task.owner, min(self._n_started.values(), default=0))
 
     def cancel(self, request_id: int) -> list[Failed]:
         """Drop a request that was cancelled; return its terminal event, unless it is unknown."""
@@ -128,16 +134,37 @@ class Embedder:
                 break
             self._group.append(_Text(task, task.n_started, slot))
             task.n_started += 1
+            self._n_started[task.owner] += 1
             n_rows += size
 
     def _next_task(self) -> EmbedTask | None:
-        """Return the next task, round robin, that has texts left."""
+        """Return the next task, round robin, that has texts left; owners take turns too."""
+        if len(self._n_started) > 1:
+            return self._next_task_of_owners()
         for _ in range(len(self._tasks)):
             self._tasks.rotate(-1)
             task = self._tasks[-1]
             if task.n_started < len(task.texts) and not self._holds(task):
                 return task
         return None
+
+    def _next_task_of_owners(self) -> EmbedTask | None:
+        first: dict[str, EmbedTask] = {}
+        for task in self._tasks:
+            if task.n_started < len(task.texts) and not self._holds(task):
+                first.setdefault(task.owner, task)
+        if not first:
+            return None
+        task = first[min(first, key=lambda owner: self._n_started[owner])]
+        self._tasks.remove(task)
+        self._tasks.append(task)
+        return task
+
+    def _remove(self, task: EmbedTask) -> None:
+        self._tasks.remove(task)
+        self._n_tasks[task.owner] -= 1
+        if not self._n_tasks[task.owner]:
+            del self._n_tasks[task.owner], self._n_started[task.owner]
 
     def _is_intact(self) -> bool:
         return self._slots.borrowed.issuperset(text.slot for text in self._group)
@@ -222,7 +249,7 @@ class Embedder:
     # Ending.
 
     def _answer(self, task: EmbedTask) -> Embedded | Failed:
-        self._tasks.remove(task)
+        self._remove(task)
         rows = np.stack([task.vectors[index] for index in range(len(task.texts))])
         if not np.isfinite(rows).all():
             return Failed(
@@ -241,5 +268,5 @@ class Embedder:
         for text in [text for text in self._group if text.task is task]:
             self._group.remove(text)
             self._release(text)
-        self._tasks.remove(task)
+        self._remove(task)
         return Failed(id=task.id, code=code, message=message)

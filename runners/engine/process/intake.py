@@ -220,7 +220,11 @@ class Intake:
         if longest > limit and not request.truncate:
             return _too_long(request, longest, limit)
         return EmbedTask(
-            request.id, texts, self._adapters(request), is_background=request.is_background
+            request.id,
+            texts,
+            self._adapters(request),
+            is_background=request.is_background,
+            owner=request.owner,
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from server.access.control import AccessControl
 from server.http.request_log import log_request, new_id
 from server.metrics.requests import RequestMetrics
 from server.request_record import RequestRecord, begin
@@ -32,10 +33,11 @@ class RequestLogMiddleware:
         *,
         requests: RunningRequests | None = None,
         metrics: RequestMetrics | None = None,
+        access: AccessControl | None = None,
         logs_bodies: bool = False,
     ) -> None:
         self._app, self._metrics, self._logs_bodies = app, metrics, logs_bodies
-        self._requests = requests or RunningRequests()
+        self._requests, self._access = requests or RunningRequests(), access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, then log it."""
@@ -65,6 +67,8 @@ class RequestLogMiddleware:
             record.path = route or scope["path"]
             if self._metrics is not None:
                 self._metrics.add(record, route)
+            if self._access is not None:
+                self._access.add(record)
             log_request(record, bodies.fields() if bodies is not None else None)
 
 

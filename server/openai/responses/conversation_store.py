@@ -4,10 +4,11 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from server.openai.responses.database import Database
+from server.openai.responses.database import OWNED, Database
 
 # As large as a request that sends the whole conversation itself may be.
 _MAX_BYTES = 64 << 20
+_FIND = f"SELECT id, created, metadata FROM conversations WHERE id = ? AND used > ? AND {OWNED}"  # noqa: S608
 
 
 class StoredConversation(NamedTuple):
@@ -34,10 +35,17 @@ class ConversationTooLarge(Exception):
 
 
 class ConversationStore:
-    """Conversations in `database`; they expire when they have not been used for its time."""
+    """Conversations in `database`; they expire when they have not been used for its time.
 
-    def __init__(self, database: Database, *, max_bytes: int = _MAX_BYTES) -> None:
-        self._database, self._max_bytes = database, max_bytes
+    `owner` is the id of the API key whose conversations it reads and creates, "" without one.
+    """
+
+    def __init__(self, database: Database, *, max_bytes: int = _MAX_BYTES, owner: str = "") -> None:
+        self._database, self._max_bytes, self._owner = database, max_bytes, owner
+
+    def of(self, owner: str) -> "ConversationStore":
+        """Return the store for the holder of another key."""
+        return ConversationStore(self._database, max_bytes=self._max_bytes, owner=owner)
 
     @property
     def is_kept(self) -> bool:
@@ -51,8 +59,8 @@ class ConversationStore:
         now = self._database.now()
 
         def insert(connection: sqlite3.Connection) -> None:
-            row = (id, now, now, metadata)
-            connection.execute("INSERT INTO conversations VALUES (?, ?, ?, ?)", row)
+            row = (id, now, now, metadata, self._owner)
+            connection.execute("INSERT INTO conversations VALUES (?, ?, ?, ?, ?)", row)
             _append(connection, id, items)
             self._database.make_room(connection)
 
@@ -141,8 +149,8 @@ class ConversationStore:
 
     def _find(self, connection: sqlite3.Connection, id: str) -> StoredConversation:
         row = connection.execute(
-            "SELECT id, created, metadata FROM conversations WHERE id = ? AND used > ?",
-            (id, self._database.oldest()),
+            _FIND,
+            (id, self._database.oldest(), self._owner),
         ).fetchone()
         if row is None:
             raise ConversationMissing

@@ -19,12 +19,13 @@ from server.openai.responses.conversation_store import (
 from server.openai.responses.items import REFERENCE, Item, input_items
 from server.openai.responses.pages import PageQuery, page_of
 from server.openai.responses.wire import Conversation, ConversationDeleted, ItemList
+from server.request_record import current
 
 _MAX_ITEMS = 20
 
 
 class Conversations:
-    """The conversations in `store`, in terms of the API."""
+    """The conversations in `store`, in terms of the API; each belongs to an API key, if any."""
 
     def __init__(self, store: ConversationStore) -> None:
         self._store = store
@@ -40,23 +41,25 @@ class Conversations:
         self._require_kept()
         with _translated("", ""):
             return _conversation(
-                await self._store.create(f"conv_{secrets.token_hex(16)}", encode(metadata), first)
+                await self._store_of_caller().create(
+                    f"conv_{secrets.token_hex(16)}", encode(metadata), first
+                )
             )
 
     async def get(self, id: str) -> Conversation:
         """Return a conversation; raises NotFound."""
         with _translated(id, ""):
-            return _conversation(await self._store.get(id))
+            return _conversation(await self._store_of_caller().get(id))
 
     async def update(self, id: str, metadata: Mapping[str, object]) -> Conversation:
         """Replace the metadata of a conversation; raises NotFound."""
         with _translated(id, ""):
-            return _conversation(await self._store.update(id, encode(metadata)))
+            return _conversation(await self._store_of_caller().update(id, encode(metadata)))
 
     async def delete(self, id: str) -> ConversationDeleted:
         """Delete a conversation with its items; raises NotFound."""
         with _translated(id, ""):
-            await self._store.delete(id)
+            await self._store_of_caller().delete(id)
         return ConversationDeleted(id)
 
     async def add(self, id: str, items: object) -> ItemList:
@@ -68,7 +71,7 @@ class Conversations:
     async def append(self, id: str, items: Sequence[Item]) -> None:
         """Add any number of items to a conversation; raises NotFound."""
         with _translated(id, ""):
-            await self._store.append(id, _stored(items))
+            await self._store_of_caller().append(id, _stored(items))
 
     async def items(self, id: str) -> list[Item]:
         """Return the items of a conversation, oldest first.
@@ -78,19 +81,25 @@ class Conversations:
             BadRequest: it is larger than a request may be.
         """
         with _translated(id, ""):
-            return [msgspec.json.decode(stored.item) for stored in await self._store.items(id)]
+            return [
+                msgspec.json.decode(stored.item)
+                for stored in await self._store_of_caller().items(id)
+            ]
 
     async def item(self, id: str, item: str) -> Item:
         """Return one item; raises NotFound."""
         with _translated(id, item):
-            [stored] = await self._store.items(id, item)
+            [stored] = await self._store_of_caller().items(id, item)
         found: Item = msgspec.json.decode(stored.item)
         return found
 
     async def delete_item(self, id: str, item: str) -> Conversation:
         """Delete an item and return its conversation; raises NotFound."""
         with _translated(id, item):
-            return _conversation(await self._store.delete_item(id, item))
+            return _conversation(await self._store_of_caller().delete_item(id, item))
+
+    def _store_of_caller(self) -> ConversationStore:
+        return self._store.of(current().caller.id)
 
     def _require_kept(self) -> None:
         if not self._store.is_kept:

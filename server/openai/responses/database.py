@@ -15,7 +15,9 @@ _log = logging.getLogger(__name__)
 
 MAX_BYTES: Final = 1 << 30
 """Size of the file, unless said otherwise."""
-_VERSION = 2
+OWNED = "(owner = ? OR substr(owner, 1, 4) != 'key_')"
+"""The rows that the holder of an API key may see: those of no key, and the key's own."""
+_VERSION = 3
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
     id TEXT PRIMARY KEY,
@@ -41,7 +43,8 @@ CREATE TABLE IF NOT EXISTS conversations (
     id TEXT PRIMARY KEY,
     created REAL NOT NULL,
     used REAL NOT NULL,
-    metadata BLOB NOT NULL
+    metadata BLOB NOT NULL,
+    owner TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS conversations_by_use ON conversations (used);
 CREATE TABLE IF NOT EXISTS conversation_items (
@@ -52,7 +55,7 @@ CREATE TABLE IF NOT EXISTS conversation_items (
     UNIQUE (conversation, id)
 );
 """
-_UPGRADE = "ALTER TABLE responses ADD COLUMN owner TEXT NOT NULL DEFAULT ''"
+_OWNED_TABLES: Final = ("responses", "conversations")
 # One of so many rows is deleted at once to make room.
 _EVICTED_SHARE: Final = 16
 _EVICTIONS: Final = (
@@ -111,10 +114,11 @@ class Database:
 
 
 def _upgrade(connection: sqlite3.Connection, _version: int) -> None:
-    """Add what version 1 lacks, unless another server has just done it."""
-    columns = [name for _, name, *_ in connection.execute("PRAGMA table_info(responses)")]
-    if "owner" not in columns:
-        connection.execute(_UPGRADE)
+    """Add what older versions lack, unless another server has just done it."""
+    for table in _OWNED_TABLES:
+        columns = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
+        if columns and "owner" not in columns:
+            connection.execute(f"ALTER TABLE {table} ADD COLUMN owner TEXT NOT NULL DEFAULT ''")
 
 
 def _bytes_used(connection: sqlite3.Connection) -> int:

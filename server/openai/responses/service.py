@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from server.caller import Caller
 from server.errors import BadRequest, ContextExceeded, NotFound, ServerBusy
 from server.http.json_encoding import encode
 from server.inference.conversation import Conversation, Delta, Event, Events, Finish
@@ -55,6 +56,7 @@ class _RunningResponse:
 
     stream: ResponseStream
     task: "asyncio.Task[object]"
+    caller: Caller
     events: BackgroundEvents | None = None
     is_cancelled: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
@@ -115,7 +117,7 @@ class ResponsesService:
         stream.declare(work.tools)
         task = asyncio.current_task()
         assert task is not None
-        own = self._running[stream.response.id] = _RunningResponse(stream, task)
+        own = self._running[stream.response.id] = _RunningResponse(stream, task, current().caller)
         try:
             async with aclosing(self._answer(request, work, own, owner)) as pieces:
                 async for piece in pieces:
@@ -206,7 +208,9 @@ class ResponsesService:
         await self._put(stream, work.items, request.previous_response_id, owner)
         task = asyncio.create_task(self._generate(request, work, stream, events, owner))
         self._background.add(task)
-        own = self._running[stream.response.id] = _RunningResponse(stream, task, events)
+        own = self._running[stream.response.id] = _RunningResponse(
+            stream, task, current().caller, events
+        )
         task.add_done_callback(lambda task: self._end_background(own, task))
         # The task has begun before anybody can cancel it.
         await asyncio.sleep(0)
@@ -250,7 +254,7 @@ class ResponsesService:
             NotFound: there is no response with this id.
             BadRequest: it is no background response.
         """
-        own = self._running.get(id)
+        own = self._in_progress(id)
         if own is not None and own.events is not None:
             return own.events.after(position)
         await self._get(id)
@@ -272,7 +276,7 @@ class ResponsesService:
         Raises:
             NotFound: there is none with this id.
         """
-        if own := self._running.get(id):
+        if own := self._in_progress(id):
             return encode(own.stream.response)
         return _ended((await self._get(id)).response)
 
@@ -283,10 +287,10 @@ class ResponsesService:
 
     async def delete(self, id: str) -> None:
         """Delete a response, a background response in any state; raises NotFound."""
-        if (own := self._running.get(id)) and own.events is not None:
+        if (own := self._in_progress(id)) and own.events is not None:
             await own.cancel()
         try:
-            await self._store.delete(id)
+            await self._store.delete(id, current().caller.id)
         except (ResponseMissing, sqlite3.Error, OSError):
             raise _not_found(id) from None
 
@@ -296,10 +300,15 @@ class ResponsesService:
         Raises:
             NotFound: there is none with this id.
         """
-        if own := self._running.get(id):
+        if own := self._in_progress(id):
             await own.cancel()
             return encode(own.stream.response)
         return (await self._get(id)).response
+
+    def _in_progress(self, id: str) -> _RunningResponse | None:
+        """Return a response in progress that belongs to the caller."""
+        own = self._running.get(id)
+        return own if own is not None and own.caller.id in ("", current().caller.id) else None
 
     def _end(self, own: _RunningResponse) -> None:
         del self._running[own.stream.response.id]
@@ -315,7 +324,7 @@ class ResponsesService:
 
     async def _get(self, id: str) -> StoredResponse:
         try:
-            return await self._store.get(id)
+            return await self._store.get(id, current().caller.id)
         except (ResponseMissing, sqlite3.Error, OSError):
             raise _not_found(id) from None
 
@@ -328,7 +337,7 @@ class ResponsesService:
             return []
         try:
             with _readable():
-                chain = await self._store.history(previous)
+                chain = await self._store.history(previous, reader=current().caller.id)
         except ResponseMissing as e:
             raise BadRequest(f"Previous response with id '{e.id}' not found.") from None
         return [item for stored in chain for item in _items(stored)]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from server.openai.responses.database import MAX_BYTES, Database
+from server.openai.responses.database import MAX_BYTES, OWNED, Database
 
 # The newest response that has an item is the last row with its id.
 _PLACES = """
@@ -29,11 +29,12 @@ WITH RECURSIVE chain (depth, id) AS (
     SELECT depth + 1, previous FROM chain JOIN responses USING (id)
     WHERE previous IS NOT NULL AND depth < ?
 )
-SELECT {} FROM chain
-LEFT JOIN responses ON responses.id = chain.id AND created > ?
+SELECT {columns} FROM chain
+LEFT JOIN responses ON responses.id = chain.id AND created > ? AND {owned}
 """
-_CHAIN = _CHAIN_OF.format("chain.id, input, response") + "ORDER BY depth DESC"
-_CHAIN_BYTES = _CHAIN_OF.format("total(length(input) + length(response))")
+_CHAIN = _CHAIN_OF.format(columns="chain.id, input, response", owned=OWNED) + "ORDER BY depth DESC"
+_CHAIN_BYTES = _CHAIN_OF.format(columns="total(length(input) + length(response))", owned=OWNED)
+_DELETE = f"DELETE FROM responses WHERE id = ? AND created > ? AND {OWNED}"  # noqa: S608
 _MAX_CHAIN = 10_000
 # As large as a request that sends the whole conversation itself may be.
 _MAX_CHAIN_BYTES = 64 << 20
@@ -133,22 +134,25 @@ class ResponseStore:
         )
         return None if row is None else zlib.decompress(row[0])
 
-    async def get(self, id: str) -> StoredResponse:
+    async def get(self, id: str, reader: str = "") -> StoredResponse:
         """Return a response; raises ResponseMissing."""
-        return (await self.history(id, longest=0))[-1]
+        return (await self.history(id, longest=0, reader=reader))[-1]
 
-    async def history(self, id: str, longest: int = _MAX_CHAIN) -> list[StoredResponse]:
+    async def history(
+        self, id: str, longest: int = _MAX_CHAIN, *, reader: str = ""
+    ) -> list[StoredResponse]:
         """Return the responses that lead to one, and that one last; at most `longest` before it.
 
         Raises:
-            ResponseMissing: one of them is not in the store.
+            ResponseMissing: one of them is not in the store, or belongs to another API key than
+                that with the id `reader`.
             HistoryTooLarge: they are too large together.
         """
         if not self.database.is_kept:
             raise ResponseMissing(id)
 
         def select(connection: sqlite3.Connection) -> list[StoredResponse]:
-            parameters = (id, longest, self.database.oldest())
+            parameters = (id, longest, self.database.oldest(), reader)
             [n_bytes] = connection.execute(_CHAIN_BYTES, parameters).fetchone()
             if longest and n_bytes > self._max_chain_bytes:
                 raise HistoryTooLarge
@@ -187,12 +191,13 @@ class ResponseStore:
 
         return await self.database.run(select)
 
-    async def delete(self, id: str) -> None:
-        """Delete a response; raises ResponseMissing."""
+    async def delete(self, id: str, reader: str = "") -> None:
+        """Delete a response; raises ResponseMissing, as `history`."""
 
         def delete(connection: sqlite3.Connection) -> int:
             return connection.execute(
-                "DELETE FROM responses WHERE id = ? AND created > ?", (id, self.database.oldest())
+                _DELETE,
+                (id, self.database.oldest(), reader),
             ).rowcount
 
         if not self.database.is_kept or not await self.database.run(delete):

@@ -54,7 +54,7 @@ def test_keys_are_listed_with_what_they_are_for_and_without_their_hash(models: P
     ("arguments", "text"),
     [
         (("key", "create", "a b"), 'the name "a b" of a key'),
-        (("key", "create", "a", "--expires", "soon"), '--expires is "soon", but must be'),
+        (("key", "create", "a", "--expires", "soon"), 'expires is "soon", but must be'),
         (("key", "revoke", "a"), 'there is no API key "a"'),
     ],
 )

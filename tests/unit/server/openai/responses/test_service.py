@@ -59,10 +59,10 @@ class FullDisk(ResponseStore):
 class BrokenDisk(ResponseStore):
     """What can no longer be read."""
 
-    async def history(self, id: str, longest: int = 0) -> list[StoredResponse]:
+    async def history(self, id: str, longest: int = 0, *, reader: str = "") -> list[StoredResponse]:
         raise sqlite3.OperationalError("disk I/O error")
 
-    async def delete(self, id: str) -> None:
+    async def delete(self, id: str, reader: str = "") -> None:
         raise sqlite3.OperationalError("disk I/O error")
 
 
