@@ -1,9 +1,9 @@
 // API keys: a server that needs one asks for it, and the browser keeps it for the session alone.
 
 import assert from "node:assert/strict";
-import { pageTest } from "./browser.mjs";
+import { accessibilityFaults, pageTest } from "./browser.mjs";
 
-const { PADDOCK_GUARDED_URL: guarded, PADDOCK_KEY: key } = process.env;
+const { PADDOCK_GUARDED_URL: guarded, PADDOCK_KEY: key, PADDOCK_ADMIN_KEY: admin } = process.env;
 
 pageTest(
   "the page asks for a key, keeps it for the session, and forgets it",
@@ -43,5 +43,39 @@ pageTest(
 
     await page.getByText(/lacks the scope/).waitFor();
     await page.getByRole("link", { name: "paddock", exact: true }).waitFor();
+  },
+);
+
+pageTest(
+  "who may manage sees the usage, makes a key, and revokes it",
+  { url: guarded, hash: "#/chat" },
+  async (page) => {
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("API key").fill(admin);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "How do I pull a model?" }).click();
+    await page.locator(".message.assistant .stats:not(:empty)").waitFor();
+    await page.getByRole("link", { name: "Now", exact: true }).click();
+    const usage = page.getByRole("region", { name: "Usage" });
+    await usage.getByRole("row", { name: /^admin paddock \d/ }).waitFor();
+    assert.deepEqual(await accessibilityFaults(page), []);
+
+    await page.getByRole("button", { name: "New key" }).click();
+    await dialog.getByLabel("Who or what it is for").fill("bob");
+    await dialog.getByLabel("Requests per minute").fill("60");
+    await dialog.getByRole("button", { name: "Create" }).click();
+    const token = await page
+      .getByRole("dialog", { name: "The key of bob" })
+      .locator("code")
+      .innerText();
+    const headers = { authorization: `Bearer ${token}` };
+    assert.equal((await fetch(`${guarded}/api/tags`, { headers })).status, 200);
+    await dialog.getByRole("button", { name: "Close" }).last().click();
+
+    await page.locator("li", { hasText: "bob" }).getByText("Requests per minute: 60").waitFor();
+    await page.getByRole("button", { name: "Revoke the key of bob" }).click();
+    await dialog.getByRole("button", { name: "Revoke" }).click();
+    await page.locator("li", { hasText: "bob" }).waitFor({ state: "detached" });
+    assert.equal((await fetch(`${guarded}/api/tags`, { headers })).status, 401);
   },
 );
