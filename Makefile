@@ -108,6 +108,10 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 release: $(RELEASE)/.stamp ## Build wheels, archive, Debian package, checksums and more in dist/ (RELEASE_URL=…)
 	@$(RELEASE)/bin/python -m release --url "$(RELEASE_URL)"
 
+.PHONY: test-install
+test-install: ## Install dist/ into fresh Debian systems without network and compiler (root, mmdebstrap)
+	@scripts/test-install
+
 .PHONY: docker
 docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 	docker build --build-arg BACKEND=$(or $(BACKEND),cpu) --tag paddock .

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from packaging.markers import Marker
+
 from release.names import PYTHON_VERSIONS
 
 ENGINE = "llama-cpp-python"  # a source distribution in the lock file
@@ -24,14 +26,42 @@ def collect(root: Path, cache: Path, built: Sequence[Path]) -> Path:
     house.mkdir()
     locked = cache / "locked.txt"
     lock = (root / "requirements" / "run.txt").read_text()
-    locked.write_text(lock.replace(_pin(ENGINE, lock), ""))
+    lock = lock.replace(_pin(ENGINE, lock), "")
     for version in PYTHON_VERSIONS:
+        locked.write_text(locked_for(lock, version))
         _download(locked, version, house)
     locked.write_text(_pin("pip", (root / "requirements" / "release.txt").read_text()))
     _download(locked, PYTHON_VERSIONS[0], house)
     for wheel in built:
         shutil.copy(wheel, house)
     return house
+
+
+def locked_for(lock: str, version: str) -> str:
+    """Return the requirements that apply to a version of Python on Linux, without their markers.
+
+    pip evaluates markers for the Python that runs it, also when it downloads for another.
+    """
+    system = {
+        "python_version": version,
+        "python_full_version": f"{version}.0",
+        "implementation_name": "cpython",
+        "platform_python_implementation": "CPython",
+        "os_name": "posix",
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "platform_machine": "x86_64",
+    }
+    blocks = re.split(r"^(?=[\w.-]+==)", lock, flags=re.MULTILINE)
+    applying = []
+    for block in blocks:
+        pin = PIN.match(block)
+        if pin is None:
+            continue
+        marker = pin[3].strip().removeprefix(";") if pin[3] else ""
+        if not marker or Marker(marker).evaluate(system):
+            applying.append(block.replace(pin[3] or "", "", 1) if marker else block)
+    return "".join(applying)
 
 
 def _pin(name: str, lock: str) -> str:
@@ -79,6 +109,7 @@ def _requirement(house: Path, name: str, version: str, marker: str) -> str:
     wheels = [
         path for path in house.glob("*.whl")
         if re.sub(r"[-_.]+", "_", path.name.split("-")[0]).lower() == distribution
+        and path.name.split("-")[1] == version
     ]  # fmt: skip
     digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in wheels)
     if not digests:

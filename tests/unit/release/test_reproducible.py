@@ -98,6 +98,22 @@ def test_the_lock_files_of_the_project_are_read_in_full() -> None:
     assert len(wheelhouse.PIN.findall(text)) == len(pins)
 
 
+def test_each_version_of_python_gets_the_versions_that_are_pinned_for_it() -> None:
+    lock = (
+        "numpy==1.0 ; python_full_version < '3.12' \\\n    --hash=sha256:00\n    # via x\n"
+        "numpy==2.0 ; python_full_version >= '3.12' \\\n    --hash=sha256:11\n"
+        "colorama==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:22\n"
+        "x==1.0 \\\n    --hash=sha256:33\n"
+    )
+
+    assert wheelhouse.locked_for(lock, "3.11") == (
+        "numpy==1.0 \\\n    --hash=sha256:00\n    # via x\nx==1.0 \\\n    --hash=sha256:33\n"
+    )
+    assert wheelhouse.locked_for(lock, "3.13") == (
+        "numpy==2.0 \\\n    --hash=sha256:11\nx==1.0 \\\n    --hash=sha256:33\n"
+    )
+
+
 def test_the_glibc_is_the_oldest_that_runs_every_wheel(house: Path) -> None:
     assert wheelhouse.glibc(house) == "2.35"
 
