@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from server.client import start
 from server.client.api import ApiClient
-from server.client.start import start_server
 from tests.command.conftest import Run
 
 
@@ -40,7 +40,7 @@ def test_the_guide_answers_on_a_new_machine_with_one_command(
         assert f"listens on http://{free_host}" in Path(match[1]).read_text()
     finally:
         process.terminate()
-        process.wait(30)
+        start._started.pop().wait(30)
 
 
 def test_a_server_that_cannot_start_is_told_with_its_reason(
@@ -78,7 +78,7 @@ def test_the_folder_of_the_caller_is_not_imported(
     log = tmp_path / "log"
     monkeypatch.setenv("OLLAMA_MODELS", str(log))
 
-    process = start_server(log)
+    process = start.start_server(log)
     process.wait(60)
 
     assert "imported" not in log.read_text()
