@@ -26,6 +26,7 @@ from server.http.middleware.host_header import HostMiddleware, HostPolicy
 from server.http.middleware.keys import KeyMiddleware
 from server.http.middleware.paths import PathMiddleware, slash_redirect
 from server.http.middleware.request_log import RequestLogMiddleware
+from server.http.middleware.root_path import RootPathMiddleware
 from server.http.openapi import describe
 from server.http.origins import OriginPolicy
 from server.http.own_addresses import own_addresses
@@ -146,7 +147,7 @@ def _add_middleware(
     access: AccessControl,
 ) -> None:
     """Add the middleware; the last one added is the first to see a request."""
-    is_loopback = settings.address.is_loopback
+    is_loopback = settings.is_loopback
     hosts = HostPolicy(settings.allowed_hosts, is_loopback=is_loopback, addresses=own_addresses())
     app.add_middleware(FailureMiddleware)
     if settings.peers:
@@ -167,6 +168,8 @@ def _add_middleware(
         access=access,
         logs_bodies=settings.logs_bodies,
     )
+    if settings.root_path:
+        app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
 
 
 async def _answer_router(request: Request, error: Exception) -> Response:

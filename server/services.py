@@ -195,7 +195,7 @@ async def registry_service(store: Store, settings: Settings) -> AsyncIterator[Re
     registry = RegistryService(
         store,
         registry_config(settings, USER_AGENT),
-        is_exposed=not settings.address.is_loopback,
+        is_exposed=not settings.is_loopback,
     )
     await asyncio.to_thread(registry.prepare)
     try:

@@ -1,6 +1,7 @@
 """`paddock serve`: serve models on an address until interrupted."""
 
 import asyncio
+import contextlib
 import errno
 import faulthandler
 import json
@@ -9,8 +10,11 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -32,13 +36,17 @@ from server.http.connection_limit import (
     raise_open_files_limit,
 )
 from server.http.drain import Drain
-from server.http.listener import listen, url_of
+from server.http.listener import address_of, close, listen, url_of
 from server.http.protocol import BoundedProtocol, Timeouts, bounded_protocol
 from server.http.serving import DrainingServer, exit_within, fastest_loop
+from server.http.systemd import ServiceManager, activated_sockets
 from server.logs import set_up_logging
 from server.reloading import Configured, Reloader
 from server.services import open_services
 from server.versions import PADDOCK
+
+if TYPE_CHECKING:
+    from server.http.tls import Certificate
 
 _log = logging.getLogger(__name__)
 _QUESTION = json.dumps(
@@ -81,13 +89,19 @@ def serve(
     set_up_logging(format=settings.log_format, debug=settings.debug)
     for warning in settings.warnings:
         _log.warning("%s", warning)
+    activated = activated_sockets(os.environ)
+    if activated:
+        settings = replace(settings, addresses=tuple(map(address_of, activated)))
     _check_keys(settings)
     try:
-        with (
-            _listener(settings.address) as listener,
-            asyncio.Runner(loop_factory=fastest_loop()) as runner,
-        ):
-            runner.run(_serve(configured, listener))
+        with contextlib.ExitStack() as stack:
+            listeners = activated or [_listener(address) for address in settings.addresses]
+            for listener in listeners:
+                stack.callback(listener.close if activated else partial(close, listener))
+            runner = stack.enter_context(asyncio.Runner(loop_factory=fastest_loop()))
+            runner.run(_serve(configured._replace(settings=settings), listeners))
+    except SettingError as e:
+        fail(str(e))
     except StoreError as e:
         fail(f"{e} ({settings.models})")
 
@@ -106,9 +120,10 @@ def _read() -> Configured:
     return Configured(settings, Serving() if file is None else file.serving)
 
 
-async def _serve(configured: Configured, listener: socket.socket) -> None:
+async def _serve(configured: Configured, listeners: list[socket.socket]) -> None:
     _set_up_debug_signals()
     drain, settings = Drain(), configured.settings
+    certificate = _certificate(settings)
     async with open_services(settings, serving=configured.serving) as services:
         app = create_app(settings, services, drain)
         app.state.reloader = reloader = Reloader(services, app.state, configured, _read)
@@ -121,17 +136,32 @@ async def _serve(configured: Configured, listener: socket.socket) -> None:
             exit_within=exit_within,
             # The end of its terminal ends a server that was started in one.
             reload=None if _has_terminal() else reloader.on_signal,
+            certificate=certificate,
+            manager=ServiceManager(os.environ),
+            trusted_proxies=settings.trusted_proxies,
         )
         reloader.preload()
         _greet(
-            url_of(settings.address, listener),
+            [
+                url_of(address, listener, is_tls=certificate is not None)
+                for address, listener in zip(settings.addresses, listeners, strict=True)
+            ],
             has_guide=services.store.has_model(GUIDE),
         )
         try:
-            await server.serve(sockets=[listener])
+            await server.serve(sockets=listeners)
         finally:
             reloader.close()
             await app.state.access.close()
+
+
+def _certificate(settings: Settings) -> "Certificate | None":
+    """Return the certificate of the server, if it has one; raises SettingError."""
+    if settings.tls_certificate is None:
+        return None
+    from server.http.tls import Certificate  # noqa: PLC0415 - ssl is for those who use it
+
+    return Certificate(settings.tls_certificate, settings.tls_key)
 
 
 def _has_terminal() -> bool:
@@ -145,9 +175,9 @@ def _check_keys(settings: Settings) -> None:
         keys = Keys(path)
     except KeyFileError as e:
         fail(f"{e} ({path})")
-    if keys.are_required or settings.address.is_loopback or settings.insecure:
+    if keys.are_required or settings.is_loopback or settings.insecure:
         return
-    where = f"{settings.address.host or '*'}:{settings.address.port}"
+    where = next(str(address) for address in settings.addresses if not address.is_loopback)
     fail(
         f"other machines can reach {where}, and there is no API key: make one with `paddock key "
         "create NAME` and the same settings (in a container: `docker run --rm -v VOLUME:/models "
@@ -167,14 +197,19 @@ def _set_up_debug_signals() -> None:
 def _protocol(settings: Settings) -> type[BoundedProtocol]:
     limit = max_connections(settings.max_connections, raise_open_files_limit())
     timeouts = Timeouts(head=settings.header_timeout, body=settings.body_timeout)
-    return bounded_protocol(ConnectionLimit(limit), timeouts, sends_files=settings.share)
+    return bounded_protocol(
+        ConnectionLimit(limit, settings.trusted_proxies),
+        timeouts,
+        # The system encrypts no files that it sends.
+        sends_files=settings.share and settings.tls_certificate is None,
+    )
 
 
 def _listener(address: Address) -> socket.socket:
     try:
         return listen(address)
     except OSError as e:
-        where = f"{address.host or '*'}:{address.port}"
+        where = str(address)
         if e.errno == errno.EADDRINUSE:
             fail(
                 f"cannot listen on {where}: another server, perhaps Ollama, is running there; "
@@ -183,8 +218,13 @@ def _listener(address: Address) -> socket.socket:
         fail(f"cannot listen on {where}: {e.strerror}; set OLLAMA_HOST to another address")
 
 
-def _greet(url: str, *, has_guide: bool) -> None:
-    typer.echo(f"paddock {PADDOCK} listens on {url}")
+def _greet(urls: Sequence[str], *, has_guide: bool) -> None:
+    typer.echo(f"paddock {PADDOCK} listens on {' and '.join(urls)}")
     request = f"/api/chat -d '{_QUESTION}'" if has_guide else "/api/tags"
+    url = next((each for each in urls if not each.startswith("unix:")), "")
+    if not url:
+        path = urls[0].removeprefix("unix:")
+        typer.echo(f"Try:  curl --unix-socket {path} http://localhost{request}")
+        return
     typer.echo(f"Try:  curl {url}{request}")
     typer.echo(f"Or open {url} in a browser.")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from model_store.registry.config import (
     DEFAULT_REGISTRY,
@@ -22,6 +23,7 @@ _FLAG = "1 or 0"
 _COUNT = "a whole number of at least 0"
 _SIZE = "a number of bytes, such as 1048576 or 64M"
 _DIRECTORY = "a directory"
+_FILE = "a file"
 _REGISTRY = "[http[s]://]host[:port]"
 _PROXY = "[http://]host[:port]"
 _NO_HOME = "there is no home directory for the models; set OLLAMA_MODELS to a directory"
@@ -36,18 +38,44 @@ class Settings(AccessSettings):
     ignored.
     """
 
-    address: Address = setting(
+    addresses: tuple[Address, ...] = setting(
         "OLLAMA_HOST",
-        read.address,
-        "[http://]host[:port], such as 0.0.0.0:11434; for https put a proxy in front",
-        "Address to listen on.",
+        read.addresses,
+        "[http[s]://]host[:port] or unix:/path, such as 0.0.0.0:11434, with commas between several",
+        "Addresses to listen on, and paths of Unix sockets.",
         default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
         is_required=True,
+    )
+    tls_certificate: Path | None = setting(
+        "PADDOCK_TLS_CERTIFICATE",
+        read.path,
+        _FILE,
+        "Certificate in PEM, with intermediate ones; then addresses are https.",
+    )
+    tls_key: Path | None = setting(
+        "PADDOCK_TLS_KEY",
+        read.path,
+        _FILE,
+        "Private key of the certificate in PEM; unset: it is in the file of the certificate.",
+    )
+    root_path: str = setting(
+        "PADDOCK_ROOT_PATH",
+        read.root_path,
+        "a path such as /llm",
+        "Path under which a proxy shows the server.",
+        unset="",
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        "PADDOCK_TRUSTED_PROXIES",
+        read.networks,
+        "IP addresses and networks with commas between, or *",
+        "Proxies whose X-Forwarded-For and -Proto are believed.",
+        default="127.0.0.1,::1",
     )
     config_file: Path | None = setting(
         "PADDOCK_CONFIG",
         read.path,
-        "a file",
+        _FILE,
         "Configuration file; unset: paddock/paddock.toml below ~/.config or /etc.",
     )
     models: Path = setting(
@@ -332,6 +360,16 @@ class Settings(AccessSettings):
     unusable: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
+    @property
+    def address(self) -> Address:
+        """The first address."""
+        return self.addresses[0]
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        return all(address.is_loopback for address in self.addresses)
+
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the settings; an empty variable counts as unset.
@@ -348,6 +386,8 @@ class Settings(AccessSettings):
                 raise error
         if "models" not in values:
             raise SettingError(_NO_HOME)
+        if problem := _tls_problem(values):
+            raise SettingError(problem)
         warnings = tuple(
             f"{error}; {variable.fallback} is used" for variable, error in ignored.items()
         )
@@ -358,7 +398,20 @@ class Settings(AccessSettings):
         """Return a sentence about every variable whose value cannot be used, ignored or not."""
         values, problems = read_variables(VARIABLES, environment)
         is_homeless = "models" not in values and all(v.field != "models" for v in problems)
-        return [*map(str, problems.values()), *([_NO_HOME] if is_homeless else [])]
+        others = (_NO_HOME if is_homeless else "", _tls_problem(values))
+        return [*map(str, problems.values()), *filter(None, others)]
+
+
+def _tls_problem(values: Mapping[str, Any]) -> str:
+    """Return what is wrong with the settings of TLS, "" for nothing."""
+    if values.get("tls_certificate"):
+        return ""
+    if any(address.is_https for address in values.get("addresses", ())):
+        # An operator who configures https must not get an unencrypted server.
+        return "OLLAMA_HOST is https, but there is no certificate; set PADDOCK_TLS_CERTIFICATE"
+    if values.get("tls_key"):
+        return "PADDOCK_TLS_KEY is set, but PADDOCK_TLS_CERTIFICATE is not"
+    return ""
 
 
 VARIABLES = variables_of(Settings)

@@ -19,7 +19,8 @@ from server.text.durations import parse_duration
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 11434
-_HTTP_PORT = 80
+_HTTP_PORT, _HTTPS_PORT = 80, 443
+_UNIX = "unix:"
 _N_PORTS = 2**16
 _WILDCARDS = {"*": "", "0": "0.0.0.0"}  # noqa: S104 - the operator wrote it
 _TRUE = frozenset({"1", "t", "true", "y", "yes", "on", "enable", "enabled"})
@@ -44,6 +45,7 @@ _ORIGIN_SCHEMES = (
     "ms-browser-extension://",
 )
 
+_ROOT_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 _CACHE_TYPES = {"fp32": "f32", "fp16": "f16", "float16": "f16", "bfloat16": "bf16", "q8": "q8_0"}
 _MOST = 2**31
 
@@ -51,42 +53,69 @@ _EnumT = TypeVar("_EnumT", bound=StrEnum)
 
 
 class Address(NamedTuple):
-    """Where the server listens; an empty host is every address of the machine."""
+    """Where the server listens; an empty host is every address of the machine.
+
+    With a `path` it is a Unix socket. `is_https` where that was asked for in so many words.
+    """
 
     host: str
     port: int
+    path: str = ""
+    is_https: bool = False
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host or '*'}:{self.port}"
 
     @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the address."""
+        if self.path:
+            return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return self.host.lower() == "localhost"
 
 
-def address(text: str) -> Address:
-    """Parse `[http://]host[:port][/path]`; the host may be empty, `*`, a name or an IP address.
+def addresses(text: str) -> tuple[Address, ...]:
+    """Parse addresses with commas between."""
+    parts = words(text)
+    if not parts:
+        raise ValueError(text)
+    return tuple(map(address, parts))
 
-    A number alone is a port, 0 every IPv4 address.
+
+def address(text: str) -> Address:
+    """Parse `[http[s]://]host[:port][/path]`; the host may be empty, `*`, a name or an IP address.
+
+    A number alone is a port, 0 every IPv4 address; `unix:` and a path is a Unix socket.
     """
+    if text.startswith(_UNIX):
+        path_text = text.removeprefix(_UNIX)
+        if not path_text.startswith(("/", "~")):
+            raise ValueError(text)
+        return Address("", 0, str(path(re.sub("^//+", "/", path_text))))
     if _WHOLE.fullmatch(text) and whole(text):
         text = f"{DEFAULT_HOST}:{text}"
     scheme, mark, rest = text.rpartition("://")
-    if mark and scheme.lower() != "http":
-        # An operator who configures https must not get an unencrypted server.
+    if mark and scheme.lower() not in ("http", "https"):
         raise ValueError(text)
+    is_https = scheme.lower() == "https"
     host, port = _split_port(rest.partition("/")[0])
     if not host and not port:
         host = DEFAULT_HOST
     host = _WILDCARDS.get(host, host)
     host.encode("idna")  # an impossible name is refused now, not when it is looked up
     if not port:
-        return Address(host, _HTTP_PORT if mark else DEFAULT_PORT)
+        default = (_HTTPS_PORT if is_https else _HTTP_PORT) if mark else DEFAULT_PORT
+        return Address(host, default, is_https=is_https)
     number = whole(port)
     if not 0 <= number < _N_PORTS:
         raise ValueError(text)
-    return Address(host, number)
+    return Address(host, number, is_https=is_https)
 
 
 def _split_port(text: str) -> tuple[str, str]:
@@ -204,6 +233,23 @@ def peers(text: str) -> tuple[str, ...]:
         if not url.lower().startswith(("http://", "https://")):
             raise ValueError(url)
     return tuple(dict.fromkeys(Endpoint.parse(url).url for url in words(text)))
+
+
+def root_path(text: str) -> str:
+    """Parse the path under which a proxy shows the server, such as /llm."""
+    plain = text.rstrip("/")
+    if not _ROOT_PATH.fullmatch(plain):
+        raise ValueError(text)
+    return plain
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Parse a comma-separated list of addresses and networks; `*` is any."""
+    entries = words(text)
+    for entry in entries:
+        if entry != "*":
+            ipaddress.ip_network(entry)
+    return entries
 
 
 def mirrors(text: str) -> tuple[Mirror, ...]:

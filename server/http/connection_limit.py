@@ -7,6 +7,7 @@ one, or one in the middle of a request that does not come. So silent clients loc
 import ipaddress
 import logging
 from collections import Counter
+from collections.abc import Iterable
 from typing import Protocol
 
 _log = logging.getLogger(__name__)
@@ -33,9 +34,14 @@ class Connection(Protocol):
 
 
 class ConnectionLimit:
-    """At most `maximum` connections, and a quarter of them from one address of another machine."""
+    """At most `maximum` connections, and a quarter of them from one address of another machine.
 
-    def __init__(self, maximum: int) -> None:
+    `proxies` are addresses and networks whose connections are those of many clients; `*` is any.
+    """
+
+    def __init__(self, maximum: int, proxies: Iterable[str] = ()) -> None:
+        self._all_are_proxies = "*" in proxies
+        self._proxies = [ipaddress.ip_network(entry) for entry in proxies if entry != "*"]
         self._maximum = maximum
         self._max_per_address = max(1, maximum // _SHARE_OF_ADDRESS)
         self._open: dict[Connection, str] = {}
@@ -45,7 +51,7 @@ class ConnectionLimit:
 
     def admit(self, connection: Connection) -> bool:
         """Count a new connection, which waits for its client; return False if there is no room."""
-        address = client_key(connection.address)
+        address = "" if self._is_proxy(connection.address) else client_key(connection.address)
         if address and self._by_address[address] >= self._max_per_address:
             if not self._evict_one(address):
                 return False
@@ -55,6 +61,15 @@ class ConnectionLimit:
         self._by_address[address] += 1
         self._waiting[connection] = None
         return True
+
+    def _is_proxy(self, address: str) -> bool:
+        if self._all_are_proxies or not self._proxies:
+            return self._all_are_proxies
+        try:
+            parsed = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._proxies)
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is closed."""

@@ -1,13 +1,17 @@
-"""The listening socket, dual-stack where every address is meant, and the URL that reaches it."""
+"""Listening sockets: addresses, dual-stack where every one is meant, and Unix sockets."""
 
 import errno
+import os
 import socket
+import stat
+from pathlib import Path
 
 from server.config.values import Address
 
 _BACKLOG = 2048
 _EVERY_ADDRESS = ("", "::")
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
+_SOCKET_MODE = 0o660
 
 
 def listen(address: Address) -> socket.socket:
@@ -15,6 +19,8 @@ def listen(address: Address) -> socket.socket:
 
     `::` and an empty host are every address of the machine, of IPv4 and IPv6 alike.
     """
+    if address.path:
+        return _listen_on_path(Path(address.path))
     if address.host in _EVERY_ADDRESS:
         return _listen_everywhere(address.port)
     candidates = socket.getaddrinfo(
@@ -38,11 +44,66 @@ def _listen_everywhere(port: int) -> socket.socket:
     return socket.create_server(("", port), backlog=_BACKLOG)
 
 
-def url_of(address: Address, listener: socket.socket) -> str:
+def _listen_on_path(path: Path) -> socket.socket:
+    """Listen on a Unix socket, which user and group may use; a stale one is replaced."""
+    _remove_stale(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Created with its mode: nobody else connects before it is set.
+        mask = os.umask(0o777 ^ _SOCKET_MODE)
+        try:
+            listener.bind(str(path))
+        finally:
+            os.umask(mask)
+        listener.listen(_BACKLOG)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove the Unix socket of a server that has ended; raises OSError where one is running."""
+    try:
+        if not stat.S_ISSOCK(path.stat().st_mode):
+            raise OSError(errno.EEXIST, "a file of this name is there")
+    except FileNotFoundError:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def close(listener: socket.socket) -> None:
+    """Close a listener of `listen`; the file of a Unix socket goes with it."""
+    path = listener.getsockname() if listener.family == _UNIX_FAMILY else None
+    listener.close()
+    if path:
+        Path(path).unlink(missing_ok=True)
+
+
+_UNIX_FAMILY = getattr(socket, "AF_UNIX", None)
+
+
+def address_of(listener: socket.socket) -> Address:
+    """Return the address of a socket that listens already."""
+    name = listener.getsockname()
+    if listener.family == _UNIX_FAMILY:
+        return Address("", 0, name or "@")
+    return Address(name[0], name[1])
+
+
+def url_of(address: Address, listener: socket.socket, *, is_tls: bool = False) -> str:
     """Return the URL by which clients of this machine reach the listener of `address`."""
-    port = listener.getsockname()[1]
+    if address.path:
+        return f"unix:{address.path}"
+    scheme, port = "https" if is_tls else "http", listener.getsockname()[1]
     if address.host in (*_EVERY_ADDRESS, "0.0.0.0"):  # noqa: S104 - compared, not listened on
         # Not "localhost", which some clients look up as ::1 only.
-        return f"http://127.0.0.1:{port}"
+        return f"{scheme}://127.0.0.1:{port}"
     host = address.host.replace("%", "%25")  # the zone of a link-local address
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

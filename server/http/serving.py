@@ -5,15 +5,21 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from server.http.drain import Drain
+from server.http.systemd import ServiceManager
+
+if TYPE_CHECKING:
+    from server.http.tls import Certificate
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +31,8 @@ _ABORT_SECONDS = 1.5
 _CLOSE_SECONDS = 0.25
 # Then the process ends, even if a thread or a connection is stuck.
 _EXIT_SECONDS = 1.0
+# Ticks between two looks at the files of the certificate: half a minute.
+_CERTIFICATE_TICKS = 300
 MAX_END_SECONDS = _ABORT_SECONDS + _EXIT_SECONDS
 """How long the process lives after the grace period, at most."""
 _SIGNALS = tuple(
@@ -38,7 +46,8 @@ class DrainingServer(uvicorn.Server):
     On the first signal the application refuses new requests, and `close` ends running ones within
     the grace period. A second signal ends the grace period. A third one ends the process, as does
     `exit`, which is called with a number of seconds after which the process must have ended. With
-    `reload`, SIGHUP calls it and ends nothing.
+    `reload`, SIGHUP calls it and ends nothing. With a `certificate`, sockets that are not Unix
+    sockets speak TLS. `manager` is told what the service does.
     """
 
     def __init__(
@@ -51,6 +60,9 @@ class DrainingServer(uvicorn.Server):
         protocol: type[asyncio.Protocol],
         exit_within: Callable[[float], None] = lambda _seconds: None,
         reload: Callable[[], Coroutine[object, object, None]] | None = None,
+        certificate: Certificate | None = None,
+        manager: ServiceManager | None = None,
+        trusted_proxies: Sequence[str] = (),
     ) -> None:
         super().__init__(
             uvicorn.Config(
@@ -61,6 +73,8 @@ class DrainingServer(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=list(trusted_proxies),
                 timeout_keep_alive=_IDLE_SECONDS,
                 timeout_graceful_shutdown=_CLOSE_SECONDS,  # type: ignore[arg-type]
             )
@@ -69,9 +83,29 @@ class DrainingServer(uvicorn.Server):
         self._exit_within = exit_within
         self._reload, self._is_reload_due = reload, False
         self._reloading: asyncio.Task[None] | None = None
+        self._certificate, self._manager = certificate, manager
         self._closing: asyncio.Future[None] | None = None
         self._n_signals = 0
         self._deadline = 0.0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on the sockets, which listen already."""
+        encrypted = [] if self._certificate is None else list(filter(_is_network, sockets or ()))
+        await super().startup([each for each in sockets or () if each not in encrypted])
+        for listener in encrypted:
+            assert self._certificate is not None
+            self.servers.append(
+                await asyncio.get_running_loop().create_server(
+                    self._connection, sock=listener, ssl=self._certificate.context
+                )
+            )
+        if self._manager is not None:
+            self._manager.ready()
+
+    def _connection(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -96,7 +130,11 @@ class DrainingServer(uvicorn.Server):
         """Advance the shutdown, and begin a reload; called ten times a second."""
         if self._is_reload_due and self._reload is not None and self._may_reload():
             self._is_reload_due = False
-            self._reloading = asyncio.create_task(self._reload())
+            self._reloading = asyncio.create_task(self._reload_and_tell(self._reload))
+        if self._certificate is not None and counter % _CERTIFICATE_TICKS == 0:
+            self._certificate.reload_if_renewed()
+        if self._manager is not None:
+            self._manager.alive()
         if self._drain.is_closing:
             self._begin_to_close()
             is_late = time.monotonic() > self._deadline
@@ -106,11 +144,22 @@ class DrainingServer(uvicorn.Server):
                 self.should_exit = True
         return await super().on_tick(counter)
 
+    async def _reload_and_tell(self, reload: Callable[[], Coroutine[object, object, None]]) -> None:
+        if self._manager is not None:
+            self._manager.reloading()
+        try:
+            await reload()
+        finally:
+            if self._manager is not None:
+                self._manager.ready()
+
     def _may_reload(self) -> bool:
         return self._reloading is None or self._reloading.done()
 
     def _begin_to_close(self) -> None:
         if self._closing is None:
+            if self._manager is not None:
+                self._manager.stopping()
             self._closing = asyncio.ensure_future(self._close())
             self._deadline = time.monotonic() + self._grace_period
             self._exit_within(self._grace_period + MAX_END_SECONDS)
@@ -122,6 +171,10 @@ class DrainingServer(uvicorn.Server):
         self._drain.abort()
         self._deadline = time.monotonic() + _ABORT_SECONDS
         self._exit_within(MAX_END_SECONDS)
+
+
+def _is_network(listener: socket.socket) -> bool:
+    return listener.family in (socket.AF_INET, socket.AF_INET6)
 
 
 def exit_within(seconds: float) -> None:

@@ -329,7 +329,7 @@ async def test_web_pages_and_other_machines_are_untrusted(
     address = Address("0.0.0.0" if source == "another machine" else "127.0.0.1", 11434)
     headers = {"origin": "http://localhost"} if source == "a web page" else {}
 
-    async with serving(tmp_path, address=address) as server:
+    async with serving(tmp_path, addresses=(address,)) as server:
         if path == "/api/push":
             await server.create(name, WEIGHTS)
         answer = await server.http.post(path, json={**fields, "stream": False}, headers=headers)

@@ -103,7 +103,9 @@ def test_a_variable_sets_what_it_is_for(name: str, text: str, field: str, value:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("OLLAMA_HOST", "https://example.com"),
+        ("OLLAMA_HOST", "ftp://example.com"),
+        ("PADDOCK_ROOT_PATH", "llm"),
+        ("PADDOCK_TRUSTED_PROXIES", "10.0.0.300"),
         ("OLLAMA_HOST", "localhost:eighty"),
         ("OLLAMA_HOST", "a..b"),
         ("OLLAMA_MODELS", "~nobody-of-that-name/models"),
@@ -245,3 +247,26 @@ def test_a_user_without_a_home_is_told_to_name_a_directory() -> None:
     alone = Settings.from_env(homeless | {"OLLAMA_MODELS": "/srv/models"})
     assert registry_config(alone, "agent").keys == Path("/srv")
     assert Settings.from_env(homeless | {"OLLAMA_MODELS": "/m"}).models == Path("/m")
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        (
+            {"OLLAMA_HOST": "https://a:1"},
+            "OLLAMA_HOST is https, but there is no certificate; set PADDOCK_TLS_CERTIFICATE",
+        ),
+        ({"PADDOCK_TLS_KEY": "/k"}, "PADDOCK_TLS_KEY is set, but PADDOCK_TLS_CERTIFICATE is not"),
+    ],
+)
+def test_encryption_that_is_asked_for_is_not_left_out(
+    variables: dict[str, str], sentence: str
+) -> None:
+    assert Settings.problems(HOME | variables) == [sentence]
+    with pytest.raises(SettingError, match=sentence):
+        settings(**variables)
+
+
+def test_a_server_is_on_loopback_if_all_its_addresses_are() -> None:
+    assert settings(OLLAMA_HOST="127.0.0.1,unix:/x").is_loopback
+    assert not settings(OLLAMA_HOST="127.0.0.1,0.0.0.0:1").is_loopback

@@ -47,10 +47,19 @@ def test_an_address_is_parsed_in_every_form_of_the_reference_server(
     assert read.address(text) == Address(host, port)
 
 
+def test_addresses_may_be_several_encrypted_or_unix_sockets() -> None:
+    assert read.addresses("127.0.0.1:1, https://a ,unix:/run/x.sock,unix:///y") == (
+        Address("127.0.0.1", 1),
+        Address("a", 443, is_https=True),
+        Address("", 0, "/run/x.sock"),
+        Address("", 0, "/y"),
+    )
+
+
 @pytest.mark.parametrize(
     "text",
     [
-        "https://example.com", "ftp://a", "a:b", "a:65536", "a:-1", "a:1:2", "[::1", "[::1]8080",
+        "unix:", "unix:relative", "ftp://a", "a:b", "a:65536", "a:-1", "a:1:2", "[::1", "[::1]8080",
         "[a]:80", "a:8080x", "a: 80", "a..b", "x" * 64, ".a:80",
     ],
 )  # fmt: skip

@@ -53,7 +53,7 @@ def read(directory: Path, text: str) -> ConfigFile:
 def test_the_file_sets_what_the_environment_does_not(tmp_path: Path) -> None:
     settings = read(tmp_path, WHOLE).settings({"OLLAMA_KEEP_ALIVE": "1h", "OLLAMA_DEBUG": ""})
 
-    assert settings.address == ("127.0.0.1", 9999)
+    assert str(settings.address) == "127.0.0.1:9999"
     assert settings.models == Path("/srv/models")
     assert settings.keep_alive == 3600
     assert settings.context_length == 8192
