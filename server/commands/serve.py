@@ -200,8 +200,7 @@ def _protocol(settings: Settings) -> type[BoundedProtocol]:
     return bounded_protocol(
         ConnectionLimit(limit, settings.trusted_proxies),
         timeouts,
-        # The system encrypts no files that it sends.
-        sends_files=settings.share and settings.tls_certificate is None,
+        sends_files=settings.share,
     )
 
 
