@@ -60,7 +60,7 @@ class DrainingServer(uvicorn.Server):
         protocol: type[asyncio.Protocol],
         exit_within: Callable[[float], None] = lambda _seconds: None,
         reload: Callable[[], Coroutine[object, object, None]] | None = None,
-        certificate: Certificate | None = None,
+        certificate: "Certificate | None" = None,
         manager: ServiceManager | None = None,
         trusted_proxies: Sequence[str] = (),
     ) -> None:
