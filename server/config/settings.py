@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from model_store.registry.config import (
     DEFAULT_REGISTRY,
@@ -14,7 +13,7 @@ from runners.protocol.load_spec import CacheType, FlashAttention
 from server.config import values as read
 from server.config.access_settings import AccessSettings
 from server.config.long_prompts import LongPrompts
-from server.config.values import DEFAULT_HOST, DEFAULT_PORT, Address
+from server.config.network_settings import NetworkSettings, tls_problem
 from server.config.variables import SettingError, read_variables, setting, variables_of
 from server.logs import LogFormat
 
@@ -30,7 +29,7 @@ _NO_HOME = "there is no home directory for the models; set OLLAMA_MODELS to a di
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings(AccessSettings):
+class Settings(AccessSettings, NetworkSettings):
     """The settings of one server; durations in seconds, sizes in bytes.
 
     `unusable` maps names of variables that other programs define too, and whose value this server
@@ -38,40 +37,6 @@ class Settings(AccessSettings):
     ignored.
     """
 
-    addresses: tuple[Address, ...] = setting(
-        "OLLAMA_HOST",
-        read.addresses,
-        "[http[s]://]host[:port] or unix:/path, such as 0.0.0.0:11434, with commas between several",
-        "Addresses to listen on, and paths of Unix sockets.",
-        default=f"{DEFAULT_HOST}:{DEFAULT_PORT}",
-        is_required=True,
-    )
-    tls_certificate: Path | None = setting(
-        "PADDOCK_TLS_CERTIFICATE",
-        read.path,
-        _FILE,
-        "Certificate in PEM, with intermediate ones; then addresses are https.",
-    )
-    tls_key: Path | None = setting(
-        "PADDOCK_TLS_KEY",
-        read.path,
-        _FILE,
-        "Private key of the certificate in PEM; unset: it is in the file of the certificate.",
-    )
-    root_path: str = setting(
-        "PADDOCK_ROOT_PATH",
-        read.root_path,
-        "a path such as /llm",
-        "Path under which a proxy shows the server.",
-        unset="",
-    )
-    trusted_proxies: tuple[str, ...] = setting(
-        "PADDOCK_TRUSTED_PROXIES",
-        read.networks,
-        "IP addresses and networks with commas between, or *",
-        "Proxies whose X-Forwarded-For and -Proto are believed.",
-        default="127.0.0.1,::1",
-    )
     config_file: Path | None = setting(
         "PADDOCK_CONFIG",
         read.path,
@@ -360,16 +325,6 @@ class Settings(AccessSettings):
     unusable: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    @property
-    def address(self) -> Address:
-        """The first address."""
-        return self.addresses[0]
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        return all(address.is_loopback for address in self.addresses)
-
     @classmethod
     def from_env(cls, environment: Mapping[str, str]) -> "Settings":
         """Read the settings; an empty variable counts as unset.
@@ -386,7 +341,7 @@ class Settings(AccessSettings):
                 raise error
         if "models" not in values:
             raise SettingError(_NO_HOME)
-        if problem := _tls_problem(values):
+        if problem := tls_problem(values):
             raise SettingError(problem)
         warnings = tuple(
             f"{error}; {variable.fallback} is used" for variable, error in ignored.items()
@@ -398,20 +353,8 @@ class Settings(AccessSettings):
         """Return a sentence about every variable whose value cannot be used, ignored or not."""
         values, problems = read_variables(VARIABLES, environment)
         is_homeless = "models" not in values and all(v.field != "models" for v in problems)
-        others = (_NO_HOME if is_homeless else "", _tls_problem(values))
+        others = (_NO_HOME if is_homeless else "", tls_problem(values))
         return [*map(str, problems.values()), *filter(None, others)]
-
-
-def _tls_problem(values: Mapping[str, Any]) -> str:
-    """Return what is wrong with the settings of TLS, "" for nothing."""
-    if values.get("tls_certificate"):
-        return ""
-    if any(address.is_https for address in values.get("addresses", ())):
-        # An operator who configures https must not get an unencrypted server.
-        return "OLLAMA_HOST is https, but there is no certificate; set PADDOCK_TLS_CERTIFICATE"
-    if values.get("tls_key"):
-        return "PADDOCK_TLS_KEY is set, but PADDOCK_TLS_CERTIFICATE is not"
-    return ""
 
 
 VARIABLES = variables_of(Settings)
