@@ -1,13 +1,15 @@
 """The FastAPI application: routes, middleware and error handlers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
+from starlette.types import ASGIApp
 
 from server.access.audit import AuditLog
 from server.access.control import AccessControl
@@ -25,14 +27,13 @@ from server.http.middleware.failures import FailureMiddleware
 from server.http.middleware.host_header import HostMiddleware, HostPolicy
 from server.http.middleware.keys import KeyMiddleware
 from server.http.middleware.paths import PathMiddleware, slash_redirect
-from server.http.middleware.request_log import RequestLogMiddleware
+from server.http.middleware.request_log import RequestLogMiddleware, RequestTracing
 from server.http.middleware.root_path import RootPathMiddleware
 from server.http.openapi import describe
 from server.http.origins import OriginPolicy
 from server.http.own_addresses import own_addresses
 from server.http.streaming import BARE_JSON_TYPE, json_response
 from server.metrics.exposition import Metrics
-from server.metrics.requests import RequestMetrics
 from server.request_record import current
 from server.routes import (
     anthropic,
@@ -70,13 +71,16 @@ _ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
 
 
 def create_app(
-    settings: Settings, services: Services | None = None, drain: Drain | None = None
+    settings: Settings,
+    services: Services | None = None,
+    drain: Drain | None = None,
+    tracing: RequestTracing | None = None,
 ) -> FastAPI:
     """Return the application.
 
     Without `services` its lifespan opens and closes its own, else the caller has to close
-    `app.state.access`. `drain` lets the caller close it in
-    order: see `DrainMiddleware`.
+    `app.state.access`. `drain` lets the caller close it in order: see `DrainMiddleware`. `tracing`
+    takes the requests that have ended.
 
     Raises KeyFileError where the API keys cannot be read.
     """
@@ -109,9 +113,15 @@ def create_app(
         app.include_router(distribution.router)
     describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
     app.add_exception_handler(HTTPException, _answer_router)
-    _add_middleware(
-        app, settings, drain or Drain(), metrics.requests, requests=requests, access=access
+    log = partial(
+        RequestLogMiddleware,
+        requests=requests,
+        metrics=metrics.requests,
+        access=access,
+        logs_bodies=settings.logs_bodies,
+        tracing=tracing,
     )
+    _add_middleware(app, settings, drain or Drain(), access=access, log=log)
     if services is not None:
         _connect_batches(app, services)
     return app
@@ -141,10 +151,9 @@ def _add_middleware(
     app: FastAPI,
     settings: Settings,
     drain: Drain,
-    metrics: RequestMetrics,
     *,
-    requests: RunningRequests,
     access: AccessControl,
+    log: Callable[[ASGIApp], ASGIApp],
 ) -> None:
     """Add the middleware; the last one added is the first to see a request."""
     is_loopback = settings.is_loopback
@@ -161,13 +170,7 @@ def _add_middleware(
     app.add_middleware(KeyMiddleware, access=access)
     app.add_middleware(HostMiddleware, policy=hosts)
     app.add_middleware(CORSMiddleware, policy=OriginPolicy(settings.origins))
-    app.add_middleware(
-        RequestLogMiddleware,
-        requests=requests,
-        metrics=metrics,
-        access=access,
-        logs_bodies=settings.logs_bodies,
-    )
+    app.add_middleware(log)
     if settings.root_path:
         app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
 

@@ -47,6 +47,7 @@ from server.versions import PADDOCK
 
 if TYPE_CHECKING:
     from server.http.tls import Certificate
+    from server.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 _QUESTION = json.dumps(
@@ -125,7 +126,8 @@ async def _serve(configured: Configured, listeners: list[socket.socket]) -> None
     drain, settings = Drain(), configured.settings
     certificate = _certificate(settings)
     async with open_services(settings, serving=configured.serving) as services:
-        app = create_app(settings, services, drain)
+        tracing = _tracing(settings)
+        app = create_app(settings, services, drain, tracing)
         app.state.reloader = reloader = Reloader(services, app.state, configured, _read)
         server = DrainingServer(
             app,
@@ -153,6 +155,8 @@ async def _serve(configured: Configured, listeners: list[socket.socket]) -> None
         finally:
             reloader.close()
             await app.state.access.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
 
 def _certificate(settings: Settings) -> "Certificate | None":
@@ -162,6 +166,18 @@ def _certificate(settings: Settings) -> "Certificate | None":
     from server.http.tls import Certificate  # noqa: PLC0415 - ssl is for those who use it
 
     return Certificate(settings.tls_certificate, settings.tls_key)
+
+
+def _tracing(settings: Settings) -> "Tracing | None":
+    """Return what sends traces, if there is a collector to send them to."""
+    if not settings.otlp_endpoint:
+        return None
+    try:
+        from server.tracing import Tracing  # noqa: PLC0415 - an extra, and slow to import
+    except ModuleNotFoundError:
+        _log.warning("no traces are sent: install paddock-server[otel]")
+        return None
+    return Tracing.to(settings.otlp_endpoint, PADDOCK)
 
 
 def _has_terminal() -> bool:

@@ -43,6 +43,14 @@ class NetworkSettings:
         "Path under which a proxy shows the server.",
         unset="",
     )
+    otlp_endpoint: str = setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        read.http_url,
+        "a URL such as http://localhost:4318",
+        "OpenTelemetry collector to send traces to, by HTTP; needs paddock-server[otel].",
+        unset="",
+        is_foreign=True,
+    )
     trusted_proxies: tuple[str, ...] = setting(
         "PADDOCK_TRUSTED_PROXIES",
         read.networks,

@@ -243,6 +243,13 @@ def root_path(text: str) -> str:
     return plain
 
 
+def http_url(text: str) -> str:
+    """Parse a URL of HTTP."""
+    if not text.lower().startswith(("http://", "https://")) or not urlsplit(text).hostname:
+        raise ValueError(text)
+    return text
+
+
 def networks(text: str) -> tuple[str, ...]:
     """Parse a comma-separated list of addresses and networks; `*` is any."""
     entries = words(text)

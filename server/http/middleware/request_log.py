@@ -1,7 +1,8 @@
 """Request log: an id, one log line and an entry in the metrics for each request."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +21,14 @@ _MAX_BODY = 64 << 10
 """Bytes of a body that are logged where bodies are."""
 
 
+class RequestTracing(Protocol):
+    """Takes the requests that have ended; see `server.tracing`."""
+
+    def add(
+        self, record: RequestRecord, route: str, headers: Iterable[tuple[bytes, bytes]]
+    ) -> None: ...
+
+
 class RequestLogMiddleware:
     """Gives each request an id, sends it as X-Request-Id, and when it has ended logs and counts it.
 
@@ -35,9 +44,11 @@ class RequestLogMiddleware:
         metrics: RequestMetrics | None = None,
         access: AccessControl | None = None,
         logs_bodies: bool = False,
+        tracing: RequestTracing | None = None,
     ) -> None:
         self._app, self._metrics, self._logs_bodies = app, metrics, logs_bodies
         self._requests, self._access = requests or RunningRequests(), access
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, then log it."""
@@ -69,6 +80,8 @@ class RequestLogMiddleware:
                 self._metrics.add(record, route)
             if self._access is not None:
                 self._access.add(record)
+            if self._tracing is not None:
+                self._tracing.add(record, route, scope["headers"])
             log_request(record, bodies.fields() if bodies is not None else None)
 
 
