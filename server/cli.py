@@ -47,6 +47,7 @@ COMMANDS = {
     "doctor": Entry("doctor", "doctor", "Check this machine and the server, and say what to do."),
     "help": Entry("guide", "help_or_guide", "Show help, or ask the bundled guide a question."),
     "config": Entry("config", "app", "Show or check the configuration."),
+    "reload": Entry("reload", "reload", "Let the server read its configuration again."),
     "key": Entry("key", "app", "Create, list and revoke API keys."),
     "usage": Entry("usage", "usage", "Print what each API key has used."),
     "export": Entry("archives", "export_model", "Write a model to one file."),

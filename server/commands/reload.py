@@ -1,0 +1,17 @@
+"""`paddock reload`: let the server read its configuration again."""
+
+import typer
+
+from server.client.connection import connected
+
+
+def reload() -> None:
+    """Let the server read its configuration again."""
+    with connected() as client:
+        outcome = client.post("/api/reload")
+    changes = [*outcome["changed"], *(["models"] if outcome["models_changed"] else [])]
+    typer.echo(f"changed: {', '.join(changes) or 'nothing'}")
+    if names := outcome["need_restart"]:
+        typer.echo(
+            f"changed in the configuration, but need a restart: {', '.join(names)}", err=True
+        )
