@@ -124,6 +124,8 @@ def _read() -> Configured:
 async def _serve(configured: Configured, listeners: list[socket.socket]) -> None:
     _set_up_debug_signals()
     drain, settings = Drain(), configured.settings
+    # Before child processes start: they are not the service.
+    manager = ServiceManager(os.environ)
     certificate = _certificate(settings)
     async with open_services(settings, serving=configured.serving) as services:
         tracing = _tracing(settings)
@@ -139,7 +141,7 @@ async def _serve(configured: Configured, listeners: list[socket.socket]) -> None
             # The end of its terminal ends a server that was started in one.
             reload=None if _has_terminal() else reloader.on_signal,
             certificate=certificate,
-            manager=ServiceManager(os.environ),
+            manager=manager,
             trusted_proxies=settings.trusted_proxies,
         )
         reloader.preload()
