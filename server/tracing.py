@@ -8,7 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+from opentelemetry.sdk.resources import (
+    SERVICE_NAME,
+    SERVICE_VERSION,
+    OTELResourceDetector,
+    Resource,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
@@ -41,9 +46,10 @@ class Tracing:
     """
 
     def __init__(self, exporter: SpanExporter, version: str) -> None:
-        own = Resource({SERVICE_NAME: "paddock", SERVICE_VERSION: version})
-        # The environment's own attributes win.
-        self._provider = TracerProvider(resource=own.merge(Resource.create()))
+        own = Resource.create({SERVICE_NAME: "paddock", SERVICE_VERSION: version})
+        # Attributes of the environment win.
+        resource = own.merge(OTELResourceDetector().detect())
+        self._provider = TracerProvider(resource=resource)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("paddock", version)
         self._propagator = TraceContextTextMapPropagator()

@@ -12,7 +12,6 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -96,9 +95,10 @@ def serve(
     _check_keys(settings)
     try:
         with contextlib.ExitStack() as stack:
-            listeners = activated or [_listener(address) for address in settings.addresses]
-            for listener in listeners:
-                stack.callback(listener.close if activated else partial(close, listener))
+            listeners = list(activated)
+            for address in () if activated else settings.addresses:
+                listeners.append(_listener(address))
+                stack.callback(close, listeners[-1], address)
             runner = stack.enter_context(asyncio.Runner(loop_factory=fastest_loop()))
             runner.run(_serve(configured._replace(settings=settings), listeners))
     except SettingError as e:

@@ -78,12 +78,11 @@ def _remove_stale(path: Path) -> None:
             raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
 
 
-def close(listener: socket.socket) -> None:
-    """Close a listener of `listen`; the file of a Unix socket goes with it."""
-    path = listener.getsockname() if listener.family == _UNIX_FAMILY else None
+def close(listener: socket.socket, address: Address) -> None:
+    """Close the listener of `address`, if it is open; the file of a Unix socket goes with it."""
     listener.close()
-    if path:
-        Path(path).unlink(missing_ok=True)
+    if address.path:
+        Path(address.path).unlink(missing_ok=True)
 
 
 _UNIX_FAMILY = getattr(socket, "AF_UNIX", None)

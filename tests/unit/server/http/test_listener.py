@@ -76,7 +76,7 @@ def test_a_unix_socket_replaces_a_stale_one_and_goes_with_the_server(tmp_path: P
     assert url_of(where, listener) == f"unix:{path}"
     with pytest.raises(OSError, match="in use"):
         listen(where)
-    close(listener)
+    close(listener, where)
     assert not path.exists()
 
 
