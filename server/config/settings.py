@@ -357,5 +357,6 @@ class Settings(AccessSettings, NetworkSettings):
         return [*map(str, problems.values()), *filter(None, others)]
 
 
-VARIABLES = variables_of(Settings)
+_OF_NETWORK = variables_of(NetworkSettings)
+VARIABLES = (*_OF_NETWORK, *(v for v in variables_of(Settings) if v not in _OF_NETWORK))
 """The environment variables, in the order of the documents."""

@@ -28,4 +28,4 @@ def test_a_mistake_in_the_file_is_told(application: ServedApplication, run: Run)
     result = run("reload")
 
     assert result.exit_code == 1
-    assert result.stderr == "Error: paddock.toml:3: it is wrong\n"
+    assert result.stderr.endswith("Error: paddock.toml:3: it is wrong\n")

@@ -13,6 +13,7 @@ from server.http.systemd import ServiceManager, activated_sockets
 ACTIVATED = """
 import os, socket, sys
 from server.http.systemd import activated_sockets
+os.dup2(int(sys.argv[1]), 3)
 os.environ["LISTEN_PID"] = str(os.getpid())
 sockets = activated_sockets(os.environ)
 print([s.getsockname() for s in sockets], "LISTEN_FDS" in os.environ, sockets[0].get_inheritable())
@@ -29,9 +30,8 @@ def test_sockets_for_another_process_are_left_alone() -> None:
 def test_the_sockets_of_systemd_are_used_and_not_passed_on() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         name = listener.getsockname()
-        shell = ["/bin/sh", "-c", f'exec 3<&{listener.fileno()}; exec "$@"', "-"]
         answer = subprocess.run(
-            [*shell, sys.executable, "-c", ACTIVATED],
+            [sys.executable, "-c", ACTIVATED, str(listener.fileno())],
             pass_fds=[listener.fileno()],
             env={**os.environ, "LISTEN_FDS": "1"},
             capture_output=True,
