@@ -12,7 +12,8 @@ from server.errors import BadRequest
 _TYPE: Final = b"multipart/form-data"
 _FAILED: Final = "failed to parse multipart form"
 _MAX_FIELD: Final = 4096
-_MAX_FIELDS: Final = 20
+_MAX_PARTS: Final = 20
+_MAX_HEADERS: Final = 20
 _FILE: Final = "file"
 
 
@@ -42,6 +43,7 @@ class Upload:
         )
         self._header, self._value = bytearray(), bytearray()
         self._disposition = b""
+        self._n_parts = self._n_headers = 0
         self._field, self._text = "", bytearray()
         self._is_file = self._is_complete = False
         self._pieces: deque[bytes] = deque()
@@ -65,15 +67,26 @@ class Upload:
 
     def _begin(self) -> None:
         self._disposition, self._is_file = b"", False
+        self._n_headers = 0
+        self._n_parts += 1
+        if self._n_parts > _MAX_PARTS:
+            raise BadRequest(f"{_FAILED}: it has too many fields")
         self._field, self._text = "", bytearray()
 
     def _add_name(self, data: bytes, start: int, end: int) -> None:
+        if len(self._header) + end - start > _MAX_FIELD:
+            raise BadRequest(f"{_FAILED}: a header is too long")
         self._header += data[start:end]
 
     def _add_value(self, data: bytes, start: int, end: int) -> None:
+        if len(self._value) + end - start > _MAX_FIELD:
+            raise BadRequest(f"{_FAILED}: a header is too long")
         self._value += data[start:end]
 
     def _end_header(self) -> None:
+        self._n_headers += 1
+        if self._n_headers > _MAX_HEADERS:
+            raise BadRequest(f"{_FAILED}: a part has too many headers")
         if self._header.lower() == b"content-disposition":
             self._disposition = bytes(self._value)
         self._header.clear()
@@ -87,8 +100,6 @@ class Upload:
             if self.filename is not None or self._field != _FILE:
                 raise BadRequest(f"{_FAILED}: it must have one file, named file")
             self.filename = options[b"filename"].decode("utf-8", "replace")[:_MAX_FIELD]
-        elif len(self.fields) >= _MAX_FIELDS:
-            raise BadRequest(f"{_FAILED}: it has too many fields")
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         if self._is_file:

@@ -131,6 +131,21 @@ async def test_a_file_expires_when_it_was_said_to(
         ),
         (
             "multipart/form-data; boundary=x",
+            b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\ny\r\n' * 30 + b"--x--",
+            "it has too many fields",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\nX: " + b"y" * 5000 + b"\r\n\r\ny\r\n--x--",
+            "a header is too long",
+        ),
+        (
+            "multipart/form-data; boundary=x",
+            b"--x\r\n" + b"X: y\r\n" * 30 + b"\r\ny\r\n--x--",
+            "a part has too many headers",
+        ),
+        (
+            "multipart/form-data; boundary=x",
             b'--x\r\nContent-Disposition: form-data; name="b"; filename="c"\r\n\r\ny\r\n--x--',
             "it must have one file, named file",
         ),

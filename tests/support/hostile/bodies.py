@@ -51,6 +51,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/v1/messages/count_tokens": {"model": MODEL, "messages": [{"role": "user", "content": "a"}]},
     "/v1/responses": {"model": MODEL, "input": "a", "max_output_tokens": 1, "store": False},
     "/v1/responses/input_tokens": {"model": MODEL, "input": "a"},
+    "/v1/batches": {"input_file_id": "file-absent", "endpoint": "/v1/completions"},
     "/v1/conversations": {"items": [{"type": "message", "role": "user", "content": "a"}]},
     "/v1/conversations/{conversation_id}": {"metadata": {"a": "b"}},
     "/v1/conversations/{conversation_id}/items": {
