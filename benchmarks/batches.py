@@ -22,8 +22,9 @@ from tests.support.batches import lines, request
 from tests.support.live_server import LiveServer, live_server
 from tests.support.tiny_models import write_llama
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 1.0
 _N_INTERACTIVE = 40
+_HTTP = httpx.Client(timeout=300)
 
 
 async def benchmark(options: argparse.Namespace) -> None:
@@ -49,17 +50,17 @@ async def benchmark(options: argparse.Namespace) -> None:
 
 def _create(server: LiveServer, count: int) -> str:
     content = lines(request(str(n), prompt=f"{n}", max_tokens=1) for n in range(count))
-    with httpx.Client(base_url=f"{server.url}/v1", timeout=300) as http:
-        form: Any = {"files": {"file": ("in.jsonl", content)}, "data": {"purpose": "batch"}}
-        file = http.post("/files", **form).raise_for_status().json()
-        body = {"input_file_id": file["id"], "endpoint": "/v1/completions"}
-        return str(http.post("/batches", json=body).raise_for_status().json()["id"])
+    form: Any = {"files": {"file": ("in.jsonl", content)}, "data": {"purpose": "batch"}}
+    file = _HTTP.post(f"{server.url}/v1/files", **form).raise_for_status().json()
+    body = {"input_file_id": file["id"], "endpoint": "/v1/completions"}
+    reply = _HTTP.post(f"{server.url}/v1/batches", json=body)
+    return str(reply.raise_for_status().json()["id"])
 
 
 def _wait(server: LiveServer, id: str, count: int) -> dict[str, Any]:
     """Return the batch when so many of its requests are answered, and its end if that is all."""
     while True:
-        batch: dict[str, Any] = httpx.get(f"{server.url}/v1/batches/{id}", timeout=60).json()
+        batch: dict[str, Any] = _HTTP.get(f"{server.url}/v1/batches/{id}").json()
         counts = batch["request_counts"]
         if batch["status"] == "completed" or 0 < counts["total"] != count <= counts["completed"]:
             return batch
@@ -76,7 +77,7 @@ def _results(server: LiveServer, batch: dict[str, Any]) -> Counter[str]:
     """Return how many results each request has, by its id."""
     counts: Counter[str] = Counter()
     for file in filter(None, (batch["output_file_id"], batch["error_file_id"])):
-        with httpx.stream("GET", f"{server.url}/v1/files/{file}/content", timeout=60) as reply:
+        with _HTTP.stream("GET", f"{server.url}/v1/files/{file}/content") as reply:
             counts.update(json.loads(line)["custom_id"] for line in reply.iter_lines())
     return counts
 
@@ -86,13 +87,12 @@ def _first_tokens(server: LiveServer) -> list[float]:
     seconds = []
     body = {"model": "base", "prompt": "Once upon a time", "stream": True, "raw": True}
     body |= {"options": {"num_predict": 16}}
-    with httpx.Client(base_url=server.url, timeout=60) as http:
-        for _ in range(_N_INTERACTIVE):
-            started = time.perf_counter()
-            with http.stream("POST", "/api/generate", json=body) as reply:
-                next(reply.iter_lines())
-                seconds.append(time.perf_counter() - started)
-            time.sleep(0.05)
+    for _ in range(_N_INTERACTIVE):
+        started = time.perf_counter()
+        with _HTTP.stream("POST", f"{server.url}/api/generate", json=body) as reply:
+            next(reply.iter_lines())
+            seconds.append(time.perf_counter() - started)
+        time.sleep(0.05)
     return seconds
 
 

@@ -2,11 +2,15 @@
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.access.key import KeyRequest
+from server.access.key_changes import create_key
+from server.openai.batches.wire import ENDED
 from tests.api.conftest import EMBEDDER, TEXT_MODEL
 from tests.support.application import Server, serving
 from tests.support.batches import create, ended, get, lines, request, results, until, upload
@@ -339,3 +343,33 @@ async def test_the_model_of_a_batch_makes_room_for_others(tmp_path: Path) -> Non
 
         assert reply.status_code == 200
         assert await server.loaded() == ["other:latest"]
+
+
+async def test_a_batch_of_a_key_is_answered_and_seen_by_it_alone(tmp_path: Path) -> None:
+    """Its requests are answered as those of the key, and nobody else sees it."""
+    keys = tmp_path / "keys.json"
+    async with serving(tmp_path) as server:
+        await server.create("base", TEXT_MODEL)
+    tokens = [create_key(keys, KeyRequest(name=name), time.time())[1] for name in ("mine", "other")]
+    async with serving(tmp_path, api_keys=keys) as server:
+        headers = [{"authorization": f"Bearer {token}"} for token in tokens]
+        file = await upload(server, lines([request("a", prompt="x")]), key=tokens[0])
+        body = {"input_file_id": file["id"], "endpoint": "/v1/completions"}
+
+        async def status(id: str) -> Any:
+            return (await server.http.get(f"/v1/batches/{id}", headers=headers[0])).json()
+
+        async def run() -> Any:
+            reply = await server.http.post("/v1/batches", json=body, headers=headers[0])
+            id = reply.json()["id"]
+
+            async def has_ended() -> bool:
+                return (await status(id))["status"] in ENDED
+
+            await until(has_ended)
+            return await status(id)
+
+        done = await run()
+        assert done["request_counts"]["completed"] == 1
+        hidden = await server.http.get(f"/v1/batches/{done['id']}", headers=headers[1])
+        assert hidden.status_code == 404
