@@ -33,6 +33,8 @@ VALID: dict[str, dict[str, Any]] = {
     "/api/create": {"model": "hostile-made", "from": MODEL, "stream": False},
     "/api/pull": {"model": "127.0.0.1:9/library/absent", "insecure": True, "stream": False},
     "/api/push": {"model": "127.0.0.1:9/library/absent", "insecure": True, "stream": False},
+    "/api/unload": {"model": "absent"},
+    "/api/keys": {"name": "?"},  # refused: once there is a key, everybody needs one
     "/api/tokenize": {"model": MODEL, "content": "a"},
     "/api/detokenize": {"model": MODEL, "tokens": [5]},
     "/v1/chat/completions": {
