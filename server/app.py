@@ -6,6 +6,7 @@ from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Match
@@ -65,6 +66,10 @@ _ROUTERS = (
     openai, anthropic, responses, conversations, files, batches, page,
 )  # fmt: skip
 _API = "/v1/"
+# Requests are measured by the request log, and traced by `server.tracing` where that is installed.
+_NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False, "metrics": False, "logs": False, "auto_configure": False,
+}  # fmt: skip
 _MAX_SHOWN = 200
 _METHODS = ("HEAD", "GET", "POST", "DELETE")
 _ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
@@ -100,6 +105,7 @@ def create_app(
         lifespan=None if services else lifespan,
         redoc_url=None,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.services, app.state.access = services, access
     app.state.metrics = metrics = Metrics()
