@@ -57,6 +57,10 @@ test-faults: $(STAMPS)/dev ## Use stores through 10,000 sequences in which file 
 test-families: $(STAMPS)/dev ## Measure each architecture, check the table in docs/models.md (UPDATE=1 writes it)
 	@PADDOCK_UPDATE_TABLE=$(UPDATE) $(BIN)/python -m pytest tests/families
 
+.PHONY: test-cluster
+test-cluster: $(STAMPS)/dev ## Break the network between servers, in namespaces (Linux, root)
+	@$(BIN)/python -m pytest tests/cluster
+
 .PHONY: test-published
 test-published: models $(STAMPS)/dev ## Run the tests with published models
 	@$(BIN)/python -m pytest tests/published

@@ -42,7 +42,8 @@ class RequestRecord:
     `lenient_calls` names the tool calls that were not in the syntax of the model's family. `phase`
     is None until the request needs a model. `cancel` ends its work, see `interrupt`. One that
     `is_background` is computed only while no others are. `caller` is who sent it, `reply_headers`
-    are sent with its reply, `charge` is called with the tokens of each answer.
+    are sent with its reply, `charge` is called with the tokens of each answer. `peer` is the server
+    that it was handed to.
     """
 
     id: str = ""
@@ -57,6 +58,7 @@ class RequestRecord:
     format_reason: str = ""
     pending_model: str = ""
     served_model: str = ""
+    peer: str = ""
     n_computed: int = 0
     n_cached: int = 0
     n_generated: int = 0
@@ -154,6 +156,7 @@ class RequestRecord:
             "renderer": self.renderer,
             "parser": self.parser,
             "format_reason": self.format_reason,
+            "peer": self.peer,
             "prompt_tokens_computed": self.n_computed,
             "prompt_tokens_cached": self.n_cached,
             "generated_tokens": self.n_generated,

@@ -174,7 +174,7 @@ class EventReply(Response, Generic[_T]):
                     return json_response(event.value, media_type=self._object_type)
                 pieces.append(event)
         except (Exception, asyncio.CancelledError) as e:
-            error = _reported(e, scope)
+            error = reported(e, scope)
             if self._framing is not None:
                 return self._framing.refusal(error)
             return error_response(error, self._object_type)
@@ -189,7 +189,7 @@ class EventReply(Response, Generic[_T]):
             try:
                 first = await anext(self._events)
             except (Exception, asyncio.CancelledError) as e:
-                error = _reported(e, scope)
+                error = reported(e, scope)
                 if not await stream.has_begun():
                     return framing.refusal(error)
                 await stream.end(framing.failure(error))
@@ -206,12 +206,12 @@ class EventReply(Response, Generic[_T]):
                     await stream.send(framing.frame(event))
                 closing = framing.end
             except (Exception, asyncio.CancelledError) as e:
-                closing = framing.failure(_reported(e, scope))
+                closing = framing.failure(reported(e, scope))
             await stream.end(closing)
         return None
 
 
-def _reported(error: Exception | asyncio.CancelledError, scope: Scope) -> Exception:
+def reported(error: Exception | asyncio.CancelledError, scope: Scope) -> Exception:
     """Return the error that a client is told; raises a cancellation because the client is gone."""
     if isinstance(error, Exception):
         return error

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import blake2b
 from uuid import uuid4
 
 import httpx2
@@ -12,6 +13,7 @@ import msgspec
 
 from model_store.errors import InvalidName
 from model_store.names import ModelName
+from runners.host.policy import MOST_MORE_USERS
 from server.http.json_encoding import encode
 from server.peers.peer import Peer
 from server.peers.protocol import LARGEST_LIST, PEER_HEADER, ListedModel, read_list
@@ -46,10 +48,22 @@ class PeerDirectory:
         self.peers = tuple(Peer(url) for url in config.urls)
         self._merged: tuple[bytes, tuple[object, ...], bytes] | None = None
 
-    def with_model(self, name: ModelName) -> list[Peer]:
-        """Return the peers that have a model, the best first: loaded there, then least used."""
+    def with_model(self, name: ModelName, beginning: bytes = b"") -> list[Peer]:
+        """Return the peers that have a model, the best first: loaded there, then not too busy.
+
+        Prompts that begin alike (with `beginning`) go to the same peer, which need not compute the
+        beginning again, unless it has more than a few requests more than the least busy one.
+        """
         having = [peer for peer in self.peers if peer.has(name)]
-        return sorted(having, key=lambda peer: (not peer.has_loaded(name), peer.n_running))
+        fewest = min((peer.n_running for peer in having), default=0)
+
+        def reluctance(peer: Peer) -> tuple[bool, bool, int, bytes]:
+            is_too_busy = peer.n_running > fewest + MOST_MORE_USERS
+            affinity = blake2b(beginning, key=peer.url.encode()[:64]).digest() if beginning else b""
+            busy = 0 if beginning and not is_too_busy else peer.n_running
+            return not peer.has_loaded(name), is_too_busy, busy, affinity
+
+        return sorted(having, key=reluctance)
 
     def foreign_models(self, own: Sequence[str]) -> list[dict[str, object]]:
         """Return an entry of `/api/tags` for each model that only peers have.

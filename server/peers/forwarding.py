@@ -11,12 +11,12 @@ from server.anthropic.framing import MessageFraming
 from server.errors import PeerLost
 from server.http.envelopes import anthropic_envelope, envelope_for
 from server.http.sse import EVENTS_TYPE
-from server.http.streaming import LINES_TYPE, Framing, JSONLines
+from server.http.streaming import LINES_TYPE, Framing, JSONLines, error_response, reported
 from server.openai.framing import FRAMING
 from server.peers.directory import PeerDirectory
 from server.peers.peer import Peer
 from server.peers.protocol import PEER_HEADER
-from server.request_record import current
+from server.request_record import Phase, current
 
 _OWN = frozenset(
     "host connection keep-alive transfer-encoding content-length te trailer upgrade expect "
@@ -43,7 +43,7 @@ class Forwarding:
         self.is_begun = False
 
     async def try_peer(self, peer: Peer, *, is_last: bool) -> None:
-        """Let `peer` answer.
+        """Let `peer` answer; a request that is cancelled by the server ends with an error.
 
         Raises:
             PeerUnavailable: it did not begin to answer; unless `is_last`, also when it refers to
@@ -61,7 +61,14 @@ class Forwarding:
         except (httpx2.HTTPError, TimeoutError) as e:
             if not self.is_begun:
                 raise PeerUnavailable from e
-            await self._end(_framing(self._scope, content_type))
+            await self._end(_framing(self._scope, content_type), PeerLost())
+        except asyncio.CancelledError as e:
+            error = reported(e, self._scope)
+            if self.is_begun:
+                await self._end(_framing(self._scope, content_type), error)
+            else:
+                reply = error_response(error, envelope=envelope_for(self._scope))
+                await reply(self._scope, _no_more, self._send)
 
     def _request(self, peer: Peer) -> AbstractAsyncContextManager[httpx2.Response]:
         scope = self._scope
@@ -101,6 +108,7 @@ class Forwarding:
             await self._send(start)
             await self._send({"type": "http.response.body", "body": body})
             return
+        current().phase = Phase.DECODE
         parts = response.aiter_raw()
         first = await anext(parts, b"")
         self.is_begun = True
@@ -110,10 +118,14 @@ class Forwarding:
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
 
-    async def _end(self, framing: Framing) -> None:
+    async def _end(self, framing: Framing, error: Exception) -> None:
         """End a stream with an error in the form of its API."""
-        body = framing.failure(PeerLost())
+        body = framing.failure(error)
         await self._send({"type": "http.response.body", "body": body})
+
+
+async def _no_more() -> Message:
+    return {"type": "http.disconnect"}
 
 
 def _decoded(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[str, str]]:

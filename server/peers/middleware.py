@@ -39,9 +39,22 @@ _MOST_PEERS = 3
 _INLINE_BYTES = 1 << 18
 
 
+_BEGINNING = 1024
+"""Bytes of a conversation by which requests with the same beginning find the same peer."""
+
+
 class _Body(msgspec.Struct):
     model: str = ""
     name: str = ""
+    system: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
+    prompt: msgspec.Raw = msgspec.Raw()
+
+    @property
+    def beginning(self) -> bytes:
+        """What the prompt begins with, as it was sent."""
+        parts = (self.system, self.messages, self.prompt)
+        return b"".join(bytes(part) for part in parts)[:_BEGINNING]
 
 
 class Local(Protocol):
@@ -97,13 +110,18 @@ class PeerMiddleware:
         forwarding = Forwarding(directory, scope, body, send)
         async with asyncio.TaskGroup() as tasks:
             answer = tasks.create_task(self._forward(forwarding, choice, scope, replay, send))
+            current().cancel = answer.cancel
             watch = tasks.create_task(cancel_on_disconnect(receive, answer))
             answer.add_done_callback(lambda _: watch.cancel())
 
     async def _forward(
         self, forwarding: Forwarding, choice: Choice, scope: Scope, replay: Receive, send: Send
     ) -> None:
+        record = current()
+        record.model = choice.name.short
         for peer in choice.peers:
+            record.begin_wait(choice.name.short)
+            record.peer = peer.url
             is_last = peer is choice.peers[-1] and not choice.is_installed
             try:
                 await forwarding.try_peer(peer, is_last=is_last)
@@ -111,6 +129,7 @@ class PeerMiddleware:
                 continue
             peer.note_use(choice.name)
             return
+        record.peer = ""
         if choice.is_installed:
             await self._app(scope, replay, send)
         else:
@@ -133,20 +152,20 @@ class PeerMiddleware:
         """Return who may answer; None for a request that this server answers or refuses itself."""
         encodings = dict(scope["headers"]).get(b"content-encoding", b"").decode("latin-1")
 
-        def read() -> ModelName:
+        def read() -> tuple[ModelName, bytes]:
             data = decompressed(body, encodings, self._max_body) if encodings else body
             fields = msgspec.json.decode(data, type=_Body)
-            return model_name(fields.model or fields.name)
+            return model_name(fields.model or fields.name), fields.beginning
 
         try:
             is_large = bool(encodings) or len(body) > _INLINE_BYTES
-            name = await in_thread(read) if is_large else read()
+            name, beginning = await in_thread(read) if is_large else read()
         except (ValueError, BadRequest, BodyTooLarge, Forbidden, InvalidName):
             return None
         local = self._local()
         if not current().caller.may_use(name.short) or _is_loaded(local.scheduler, name):
             return None
-        peers = directory.with_model(name)[:_MOST_PEERS]
+        peers = directory.with_model(name, beginning)[:_MOST_PEERS]
         is_installed = bool(peers) and await in_thread(_is_installed, local.store, name)
         if is_installed:
             # Its files are here, so only a peer that need not load it is better.

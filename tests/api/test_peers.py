@@ -12,6 +12,8 @@ import httpx
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from model_store.names import ModelName
+from runners.host.policy import MOST_MORE_USERS
 from server.peers.peer import LOST_AFTER, Peer
 from server.peers.protocol import PEER_HEADER
 from tests.api.conftest import EMBEDDER, TEXT_MODEL
@@ -389,6 +391,65 @@ async def test_a_client_that_leaves_ends_the_request_at_the_peer(tmp_path: Path)
 
         await until(lambda: peer.n_gone == 1)
         await until(lambda: _peers(server)[0].n_running == 0)
+
+
+async def test_an_operator_cancels_a_request_that_was_handed_on(tmp_path: Path) -> None:
+    peer = FakePeer("stalls")
+    async with _with_peers(tmp_path, peer) as server:
+        headers = {"x-request-id": "mine"}
+        request = asyncio.create_task(
+            server.http.post("/api/generate", json={"model": "far"}, headers=headers)
+        )
+        await until(lambda: bool(peer.requests))
+        await until(lambda: _peers(server)[0].n_running == 1)
+        queue = (await server.http.get("/api/queue")).json()["requests"]
+        cancelled = await server.http.delete("/api/requests/mine")
+
+        assert [(each["id"], each["model"]) for each in queue] == [("mine", "far:latest")]
+        assert cancelled.status_code == 200
+        assert "cancelled by an operator" in (await request).text
+        await until(lambda: peer.n_gone == 1)
+
+
+async def test_conversations_stay_with_the_peer_that_has_computed_their_beginning(
+    tmp_path: Path,
+) -> None:
+    peers = [FakePeer() for _ in range(3)]
+    async with _with_peers(tmp_path, *peers) as server:
+        for peer in _peers(server):
+            peer.note_use(ModelName.parse("far"))
+        for turn in range(4):
+            for number in range(12):
+                question = {"role": "user", "content": f"question {number}"}
+                later = [{"role": "assistant", "content": "x" * 2000}] * turn
+                await server.post("/api/chat", model="far", messages=[question, *later])
+
+    seen = [{_question(body) for _, body in peer.requests} for peer in peers]
+    assert sum(map(len, seen)) == 12, "no conversation was at two peers"
+    assert all(seen), "and all took part"
+
+
+def _question(body: bytes) -> str:
+    return str(json.loads(body)["messages"][0]["content"])
+
+
+async def test_a_peer_that_is_too_busy_is_spared_whatever_it_has_computed(
+    tmp_path: Path,
+) -> None:
+    first, second = FakePeer("stalls"), FakePeer("stalls")
+    async with _with_peers(tmp_path, first, second) as server, asyncio.TaskGroup() as tasks:
+        body = {"model": "far", "messages": [{"role": "user", "content": "the same"}]}
+        running = []
+        for count in range(1, 2 * MOST_MORE_USERS + 3):
+            running.append(tasks.create_task(server.post("/api/chat", **body)))
+            await until(lambda n=count: len(first.requests) + len(second.requests) == n)  # type: ignore[misc]
+        numbers = sorted(len(peer.requests) for peer in (first, second))
+        for each in running:
+            each.cancel()
+
+    # The second one is asked when the first has more than so many, and then both by turns.
+    assert numbers[0] >= MOST_MORE_USERS // 2
+    assert numbers[1] - numbers[0] <= MOST_MORE_USERS + 1
 
 
 def test_health_checks_of_a_dead_peer_become_rare() -> None:

@@ -67,7 +67,7 @@ def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
     Its store is empty: the bundled models come in with PADDOCK_NO_BUILTIN="0".
     """
     store, log = directory / "models", directory / "server.log"
-    host = f"127.0.0.1:{_free_port()}"
+    host = settings.get("OLLAMA_HOST", "") or f"127.0.0.1:{_free_port()}"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")},
         "OLLAMA_HOST": host,
