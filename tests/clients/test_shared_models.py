@@ -3,10 +3,12 @@
 skopeo and docker-registry take part where they are installed; both are packages of Debian.
 """
 
+import base64
 import json
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from model_store.blobs import put_blob
 from model_store.layout import Layout
 from model_store.manifests import OCI_MANIFEST_TYPE, write_manifest
 from model_store.names import ModelName
+from server.access.key import KeyRequest
+from server.access.key_changes import create_key
+from server.caller import Scope
 from tests.support import gguf_bytes
 from tests.support.docker_registry import docker_registry, needs_docker_registry
 from tests.support.live_server import LiveServer, live_server
@@ -86,6 +91,26 @@ def test_a_class_room_pulls_by_plain_names(hub: LiveServer, pupil: LiveServer) -
         [original] = client.list().models
     assert (model.model, model.digest) == (original.model, original.digest)
     assert _blobs(pupil) == _blobs(hub)
+
+
+def test_a_hub_with_keys_takes_one_from_docker_login(hub: LiveServer, tmp_path: Path) -> None:
+    keys, login = tmp_path / "keys.json", tmp_path / "docker"
+    token = create_key(keys, KeyRequest(name="pupil", scopes=(Scope.READ,)), time.time())[1]
+    login.mkdir()
+    (tmp_path / "other").mkdir()
+    settings = {"OLLAMA_MODELS": str(hub.store), "PADDOCK_API_KEYS": str(keys)}
+    with live_server(tmp_path, PADDOCK_SHARE="1", **settings) as guarded:
+        credentials = base64.b64encode(f"anybody:{token}".encode()).decode()
+        config = {"auths": {_host(guarded): {"auth": credentials}}}
+        with live_server(tmp_path / "other", DOCKER_CONFIG=str(login)) as other:
+            request = {"model": f"{_host(guarded)}/library/teller", "insecure": True}
+            refused = httpx.post(f"{other.url}/api/pull", json={**request, "stream": False})
+            (login / "config.json").write_text(json.dumps(config))
+            pulled = httpx.post(f"{other.url}/api/pull", json={**request, "stream": False})
+
+            assert "error" in refused.json()
+            assert pulled.json() == {"status": "success"}
+            assert _blobs(other) == _blobs(hub)
 
 
 def test_a_pull_from_a_hub_without_that_model_says_so(pupil: LiveServer) -> None:
