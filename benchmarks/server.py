@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +67,16 @@ def _upload(http: httpx.Client, path: Path) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def serving(folder: Path | None = None, /, **models: Path) -> AsyncIterator[Server]:
+async def serving(
+    folder: Path | None = None, /, *, environment: Mapping[str, str] | None = None, **models: Path
+) -> AsyncIterator[Server]:
     """Run a server that has `models`, by name, until the block ends.
 
-    It has a folder of its own, unless one is given for several servers after each other.
+    It has a folder of its own, unless one is given for several servers after each other, and the
+    settings of `environment`.
     """
     with tempfile.TemporaryDirectory(prefix="paddock-bench-") as own:
-        process, server = _start(folder or Path(own))
+        process, server = _start(folder or Path(own), environment or {})
         try:
             await _answers(server, process)
             for name, weights in models.items():
@@ -87,7 +90,9 @@ async def serving(folder: Path | None = None, /, **models: Path) -> AsyncIterato
                 process.kill()
 
 
-def _start(folder: Path) -> tuple["subprocess.Popen[bytes]", Server]:
+def _start(
+    folder: Path, environment: Mapping[str, str]
+) -> tuple["subprocess.Popen[bytes]", Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         host = f"127.0.0.1:{probe.getsockname()[1]}"
@@ -103,7 +108,8 @@ def _start(folder: Path) -> tuple["subprocess.Popen[bytes]", Server]:
                 "OLLAMA_MODELS": str(store),
                 "PADDOCK_NO_BUILTIN": "1",
                 "PADDOCK_KEYS": str(folder / "keys"),
-            },
+            }
+            | dict(environment),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
