@@ -51,8 +51,8 @@ class PeerDirectory:
     def with_model(self, name: ModelName, beginning: bytes = b"") -> list[Peer]:
         """Return the peers that have a model, the best first: loaded there, then not too busy.
 
-        Prompts that begin alike (with `beginning`) go to the same peer, which need not compute the
-        beginning again, unless it has more than a few requests more than the least busy one.
+        Prompts with the same `beginning` go to the same peer, which need not compute it again,
+        unless it has more than a few requests more than the least busy one.
         """
         having = [peer for peer in self.peers if peer.has(name)]
         fewest = min((peer.n_running for peer in having), default=0)

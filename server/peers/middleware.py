@@ -39,8 +39,12 @@ _MOST_PEERS = 3
 _INLINE_BYTES = 1 << 18
 
 
-_BEGINNING = 1024
-"""Bytes of a conversation by which requests with the same beginning find the same peer."""
+_BEGINNING = 256
+"""Bytes of a prompt by which requests with the same beginning find the same peer."""
+
+
+class _Message(msgspec.Struct):
+    role: str = ""
 
 
 class _Body(msgspec.Struct):
@@ -52,9 +56,20 @@ class _Body(msgspec.Struct):
 
     @property
     def beginning(self) -> bytes:
-        """What the prompt begins with, as it was sent."""
-        parts = (self.system, self.messages, self.prompt)
-        return b"".join(bytes(part) for part in parts)[:_BEGINNING]
+        """What stays the same while a conversation grows: all up to the first user message."""
+        return bytes(self.system) + _first_messages(self.messages) + bytes(self.prompt)[:_BEGINNING]
+
+
+def _first_messages(messages: msgspec.Raw) -> bytes:
+    """Return the messages up to the first of the user as they were sent, "" if there are none."""
+    try:
+        parts = msgspec.json.decode(messages, type=list[msgspec.Raw]) if bytes(messages) else []
+        for number, part in enumerate(parts, 1):
+            if msgspec.json.decode(part, type=_Message).role == "user":
+                return b"".join(bytes(each) for each in parts[:number])
+    except msgspec.DecodeError:
+        pass  # the server that answers says what is wrong
+    return b""
 
 
 class Local(Protocol):

@@ -17,7 +17,7 @@ PORT = 11434
 STREAMS = 8
 NOTICED_SECONDS = 20.0
 """Two health checks of at most 3 s each, 5 and 1 s apart, and room for a busy machine."""
-ENDLESS = {"temperature": 1.0, "num_predict": 100_000, "num_ctx": 1024}
+ENDLESS = {"temperature": 1.0, "num_predict": 100_000, "num_ctx": 1024, "ignore_eos": True}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def test_streams_end_with_one_error_and_the_peer_is_used_again_after_a_partition
     for _ in range(2):
         with ThreadPoolExecutor(STREAMS) as threads:
             streams = [threads.submit(_stream, hosts, front) for _ in range(STREAMS)]
-            assert eventually(lambda: _n_running(hosts, peer) == STREAMS)
+            assert eventually(lambda: _n_running(hosts, peer) == STREAMS), _queue(hosts, peer)
             hosts.set_cable(plugged=False)
             began = time.monotonic()
             try:
@@ -91,8 +91,12 @@ def test_streams_end_with_one_error_and_the_peer_is_used_again_after_a_partition
 
 
 def _n_running(hosts: Hosts, peer: LiveServer) -> int:
+    return len(_queue(hosts, peer))
+
+
+def _queue(hosts: Hosts, peer: LiveServer) -> list[object]:
     with hosts.inside(1):
-        return len(httpx.get(f"{peer.url}/api/queue", timeout=60).json()["requests"])
+        return list(httpx.get(f"{peer.url}/api/queue", timeout=60).json()["requests"])
 
 
 def test_a_pull_goes_on_after_a_partition(
