@@ -84,7 +84,9 @@ def terminal(
     pid, fd = pty.fork()
     if pid == 0:
         program = [sys.executable, "-m", "server", *arguments]
-        os.execvpe(program[0], program, {**os.environ, "TERM": "xterm-256color", **environment})
+        # pytest may have set a width, which would win over that of the terminal.
+        own = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        os.execvpe(program[0], program, {**own, "TERM": "xterm-256color", **environment})
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     running = Terminal(pid, fd, columns, rows)
     try:
