@@ -100,7 +100,7 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 	@$(LOCK) pyproject.toml --output-file requirements/run.txt
 	@$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
 	@$(LOCK) --group fuzz --output-file requirements/fuzz.txt
-	@$(LOCK) --group clients --output-file requirements/clients.txt
+	@$(LOCK) --no-strip-extras --group clients --output-file requirements/clients.txt
 	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@cd $(PAGE) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
