@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from runners.engine.batching.prefix_index import common_length
 from runners.engine.batching.sequence import NO_SLOT, SequenceState
 from runners.engine.batching.slots import Slots
+from runners.engine.common_prefix import common_length
 
 _MIN_SHARED = 32
 """Shortest shared prefix that is worth waiting for."""

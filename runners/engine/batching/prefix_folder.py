@@ -19,7 +19,7 @@ import psutil
 
 from runners.engine.batching import prefix_file
 from runners.engine.batching.prefix_file import DamagedFile, DeadlinePassed, Header, Snapshot
-from runners.engine.batching.prefix_index import common_length
+from runners.engine.common_prefix import common_length
 from runners.engine.native.llama import TokenIds
 from runners.protocol.prefixes import SUFFIX, PrefixStorage
 

@@ -10,10 +10,9 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-TokenIds = Sequence[int] | npt.NDArray[np.int32]
+from runners.engine.common_prefix import common_length
 
-_BLOCK = 8192
-"""Tokens compared at a time: large enough for numpy, small enough to stop soon at a difference."""
+TokenIds = Sequence[int] | npt.NDArray[np.int32]
 
 
 class PrefixIndex:
@@ -111,14 +110,3 @@ class PrefixIndex:
     def least_recent(self, candidates: Iterable[int]) -> int:
         """Return the least recently used candidate; there is at least one, and all are known."""
         return min(candidates, key=self._last_used.__getitem__)
-
-
-def common_length(a: npt.NDArray[np.int32], b: npt.NDArray[np.int32]) -> int:
-    """Return the length of the common prefix of two sequences."""
-    shorter = min(len(a), len(b))
-    for start in range(0, shorter, _BLOCK):
-        end = min(start + _BLOCK, shorter)
-        differs = a[start:end] != b[start:end]
-        if differs.any():
-            return start + int(differs.argmax())
-    return shorter

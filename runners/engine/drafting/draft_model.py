@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from runners.engine.common_prefix import common_length
 from runners.engine.drafting.draft_cost import DraftCost
 from runners.engine.native.context import Context
 from runners.engine.native.llama import OK, LoadError
@@ -136,13 +137,7 @@ class DraftModel:
 
 
 def _n_common(known: "array[int]", tokens: "array[int]") -> int:
-    """Return the length of the common prefix."""
-    count = min(len(known), len(tokens))
-    if not count:
-        return 0
-    ours, theirs = np.frombuffer(known, np.int32, count), np.frombuffer(tokens, np.int32, count)
-    differ = np.flatnonzero(ours != theirs)
-    return int(differ[0]) if len(differ) else count
+    return common_length(np.frombuffer(known, np.int32), np.frombuffer(tokens, np.int32))
 
 
 def _same_vocabulary(model: Model, target: Model) -> bool:

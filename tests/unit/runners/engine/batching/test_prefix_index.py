@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from runners.engine.batching import prefix_index
+from runners.engine import common_prefix
 from runners.engine.batching.prefix_index import PrefixIndex
 
 tokens = st.lists(st.integers(0, 2), max_size=12)
@@ -79,11 +79,11 @@ TestPrefixIndex = PrefixModel.TestCase
 TestPrefixIndex.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-@given(st.integers(0, 3 * prefix_index._BLOCK), st.integers(-1, 1))
+@given(st.integers(0, 3 * common_prefix._BLOCK), st.integers(-1, 1))
 @settings(max_examples=50, deadline=None)
 def test_long_prompts_are_compared_to_the_token(differs_at: int, extra: int) -> None:
     """Prompts of many blocks share exactly the tokens before the first difference."""
-    prompt = np.arange(3 * prefix_index._BLOCK + extra, dtype=np.int32)
+    prompt = np.arange(3 * common_prefix._BLOCK + extra, dtype=np.int32)
     resident = prompt.copy()
     resident[differs_at:] += 1
     index = PrefixIndex()
