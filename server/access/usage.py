@@ -5,19 +5,17 @@ so much. The file grows with keys times models times days; days are kept for a y
 """
 
 import logging
-import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+from server.concurrency.sqlite_file import FAILURES, open_sqlite
 from server.errors import ServerBusy
-
-if TYPE_CHECKING:
-    import sqlite3
 
 _log = logging.getLogger(__name__)
 
@@ -25,9 +23,11 @@ SECONDS: Final = 5.0
 KEEP_DAYS: Final = 366
 _DAY: Final = 86_400
 _VERSION: Final = 1
+_LOCK_SECONDS: Final = 30.0
+"""For the server and commands, which write the same file."""
 _MAX_ROWS: Final = 100_000
 """Rows that may wait for a disk that does not write."""
-_SCHEMA: Final = f"""
+_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS usage (
     day TEXT NOT NULL,
     key TEXT NOT NULL,
@@ -38,7 +38,6 @@ CREATE TABLE IF NOT EXISTS usage (
     generated_tokens INTEGER NOT NULL,
     PRIMARY KEY (day, key, model)
 ) WITHOUT ROWID;
-PRAGMA user_version = {_VERSION};
 """
 _ADD: Final = """
 INSERT INTO usage VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (day, key, model) DO UPDATE SET
@@ -139,8 +138,6 @@ class UsageLog:
             self._writer.start()
 
     def _write(self, sums: dict[tuple[str, str, str], _Sums]) -> bool:
-        import sqlite3  # noqa: PLC0415 - a server without keys starts without it
-
         values = [
             (*row, each.requests, each.errors, each.prompt_tokens, each.generated_tokens)
             for row, each in sums.items()
@@ -150,7 +147,7 @@ class UsageLog:
                 connection.executemany(_ADD, values)
                 oldest = day_of(self._now() - KEEP_DAYS * _DAY)
                 connection.execute("DELETE FROM usage WHERE day < ?", (oldest,))
-        except (sqlite3.Error, OSError) as e:
+        except FAILURES as e:
             if not self._has_warned:
                 self._has_warned = True
                 _log.error("usage is not written: %s (%s)", e, self._path)
@@ -164,15 +161,13 @@ def read_usage(path: Path, now: float, days: int, key: str = "") -> list[UsageRo
 
     Raises ServerBusy where it cannot be used.
     """
-    import sqlite3  # noqa: PLC0415 - a server without keys starts without it
-
     if not path.exists():
         return []
     oldest = day_of(now - (days - 1) * _DAY)
     try:
         with closing(_open(path)) as connection:
             return [UsageRow(*row) for row in connection.execute(_SELECT, (oldest, key, key))]
-    except (sqlite3.Error, OSError):
+    except FAILURES:
         raise ServerBusy("the usage cannot be read at the moment") from None
 
 
@@ -181,21 +176,6 @@ def day_of(moment: float) -> str:
     return time.strftime("%Y-%m-%d", time.gmtime(moment))
 
 
-def _open(path: Path) -> "sqlite3.Connection":
-    import sqlite3  # noqa: PLC0415 - a server without keys starts without it
-
+def _open(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    connection = sqlite3.connect(path, timeout=30)
-    try:
-        [version] = connection.execute("PRAGMA user_version").fetchone()
-        if version > _VERSION:
-            raise sqlite3.DatabaseError("the file is of a newer version")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        if version < _VERSION:
-            connection.executescript(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    return open_sqlite(path, _SCHEMA, version=_VERSION, lock_seconds=_LOCK_SECONDS)

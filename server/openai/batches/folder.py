@@ -12,8 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
+from server.concurrency.sqlite_file import SQLiteFile
 from server.concurrency.threads import in_thread
-from server.openai.sqlite_file import SQLiteFile
 
 _T = TypeVar("_T")
 

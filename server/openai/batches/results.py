@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from server.concurrency.sqlite_file import FAILURES
 from server.http.background_requests import BackgroundReply
 from server.openai.batches.batch_store import BatchStore, InputLine, Results, StoredBatch
 from server.openai.batches.wire import (
@@ -18,7 +19,6 @@ from server.openai.batches.wire import (
     ReasoningTokens,
     RequestCounts,
 )
-from server.openai.sqlite_file import FAILURES
 
 _log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import secrets
 from contextlib import suppress
 from typing import Final
 
+from server.concurrency.sqlite_file import FAILURES
 from server.concurrency.threads import in_thread
 from server.errors import InvalidParameter, ServerBusy
 from server.openai.batches.batch_store import BatchMissing, BatchStore, StoredBatch
@@ -14,7 +15,6 @@ from server.openai.batches.folder import Folder
 from server.openai.batches.schemas import MAX_KEEP, NewBatch
 from server.openai.batches.wire import ENDED, Batch, Page
 from server.openai.batches.worker import BatchWorker, Send
-from server.openai.sqlite_file import FAILURES
 
 _log = logging.getLogger(__name__)
 

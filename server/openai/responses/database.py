@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from server.openai.sqlite_file import FAILURES, SQLiteFile
+from server.concurrency.sqlite_file import FAILURES, SQLiteFile
 
 _log = logging.getLogger(__name__)
 

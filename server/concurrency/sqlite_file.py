@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -15,6 +16,13 @@ _T = TypeVar("_T")
 
 FAILURES: Final = (sqlite3.Error, OSError)
 """What work on a file may raise."""
+
+Upgrade = Callable[[sqlite3.Connection, int], None]
+"""Changes a file of an earlier version, which it is given."""
+
+
+def _keep(_connection: sqlite3.Connection, _version: int) -> None:
+    """Change nothing."""
 
 
 class SQLiteFile:
@@ -30,11 +38,12 @@ class SQLiteFile:
         schema: str,
         *,
         version: int,
-        upgrade: Callable[[sqlite3.Connection, int], None] = lambda _connection, _version: None,
+        upgrade: Upgrade = _keep,
         is_durable: bool = False,
     ) -> None:
-        self._path, self._schema, self._version = path, schema, version
-        self._upgrade, self._is_durable = upgrade, is_durable
+        self._open = partial(
+            open_sqlite, path, schema, version=version, upgrade=upgrade, is_durable=is_durable
+        )
         self._thread = ThreadPoolExecutor(1, path.stem)
         self._connection: sqlite3.Connection | None = None
 
@@ -61,23 +70,38 @@ class SQLiteFile:
         if self._connection is not None:
             self._connection.close()
 
-    def _open(self) -> sqlite3.Connection:
-        # The files that SQLite adds inherit the mode.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(self._path)
-        try:
-            [version] = connection.execute("PRAGMA user_version").fetchone()
-            if version > self._version:
-                raise sqlite3.DatabaseError("the file is of a newer version")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {'FULL' if self._is_durable else 'NORMAL'}")
-            connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("PRAGMA foreign_keys = ON")
-            if 0 < version < self._version:
-                self._upgrade(connection, version)
-            connection.executescript(self._schema)
-            connection.execute(f"PRAGMA user_version = {self._version}")
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+
+def open_sqlite(
+    path: Path,
+    schema: str,
+    *,
+    version: int,
+    upgrade: Upgrade = _keep,
+    is_durable: bool = False,
+    lock_seconds: float = 5.0,
+) -> sqlite3.Connection:
+    """Open the file, or make it: see `SQLiteFile`. Waits `lock_seconds` for other connections.
+
+    Raises:
+        sqlite3.Error, OSError: it cannot be used, or is of a newer version.
+    """
+    # The files that SQLite adds inherit the mode.
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    connection = sqlite3.connect(path, timeout=lock_seconds)
+    try:
+        [present] = connection.execute("PRAGMA user_version").fetchone()
+        if present > version:
+            raise sqlite3.DatabaseError("the file is of a newer version")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if 0 < present < version:
+            upgrade(connection, present)
+        connection.executescript(schema)
+        if present < version:
+            connection.execute(f"PRAGMA user_version = {version}")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
