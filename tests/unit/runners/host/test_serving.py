@@ -64,8 +64,10 @@ async def test_request_tried_again_at_once_does_not_get_the_runner_that_hung() -
         return started[-1]
 
     async with Scheduler(SchedulerConfig(), machine=LocalMachine(Standby(start))) as served:
-        await say(served, "first")
-        psutil.Process(started[0].pid).suspend()
+        async with served.lease(model_request("a")) as lease:
+            # Not simply the first that was started: a standby may start at the same time.
+            [loaded] = [each for each in started if each.client is lease.runner]
+        psutil.Process(loaded.pid).suspend()
         with pytest.raises(RunnerDied):
             await say(served, "deaf")
         assert await say(served, "again") == "again "
