@@ -8,6 +8,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STAMPS := .venv/.stamps
 CLIENTS := .venv-clients
+OPEN_WEBUI := .venv-open-webui
 MODELS := .venv-models
 RELEASE := .venv-release
 JAVASCRIPT := tests/frameworks/javascript
@@ -35,7 +36,7 @@ test: $(STAMPS)/dev ## Run all tests, on up to four cores
 	@$(BIN)/python -m pytest tests/hostile  # alone: it compares how long clients wait
 
 .PHONY: test-clients
-test-clients: $(CLIENTS)/.stamp ## Run the tests with LangChain, LiteLLM and the like, in an environment of theirs
+test-clients: $(CLIENTS)/.stamp $(OPEN_WEBUI)/.stamp ## Run the tests with LangChain, Open WebUI and the like, in environments of theirs
 	@PADDOCK_PYTHON=$(CURDIR)/$(BIN)/python $(CLIENTS)/bin/python -m pytest -o filterwarnings=ignore tests/frameworks
 
 .PHONY: test-page
@@ -101,6 +102,7 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 	@$(LOCK) --group dev --constraints requirements/run.txt --output-file requirements/dev.txt
 	@$(LOCK) --group fuzz --output-file requirements/fuzz.txt
 	@$(LOCK) --group clients --output-file requirements/clients.txt
+	@$(LOCK) --group open-webui --excludes requirements/open-webui-excludes.txt --only-binary :all: --output-file requirements/open-webui.txt
 	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@cd $(PAGE) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
@@ -122,7 +124,7 @@ docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv $(CLIENTS) $(MODELS) $(RELEASE) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv $(CLIENTS) $(OPEN_WEBUI) $(MODELS) $(RELEASE) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: each stamp is older than what it was made from only when that has changed.
@@ -152,6 +154,14 @@ $(CLIENTS)/.stamp: requirements/clients.txt $(JAVASCRIPT)/package-lock.json $(ST
 	@python=$$(scripts/find-python) && "$$python" -m venv --clear $(CLIENTS)
 	@$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/clients.txt
 	@if command -v npm > /dev/null; then npm ci --prefix $(JAVASCRIPT) --no-audit --no-fund --silent; fi
+	@touch $@
+
+# Open WebUI runs on Python 3.11 and 3.12 alone; with another its tests are skipped.
+$(OPEN_WEBUI)/.stamp: requirements/open-webui.txt
+	@python=$$(scripts/find-python) && "$$python" -m venv --clear $(OPEN_WEBUI)
+	@if $(OPEN_WEBUI)/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
+		$(OPEN_WEBUI)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/open-webui.txt; \
+	fi
 	@touch $@
 
 $(PAGE)/node_modules/.stamp: $(PAGE)/package-lock.json

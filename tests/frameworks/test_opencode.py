@@ -4,14 +4,10 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.live_server import PYTHON
-
-ROOT = Path(__file__).parents[2]
 # The program itself: the package that chooses one for the platform needs those of all platforms.
 OPENCODE = Path(__file__).parent / "javascript/node_modules/opencode-linux-x64/bin/opencode"
 
@@ -26,19 +22,6 @@ NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0
 pytestmark = pytest.mark.skipif(
     shutil.which("node") is None or not OPENCODE.exists(), reason="needs Node.js and opencode"
 )
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    """A server whose model has a script: it calls `read`, then quotes the file."""
-    command = [PYTHON, "-m", "tests.support.agent_server", str(tmp_path / "server")]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.stdin.close()
 
 
 def config(url: str) -> dict[str, object]:
@@ -61,13 +44,13 @@ def config(url: str) -> dict[str, object]:
     }
 
 
-def test_it_reads_a_file_and_uses_what_it_says(url: str, tmp_path: Path) -> None:
+def test_it_reads_a_file_and_uses_what_it_says(agent_url: str, tmp_path: Path) -> None:
     work = tmp_path / "work"
     work.mkdir()
     note = work / "note.txt"
     note.write_text("The password of the day is heron\n")
     settings = work / "opencode.json"
-    settings.write_text(json.dumps(config(url)))
+    settings.write_text(json.dumps(config(agent_url)))
     home = {name: str(tmp_path / "home" / name.lower()) for name in HOMES}
     for folder in home.values():
         Path(folder).mkdir(parents=True)

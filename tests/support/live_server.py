@@ -67,7 +67,7 @@ def live_server(directory: Path, **settings: str) -> Iterator[LiveServer]:
     Its store is empty: the bundled models come in with PADDOCK_NO_BUILTIN="0".
     """
     store, log = directory / "models", directory / "server.log"
-    host = settings.get("OLLAMA_HOST", "") or f"127.0.0.1:{_free_port()}"
+    host = settings.get("OLLAMA_HOST", "") or f"127.0.0.1:{free_port()}"
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("OLLAMA_")},
         "OLLAMA_HOST": host,
@@ -103,7 +103,8 @@ def eventually(condition: Callable[[], bool], *, seconds: float = 30.0) -> bool:
     return True
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
