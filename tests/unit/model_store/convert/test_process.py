@@ -27,6 +27,13 @@ def job(directory: Path) -> Job:
     return Job(written(directory / "files", hf_folders.llama()), directory / "made.gguf")
 
 
+def endless_job(directory: Path) -> Job:
+    """A conversion that waits for a file which nobody writes, so that it runs until it is ended."""
+    files = written(directory / "files", hf_folders.llama())
+    os.mkfifo(directory / "config.json")
+    return Job({**files, "config.json": directory / "config.json"}, directory / "made.gguf")
+
+
 def test_model_is_written_and_its_parameters_told(tmp_path: Path) -> None:
     made = job(tmp_path)
 
@@ -54,7 +61,7 @@ def test_refusal_of_the_process_is_an_error_here(tmp_path: Path) -> None:
 
 
 def test_conversion_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
-    work = convert(job(tmp_path), {})
+    work = convert(endless_job(tmp_path), {})
     assert next(work) == Progress()
     (child,) = children()
 
@@ -64,7 +71,7 @@ def test_conversion_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
 
 
 def test_death_of_the_process_is_told(tmp_path: Path) -> None:
-    work = convert(job(tmp_path), {})
+    work = convert(endless_job(tmp_path), {})
     next(work)
     (child,) = children()
     os.kill(child.pid, signal.SIGKILL)
