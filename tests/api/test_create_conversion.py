@@ -5,12 +5,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.support import gguf_bytes, hf_folders
 from tests.support.application import Server, lines_of, serving
 from tests.support.calls import call
+from tests.support.converting import conversions
 from tests.support.hf_folders import Files
 from tests.support.hf_tokenizers import encoded, pieces, size_of
 
@@ -150,7 +150,7 @@ async def test_a_client_that_leaves_ends_the_conversion(tmp_path: Path) -> None:
 
         await asked.hang_up()
 
-        assert _converting() == []
+        assert conversions() == []
         assert scratch(server) == []
         assert await server.installed() == []
 
@@ -180,9 +180,3 @@ async def test_parameters_without_a_from_line_go_with_the_files(server: Server) 
     assert answer.json() == {"status": "success"}
     told = (await server.post("/api/show", model="new")).json()
     assert (told["system"], told["parameters"].split()) == ("Be brief.", ["top_k", "3"])
-
-
-def _converting() -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process().children() if "model_store.convert" in child.cmdline()
-    ]

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from model_store.convert.process import Job, convert
 from runners.host.environment import child_environment
 from tests.support.hf_folders import Files, written
@@ -24,3 +26,15 @@ def parameters_of(job: Job) -> dict[str, Any]:
             next(work)
         except StopIteration as end:
             return dict(end.value)
+
+
+def conversions() -> list[psutil.Process]:
+    """Return the conversions of this process that run; other tests may have left other children."""
+    return [child for child in psutil.Process().children() if _converts(child)]
+
+
+def _converts(process: psutil.Process) -> bool:
+    try:
+        return "model_store.convert" in process.cmdline()
+    except psutil.Error:  # it has ended, or is a zombie
+        return False

@@ -14,13 +14,8 @@ from model_store.convert.process import COMMAND, Job, Progress, convert
 from model_store.errors import ConversionDied, CreateError, NoSpace
 from model_store.gguf import read_header
 from tests.support import hf_folders
-from tests.support.converting import converted, parameters_of
+from tests.support.converting import conversions, converted, parameters_of
 from tests.support.hf_folders import written
-
-
-def children() -> list[psutil.Process]:
-    """Return the conversions that run; other tests of this process may have left other children."""
-    return [p for p in psutil.Process().children() if "model_store.convert" in p.cmdline()]
 
 
 def job(directory: Path) -> Job:
@@ -63,7 +58,7 @@ def test_refusal_of_the_process_is_an_error_here(tmp_path: Path) -> None:
 def test_conversion_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
     work = convert(endless_job(tmp_path), {})
     assert next(work) == Progress()
-    (child,) = children()
+    (child,) = conversions()
 
     work.close()
 
@@ -73,7 +68,7 @@ def test_conversion_that_is_given_up_leaves_no_process(tmp_path: Path) -> None:
 def test_death_of_the_process_is_told(tmp_path: Path) -> None:
     work = convert(endless_job(tmp_path), {})
     next(work)
-    (child,) = children()
+    (child,) = conversions()
     os.kill(child.pid, signal.SIGKILL)
 
     with pytest.raises(ConversionDied):
