@@ -1,4 +1,4 @@
-"""Static files of the web page, read and compressed once, when a browser first asks for one.
+"""Static files of the web page: read, minified and compressed once, when a browser asks for one.
 
 The addresses of all but the index have the digest of all files in them, so browsers keep them for
 good, never run the files of two versions together, and reload the page with a single request.
@@ -49,11 +49,19 @@ class Page(NamedTuple):
 def page() -> Page:
     """Return the page as it is sent."""
     paths = [path for path in sorted(FOLDER.rglob("*")) if path.suffix in _TYPES]
-    contents = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
+    contents = {path.relative_to(FOLDER).as_posix(): _content(path) for path in paths}
     version = _digest(b"".join(_digest(content).encode() for content in contents.values()))
     document = contents.pop(INDEX).replace(b'"ui/', f'"ui/{version}/'.encode())
     files = {path: _static_file(path, content) for path, content in contents.items()}
     return Page(version, _static_file(INDEX, document), files)
+
+
+def _content(path: Path) -> bytes:
+    # A server that nobody opens in a browser starts without it.
+    from server.page.minify import minify_script, minify_style  # noqa: PLC0415
+
+    minify = {".js": minify_script, ".css": minify_style}.get(path.suffix)
+    return minify(path.read_text("utf-8")).encode() if minify else path.read_bytes()
 
 
 def _static_file(path: str, content: bytes) -> StaticFile:
