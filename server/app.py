@@ -71,7 +71,7 @@ _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False, "metrics": False, "logs": False, "auto_configure": False,
 }  # fmt: skip
 _MAX_SHOWN = 200
-_METHODS = ("HEAD", "GET", "POST", "DELETE")
+_METHODS = ("HEAD", "GET", "POST", "PATCH", "DELETE")
 _ROUTER_TEXTS = {404: "404 page not found", 405: "405 method not allowed"}
 
 
@@ -103,6 +103,7 @@ def create_app(
     app = FastAPI(
         title="paddock",
         lifespan=None if services else lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         telemetry=_NO_TELEMETRY,

@@ -17,7 +17,6 @@ GET /livez
 GET /readyz
 GET /health
 GET /docs
-GET /docs/oauth2-redirect
 GET /openapi.json
 """
 _INFER: Final = """
@@ -92,6 +91,7 @@ POST /api/keys
 DELETE /api/keys/{name}
 HEAD /api/blobs/{digest}
 POST /api/blobs/{digest}
+PATCH /api/blobs/{digest}
 """
 
 

@@ -1,9 +1,9 @@
-"""/ui: the web page, and its static files."""
+"""/ui: the web page, and its static files; /docs: the API reference."""
 
 import asyncio
 
 from fastapi import APIRouter, Request
-from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from server.page.negotiation import accepts_gzip
 from server.page.static_files import StaticFile, page
@@ -27,6 +27,10 @@ _CONTENT_SECURITY_POLICY = (
     "frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; "
     "trusted-types 'none'"
+)
+_REFERENCE_POLICY = (
+    "default-src 'none'; style-src {style}; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 _REVALIDATE = "no-cache"
 _FOR_GOOD = "public, max-age=31536000, immutable"
@@ -61,6 +65,16 @@ async def static_file(request: Request) -> Response:
     return _reply(request, file, _FOR_GOOD)
 
 
+async def reference(request: Request) -> Response:
+    """Return the API reference."""
+    # A server that nobody asks for it starts without it.
+    from server.page.api_reference import STYLE_SOURCE, api_reference  # noqa: PLC0415
+
+    text = await asyncio.to_thread(lambda: api_reference(request.app.openapi()))
+    policy = _REFERENCE_POLICY.format(style=STYLE_SOURCE)
+    return HTMLResponse(text, headers={**_HEADERS, "content-security-policy": policy})
+
+
 def _reply(request: Request, file: StaticFile, caching: str) -> Response:
     accepts = accepts_gzip(request.headers.get("accept-encoding", ""))
     sent = file.compressed if accepts else file.plain
@@ -85,4 +99,5 @@ def _is_known(request: Request, etag: str) -> bool:
 
 # Nothing of these requests is parsed or described, so they need no routes of FastAPI.
 router.add_route("/ui", document, ["GET"])
+router.add_route("/docs", reference, ["GET"])
 router.add_route("/ui/{path:path}", static_file, ["GET"])
