@@ -49,9 +49,12 @@ class BlobWriter:
         self._hash = hashlib.sha256()
         with disk_errors():
             layout.make()
-            descriptor, self._path = open_scratch(layout.blobs, BLOB_SCRATCH_PREFIX)
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
+            descriptor, self._path = self._open()
+        self._file = os.fdopen(descriptor, "r+b", buffering=0)
         self.size = 0
+
+    def _open(self) -> tuple[int, Path]:
+        return open_scratch(self._layout.blobs, BLOB_SCRATCH_PREFIX)
 
     def write(self, data: bytes | memoryview) -> None:
         """Append `data`; raises StorageFailed, after which nothing is left on the disk."""

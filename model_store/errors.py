@@ -10,6 +10,7 @@
     ├── BlobNotFound          a blob that was referred to is not there
     ├── BlobDamaged           the bytes of an uploaded blob have changed on the disk
     ├── DigestMismatch        bytes that are not what their digest says
+    ├── UploadConflict        an upload that cannot be resumed in this way
     ├── GGUFError             a model file that is damaged, hostile or no model file
     │   └── WeightsDamaged    the model file of an installed model cannot be read
     ├── ModelfileError        a Modelfile that cannot be parsed
@@ -112,6 +113,17 @@ class DigestMismatch(StoreError):
         super().__init__(f'digest mismatch, expected "{expected}", got "{actual}"')
         self.expected = expected
         self.actual = actual
+
+
+class UploadConflict(StoreError):
+    """An upload cannot be resumed in this way; the text says why, and `offset` how much is there.
+
+    `offset` is None where another server or a later request receives the blob.
+    """
+
+    def __init__(self, reason: str, offset: int | None = None) -> None:
+        super().__init__(reason)
+        self.offset = offset
 
 
 class GGUFError(StoreError):

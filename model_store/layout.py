@@ -3,7 +3,8 @@
     <root>/blobs/sha256-<hex>                               one blob
     <root>/blobs/sha256-<hex>-partial                       a blob that is being downloaded
     <root>/blobs/sha256-<hex>-partial-<number>              how far a part of it is
-    <root>/blobs/sha256-new-<anything>                  a blob that is being written
+    <root>/blobs/sha256-<hex>-upload                        the part of an upload that has arrived
+    <root>/blobs/sha256-new-<anything>                      a blob that is being written
     <root>/manifests/<host>/<namespace>/<model>/<tag>       one manifest
     <root>/manifests/.new-<anything>                        a manifest that is being written
     <root>/projectors/sha256-<hex>.<revision>.gguf          a projector that was taken out of a blob
@@ -28,6 +29,7 @@ from model_store.names import ModelName
 
 BLOB_SCRATCH_PREFIX = "sha256-new-"
 PARTIAL_SUFFIX = "-partial"
+UPLOAD_SUFFIX = "-upload"
 MANIFEST_SCRATCH_PREFIX = ".new-"
 MANIFEST_DEPTH = 4
 _PROJECTOR_REVISION = 1
@@ -119,6 +121,10 @@ class Layout:
     def partial(self, digest: Digest) -> Path:
         """Path of a blob that is being downloaded; what lies beside it begins with its name."""
         return self.blobs / f"sha256-{digest.hex}{PARTIAL_SUFFIX}"
+
+    def upload(self, digest: Digest) -> Path:
+        """Path of what has arrived of a blob whose upload can be resumed."""
+        return self.blobs / f"sha256-{digest.hex}{UPLOAD_SUFFIX}"
 
     def manifest(self, name: ModelName) -> Path:
         """Path of a manifest."""

@@ -16,6 +16,7 @@ from model_store.layout import (
     BLOB_SCRATCH_PREFIX,
     MANIFEST_SCRATCH_PREFIX,
     PARTIAL_SUFFIX,
+    UPLOAD_SUFFIX,
     Layout,
     derived_projector,
 )
@@ -26,6 +27,9 @@ _MIN_AGE = 3600
 
 _MIN_AGE_OF_DOWNLOADS = 7 * 24 * 3600
 """Seconds; a partial download is kept for a client that resumes it."""
+
+_MIN_AGE_OF_UPLOADS = 24 * 3600
+"""Seconds; what has arrived of an upload that broke off is kept for a client that resumes it."""
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +56,7 @@ def prune(layout: Layout, catalog: Catalog) -> None:
         with contextlib.suppress(StorageFailed):
             catalog.remove_unreferenced(blobs, min_age=_MIN_AGE)
         for path in files:
-            if _digest(path.name) is None and _download(path.name) not in live:
+            if not _is_known(path.name) and _download(path.name) not in live:
                 _remove(path)
         remove_scratch(layout)
         remove_orphaned_projectors(layout)
@@ -62,12 +66,16 @@ def prune(layout: Layout, catalog: Catalog) -> None:
 def remove_scratch(layout: Layout) -> None:
     """Remove what killed uploads and other work left; raises OSError.
 
-    What a living process has locked stays; where files cannot be locked, what is young.
+    What a living process has locked stays; where files cannot be locked, what is young. Uploads
+    that can be resumed stay for a day.
     """
     blobs = layout.blobs.glob(BLOB_SCRATCH_PREFIX + "*")
     manifests = layout.manifests.glob(MANIFEST_SCRATCH_PREFIX + "*")
     for path in (*blobs, *manifests):
         if remove_abandoned(path) is None and _is_old_file(path):
+            _remove(path)
+    for path in layout.blobs.glob(f"sha256-*{UPLOAD_SUFFIX}"):
+        if _is_old_file(path, _MIN_AGE_OF_UPLOADS):
             _remove(path)
 
 
@@ -99,6 +107,11 @@ def _download(name: str) -> str:
     """Return what the files of one download have in common, empty for any other file."""
     blob, mark, _ = name.partition(PARTIAL_SUFFIX)
     return blob if mark and _digest(blob) else ""
+
+
+def _is_known(name: str) -> bool:
+    """Whether a file is a blob, or an upload that can be resumed, which have rules of their own."""
+    return _digest(name.removesuffix(UPLOAD_SUFFIX)) is not None
 
 
 def _old_files(folder: Path) -> Iterator[Path]:

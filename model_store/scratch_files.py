@@ -5,8 +5,10 @@ disks without locks, and for files of other programs, only age can tell.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -34,6 +36,27 @@ def open_scratch(directory: Path, prefix: str) -> tuple[int, Path]:
         os.close(descriptor)
 
 
+def open_resumable(path: Path) -> int:
+    """Open the scratch file at `path` to read and append, create it if needed, and lock it.
+
+    Raises:
+        BlockingIOError: somebody else writes to it.
+        OSError: it cannot be opened, or is no regular file.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    while True:
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            _lock_regular(descriptor, path)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        # Between opening and locking it, somebody took it for abandoned and removed it.
+        os.close(descriptor)
+
+
 def remove_abandoned(path: Path) -> bool | None:
     """Remove a scratch file unless somebody writes to it; tell whether it was removed.
 
@@ -53,6 +76,17 @@ def remove_abandoned(path: Path) -> bool | None:
     finally:
         os.close(descriptor)
     return True
+
+
+def _lock_regular(descriptor: int, path: Path) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # a disk without locks is no reason not to write
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

@@ -18,6 +18,7 @@ from model_store.integrity import Damage
 from model_store.layout import Layout
 from model_store.model import Model
 from model_store.names import ModelName
+from model_store.partial_uploads import PartialUpload, PartialUploads
 from model_store.prune import (
     prune,
     remove_orphaned_projectors,
@@ -49,6 +50,7 @@ class Store:
         self._layout = Layout(root)
         self._catalog = Catalog(self._layout)
         self._prunes = not keep_unreferenced
+        self._uploads = PartialUploads(self._layout)
         self._serving = Serving()
         self._listed: tuple[Sequence[Model], tuple[Model, ...]] | None = None
 
@@ -130,6 +132,14 @@ class Store:
     def blob_writer(self, digest: Digest) -> BlobWriter:
         """Begin to store the blob `digest`; see BlobWriter. Raises StorageFailed."""
         return BlobWriter(self._layout, digest)
+
+    def upload_offset(self, digest: Digest) -> int:
+        """Return how many bytes have arrived of a blob whose upload broke off."""
+        return self._uploads.offset(digest)
+
+    def resume_upload(self, digest: Digest, offset: int) -> PartialUpload:
+        """Go on with the upload of a blob; see `PartialUploads.resume`."""
+        return self._uploads.resume(digest, offset)
 
     def commit_blob(self, writer: BlobWriter) -> StoredBlob:
         """Publish an uploaded blob, which stays for its uploader; raises as `BlobWriter.commit`."""

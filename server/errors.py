@@ -275,6 +275,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     store.BlobNotFound: _plain(400),
     store.BlobDamaged: _plain(400),
     store.DigestMismatch: _plain(400),
+    store.UploadConflict: _plain(409),
     store.GGUFError: _plain(400),
     store.WeightsDamaged: _plain(500),
     store.ModelfileError: _plain(400),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, NamedTuple, Self, cast
 
 import httpx
 import ollama
@@ -12,6 +12,14 @@ from server.client.address import is_local
 
 _PIECE = 1 << 20
 _CONNECT_SECONDS = 10.0
+_PARTIAL_UPLOAD = {"Content-Type": "application/partial-upload"}
+
+
+class BlobState(NamedTuple):
+    """Whether a server has a blob; how many bytes of it have arrived, if it can resume uploads."""
+
+    is_there: bool
+    offset: int | None
 
 
 class ApiClient(ollama.Client):
@@ -51,21 +59,35 @@ class ApiClient(ollama.Client):
         """Yield the steps of a create, pull or push."""
         return self._request(ProgressResponse, "POST", path, json=fields, stream=True)
 
-    def has_blob(self, digest: str) -> bool:
-        """Whether the server has a blob."""
-        return bool(self._client.head(f"/api/blobs/{digest}").is_success)
+    def blob_state(self, digest: str) -> BlobState:
+        """Return whether the server has a blob, and whether its upload can be resumed."""
+        answer = self._client.head(f"/api/blobs/{digest}")
+        offset = answer.headers.get("upload-offset", "")
+        can_resume = "partial-upload" in answer.headers.get("accept-patch", "")
+        return BlobState(answer.is_success, int(offset) if can_resume else None)
 
-    def upload(self, file: Path, digest: str, progress: Callable[[int], None]) -> None:
-        """Send a file as a blob; `progress` is called with the bytes of each piece."""
+    def upload(
+        self, file: Path, digest: str, offset: int | None, progress: Callable[[int], None]
+    ) -> None:
+        """Send a file as a blob; `progress` is called with the bytes that were sent so far.
+
+        `offset` is how many bytes of it have arrived, None where the server cannot resume uploads.
+        """
+        start = offset or 0
 
         def pieces() -> Iterator[bytes]:
             with file.open("rb") as source:
+                source.seek(start)
+                progress(start)
                 while data := source.read(_PIECE):
                     yield data
-                    progress(len(data))
+                    progress(source.tell())
 
-        length = {"Content-Length": str(file.stat().st_size)}
-        self._answer("POST", f"/api/blobs/{digest}", content=pieces(), headers=length)
+        headers = {"Content-Length": str(file.stat().st_size - start)}
+        if offset is not None:
+            headers |= {"Upload-Offset": str(offset), "Upload-Complete": "?1", **_PARTIAL_UPLOAD}
+        method = "POST" if offset is None else "PATCH"
+        self._answer(method, f"/api/blobs/{digest}", content=pieces(), headers=headers)
 
     def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         answer = cast("httpx.Response", self._client.request(method, path, **request))

@@ -1,6 +1,6 @@
 """Progress of pulls, pushes and creates: a bar per layer on terminals, plain lines in pipes."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
@@ -81,16 +81,16 @@ class LayerProgress:
             self._layers[digest] = self._bars.add_task(f"{self._verb} {_short(digest)}")
         self._bars.update(self._layers[digest], total=step.total, completed=step.completed or 0)
 
-    @contextmanager
-    def upload(self, name: str, size: int) -> Iterator[Callable[[int], None]]:
-        """Show the upload of a file; yields what advances it by a number of bytes."""
-        self.finish_step()
-        if self._bars is None:
-            typer.echo(f"uploading {name}", err=True)
-            yield lambda _: None
-            return
-        bars, task = self._bars, self._bars.add_task(f"uploading {name}", total=size or None)
-        yield lambda n: bars.advance(task, n)
+    def show_upload(self, name: str, sent: int, size: int) -> None:
+        """Show how much of a file was sent, in bytes."""
+        if name not in self._layers:
+            self.finish_step()
+            label = f"uploading {name}"
+            if self._bars is None:
+                typer.echo(label, err=True)
+            self._layers[name] = self._bars.add_task(label) if self._bars else TaskID(0)
+        if self._bars is not None:
+            self._bars.update(self._layers[name], total=size or None, completed=sent)
 
 
 def _short(digest: str) -> str:

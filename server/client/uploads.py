@@ -1,37 +1,66 @@
-"""Upload files as blobs, with progress, and again after the connection broke."""
+"""Upload files as blobs, with progress; an upload that broke off is resumed within the file."""
 
 import time
+from collections.abc import Callable
 
 import httpx
+import ollama
 
 from server.client.api import ApiClient
 from server.client.progress import LayerProgress
 from server.client.sources import SourceFile
 
-_PAUSES = (0.5, 2.0, 8.0)
-"""Seconds before each further try."""
+_TRIES = 8
+"""Tries in a row of which nothing arrives, before an upload is given up after about a minute."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 16.0
+"""Seconds before further tries, doubled from one to the next."""
+
+_TRANSIENT = (409, 429, 502, 503, 504)
 
 
-def upload(client: ApiClient, file: SourceFile, progress: LayerProgress) -> str:
+def upload(
+    client: ApiClient,
+    file: SourceFile,
+    progress: LayerProgress,
+    *,
+    sleep: Callable[[float], object] = time.sleep,
+) -> str:
     """Send a file unless the server has it; return its digest.
 
-    A broken connection is tried again. Files that arrived before are not sent twice, also when
-    the whole command is repeated.
+    After a break, also of the whole command, only the bytes that have not arrived are sent if the
+    server can resume uploads, as paddock can; else the file is sent again from the beginning.
     """
     progress.start(f"hashing {file.name}")
     digest = file.digest()
     progress.finish_step()
-    for pause in (*_PAUSES, None):
-        if client.has_blob(digest):
-            return digest
+    size = file.path.stat().st_size
+    failures, arrived, offset = 0, 0, None
+    while True:
         try:
-            with progress.upload(file.name, file.path.stat().st_size) as advance:
-                client.upload(file.path, digest, advance)
-        except httpx.TransportError:
-            if pause is None:
+            is_there, offset = client.blob_state(digest)
+            if is_there:
+                return digest
+            if offset is not None and offset > arrived:
+                failures, arrived = 0, offset
+            client.upload(
+                file.path, digest, offset, lambda sent: progress.show_upload(file.name, sent, size)
+            )
+        except (httpx.TransportError, ollama.ResponseError) as e:
+            failures += 1
+            if failures == _TRIES or not _is_transient(e, offset):
                 raise
-            progress.start(f"the connection broke; uploading {file.name} again")
-            time.sleep(pause)
+            progress.start(f"the upload of {file.name} broke off; trying again")
+            sleep(min(_FIRST_PAUSE * 2 ** (failures - 1), _LONGEST_PAUSE))
         else:
             return digest
-    raise AssertionError
+
+
+def _is_transient(error: Exception, offset: int | None) -> bool:
+    """Whether another try may help.
+
+    A server has dropped what does not match the digest, so the next try sends all of the file.
+    """
+    if not isinstance(error, ollama.ResponseError):
+        return True
+    return error.status_code in _TRANSIENT or (error.status_code == 400 and bool(offset))

@@ -1,8 +1,9 @@
-"""HEAD and POST /api/blobs/<digest>: files on their way to a model."""
+"""/api/blobs/<digest>: files on their way to a model."""
 
 import hashlib
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from tests.support.application import Server
@@ -77,7 +78,7 @@ async def test_a_blob_cannot_be_read_or_removed(shared: Server, method: str) -> 
     answer = await shared.http.request(method, f"/api/blobs/{DIGEST}")
 
     assert (answer.status_code, answer.text) == (405, "405 method not allowed")
-    assert answer.headers["allow"] == "HEAD, POST"
+    assert answer.headers["allow"] == "HEAD, POST, PATCH"
 
 
 async def test_a_large_upload_is_not_held_to_the_limit_of_other_bodies(server: Server) -> None:
@@ -87,3 +88,61 @@ async def test_a_large_upload_is_not_held_to_the_limit_of_other_bodies(server: S
     stored = await server.http.post(f"/api/blobs/{DIGEST}", content=CONTENT)
 
     assert (refused.status_code, stored.status_code) == (413, 201)
+
+
+async def _append(
+    server: Server, content: bytes, offset: int | str, complete: bool = False
+) -> httpx.Response:
+    headers = {"upload-offset": str(offset), "upload-complete": "?1" if complete else "?0"}
+    return await server.http.patch(f"/api/blobs/{DIGEST}", content=content, headers=headers)
+
+
+async def test_a_blob_may_be_sent_in_several_requests(server: Server) -> None:
+    """A proxy may limit the size of bodies."""
+    before = await server.http.head(f"/api/blobs/{DIGEST}")
+    part = await _append(server, CONTENT[:1000], 0)
+    between = await server.http.head(f"/api/blobs/{DIGEST}")
+    stored = await _append(server, CONTENT[1000:], 1000, complete=True)
+    again = await _append(server, CONTENT[1000:], 1000, complete=True)
+
+    assert (before.status_code, before.headers["upload-offset"]) == (404, "0")
+    assert before.headers["accept-patch"] == "application/partial-upload"
+    assert (part.status_code, part.headers["upload-offset"]) == (204, "1000")
+    assert (between.status_code, between.headers["upload-offset"]) == (404, "1000")
+    assert (stored.status_code, again.status_code) == (201, 200)
+    assert server.blob(CONTENT).read_bytes() == CONTENT
+    assert list(server.blob(CONTENT).parent.glob("*-upload")) == []
+
+
+async def test_a_rest_that_does_not_follow_is_refused_with_what_has_arrived(
+    server: Server,
+) -> None:
+    await _append(server, CONTENT[:1000], 0)
+
+    refused = await _append(server, CONTENT, 0, complete=True)
+
+    assert (refused.status_code, refused.headers["upload-offset"]) == (409, "1000")
+    assert refused.json() == {
+        "error": "1000 bytes of this blob have arrived; send the rest from there"
+    }
+
+
+async def test_resumed_content_with_another_digest_is_refused_and_dropped(server: Server) -> None:
+    await _append(server, b"wrong", 0)
+
+    refused = await _append(server, CONTENT[5:], 5, complete=True)
+    after = await server.http.head(f"/api/blobs/{DIGEST}")
+
+    assert refused.status_code == 400
+    assert "digest mismatch" in refused.json()["error"]
+    assert (after.status_code, after.headers["upload-offset"]) == (404, "0")
+
+
+@pytest.mark.parametrize("offset", ["", "-1", "1.5", "x", "٣", "9" * 30])
+async def test_an_offset_has_to_be_a_number_of_bytes(shared: Server, offset: str) -> None:
+    headers = {"upload-offset": offset.encode()}
+
+    answer = await shared.http.patch(f"/api/blobs/{OTHER}", content=b"", headers=headers)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("Upload-Offset has to be")

@@ -88,6 +88,31 @@ async def test_a_part_that_fails_is_sent_again_alone(
     assert _taken(registry) == len(WEIGHTS)
 
 
+async def test_a_part_that_breaks_off_is_resumed_within_it(
+    registry: FakeRegistry, puller: Puller, name: str
+) -> None:
+    """The connection broke when three quarters of the second part had arrived."""
+    n_parts = 0
+
+    def intercept(request: Request, reply: Reply) -> Reply:
+        nonlocal n_parts
+        n_parts += request.method == "PATCH" and len(request.body) >= 1000
+        if n_parts != 2 or request.method != "PATCH":
+            return reply
+        n_parts += 1
+        [taken] = registry.uploads.values()
+        del taken[PART + 3 * PART // 4 :]
+        return Reply(0)
+
+    registry.intercept = intercept
+
+    told = await puller.push(name)
+
+    assert told[-1].status == "success"
+    assert registry.blobs["me/mine"][digest_of(WEIGHTS)] == WEIGHTS
+    assert _taken(registry) == len(WEIGHTS) + PART // 4
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 async def test_a_registry_that_is_not_ready_is_asked_again(
     registry: FakeRegistry, puller: Puller, name: str, status: int

@@ -14,10 +14,12 @@ export class ApiError extends Error {
   /**
    * @param {string} message
    * @param {number} status
+   * @param {Headers} [headers]
    */
-  constructor(message, status) {
+  constructor(message, status, headers) {
     super(message);
     this.status = status;
+    this.headers = headers;
   }
 }
 
@@ -141,7 +143,7 @@ async function refusal(response) {
   } catch {
     // Plain text.
   }
-  return new ApiError(message, response.status);
+  return new ApiError(message, response.status, response.headers);
 }
 
 /**

@@ -4,11 +4,15 @@ import { ApiError, endpoint, keyHeaders, send } from "./client.js";
 import { Sha256 } from "./sha256.js";
 
 const PIECE = 4 << 20;
+const TRIES = 6;
+const PAUSE_MS = 1000;
+const TRANSIENT = [0, 409, 429, 502, 503, 504];
 
 /** @typedef {{step: "hash" | "upload", done: number, total: number}} UploadProgress */
 
 /**
- * Upload a file unless the server has it; return its digest.
+ * Upload a file unless the server has it; return its digest. After a break only the bytes that
+ * have not arrived are sent.
  * @param {File} file
  * @param {(progress: UploadProgress) => void} progress
  * @param {AbortSignal} signal
@@ -17,14 +21,37 @@ const PIECE = 4 << 20;
 export async function uploadBlob(file, progress, signal) {
   const digest = await digestOf(file, progress, signal);
   const path = `api/blobs/${digest}`;
+  let arrived = 0;
+  for (let failures = 0; ; ) {
+    try {
+      const offset = await missingFrom(path, signal);
+      if (offset === null) return digest;
+      if (offset > arrived) failures = 0;
+      arrived = Math.max(arrived, offset);
+      await sendRest(path, file, offset, progress, signal);
+      return digest;
+    } catch (error) {
+      failures += 1;
+      const isTransient = error instanceof ApiError && TRANSIENT.includes(error.status);
+      if (signal.aborted || !isTransient || failures === TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * 2 ** (failures - 1)));
+    }
+  }
+}
+
+/**
+ * Return how many bytes of a blob have arrived, null if the server has all of it.
+ * @param {string} path
+ * @param {AbortSignal} signal
+ */
+async function missingFrom(path, signal) {
   try {
     await send(path, { method: "HEAD", signal });
-    return digest;
+    return null;
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 404) throw error;
+    return Number(error.headers?.get("upload-offset") ?? 0);
   }
-  await post(path, file, progress, signal);
-  return digest;
 }
 
 /**
@@ -44,20 +71,27 @@ async function digestOf(file, progress, signal) {
 }
 
 /**
- * Send a file. `fetch` does not tell how much has been sent; the older interface does.
+ * Send the rest of a file. `fetch` does not tell how much has been sent; the older interface does.
  * @param {string} path
  * @param {File} file
+ * @param {number} offset
  * @param {(progress: UploadProgress) => void} progress
  * @param {AbortSignal} signal
  * @returns {Promise<void>}
  */
-function post(path, file, progress, signal) {
+function sendRest(path, file, offset, progress, signal) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
-    request.open("POST", endpoint(path));
-    for (const [name, value] of Object.entries(keyHeaders())) request.setRequestHeader(name, value);
-    request.upload.onprogress = ({ loaded, total }) =>
-      progress({ step: "upload", done: loaded, total });
+    request.open("PATCH", endpoint(path));
+    const headers = {
+      ...keyHeaders(),
+      "content-type": "application/partial-upload",
+      "upload-offset": String(offset),
+      "upload-complete": "?1",
+    };
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.upload.onprogress = ({ loaded }) =>
+      progress({ step: "upload", done: offset + loaded, total: file.size });
     request.onload = () => {
       if (request.status < 300) resolve();
       else reject(new ApiError(messageOf(request.responseText), request.status));
@@ -65,7 +99,7 @@ function post(path, file, progress, signal) {
     request.onerror = () => reject(new ApiError("", 0));
     request.onabort = () => reject(signal.reason);
     signal.addEventListener("abort", () => request.abort());
-    request.send(file);
+    request.send(file.slice(offset));
   });
 }
 
