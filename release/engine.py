@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -19,32 +20,34 @@ def build(root: Path, cache: Path) -> Path:
 
     `auditwheel` checks which glibc it needs, names it in the file's name, and adds libgomp.
     """
-    lock = root / "requirements" / "run.txt"
-    requirement = _requirement(lock.read_text())
-    recipe = requirement + OPTIONS + UNUSED + (root / "scripts" / "engine.cmake").read_text()
+    recipe = _requirement(root) + OPTIONS + UNUSED + (root / "scripts/engine.cmake").read_text()
     folder, recorded = cache / "engine", cache / "engine" / "recipe"
     if recorded.exists() and recorded.read_text() == recipe:
         return next(folder.glob("*.whl"))
     shutil.rmtree(folder, ignore_errors=True)
-    (folder / "unrepaired").mkdir(parents=True)
-    _compile(root, folder, requirement)
-    _repair(next((folder / "unrepaired").glob("*.whl")), folder)
+    _repair(compile_wheel(root, folder, folder / "unrepaired"), folder)
     recorded.write_text(recipe)
     return next(folder.glob("*.whl"))
 
 
-def _requirement(lock: str) -> str:
+def _requirement(root: Path) -> str:
+    lock = (root / "requirements" / "run.txt").read_text()
     match = re.search(r"^llama-cpp-python==.*?(?=^    # )", lock, re.MULTILINE | re.DOTALL)
     assert match, "requirements/run.txt does not pin llama-cpp-python"
     return match[0]
 
 
-def _compile(root: Path, folder: Path, requirement: str) -> None:
+def compile_wheel(root: Path, folder: Path, output: Path, options: str = "") -> Path:
+    """Return the wheel as it is compiled, in `output`; `options` are added to CMake's.
+
+    `folder` is for what is temporary, and for the log.
+    """
+    output.mkdir(parents=True, exist_ok=True)
     requirements = folder / "requirements.txt"
-    requirements.write_text(requirement)
+    requirements.write_text(_requirement(root))
     include = root / "scripts" / "engine.cmake"
     environment = os.environ | {
-        "CMAKE_ARGS": f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={include} {OPTIONS}",
+        "CMAKE_ARGS": f"-DCMAKE_PROJECT_llama_cpp_INCLUDE={include} {OPTIONS} {options}",
         "SKBUILD_WHEEL_EXCLUDE": UNUSED,
         "CCACHE_NOHASHDIR": "1",
         "CCACHE_BASEDIR": str(folder),
@@ -54,9 +57,10 @@ def _compile(root: Path, folder: Path, requirement: str) -> None:
     how = ("--no-deps", "--no-build-isolation", "--no-cache-dir", "--require-hashes")
     with (folder / "build.log").open("wb") as log:
         subprocess.run(
-            (*pip, *how, "-r", str(requirements), "-w", str(folder / "unrepaired")),
+            (*pip, *how, "-r", str(requirements), "-w", str(output)),
             check=True, env=environment, stdout=log, stderr=subprocess.STDOUT,
         )  # fmt: skip
+    return next(output.glob("*.whl"))
 
 
 def _repair(wheel: Path, folder: Path) -> None:
@@ -75,3 +79,18 @@ def _repair(wheel: Path, folder: Path) -> None:
     write_zip(folder / result.name, files)
     shutil.rmtree(repaired)
     shutil.rmtree(wheel.parent)
+
+
+def main() -> None:
+    """Compile the wheel of an image into a folder; CMAKE_ARGS of the environment are added."""
+    root, output = Path(__file__).parents[1], Path(sys.argv[1])
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            compile_wheel(root, Path(folder), output, os.environ.get("CMAKE_ARGS", ""))
+        except subprocess.CalledProcessError:
+            log = (Path(folder) / "build.log").read_text(errors="replace")
+            sys.exit(f"{log[-8000:]}\nThe engine could not be compiled.")
+
+
+if __name__ == "__main__":
+    main()

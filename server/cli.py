@@ -46,6 +46,7 @@ COMMANDS = {
     "launch": Entry("launch", "launch", "Use this server from a coding agent or a web interface."),
     "bench": Entry("bench", "bench", "Measure the speed of models."),
     "doctor": Entry("doctor", "doctor", "Check this machine and the server, and say what to do."),
+    "health": Entry("health", "health", "Check that the server is ready, and exit with 0 or 1."),
     "help": Entry("guide", "help_or_guide", "Show help, or ask the bundled guide a question."),
     "config": Entry("config", "app", "Show or check the configuration."),
     "reload": Entry("reload", "reload", "Let the server read its configuration again."),

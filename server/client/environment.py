@@ -10,6 +10,11 @@ def host() -> str:
     return os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
 
 
+def has_certificate() -> bool:
+    """Whether a server with these variables speaks TLS at all addresses."""
+    return bool(os.environ.get("PADDOCK_TLS_CERTIFICATE"))
+
+
 def api_key() -> str:
     """Return the key that the server may ask for."""
     return os.environ.get("OLLAMA_API_KEY", "")

@@ -199,7 +199,7 @@ def _check_keys(settings: Settings) -> None:
     fail(
         f"other machines can reach {where}, and there is no API key: make one with `paddock key "
         "create NAME` and the same settings (in a container: `docker run --rm -v VOLUME:/models "
-        "IMAGE paddock key create NAME`), or set PADDOCK_INSECURE=1 to serve whoever reaches it"
+        "IMAGE key create NAME`), or set PADDOCK_INSECURE=1 to serve whoever reaches it"
     )
 
 

@@ -8,7 +8,9 @@ import subprocess
 from pathlib import Path
 
 import httpx
+from typer.testing import CliRunner
 
+from server.cli import app
 from tests.support.certificates import write_certificate
 from tests.support.live_server import PYTHON, SERVE, eventually
 
@@ -65,6 +67,9 @@ def test_addresses_are_encrypted_and_the_unix_socket_is_not(tmp_path: Path) -> N
             assert client.get("http://localhost/api/version").is_success
             slash = client.get("http://localhost/llm/api/tags/")
             assert slash.headers["location"] == "/llm/api/tags"
+        for host in (f"0.0.0.0:{one}", f"https://127.0.0.1:{two}", f"unix:{path}"):
+            variables = {"OLLAMA_HOST": host, "PADDOCK_TLS_CERTIFICATE": str(certificate)}
+            assert CliRunner().invoke(app, ["health"], env=variables).exit_code == 0
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

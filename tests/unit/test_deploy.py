@@ -1,5 +1,6 @@
 """The files in deploy/ are valid, and agree with the settings, the routes and the documents."""
 
+import inspect
 import re
 import shutil
 import subprocess
@@ -12,6 +13,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from server.commands import health as health_command
+from server.config import derived
 from server.config.location import SYSTEM_FILE
 from server.config.settings import VARIABLES, Settings
 from server.config.values import DEFAULT_PORT
@@ -62,7 +65,7 @@ def test_probes_ask_for_routes_of_health() -> None:
     assert {probe["path"] for probe in probes} <= paths
     assert {probe["port"] for probe in probes} == {"http"}
     assert container["ports"] == [{"name": "http", "containerPort": DEFAULT_PORT}]
-    assert any(path in COMPOSE["healthcheck"]["test"][-1] for path in paths)
+    assert health_command._PATH in paths
 
 
 def test_the_configuration_of_the_manifest_is_valid_and_ends_in_time(tmp_path: Path) -> None:
@@ -89,9 +92,44 @@ def test_volumes_and_users_are_those_of_the_image() -> None:
     [uid] = re.findall(r"--uid (\d+)", dockerfile)
 
     assert pod["securityContext"]["runAsUser"] == int(uid)
+    assert f"USER {uid}\n" in dockerfile
     assert "VOLUME /models" in dockerfile
     assert COMPOSE["volumes"] == ["models:/models"]
     assert {"name": "models", "mountPath": "/models"} in pod["containers"][0]["volumeMounts"]
+
+
+def test_all_that_the_image_writes_is_in_its_volume() -> None:
+    """The rest of its file system may be read-only, and belongs to root."""
+    lines = re.findall(
+        r"^(?:ENV |    )(\w+)=(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE
+    )
+    environment = dict(lines)
+    settings = Settings.from_env(environment)
+    files = [
+        function(settings)
+        for _, function in inspect.getmembers(derived, inspect.isfunction)
+        if inspect.signature(function).return_annotation is Path
+    ]
+    folders = [
+        derived.scheduler_config(settings).prefixes.directory,
+        derived.registry_config(settings, "").keys,
+        settings.models,
+    ]
+
+    assert len(files) >= 5
+    assert {path.parts[:2] for path in [*files, *folders]} == {("/", "models")}
+
+
+def test_every_image_of_the_platforms_is_one_that_the_dockerfile_builds() -> None:
+    bake = (DEPLOY / "docker-bake.hcl").read_text()
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    backends = set(re.findall(r'BACKEND = "(\w+)"', bake))
+    built = (ROOT / "release" / "container" / "make-engine").read_text()
+
+    assert backends == set(re.findall(r"AS base-(\w+)", dockerfile))
+    assert set(re.findall(r"linux/(\w+)", bake)) == set(
+        re.findall(r"^(\w+)\) machine=", built, re.MULTILINE)
+    )
 
 
 def test_the_example_of_nginx_is_valid_and_streams() -> None:
