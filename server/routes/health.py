@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse, Response
 from model_store.errors import StorageFailed
 from server.http.streaming import json_response
 from server.metrics.exposition import Metrics
+from server.request_record import current
 from server.routes.dependencies import services_of
 from server.schemas.base import ApiModel
 
@@ -24,7 +25,8 @@ async def metrics(request: Request) -> Response:
     registry = request.app.state.metrics
     assert isinstance(registry, Metrics)
     usage = await services_of(request).scheduler.usage()
-    text, content_type = registry.exposition(usage, request.headers.get("accept", ""))
+    accept = request.headers.get("accept", "")
+    text, content_type = registry.exposition(usage, accept, current().caller)
     return Response(text, headers={"content-type": content_type, **_NO_CACHE})
 
 

@@ -365,6 +365,22 @@ async def test_lists_show_the_models_that_a_key_is_for(
     assert path == "/api/ps" or listed["all"] > listed["some"]
 
 
+async def test_metrics_show_the_models_that_a_key_is_for_and_no_other_keys(
+    divided: Guarded,
+) -> None:
+    for model, key in (("base", "some"), ("base", "all"), ("other", "all")):
+        body = {"model": model, "prompt": "x"}
+        await divided.http.post("/api/generate", json=body, headers=divided.headers(key))
+    labels = {}
+    for key in ("none-of-them", "some", "all"):
+        text = (await divided.http.get("/metrics", headers=divided.headers(key))).text
+        labels[key] = set(re.findall(r'\b(model|key)="([^"]+)"', text))
+
+    assert labels["none-of-them"] <= {("key", "none-of-them")}
+    assert labels["some"] - {("key", "some")} == {("model", "base:latest")}
+    assert labels["all"] >= {("model", "base:latest"), ("key", "some"), ("key", "all")}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
