@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI, Request
-from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -112,12 +111,14 @@ def create_app(
     app.state.metrics = metrics = Metrics()
     app.state.max_body = settings.max_body
     app.state.heartbeat_seconds = settings.stream_keepalive
+    # `include_router` makes a copy of each route at its first request, and each request is matched
+    # twice with every router before its own; here are no prefixes or dependencies to add.
     for routes in _ROUTERS:
-        app.include_router(routes.router)
+        app.router.routes += routes.router.routes
     if settings.share:
         from server.routes import distribution  # noqa: PLC0415 - off by default
 
-        app.include_router(distribution.router)
+        app.router.routes += distribution.router.routes
     describe(app, [model for routes in _ROUTERS for model in routes.BODIES], PADDOCK)
     app.add_exception_handler(HTTPException, _answer_router)
     log = partial(
@@ -149,7 +150,7 @@ def access_control(settings: Settings) -> AccessControl:
 
 def _connect_batches(app: FastAPI, services: Services) -> None:
     """Let batches send their requests to the routes of `app`."""
-    routes = FailureMiddleware(AsyncExitStackMiddleware(app.router))
+    routes = FailureMiddleware(app.router)
     metrics, access = app.state.metrics.requests, app.state.access
     services.batches.connect(BackgroundRequests(routes, app, metrics, access))
 

@@ -10,6 +10,7 @@ from server.anthropic.request import conversation_of, remote_images
 from server.anthropic.schemas import CountTokensRequest, MessagesRequest
 from server.anthropic.wire import StreamEvent, TokenCount
 from server.http.body import converted, read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE
 from server.http.streaming import BARE_JSON_TYPE, EventReply
@@ -17,7 +18,7 @@ from server.inference.conversation import Conversation
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 
-router = APIRouter(prefix="/v1/messages")
+router = APIRouter(prefix="/v1/messages", route_class=DirectRoute)
 BODIES = (MessagesRequest, CountTokensRequest)
 
 

@@ -6,13 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, json_response
 from server.openai.batches.schemas import NewBatch
 from server.routes.dependencies import owner_of, services_of
 from server.routes.pages import page_parameters, page_query
 
-router = APIRouter(prefix="/v1/batches")
+router = APIRouter(prefix="/v1/batches", route_class=DirectRoute)
 BODIES = (NewBatch,)
 _LIMIT: Final = 20
 _MAX_LIMIT: Final = 100

@@ -14,11 +14,12 @@ from model_store.digests import Digest
 from model_store.errors import UploadConflict
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest, NotFound
+from server.http.direct_route import DirectRoute
 from server.http.streaming import error_response
 from server.routes.dependencies import services_of
 from server.schemas.base import ApiModel
 
-router = APIRouter(prefix="/api/blobs")
+router = APIRouter(prefix="/api/blobs", route_class=DirectRoute)
 BODIES: tuple[type[ApiModel], ...] = ()
 
 _WRITE_SIZE = 1 << 20

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, json_response
 from server.openai.responses.pages import PARAMETERS, page_of, page_query
@@ -14,7 +15,7 @@ from server.openai.responses.schemas import (
 )
 from server.routes.dependencies import services_of
 
-router = APIRouter(prefix="/v1/conversations")
+router = APIRouter(prefix="/v1/conversations", route_class=DirectRoute)
 BODIES = (ConversationRequest, ConversationUpdate, NewItemsRequest)
 
 

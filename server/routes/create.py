@@ -9,6 +9,7 @@ from starlette.responses import Response
 from model_store.create import CreateProgress, CreateSpec
 from server.concurrency.threads import in_thread
 from server.http.body import converted, read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, LINES_TYPE, EventReply, Events
 from server.library.registry import Progress
@@ -17,7 +18,7 @@ from server.native.model_schemas import CreateRequest
 from server.routes.dependencies import is_from_web_page, services_of
 from server.services import Services
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES = (CreateRequest,)
 
 

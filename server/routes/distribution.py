@@ -15,13 +15,14 @@ from model_store import errors as store
 from model_store.manifests import MANIFEST_TYPE, OCI_MANIFEST_TYPE
 from model_store.shared_models import SharedModels
 from server.concurrency.threads import in_thread
+from server.http.direct_route import DirectRoute
 from server.http.envelopes import registry_errors
 from server.http.file_reply import FileReply
 from server.http.streaming import BARE_JSON_TYPE, json_response
 from server.request_record import current
 from server.routes.dependencies import services_of
 
-router = APIRouter(prefix="/v2")
+router = APIRouter(prefix="/v2", route_class=DirectRoute)
 
 _VERSION = {"docker-distribution-api-version": "registry/2.0"}
 _BLOB_TYPE = "application/octet-stream"

@@ -5,11 +5,12 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from starlette.responses import FileResponse, Response
 
+from server.http.direct_route import DirectRoute
 from server.http.streaming import BARE_JSON_TYPE, json_response
 from server.routes.dependencies import owner_of, services_of
 from server.routes.pages import page_parameters, page_query
 
-router = APIRouter(prefix="/v1/files")
+router = APIRouter(prefix="/v1/files", route_class=DirectRoute)
 BODIES = ()
 _MAX_LIMIT: Final = 10_000
 _PARAMETERS: Final = page_parameters(_MAX_LIMIT, _MAX_LIMIT, ordered=True)

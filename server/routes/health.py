@@ -6,13 +6,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, Response
 
 from model_store.errors import StorageFailed
+from server.http.direct_route import DirectRoute
 from server.http.streaming import json_response
 from server.metrics.exposition import Metrics
 from server.request_record import current
 from server.routes.dependencies import services_of
 from server.schemas.base import ApiModel
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 BODIES: tuple[type[ApiModel], ...] = ()
 
 _NO_CACHE = {"cache-control": "no-store"}

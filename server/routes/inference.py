@@ -9,6 +9,7 @@ from starlette.responses import Response
 from server.concurrency.threads import in_thread
 from server.errors import BadRequest
 from server.http.body import converted, read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import LINES_TYPE, EventReply, json_response
 from server.inference.adapters import adapter_choices
@@ -32,7 +33,7 @@ from server.request_record import current
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES = (GenerateRequest, ChatRequest, EmbedRequest, EmbeddingsRequest, RerankRequest)
 
 

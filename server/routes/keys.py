@@ -11,13 +11,14 @@ from server.access.key_changes import create_key, revoke_key
 from server.caller import Scope
 from server.errors import BadRequest, Forbidden
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import json_response
 from server.native.keys import NewKeyRequest, key_object, usage_response
 from server.request_record import current
 from server.schemas.base import ApiModel
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES: tuple[type[ApiModel], ...] = (NewKeyRequest,)
 
 _DEFAULT_DAYS, _MAX_DAYS = 30, 366

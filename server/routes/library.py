@@ -9,6 +9,7 @@ from model_store.errors import InvalidName, ModelNotFound
 from model_store.names import ModelName
 from server.errors import BadRequest, NotFound
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import raw_json_response
 from server.library.description import Variation
@@ -18,7 +19,7 @@ from server.peers.protocol import PEER_HEADER
 from server.routes.dependencies import services_of
 from server.text.quoting import quoted
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES = (ShowRequest, CopyRequest, DeleteRequest)
 
 

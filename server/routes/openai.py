@@ -10,6 +10,7 @@ from starlette.responses import Response
 from server.anthropic.models import model_info, page_of, page_query
 from server.concurrency.threads import in_thread
 from server.http.body import converted, read_body
+from server.http.direct_route import DirectRoute
 from server.http.envelopes import is_from_anthropic_client
 from server.http.forms import read_form
 from server.http.openapi import body_of
@@ -42,7 +43,7 @@ from server.openai.transcriptions import (
 from server.routes.dependencies import services_of
 from server.routes.replies import last, whole
 
-router = APIRouter(prefix="/v1")
+router = APIRouter(prefix="/v1", route_class=DirectRoute)
 BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
 
 

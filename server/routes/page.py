@@ -5,12 +5,13 @@ import asyncio
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
+from server.http.direct_route import DirectRoute
 from server.page.negotiation import accepts_gzip
 from server.page.static_files import StaticFile, page
 from server.request_record import current
 from server.schemas.base import ApiModel
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 BODIES: tuple[type[ApiModel], ...] = ()
 
 # `trusted-types` without a name: no text can become markup or code, not even by a mistake in the

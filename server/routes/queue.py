@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from server.errors import BadRequest, NotFound
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import json_response
 from server.inference.model_request import model_key
@@ -16,7 +17,7 @@ from server.native.queue import cancellation, queue_response, unload_response
 from server.routes.dependencies import services_of
 from server.text.quoting import quoted
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES = (UnloadRequest,)
 
 

@@ -5,13 +5,14 @@ from starlette.responses import Response
 
 from server.errors import BadRequest
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import BARE_JSON_TYPE, EventReply
 from server.model_names import stored_name
 from server.native.model_schemas import PullRequest, PushRequest
 from server.routes.dependencies import is_from_web_page, services_of
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES = (PullRequest, PushRequest)
 
 

@@ -5,10 +5,11 @@ from starlette.responses import Response
 
 from server.config.variables import SettingError
 from server.errors import BadRequest, NotFound
+from server.http.direct_route import DirectRoute
 from server.http.streaming import json_response
 from server.schemas.base import ApiModel
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES: tuple[type[ApiModel], ...] = ()
 
 

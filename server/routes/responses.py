@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from server.errors import BadRequest
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.envelopes import openai_envelope
 from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE, ServerSentEvents
@@ -24,7 +25,7 @@ from server.openai.responses.wire import Response as ResponseObject
 from server.routes.dependencies import owner_of, services_of
 from server.routes.replies import whole
 
-router = APIRouter(prefix="/v1/responses")
+router = APIRouter(prefix="/v1/responses", route_class=DirectRoute)
 BODIES = (ResponsesRequest,)
 _POSITION = re.compile(r"-1|[0-9]{1,9}")
 

@@ -4,12 +4,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from server.errors import NotFound
+from server.http.direct_route import DirectRoute
 from server.http.streaming import json_response
 from server.page.negotiation import is_browser_navigation
 from server.schemas.base import ApiModel
 from server.versions import PADDOCK, REFERENCE
 
-router = APIRouter()
+router = APIRouter(route_class=DirectRoute)
 BODIES: tuple[type[ApiModel], ...] = ()
 
 

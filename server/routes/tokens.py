@@ -4,13 +4,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.native.schemas import DetokenizeRequest, TokenizeRequest
 from server.native.wire import DetokenizeResponse, TokenizeResponse
 from server.routes.dependencies import services_of
 from server.routes.replies import whole
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES = (TokenizeRequest, DetokenizeRequest)
 
 
