@@ -1,6 +1,6 @@
 """List and show models, as encoded JSON."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from model_store.errors import ModelNotFound
 from model_store.model import Model
@@ -31,6 +31,12 @@ class Library:
         if current().caller.models:
             return self._listing.encode_some(self._allowed(models), models)
         return self._listing.encode(models)
+
+    def tags_as(self, form: Callable[..., object], *parameters: Hashable) -> bytes:
+        """Return the JSON of `form(models, *parameters)` for the models that `tags` lists."""
+        if current().caller.models:
+            return encode(form(self.models(), *parameters))
+        return self._listing.encode_as(form, self._store.models(), *parameters)
 
     def models(self) -> list[Model]:
         """Return the models that `tags` lists."""

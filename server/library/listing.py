@@ -1,7 +1,7 @@
 """GET /api/tags and /api/ps: list installed and loaded models."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import msgspec
 
@@ -17,6 +17,8 @@ from server.text.timestamps import local_time
 _log = logging.getLogger(__name__)
 
 _Version = tuple[str, str, float]
+_MAX_FORMS = 16
+"""Other forms of one list that are kept; clients choose their parameters."""
 
 
 class InstalledModel(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -64,6 +66,8 @@ class Listing:
         # An empty entry stands for a damaged model, so that it is read only once.
         self._entries: dict[_Version, msgspec.Raw] = {}
         self._last: tuple[Sequence[Model], bytes] | None = None
+        self._forms: tuple[bytes, dict[Hashable, bytes]] = b"", {}
+        """The list as `encode` returned it, and its other forms."""
 
     def encode(self, models: Sequence[Model]) -> bytes:
         """Return the JSON that lists `models`, without those whose weights cannot be read.
@@ -90,6 +94,25 @@ class Listing:
         cached = self._entries
         entries = [cached.get(_version(model)) for model in some]
         return encode({"models": [entry for entry in entries if bytes(entry or b"")]})
+
+    def encode_as(
+        self, form: Callable[..., object], models: Sequence[Model], *parameters: Hashable
+    ) -> bytes:
+        """Return the JSON of `form(models, *parameters)` for those of `models` in the list.
+
+        It is reused for the same `models` object and equal parameters.
+        """
+        listed = self.encode(models)
+        if self._forms[0] is not listed:
+            self._forms = listed, {}
+        of, forms = self._forms
+        data = forms.get((form, *parameters)) if of is listed else None
+        if data is None:
+            data = encode(form(self.readable(models), *parameters))
+            if len(forms) >= _MAX_FORMS:
+                forms.clear()
+            forms[form, *parameters] = data
+        return data
 
     def readable(self, models: Sequence[Model]) -> list[Model]:
         """Return those of `models` that `encode` lists."""

@@ -13,9 +13,10 @@ from server.http.body import converted, read_body
 from server.http.direct_route import DirectRoute
 from server.http.envelopes import is_from_anthropic_client
 from server.http.forms import read_form
+from server.http.json_encoding import encode
 from server.http.openapi import body_of
 from server.http.sse import EVENTS_TYPE
-from server.http.streaming import EventReply, Events, json_response
+from server.http.streaming import EventReply, Events, json_response, raw_json_response
 from server.inference.tokens import TokenService
 from server.native.rerank import RerankRequest, rerank_response
 from server.openai.chat.reply import ChatReplies
@@ -42,6 +43,7 @@ from server.openai.transcriptions import (
 )
 from server.routes.dependencies import services_of
 from server.routes.replies import last, whole
+from server.services import Services
 
 router = APIRouter(prefix="/v1", route_class=DirectRoute)
 BODIES = (ChatCompletionRequest, CompletionRequest, EmbeddingRequest)
@@ -141,15 +143,23 @@ async def rerank(request: Request) -> Response:
 async def models(request: Request) -> Response:
     """List the installed models, in the form of the client that asks."""
     services = services_of(request)
-    models = await asyncio.to_thread(services.library.models)
     if is_from_anthropic_client(request.scope):
-        page = page_of(list(models), page_query(request.query_params))
-        return json_response(page, media_type=OBJECT_TYPE)
+        query = page_query(request.query_params)
+        data = await asyncio.to_thread(services.library.tags_as, page_of, query)
+    else:
+        data = await asyncio.to_thread(_listed, services)
+    return raw_json_response(data, media_type=OBJECT_TYPE)
+
+
+def _listed(services: Services) -> bytes:
+    """Return the JSON of the installed models, and of those that only peers have."""
+    if services.peers is None:
+        return services.library.tags_as(model_list)
+    models = services.library.models()
     listed = model_list(models)
-    if services.peers is not None:
-        names = [model.name.short for model in models]
-        listed.data += map(remote_model_object, services.peers.foreign_models(names))
-    return json_response(listed, media_type=OBJECT_TYPE)
+    foreign = services.peers.foreign_models([model.name.short for model in models])
+    listed.data += map(remote_model_object, foreign)
+    return encode(listed)
 
 
 @router.get("/models/{model:path}")

@@ -2,11 +2,14 @@
 
 import json
 import os
+import tracemalloc
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from model_store.model import Model
 from model_store.options import Options
 from runners.host.model_request import RunnerStatus
 from server.inference.model_request import model_request
@@ -124,6 +127,45 @@ def test_a_model_whose_file_comes_back_is_listed_again(
     away.rename(weights)
 
     assert len(json.loads(listing.encode(found))["models"]) == 1
+
+
+def test_another_form_of_the_list_is_made_once_while_nothing_changes(
+    listing: Listing, installed: Installed
+) -> None:
+    """Clients of every API ask for the models again and again, of thousands in a large store."""
+    installed.create("good")
+    installed.damage(installed.create("bad", EMBEDDER))
+    calls: list[int] = []
+
+    def form(models: Sequence[Model], first: int) -> list[str]:
+        calls.append(first)
+        return [model.name.short for model in models][first:]
+
+    models = installed.store.models()
+    assert [listing.encode_as(form, models, n) for n in (0, 0, 1, 0)] == [
+        b'["good:latest"]', b'["good:latest"]', b"[]", b'["good:latest"]',
+    ]  # fmt: skip
+    assert calls == [0, 1]
+
+    installed.create("another")
+
+    assert b"another" in listing.encode_as(form, installed.store.models(), 0)
+
+
+def test_forms_with_ever_other_parameters_are_bounded(
+    listing: Listing, installed: Installed
+) -> None:
+    installed.create("m")
+    models = installed.store.models()
+    listing.encode(models)
+
+    tracemalloc.start()
+    for number in range(1000):
+        listing.encode_as(lambda _, text: text, models, f"{number}" + "x" * 10_000)
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 1_000_000
 
 
 def loaded(installed: Installed, *, size_vram: int = 0) -> dict[str, Any]:
