@@ -139,6 +139,7 @@ class GenerateService:
                 if completion.constraint
                 else None,
                 visible=output.visible_tokens,
+                system_bytes=text.bytes_until(_system(completion, model).strip()),
                 stop_repetition=format is not PLAIN and stops_repetition(options, completion),
                 return_tokens=format is not PLAIN,
             )
@@ -271,8 +272,12 @@ def _suffix_template(completion: Completion, model: Model, format: Format) -> Go
     return parse_go_template(source) if source else go_template_of(model)
 
 
+def _system(completion: Completion, model: Model) -> str:
+    return completion.system or model.system
+
+
 def _messages(completion: Completion, prompt: str, model: Model) -> list[Message]:
-    system = completion.system or model.system
+    system = _system(completion, model)
     history = () if completion.context is not None else model.messages
     return [
         *(Message("system", text) for text in (system,) if text),

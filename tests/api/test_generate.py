@@ -97,6 +97,26 @@ async def test_the_prompt_is_made_of_what_the_model_and_the_request_bring(
     assert await rendered(shared, model="teller", prompt="Go", **body) == prompt
 
 
+@pytest.mark.parametrize(
+    ("body", "beginning"),
+    [
+        ({"system": "checkpoint é"}, "checkpoint é"),
+        ({"system": "checkpoint é\n"}, "checkpoint é"),
+        ({"system": ""}, ""),
+        ({"raw": True, "template": "", "system": ""}, ""),
+    ],
+)
+async def test_the_runner_learns_where_the_system_message_ends(
+    shared: Server, body: dict[str, Any], beginning: str
+) -> None:
+    """There it keeps a checkpoint, so that another prompt with that message need not compute it."""
+    asked = {"model": "base", "template": "{{ .System }} {{ .Prompt }}", "prompt": "checkpoint"}
+
+    answer = await shared.post("/api/generate", **{**asked, **body}, stream=False)
+
+    assert answer.json()["response"] == beginning
+
+
 async def test_a_gap_is_rendered_from_both_its_sides_alone(shared: Server) -> None:
     asked = {"model": "filler", "prompt": "def f(", "suffix": "return", "system": "Sing."}
 

@@ -13,6 +13,7 @@ quantisation (whose result is a copy), the first word of a prompt scripts the ge
               fork N           starts a process of N seconds that holds its socket and output
               adapters         says the file and scale of each LoRA adapter
               count …          says how many special tokens the prompt has
+              checkpoint …     says the prompt up to the end of the system message
               anything else    is said back word by word, after the sizes of its pictures and sounds
 """
 
@@ -266,6 +267,9 @@ class FakeRunner:
             case ["adapters", *_]:
                 shown = [f"{Path(a.path).name}*{a.scale:g} " for a in request.adapters or ()]
                 self._say(request, iter(shown or ["none"]))
+            case ["checkpoint", *_]:
+                text = detokenized(tokens)[0].encode()[: request.system_bytes]
+                self._say(request, iter([text.decode()]))
             case ["forever", *_]:
                 self._say(request, iter(lambda: "again ", ""))
             case _:
