@@ -112,7 +112,7 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 
 .PHONY: release
 release: $(RELEASE)/.stamp ## Build wheels, archive, Debian package, checksums and more in dist/ (RELEASE_URL=…)
-	@$(RELEASE)/bin/python -m release --url "$(RELEASE_URL)"
+	@$(RELEASE)/bin/python -m release --url "$(RELEASE_URL)" $(if $(RELEASE_ENGINE),--engine $(RELEASE_ENGINE))
 
 .PHONY: test-install
 test-install: ## Install dist/ into fresh Debian systems without network and compiler (root, mmdebstrap)
@@ -133,16 +133,12 @@ $(STAMPS)/venv:
 	@python=$$(scripts/find-python) && "$$python" -m venv --clear .venv
 	@mkdir -p $(STAMPS) && touch $@
 
-$(STAMPS)/build: requirements/build.txt $(STAMPS)/venv
-	@$(PIP) --require-hashes -r requirements/build.txt
-	@touch $@
-
 # Rewritten only when CMAKE_ARGS differs from the last build's.
 .PHONY: FORCE
 $(STAMPS)/cmake-args: FORCE $(STAMPS)/venv
 	@printf '%s' "$${CMAKE_ARGS-}" | cmp -s - $@ || printf '%s' "$${CMAKE_ARGS-}" > $@
 
-$(STAMPS)/run: requirements/run.txt scripts/install-engine $(STAMPS)/build $(STAMPS)/cmake-args
+$(STAMPS)/run: requirements/run.txt requirements/build.txt scripts/install-engine $(STAMPS)/cmake-args
 	@scripts/install-engine
 	@touch $@
 

@@ -13,6 +13,8 @@ from packaging.markers import Marker
 from release.names import PYTHON_VERSIONS
 
 ENGINE = "llama-cpp-python"  # a source distribution in the lock file
+_COMPILER = ("cmake", "ninja", "scikit-build-core")
+"""The requirements of a build that only compiling needs."""
 PIN = re.compile(r"^([\w.-]+)==([^\s;\\]+)( ; [^\\\n]*?)? *\\?$", re.MULTILINE)
 """Name, version and marker of each requirement in a lock file."""
 OLDEST, NEWEST = 5, 36
@@ -20,7 +22,10 @@ OLDEST, NEWEST = 5, 36
 
 
 def collect(root: Path, cache: Path, built: Sequence[Path]) -> Path:
-    """Return a folder with the wheels that were `built`, pip, and everything they need."""
+    """Return a folder with the wheels that were `built`, pip, and everything they need.
+
+    With them a clone can be installed without a network too: what installs its code is there.
+    """
     house = cache / "wheels"
     shutil.rmtree(house, ignore_errors=True)
     house.mkdir()
@@ -30,6 +35,11 @@ def collect(root: Path, cache: Path, built: Sequence[Path]) -> Path:
     for version in PYTHON_VERSIONS:
         locked.write_text(locked_for(lock, version))
         _download(locked, version, house)
+    build = (root / "requirements" / "build.txt").read_text()
+    for name in _COMPILER:
+        build = build.replace(_pin(name, build), "")
+    locked.write_text(build)
+    _download(locked, PYTHON_VERSIONS[0], house)
     locked.write_text(_pin("pip", (root / "requirements" / "release.txt").read_text()))
     _download(locked, PYTHON_VERSIONS[0], house)
     for wheel in built:

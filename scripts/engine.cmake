@@ -19,8 +19,8 @@ endif()
 set(LLAMA_BUILD_NUMBER 0)
 set(LLAMA_BUILD_COMMIT unknown)
 add_compile_options(
-    "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=llama-cpp-python"
-    "-ffile-prefix-map=${CMAKE_BINARY_DIR}=build"
+    "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=llama-cpp-python>"
+    "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${CMAKE_BINARY_DIR}=build>"
 )
 
 # Optimising costs most of the compile time. All that computes is in ggml, at -O3; what builds
