@@ -6,6 +6,7 @@ exception that the table does not list is logged and answered as an internal ser
 
 import errno
 import logging
+import sqlite3
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from model_store import errors as store
 from model_store.registry import errors as registry
 from runners.host import errors as host
 from runners.protocol.messages import FailureCode
+from server.concurrency.sqlite_file import NewerFile
 from server.request_record import current
 
 _log = logging.getLogger(__name__)
@@ -263,6 +265,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     TemplateError: _plain(400),
     TemplateBudgetExceeded: _plain(400),
     ServerBusy: _plain(503),
+    NewerFile: _plain(503),
     # Clients send a request again after a 409 or a 503.
     RequestCancelled: _plain(499),
     store.InvalidName: _invalid_name,
@@ -355,5 +358,8 @@ def _logged_explanation(error: BaseException) -> Explanation:
     if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
         _log.error("the models directory cannot be written", exc_info=error)
         return Explanation(507, _DISK_ERRORS[error.errno])
+    if isinstance(error, sqlite3.Error):
+        _log.error("a database of the server cannot be used", exc_info=error)
+        return Explanation(503, "stored files cannot be read or written at the moment")
     _log.error("unexpected error in a request", exc_info=error)
     return _INTERNAL

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from server.concurrency.sqlite_file import FAILURES, open_sqlite
+from server.concurrency.sqlite_file import FAILURES, NewerFile, open_sqlite
 from server.errors import ServerBusy
 
 _log = logging.getLogger(__name__)
@@ -167,6 +167,8 @@ def read_usage(path: Path, now: float, days: int, key: str = "") -> list[UsageRo
     try:
         with closing(_open(path)) as connection:
             return [UsageRow(*row) for row in connection.execute(_SELECT, (oldest, key, key))]
+    except NewerFile:
+        raise ServerBusy("the usage was written by a newer version of paddock") from None
     except FAILURES:
         raise ServerBusy("the usage cannot be read at the moment") from None
 

@@ -17,6 +17,14 @@ _T = TypeVar("_T")
 FAILURES: Final = (sqlite3.Error, OSError)
 """What work on a file may raise."""
 
+
+class NewerFile(sqlite3.DatabaseError):
+    """The file was written by a newer version of paddock, and is left alone."""
+
+    def __init__(self) -> None:
+        super().__init__("the file was written by a newer version of paddock")
+
+
 Upgrade = Callable[[sqlite3.Connection, int], None]
 """Changes a file of an earlier version, which it is given."""
 
@@ -83,7 +91,8 @@ def open_sqlite(
     """Open the file, or make it: see `SQLiteFile`. Waits `lock_seconds` for other connections.
 
     Raises:
-        sqlite3.Error, OSError: it cannot be used, or is of a newer version.
+        NewerFile: it is of a newer version, and was not changed.
+        sqlite3.Error, OSError: it cannot be used.
     """
     # The files that SQLite adds inherit the mode.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
@@ -91,7 +100,7 @@ def open_sqlite(
     try:
         [present] = connection.execute("PRAGMA user_version").fetchone()
         if present > version:
-            raise sqlite3.DatabaseError("the file is of a newer version")
+            raise NewerFile
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
         connection.execute("PRAGMA secure_delete = ON")

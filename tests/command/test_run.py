@@ -134,6 +134,19 @@ def test_there_must_be_a_conversation_to_continue(run: Run) -> None:
     )
 
 
+def test_a_conversation_that_a_newer_version_kept_is_left_alone(run: Run, tmp_path: Path) -> None:
+    run("chat", "base", stdin="remember me\n")
+    (file,) = tmp_path.rglob("conversation.json")
+    content = file.read_text().replace('"version": 1', '"version": 2')
+    file.write_text(content)
+
+    answer = run("chat", "--continue")
+
+    assert answer.exit_code == 1
+    assert "was kept by a newer version of paddock" in answer.stderr
+    assert file.read_text() == content
+
+
 def test_slash_commands_change_the_session(run: Run, tmp_path: Path) -> None:
     script = """/set parameter temperature 0.5
 /set parameter stop A B

@@ -125,6 +125,15 @@ def test_damaged_file_is_a_miss(
     assert_same_choices(answer, fresh.answer(BEGINNING, n_predict=30, logprobs=2))
 
 
+def test_a_file_of_another_version_is_a_miss_and_stays(start: Start, saved: Path) -> None:
+    """It can be used again after going back to that version."""
+    content = b"paddock prefix 9" + saved.read_bytes()[16:]
+    saved.write_bytes(content)
+
+    assert start().answer(BEGINNING, n_predict=1).done.n_reused <= 1
+    assert saved.read_bytes() == content
+
+
 def test_file_that_disappears_is_a_miss(start: Start, saved: Path) -> None:
     engine = start()
     engine.answer(prompt_of(300, seed=3), n_predict=1)

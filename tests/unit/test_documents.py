@@ -6,10 +6,15 @@ from pathlib import Path
 import pytest
 import typer.main
 
+from runners.engine.batching import prefix_file
 from server import cli
+from server.access import key_file, usage
 from server.app import create_app
+from server.client import conversations
 from server.config.settings import VARIABLES, Settings
 from server.config.variables import Variable
+from server.openai.batches import folder
+from server.openai.responses import database
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -53,6 +58,24 @@ def _anchors(text: str) -> set[str]:
     """Return the anchors of the headings, as the usual renderers make them."""
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    ("file", "version"),
+    [
+        ("paddock-api-keys.json", key_file._VERSION),
+        ("paddock-usage.db", usage._VERSION),
+        ("paddock-responses.db", database._VERSION),
+        ("paddock-files/", folder._VERSION),
+        ("paddock-prefixes/", int(prefix_file._MAGIC.split()[-1])),
+        ("conversation.json", conversations._VERSION),
+    ],
+)
+def test_the_version_of_each_file_is_documented(file: str, version: int) -> None:
+    lines = (ROOT / "docs" / "operations.md").read_text().splitlines()
+    [row] = (line for line in lines if line.startswith(f"| `{file}`") and "now" in line)
+
+    assert re.search(r"now (?:`paddock prefix )?(\d+)", row)[1] == str(version)  # type: ignore[index]
 
 
 def test_every_route_is_documented() -> None:

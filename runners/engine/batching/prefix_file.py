@@ -21,7 +21,8 @@ from runners.engine.native.context import State
 from runners.engine.native.llama import TokenIds
 from runners.protocol.prefixes import PARTIAL_SUFFIX
 
-_MAGIC = b"paddock prefix 1"
+_FORMAT = b"paddock prefix "
+_MAGIC = _FORMAT + b"1"
 _LENGTH_SIZE = 4
 _DIGEST_SIZE = 32
 _MAX_HEADER = 1 << 20
@@ -31,6 +32,10 @@ _CHUNK = 1 << 23
 
 class DamagedFile(Exception):
     """The file is not one that `write` wrote to its end."""
+
+
+class OtherFormat(Exception):
+    """The file was written by another version of paddock, in another format."""
 
 
 class DeadlinePassed(Exception):
@@ -122,6 +127,7 @@ def read_tokens(path: Path) -> tuple[Header, TokenIds]:
 
     Raises:
         DamagedFile: it is no such file, or its length is wrong.
+        OtherFormat: another version wrote it.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -134,6 +140,8 @@ def _read_header(file: BinaryIO) -> Header:
     """Read the header, and check the length of the file against it."""
     start = file.read(len(_MAGIC) + _LENGTH_SIZE)
     length = int.from_bytes(start[len(_MAGIC) :], "little")
+    if start.startswith(_FORMAT) and not start.startswith(_MAGIC):
+        raise OtherFormat
     if not start.startswith(_MAGIC) or length > _MAX_HEADER:
         raise DamagedFile
     try:
@@ -152,6 +160,7 @@ def read(path: Path) -> Snapshot:
 
     Raises:
         DamagedFile: it is no such file, its length is wrong, or its digest is.
+        OtherFormat: another version wrote it.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:

@@ -2,7 +2,8 @@
 
 The files of all models share a directory and its size limit; the least recently used go first. A
 new file lies in the page cache, so a model that is soon loaded again reads it from memory. Nothing
-here raises because of what is in the directory: a damaged file is deleted, and is a miss.
+here raises because of what is in the directory: a damaged file is deleted, and is a miss; one in
+another format is that of another version, which may be installed again, and is left alone.
 """
 
 import hashlib
@@ -18,7 +19,13 @@ from pathlib import Path
 import psutil
 
 from runners.engine.batching import prefix_file
-from runners.engine.batching.prefix_file import DamagedFile, DeadlinePassed, Header, Snapshot
+from runners.engine.batching.prefix_file import (
+    DamagedFile,
+    DeadlinePassed,
+    Header,
+    OtherFormat,
+    Snapshot,
+)
 from runners.engine.common_prefix import common_length
 from runners.engine.native.llama import TokenIds
 from runners.protocol.prefixes import SUFFIX, PrefixStorage
@@ -71,7 +78,7 @@ class PrefixFolder:
             os.utime(file.path)
         except DamagedFile:
             _delete(file.path)
-        except (OSError, MemoryError):
+        except (OSError, MemoryError, OtherFormat):
             pass
         else:
             return snapshot
@@ -170,7 +177,7 @@ def _open(path: Path) -> _File | None:
         return _File(path, *prefix_file.read_tokens(path))
     except DamagedFile:
         _delete(path)
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, OtherFormat):
         pass
     return None
 

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from model_store.store import Store
 from runners.host import errors as host
 from runners.protocol.messages import FailureCode
 from server import errors
+from server.concurrency.sqlite_file import NewerFile
 from server.errors import EXPLANATIONS, explain
 
 BASES = (store.StoreError, host.RunnerError, errors.ServerError)
@@ -45,6 +47,12 @@ CASES = [
     (errors.NotFound("model 'a' not found"), 404, "model 'a' not found"),
     (errors.Forbidden("the sentence"), 403, "the sentence"),
     (errors.Unsupported('"a" does not support chat'), 400, '"a" does not support chat'),
+    (NewerFile(), 503, "the file was written by a newer version of paddock"),
+    (
+        sqlite3.OperationalError("disk I/O error"),
+        503,
+        "stored files cannot be read or written at the moment",
+    ),
     (errors.TemplateError("template: :1: unclosed"), 400, "template: :1: unclosed"),
     (store.InvalidName("../x"), 400, "invalid model name"),
     (store.InvalidDigest("../x"), 400, "invalid digest format"),

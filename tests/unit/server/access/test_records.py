@@ -14,6 +14,7 @@ import pytest
 
 from server.access.audit import N_FILES, AuditLog, remove_half_line
 from server.access.usage import UsageLog, read_usage
+from server.errors import ServerBusy
 
 DAY = 86_400.0
 
@@ -132,3 +133,17 @@ def test_records_of_a_killed_process_are_whole(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "usage")
     assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     connection.close()
+
+
+def test_usage_that_a_newer_version_wrote_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "usage"
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    content = path.read_bytes()
+    usage = UsageLog(path, seconds=3600)
+    usage.add("a", "m", requests=1)
+
+    with pytest.raises(ServerBusy, match="by a newer version of paddock"):
+        usage.rows(1)
+    assert path.read_bytes() == content
