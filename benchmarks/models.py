@@ -35,13 +35,23 @@ class Shape:
 
 
 SMALL = Shape("135m", 30, 576, 9, 3, 1536, 49_152)
+IN_BLOCKS = Shape("100m", 12, 768, 12, 4, 2048, 32_768)
+"""All rows are whole blocks of K-quants (256 elements), so that none falls back to another type."""
 LARGE_VOCABULARY = Shape("500m", 24, 896, 14, 2, 4864, 151_936)
 EMBEDDING = Shape("embedding-22m", 6, 384, 12, 12, 1536, 30_522)
 
 
-def generative(shape: Shape = SMALL, *, chat_template: str = "") -> Path:
-    """Return the path of a Llama-architecture model in Q8_0, making it on first use."""
-    return _made(shape, partial(_write_llama, chat_template=chat_template))
+def generative(
+    shape: Shape = SMALL,
+    *,
+    chat_template: str = "",
+    kind: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
+) -> Path:
+    """Return the path of a Llama-architecture model, making it on first use.
+
+    Its matrices are of `kind`, which is Q8_0 or F16.
+    """
+    return _made(shape, partial(_write_llama, chat_template=chat_template, kind=kind), kind)
 
 
 def embedding(shape: Shape = EMBEDDING) -> Path:
@@ -55,8 +65,12 @@ def words(count: int, seed: int) -> str:
     return " ".join(first + second for first, second in drawn.tolist())
 
 
-def _made(shape: Shape, write: Callable[[Shape, Path], None]) -> Path:
-    path = FOLDER / f"{shape.name}-q8_0.gguf"
+def _made(
+    shape: Shape,
+    write: Callable[[Shape, Path], None],
+    kind: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
+) -> Path:
+    path = FOLDER / f"{shape.name}-{kind.name.lower()}.gguf"
     if not path.exists():
         FOLDER.mkdir(exist_ok=True)
         print(f"making {path.name} ...", flush=True)
@@ -67,16 +81,19 @@ def _made(shape: Shape, write: Callable[[Shape, Path], None]) -> Path:
 
 
 class _Weights:
-    """Adds random tensors to a file: matrices in Q8_0, vectors in F32."""
+    """Adds random tensors to a file: matrices in `kind`, vectors in F32."""
 
-    def __init__(self, writer: GGUFWriter) -> None:
-        self._writer = writer
+    def __init__(
+        self, writer: GGUFWriter, kind: GGMLQuantizationType = GGMLQuantizationType.Q8_0
+    ) -> None:
+        self._writer, self._kind = writer, kind
         self._rng = np.random.default_rng(0)
 
     def matrix(self, name: str, n_out: int, n_in: int) -> None:
         values = self._rng.standard_normal((n_out, n_in), dtype=np.float32) * np.float32(0.02)
-        kind = GGMLQuantizationType.Q8_0
-        self._writer.add_tensor(f"{name}.weight", quantize(values, kind), raw_dtype=kind)
+        self._writer.add_tensor(
+            f"{name}.weight", quantize(values, self._kind), raw_dtype=self._kind
+        )
 
     def norm(self, name: str, n_embd: int, *, bias: bool = False) -> None:
         self._writer.add_tensor(f"{name}.weight", np.ones(n_embd, np.float32))
@@ -91,7 +108,12 @@ class _Weights:
         self._writer.add_tensor(f"{name}.weight", values)
 
 
-def _writer(architecture: str, shape: Shape, n_ctx: int) -> GGUFWriter:
+def _writer(
+    architecture: str,
+    shape: Shape,
+    n_ctx: int,
+    kind: GGMLQuantizationType = GGMLQuantizationType.Q8_0,
+) -> GGUFWriter:
     writer = GGUFWriter(None, architecture)
     writer.add_name(shape.name)
     writer.add_context_length(n_ctx)
@@ -99,7 +121,7 @@ def _writer(architecture: str, shape: Shape, n_ctx: int) -> GGUFWriter:
     writer.add_block_count(shape.n_layers)
     writer.add_feed_forward_length(shape.n_ff)
     writer.add_head_count(shape.n_heads)
-    writer.add_file_type(LlamaFileType.MOSTLY_Q8_0)
+    writer.add_file_type(LlamaFileType[f"MOSTLY_{kind.name}"])
     writer.add_vocab_size(shape.n_vocab)
     return writer
 
@@ -111,17 +133,19 @@ def _finish(writer: GGUFWriter, path: Path) -> None:
     writer.close()
 
 
-def _write_llama(shape: Shape, path: Path, *, chat_template: str = "") -> None:
+def _write_llama(
+    shape: Shape, path: Path, *, chat_template: str, kind: GGMLQuantizationType
+) -> None:
     head_dim = shape.n_embd // shape.n_heads
     n_kv = shape.n_kv_heads * head_dim
-    writer = _writer("llama", shape, N_CTX_TRAIN)
+    writer = _writer("llama", shape, N_CTX_TRAIN, kind)
     writer.add_head_count_kv(shape.n_kv_heads)
     writer.add_rope_dimension_count(head_dim)
     writer.add_layer_norm_rms_eps(1e-5)
     _add_sentencepiece(writer, shape.n_vocab)
     if chat_template:
         writer.add_chat_template(chat_template)
-    weights = _Weights(writer)
+    weights = _Weights(writer, kind)
     weights.matrix("token_embd", shape.n_vocab, shape.n_embd)
     for layer in range(shape.n_layers):
         prefix = f"blk.{layer}."
