@@ -11,12 +11,16 @@ from functools import lru_cache
 from typing import Final
 
 from server.parsing.combined_parser import CombinedParser
-from server.parsing.families import deepseek, glm, kimi, lfm2, olmo, qwen
+from server.parsing.families import deepseek, glm, hunyuan, kimi, lfm2, olmo, qwen
 from server.parsing.families.cohere import COHERE_TEMPLATE
 from server.parsing.families.command_r import COMMAND_R, OPENINGS
+from server.parsing.families.functionary import FUNCTIONARY_32
+from server.parsing.families.gigachat import GIGACHAT_3
 from server.parsing.families.granite import granite
 from server.parsing.families.llama import LLAMA3
+from server.parsing.families.minimax import MINIMAX_M1, MINIMAX_M3
 from server.parsing.families.mistral import mistral
+from server.parsing.families.solar import SOLAR_OPEN
 from server.parsing.families.table import OUTPUT_FORMATS
 from server.parsing.output_format import GenerationStart, OutputFormat
 from server.parsing.parser import OutputParser
@@ -43,6 +47,11 @@ _TOOL_WORDS: Final = ("tools", "tool_call")
 _COMPLETE_FORMATS: Final[Sequence[tuple[tuple[str, ...], OutputFormat]]] = (
     (("<|channel|>", "<|message|>", "<|start|>"), OUTPUT_FORMATS["harmony"]),
     (("<atem:function_calls>",), OUTPUT_FORMATS["glimmer"]),
+    (("<|open|>", "<|close|>", "<|end_of_msg|>"), kimi.KIMI_K3),
+    (("]<]minimax[>[", "<invoke name="), MINIMAX_M3),
+    (("<tool_calls>\\n", "<beginning_of_sentence>"), MINIMAX_M1),
+    (("<|tool_call:begin|>", "<|tool_call:args|>"), SOLAR_OPEN),
+    ((">>>all\\n", "<|start_header_id|>"), FUNCTIONARY_32),
     (("<|START_ACTION|>",), COHERE_TEMPLATE),
     (("<|tool_call>", "<tool_call|>"), OUTPUT_FORMATS["gemma4"]),
     (("<start_function_call>",), OUTPUT_FORMATS["functiongemma"]),
@@ -177,6 +186,8 @@ _FALLBACK_FORMATS: Final[Sequence[tuple[tuple[str, ...], OutputFormat]]] = (
     (("<tool_call>",), granite("<tool_call>")),
     (("<|python_tag|>",), LLAMA3),
     (("<|function_call|>",), granite("<|function_call|>")),  # GigaChat 3.1
+    (("<|role_sep|>", "<|message_sep|>", "function call"), GIGACHAT_3),
+    (("functools[",), granite("functools", is_word=True)),  # Firefunction
     (('"parameters":', "<|start_header_id|>"), LLAMA3),
 )
 _REASONING_TAGS: Final = (
@@ -202,6 +213,8 @@ def detect_format(source: str) -> OutputFormat:
     for substrings, format in _COMPLETE_FORMATS:
         if has_tools and all(substring in source for substring in substrings):
             return format
+    if has_tools and hunyuan.SIGN in source:
+        return hunyuan.hunyuan(source)
     reasoning_tags = next(
         (
             reasoning_tags

@@ -84,10 +84,12 @@ def tag_parser(
     *,
     inside: bool = False,
     may_think: bool = True,
+    answer: tuple[str, str] = ("", ""),
 ) -> DelimiterParser:
     """Return the parser of such a format.
 
-    The text starts `inside` the reasoning, or may start with it (`may_think`).
+    The text starts `inside` the reasoning, or may start with it (`may_think`). A model that is
+    constrained writes its text between the two of `answer`; a parser needs them in `skipped`.
     """
     if reasoning_tags is None:
         inside = may_think = False
@@ -99,7 +101,8 @@ def tag_parser(
             reasoning_tags.opening, reasoning_tags.closing, reasoning_tags.whitespace, inside
         )
     block = tags.block(syntax) if tags is not None and syntax is not None else None
-    grammar = AnswerGrammar(reasoning=thinking, block=block)
+    opening, closing = answer
+    grammar = AnswerGrammar(reasoning=thinking, opening=opening, closing=closing, block=block)
     return DelimiterParser(states, start, grammar=grammar, after_delimiter=inside)
 
 

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from server.prompt.messages import Message, Think, Tool, ToolCall
+from server.prompt.thinking_variables import thinking_variables
 
 _THINKING_KEYS = ("reasoning_content", "reasoning", "thinking")
 """What templates call the thinking of an earlier answer; each looks for one of them."""
-_THINKING_SWITCHES = ("enable_thinking", "thinking")
-"""What templates call the choice to think; the second is that of Granite and DeepSeek."""
+_FUNCTIONS_SIGN = "functools["
+"""The template of Firefunction wants its tools as text, and the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +34,13 @@ class RequestList(list[Mapping[str, object]]):
 
 
 def template_variables(
-    messages: Sequence[Message], tools: Sequence[Tool], think: Think | None, form: MessageForm
+    source: str,
+    messages: Sequence[Message],
+    tools: Sequence[Tool],
+    think: Think | None,
+    form: MessageForm,
 ) -> dict[str, object]:
-    """Return the variables of one rendering; absent ones are undefined in the template."""
+    """Return the variables of one rendering of `source`; absent ones are undefined in it."""
     variables: dict[str, object] = {
         "messages": RequestList(_message(message, form) for message in messages),
         "add_generation_prompt": True,
@@ -43,18 +48,20 @@ def template_variables(
     }
     if tools:
         variables["tools"] = RequestList(_tool(tool, form) for tool in tools)
-    if think is not None:
-        variables |= dict.fromkeys(_THINKING_SWITCHES, bool(think))
-    if think is False:
-        variables["thinking_budget"] = 0  # of Seed-OSS
-    if isinstance(think, str):
-        variables["reasoning_effort"] = think
-    return variables
+    if _FUNCTIONS_SIGN in source:
+        functions = [_tool(tool, form) for tool in tools]
+        variables["functions"] = json.dumps(functions, ensure_ascii=False, indent=4)
+        variables["datetime"] = _now("%b %d %Y %H:%M:%S")
+    return variables | thinking_variables(source, think)
 
 
 def _today() -> str:
     """Return the user's date in the form that Llama's templates print."""
-    return datetime.now().strftime("%d %b %Y")  # noqa: DTZ005 - the user's own date
+    return _now("%d %b %Y")
+
+
+def _now(form: str) -> str:
+    return datetime.now().strftime(form)  # noqa: DTZ005 - the user's own time
 
 
 def _message(message: Message, form: MessageForm) -> Mapping[str, object]:

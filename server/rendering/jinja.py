@@ -5,7 +5,6 @@ by the worker process that this runs in.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from traceback import walk_tb
@@ -20,6 +19,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from model_store.gguf import ChatTemplate
 from server.errors import TemplateError
 from server.prompt.adaptation import adapt
+from server.prompt.begun_answer import with_begun_answer
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.role_order import reorderings
 from server.prompt.system_messages import with_developers_as_system
@@ -29,8 +29,6 @@ from server.prompt.thinking_words import THINKING_OFF, with_thinking_words
 from server.prompt.tool_texts import tool_texts
 
 MAX_SOURCE: Final = 1 << 16
-_OPEN_THINKING: Final = re.compile(r"<think>\s*\Z")
-_EMPTY_THINKING: Final = "<think>\n\n</think>\n\n"
 _MAX_REASON: Final = 500
 _LIST_CHANGES: Final = ("append", "extend", "insert", "pop")
 """What llama.cpp lets templates do; those of Kimi K2 collect ids of calls so."""
@@ -82,11 +80,12 @@ class JinjaRenderer:
             raise
         except Exception as e:
             raise TemplateError(f"the model's chat template cannot be parsed: {_reason(e)}") from e
+        self._source = template.source
         self._tool_texts = tool_texts(template.source)
         self._words = THINKING_OFF in template.source
         self._probe = TemplateProbe(
             lambda messages, tools, form, think: self._execute(
-                template_variables(messages, tools, think, form)
+                template_variables(self._source, messages, tools, think, form)
             )
         )
 
@@ -106,7 +105,7 @@ class JinjaRenderer:
         """
         finished, begun = _split_begun_answer(messages)
         prompt = self._render_accepted(finished, tools, think, as_sent=as_sent)
-        return _OPEN_THINKING.sub(_EMPTY_THINKING, prompt) + begun if begun else prompt
+        return with_begun_answer(prompt, begun)
 
     def _render_accepted(
         self,
@@ -122,7 +121,9 @@ class JinjaRenderer:
         for conversation in self._conversations(messages, tools):
             form = self._probe.form(conversation, has_tools=bool(tools))
             try:
-                return self._execute(template_variables(conversation, tools, think, form))
+                return self._execute(
+                    template_variables(self._source, conversation, tools, think, form)
+                )
             except TemplateError as e:
                 refusal = refusal or e
                 if as_sent:

@@ -50,6 +50,15 @@ TEMPLATES = {
     "apertus": "{{ tools }}<|inner_prefix|><|inner_suffix|><|tools_prefix|>[]<|tools_suffix|>",
     "gigachat-3.1": "{{ tools }}<|function_call|>{{ call }}",
     "command-r-plus": "{{ tools }}{{- '\\nAction:\\n```json\\n[' }}",
+    "gigachat-3": "{{ tools }}function call<|role_sep|>\n{{ call }}<|message_sep|>\n\n",
+    "kimi-k3": "{{ tools }}<|open|>call tool=<|sep|><|close|>call<|sep|><|end_of_msg|>",
+    "minimax-m1": "{{ tools }}<beginning_of_sentence>{{ '<tool_calls>\\n' }}</tool_calls>",
+    "minimax-m3": "{{ tools }}{% set mark = ']<]minimax[>[' %}{{ mark ~ '<invoke name=\"' }}"
+    "<mm:think></mm:think>",
+    "hunyuan-3": "{{ tools }}{% set HYTK = ':open' %}{{ '<tool_sep{}>'.format(HYTK) }}",
+    "solar-open": "{{ tools }}<|tool_call:begin|>{{ id }}<|tool_call:args|>{{ arguments }}",
+    "functionary-3.2": "<|start_header_id|>{{ tools }}{{ '>>>all\\n' + content }}",
+    "firefunction": "functools[{{ functions }}]",
     "unknown": "{% if tools %}{{ tools | tojson }}{% endif %}{{ message.content }}",
 }
 """Those that know tools."""

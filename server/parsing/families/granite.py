@@ -1,4 +1,4 @@
-"""IBM Granite 3: a JSON list of tool calls after an opening token that is not closed."""
+"""IBM Granite 3, Firefunction: a JSON list of tool calls after a delimiter that is not closed."""
 
 from typing import Final
 
@@ -12,8 +12,8 @@ from server.parsing.syntaxes.json_calls import JSONCalls
 _STRAY: Final = ("</tool_call>", "<|/tool_call|>")
 
 
-def granite(delimiter: str) -> OutputFormat:
-    """Return the format with calls after `delimiter`."""
+def granite(delimiter: str, *, is_word: bool = False) -> OutputFormat:
+    """Return the format with calls after `delimiter`; a word may also be part of other text."""
     syntax = JSONCalls()
     delimiters = {delimiter: "calls"}
     states = {
@@ -25,7 +25,11 @@ def granite(delimiter: str) -> OutputFormat:
         ),
     }
     block = ToolCallBlock(
-        delimiter=delimiter, call=syntax.constraint, before=f"{delimiter}[", between=", ", after="]"
+        delimiter=f"{delimiter}[" if is_word else delimiter,
+        call=syntax.constraint,
+        before=f"{delimiter}[",
+        between=", ",
+        after="]",
     )
     grammar = AnswerGrammar(block=block)
 
@@ -33,5 +37,8 @@ def granite(delimiter: str) -> OutputFormat:
         return DelimiterParser(states, "content", grammar=grammar)
 
     return OutputFormat(
-        name="granite", create_parser=create_parser, tools=True, visible_tokens=(delimiter, *_STRAY)
+        name=delimiter if is_word else "granite",
+        create_parser=create_parser,
+        tools=True,
+        visible_tokens=(delimiter, *_STRAY),
     )

@@ -1,7 +1,8 @@
-"""Tool calls as a name with `<arg_key>` and `<arg_value>` pairs (GLM, Laguna)."""
+"""Tool calls as a name with `<arg_key>` and `<arg_value>` pairs (GLM, Laguna, Hunyuan)."""
 
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from runners.protocol.constraints import Constraint, Literal
@@ -14,11 +15,19 @@ from server.parsing.syntaxes.values import coerce, parameter_schemas, value_cons
 from server.parsing.tool_parameters import parameters
 from server.prompt.messages import Tool
 
-_KEY: Final = "<arg_key>"
-_VALUE_END: Final = "</arg_value>"
-_PAIR: Final = re.compile(
-    r"\s*<arg_key>(.*?)</arg_key>\s*<arg_value>(.*?)</arg_value>\s*", re.DOTALL
-)
+
+@dataclass(frozen=True, slots=True)
+class PairTags:
+    """The tags of keys and values, and what follows the name of the tool."""
+
+    key: str = "<arg_key>"
+    key_end: str = "</arg_key>"
+    value: str = "<arg_value>"
+    value_end: str = "</arg_value>"
+    name_end: str = ""
+
+
+_USUAL: Final = PairTags()
 
 
 class ArgumentPairs:
@@ -35,12 +44,19 @@ class ArgumentPairs:
         separator: str = "",
         accepts_json: bool = False,
         aliases: Mapping[str, str] | None = None,
+        tags: PairTags = _USUAL,
     ) -> None:
         self._schemas = parameter_schemas(tools)
         self._required = {tool.name: _required(tool) for tool in tools}
         self._separator = separator
         self._accepts_json = accepts_json
         self._aliases = aliases or {}
+        self._tags = tags
+        key, value = (
+            f"{re.escape(start)}(.*?){re.escape(end)}"
+            for start, end in ((tags.key, tags.key_end), (tags.value, tags.value_end))
+        )
+        self._pair = re.compile(rf"\s*{key}\s*{value}\s*", re.DOTALL)
 
     def parse(self, body: str, *, closed: bool) -> ParsedOutput | None:
         """Return the call; an unclosed one needs a declared name and all required arguments."""
@@ -53,32 +69,35 @@ class ArgumentPairs:
 
     def is_incomplete(self, body: str) -> bool:
         """Tell whether an argument or a JSON string is open."""
-        if self._accepts_json and _KEY not in body and "{" in body:
+        if self._accepts_json and self._tags.key not in body and "{" in body:
             return ends_in_string(body[body.index("{") :])
-        return body.rfind(_KEY) > body.rfind(_VALUE_END)
+        return body.rfind(self._tags.key) > body.rfind(self._tags.value_end)
 
     def constraint(self, tool: Tool) -> Constraint:
         """Return the constraint on one call, with arguments in the order of the parameters."""
-        separator = self._separator
-        parts: list[Constraint] = [Literal(tool.name + separator)]
+        separator, tags = self._separator, self._tags
+        parts: list[Constraint] = [Literal(tool.name + tags.name_end + separator)]
         for parameter in parameters(tool):
-            start = Literal(f"{_KEY}{parameter.name}</arg_key>{separator}<arg_value>")
-            one = sequence(start, value_constraint(parameter, "", _VALUE_END), Literal(separator))
+            start = Literal(f"{tags.key}{parameter.name}{tags.key_end}{separator}{tags.value}")
+            value = value_constraint(parameter, "", tags.value_end)
+            one = sequence(start, value, Literal(separator))
             parts.append(one if parameter.required else optional(one))
         return sequence(*parts)
 
     def _call(self, text: str) -> Call | None:
-        if self._accepts_json and "{" in text and _KEY not in text:
+        tags = self._tags
+        if self._accepts_json and "{" in text and tags.key not in text:
             return self._json_call(text)
-        name, key, _ = text.partition(_KEY)
-        if not name.strip() or set(name.strip()) & set("<>{}\n"):
+        name, key, _ = text.partition(tags.key)
+        name = name.strip().removesuffix(tags.name_end)
+        if not name or set(name) & set("<>{}\n"):
             return None
-        name = self._canonical_name(name.strip())
+        name = self._canonical_name(name)
         result = self._schemas.get(name, {})
         arguments: dict[str, object] = {}
-        position = text.index(_KEY) if key else len(text)
+        position = text.index(tags.key) if key else len(text)
         while position < len(text):
-            match = _PAIR.match(text, position)
+            match = self._pair.match(text, position)
             argument = "" if match is None else match[1].strip()
             if match is None or argument in arguments:
                 return None

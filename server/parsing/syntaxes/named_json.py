@@ -13,8 +13,9 @@ from server.prompt.messages import Tool
 class NamedJSON:
     """Parses and constrains such calls: text `before` the name, `between` and `after`.
 
-    Text from `label` on is not part of the name; `labelled` is the constraint on that text. With
-    `declared`, other names are not calls.
+    Text from `label` on is not part of the name; `labelled` is the constraint on that text. Text up
+    to `head` is not either, if there is one; `headed` is the constraint on that. With `declared`,
+    other names are not calls.
     """
 
     between: str
@@ -22,6 +23,8 @@ class NamedJSON:
     after: str = ""
     label: str = ""
     labelled: Constraint = NO_TEXT
+    head: str = ""
+    headed: Constraint = NO_TEXT
     declared: frozenset[str] | None = None
 
     def parse(self, body: str, *, closed: bool) -> ParsedOutput | None:
@@ -32,6 +35,7 @@ class NamedJSON:
             return None
         name, between, rest = text[len(prefix) :].partition(self.between)
         name = (name.partition(self.label)[0] if self.label else name).strip()
+        name = name.rpartition(self.head)[2].strip() if self.head else name
         if not between or not name or (self.declared is not None and name not in self.declared):
             return None
         try:
@@ -47,7 +51,9 @@ class NamedJSON:
     def constraint(self, tool: Tool) -> Constraint:
         """Return the constraint on one call."""
         return sequence(
-            Literal(f"{self.before}{tool.name}"),
+            Literal(self.before),
+            self.headed,
+            Literal(f"{self.head}{tool.name}"),
             self.labelled,
             Literal(self.between),
             arguments(tool),

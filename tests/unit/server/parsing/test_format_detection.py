@@ -22,6 +22,24 @@ DSML = (
     '<｜DSML｜parameter name="city" string="true">P</｜DSML｜parameter>\n'
     "</｜DSML｜invoke>\n</｜DSML｜SECTION>"
 )
+K3_CITY = '<|open|>argument key="city" type="string"<|sep|>P<|close|>argument<|sep|>'
+K3_CALL = (
+    '<|open|>tools<|sep|><|open|>call tool="get_weather" index="1"<|sep|>'
+    f"{K3_CITY}<|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|><|end_of_msg|>"
+)
+MINIMAX = "]<]minimax[>["
+M3_CALL = (
+    f'{MINIMAX}<tool_call>\n{MINIMAX}<invoke name="get_weather">{MINIMAX}<city>P'
+    f"{MINIMAX}</city>{MINIMAX}</invoke>\n{MINIMAX}</tool_call>"
+)
+HUNYUAN_CALL = (
+    "<tool_calls:open>\n<tool_call:open>get_weather<tool_sep:open>\n<arg_key:open>city"
+    "</arg_key:open>\n<arg_value:open>P</arg_value:open>\n</tool_call:open>\n</tool_calls:open>"
+)
+SOLAR_CALL = (
+    "<|tool_calls|><|tool_call:begin|>k3x9<|tool_call:name|>get_weather<|tool_call:args|>"
+    '{"city": "P"}<|tool_call:end|><|calls|>'
+)
 TEXTS = {
     "hermes": f"<tool_call>\n{JSON}\n</tool_call>",
     "qwen3": f"<tool_call>\n{JSON}\n</tool_call>",
@@ -63,6 +81,14 @@ TEXTS = {
     "gigachat-3.1": f"<|function_call|>{JSON}",
     "command-r-plus": "Action:\n```json\n"
     '[{"tool_name": "get_weather", "parameters": {"city": "P"}}]```',
+    "gigachat-3": f"<|message_sep|>\n\nfunction call<|role_sep|>\n{JSON}<|message_sep|>\n\n",
+    "kimi-k3": f"<|open|>response<|sep|><|close|>response<|sep|>{K3_CALL}",
+    "minimax-m1": f"<tool_calls>\n{JSON}\n</tool_calls>",
+    "minimax-m3": f"</mm:think>{M3_CALL}",
+    "hunyuan-3": HUNYUAN_CALL,
+    "solar-open": SOLAR_CALL,
+    "functionary-3.2": 'get_weather\n{"city": "P"}',
+    "firefunction": f" functools[{JSON}]",
     "unknown": JSON,
 }
 THOUGHTS = {
@@ -78,6 +104,11 @@ THOUGHTS = {
     "apertus": ("<|inner_prefix|>", "<|inner_suffix|>"),
     "command-a": ("<|START_THINKING|>", "<|END_THINKING|>"),
     "gemma-4": ("<|channel>thought\n", "<channel|>"),
+    "kimi-k3": ("<|open|>think<|sep|>", "<|close|>think<|sep|><|open|>response<|sep|>"),
+    "minimax-m1": ("<think>", "</think>"),
+    "minimax-m3": ("<mm:think>", "</mm:think>"),
+    "hunyuan-3": ("<think:open>", "</think:open>"),
+    "solar-open": ("<|think|>", "<|end|><|begin|>assistant<|content|>"),
 }
 
 

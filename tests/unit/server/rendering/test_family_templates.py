@@ -3,6 +3,7 @@
 import pytest
 
 from server.formats import of_go_template
+from server.parsing.output_format import GenerationStart
 from server.prompt.image_tags import ImagePlacement, with_tags
 from server.prompt.messages import Message
 from tests.support.families.chat_templates import (
@@ -20,6 +21,7 @@ from tests.support.families.chat_templates import (
     go_chat,
     jinja_chat,
 )
+from tests.support.parsing import output
 
 THINKING = {
     "qwen3": ("<think>\n", "\n</think>\n\n"),
@@ -40,12 +42,18 @@ THINKING = {
     "gemma-4": ("<|channel>thought\n", "\n<channel|>"),
     "apertus": ("<|inner_prefix|>", "<|inner_suffix|>"),
     "minicpm5": ("<think>\n", "\n</think>\n\n"),
+    "kimi-k3": ("<|open|>think<|sep|>", "<|close|>think<|sep|><|open|>response<|sep|>"),
+    "minimax-m1": ("<think>\n", "\n</think>\n\n"),
+    "minimax-m3": ("<mm:think>", "</mm:think>"),
+    "hunyuan-3": ("<think:opensource>", "</think:opensource>"),
+    "solar-open": ("<|think|>", "<|end|><|begin|>assistant<|content|>"),
 }
 """What stands around a thought, by the template."""
-ALWAYS = {"deepseek-r1", "kimi-k2-thinking", "minimax-m2", "magistral"}
+ALWAYS = {"deepseek-r1", "kimi-k2-thinking", "minimax-m1", "minimax-m2", "magistral"}
 """Templates without a switch: their models always think, or decide themselves."""
 SHOWN_THOUGHTS = sorted(
-    THINKING.keys() - {"deepseek-r1", "deepseek-v3.1", "nemotron-nano-2", "granite-3", "smollm3"}
+    THINKING.keys()
+    - {"deepseek-r1", "deepseek-v3.1", "nemotron-nano-2", "granite-3", "smollm3", "minimax-m1"}
 )
 """Templates that print the thought before a call; the others leave it out of earlier turns."""
 
@@ -131,3 +139,36 @@ def test_a_thought_before_a_call_is_read_as_the_template_prints_it(name: str) ->
 
     assert parsed.thinking.strip() == "I need the weather."
     assert parsed.calls == [(CALL.name, CALL.arguments)]
+
+
+@pytest.mark.parametrize("name", JINJA)
+def test_an_answer_that_was_begun_goes_on_as_an_answer(name: str) -> None:
+    """After the mark of an answer and not within a thought, whatever the prompt opens."""
+    chat, begun = jinja_chat(name), Message("assistant", "It is")
+    prompt = chat.render([QUESTION, begun], (), True)
+    generation = GenerationStart(tools=(WEATHER,), prompt=prompt, think=True, last=begun)
+
+    parsed = output(chat.format.create_parser(generation), [" sunny."])
+
+    assert prompt.endswith("It is")
+    assert (parsed.content.strip(), parsed.thinking) == ("sunny.", "")
+
+
+LEVELS = {"kimi-k3": ("low", "max"), "hunyuan-3": ("low", "high"), "gpt-oss": ("low", "high")}
+"""Templates that know levels of thinking."""
+
+
+@pytest.mark.parametrize("name", LEVELS)
+def test_every_level_of_thinking_is_accepted(name: str) -> None:
+    """One that the family does not know is the nearest that it knows."""
+    chat = jinja_chat(name)
+
+    prompts = {
+        level: chat.render([QUESTION], (), chat.format.thinking_level(level))
+        for level in ("low", "medium", "high", "max")
+    }
+
+    lowest, highest = LEVELS[name]
+    assert prompts["low"] != prompts["max"]
+    assert f"{lowest}" in prompts["low"]
+    assert f"{highest}" in prompts["max"]
