@@ -4,7 +4,7 @@ Most have a switch (`enable_thinking`, `thinking`) or a level (`reasoning_effort
 have words of their own, and are known by a part of their template.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from server.prompt.messages import Think
@@ -12,14 +12,14 @@ from server.prompt.messages import Think
 _SWITCHES: Final = ("enable_thinking", "thinking")
 """What templates call the choice to think; the second is that of Granite and DeepSeek."""
 
-Variables = Mapping[str, object]
+Variables = dict[str, object]
 
 
 def thinking_variables(source: str, think: Think | None) -> Variables:
     """Return the variables of the template `source`; none when the client chose nothing."""
     if think is None:
         return {}
-    variables: dict[str, object] = dict.fromkeys(_SWITCHES, bool(think))
+    variables: Variables = dict.fromkeys(_SWITCHES, bool(think))
     if think is False:
         variables["thinking_budget"] = 0  # of Seed-OSS
     if isinstance(think, str):
