@@ -82,9 +82,7 @@ class NestedTags:
             parts.append(one if parameter.required else optional(one))
         return sequence(*parts)
 
-    def _arguments(
-        self, text: str, schemas: Mapping[str, Mapping[str, object]]
-    ) -> Mapping[str, object]:
+    def _arguments(self, text: str, schemas: Mapping[str, object]) -> Mapping[str, object]:
         before, *pieces = text.split(self._mark)
         if before.strip():
             raise _NoCall
@@ -120,24 +118,23 @@ class NestedTags:
 
     def _value(self, parameter: Parameter, closing: str, depth: int) -> Constraint:
         declared, types = parameter.schema, types_of(parameter.schema)
-        deep = depth >= _MAX_CONSTRAINED_DEPTH
-        inner = {"array": "items", "object": "properties"}.get(next(iter(types), ""), "")
-        if deep or len(types) != 1 or not isinstance(declared.get(inner), Mapping):
-            return value_constraint(parameter, "", closing)
-        if inner == "items":
+        items, properties = declared.get("items"), declared.get("properties")
+        if depth < _MAX_CONSTRAINED_DEPTH and types == {"array"} and isinstance(items, Mapping):
             item = Parameter(_ITEM, _schema_in(declared, _ITEM), required=True)
             return sequence(Repeat(self._constraint(item, depth + 1)), Literal(closing))
+        if (
+            depth < _MAX_CONSTRAINED_DEPTH
+            and types == {"object"}
+            and isinstance(properties, Mapping)
+        ):
+            parts = (self._member(declared, str(name), depth + 1) for name in properties)
+            return sequence(*parts, Literal(closing))
+        return value_constraint(parameter, "", closing)
+
+    def _member(self, declared: Mapping[str, object], name: str, depth: int) -> Constraint:
+        one = self._constraint(Parameter(name, _schema_in(declared, name), required=True), depth)
         required = declared.get("required")
-        members = (
-            Parameter(name, _schema_in(declared, name), name in (required or ()))
-            for name in declared["properties"]
-        )
-        parts = (
-            one if member.required else optional(one)
-            for member in members
-            for one in (self._constraint(member, depth + 1),)
-        )
-        return sequence(*parts, Literal(closing))
+        return one if isinstance(required, list) and name in required else optional(one)
 
 
 def _schema_in(declared: Mapping[str, object], name: str) -> Mapping[str, object]:
