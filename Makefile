@@ -118,9 +118,13 @@ release: $(RELEASE)/.stamp ## Build wheels, archive, Debian package, checksums a
 test-install: ## Install dist/ into fresh Debian systems without network and compiler (root, mmdebstrap)
 	@scripts/test-install
 
+.PHONY: test-image
+test-image: $(STAMPS)/dev ## Build the container image from Debian's packages, and test it (root, mmdebstrap, buildah, podman, crun)
+	@$(BIN)/python -m pytest tests/image
+
 .PHONY: docker
 docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
-	docker build --build-arg BACKEND=$(or $(BACKEND),cpu) --tag paddock .
+	docker build --build-arg BACKEND=$(or $(BACKEND),cpu) $(if $(wildcard dist/*.whl),--build-context wheels=dist) --tag paddock .
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made

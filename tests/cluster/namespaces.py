@@ -1,6 +1,5 @@
 """Network namespaces of Linux: two hosts that see only each other, and a cable to pull out."""
 
-import ctypes
 import os
 import shutil
 import subprocess
@@ -11,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-_NEW_NETWORK = 0x40000000
+from tests.support.network_namespace import inside
+
 _ADDRESSES = ("192.0.2.1", "192.0.2.2")
 """Of a network that is reserved for documentation; it exists in the namespaces alone."""
 
@@ -26,13 +26,8 @@ class Hosts:
     @contextmanager
     def inside(self, number: int) -> Iterator[None]:
         """Let this thread, and the processes that it starts, be on one of the hosts."""
-        with Path("/proc/thread-self/ns/net").open("rb") as outside:
-            with Path("/run/netns", self.names[number]).open("rb") as inside:
-                _enter(inside.fileno())
-            try:
-                yield
-            finally:
-                _enter(outside.fileno())
+        with inside(Path("/run/netns", self.names[number])):
+            yield
 
     def set_cable(self, *, plugged: bool) -> None:
         """Plug the cable in, or pull it out: nothing that is sent arrives any more."""
@@ -67,9 +62,3 @@ def two_hosts() -> Iterator[Hosts]:
 
 def _ip(*arguments: str) -> None:
     subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
-
-
-def _enter(descriptor: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.setns(descriptor, _NEW_NETWORK) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
