@@ -1,0 +1,96 @@
+"""A chat in tmux: a terminal that somebody else wrote, 40 columns wide."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TMUX = shutil.which("tmux")
+COLUMNS, ROWS = 40, 30
+SECONDS = 20.0
+PROMPT = ">>> Send a message (/? for help)"
+
+pytestmark = pytest.mark.skipif(TMUX is None, reason="needs tmux, which is not installed here")
+
+
+class Pane:
+    """The only pane of a tmux server of its own, whose socket is `socket`."""
+
+    def __init__(self, socket: Path) -> None:
+        self._socket = socket
+
+    def tmux(self, *arguments: str) -> str:
+        command = [str(TMUX), "-u", "-f", "/dev/null", "-S", str(self._socket), *arguments]
+        # No variables of a tmux that the tests may run in.
+        own = {name: text for name, text in os.environ.items() if not name.startswith("TMUX")}
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS, check=True, env=own
+        )
+        return done.stdout
+
+    def type(self, text: str) -> None:
+        self.tmux("send-keys", "-l", text)
+
+    def press(self, key: str) -> None:
+        self.tmux("send-keys", key)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.tmux("capture-pane", "-p", "-S", "-1000").rstrip().splitlines()
+
+    def wait_for(self, text: str, *, at_end: bool = False) -> None:
+        deadline = time.monotonic() + SECONDS
+        while not (self.lines[-1:] == [text] if at_end else text in "\n".join(self.lines)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{text!r} did not appear on:\n" + "\n".join(self.lines))
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def pane(environment: dict[str, str], tmp_path: Path) -> Iterator[Pane]:
+    """`paddock run base`, then its exit status."""
+    chat = shlex.join([sys.executable, "-m", "server", "run", "base"])
+    variables = [text for name in environment for text in ("-e", f"{name}={environment[name]}")]
+    pane = Pane(tmp_path / "tmux")
+    pane.tmux(
+        "new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS), *variables,
+        "-c", str(Path(__file__).parents[2]),
+        f"{chat}; echo ended with $?; sleep {SECONDS:.0f}",
+    )  # fmt: skip
+    try:
+        yield pane
+    finally:
+        pane.tmux("kill-server")
+
+
+def _send(pane: Pane, *lines: str) -> None:
+    for line in lines:
+        pane.type(line)
+        pane.press("Enter")
+
+
+def test_a_chat_is_stopped_has_messages_of_several_lines_and_ends(pane: Pane) -> None:
+    pane.wait_for(PROMPT, at_end=True)
+    _send(pane, "forever")
+    pane.wait_for("again again")
+    pane.press("C-c")
+    pane.wait_for(PROMPT, at_end=True)
+    assert max(map(len, pane.lines)) <= COLUMNS
+
+    _send(pane, "/clear", '"""first line', 'second line"""')
+    pane.wait_for("first line second line\n\n" + PROMPT)
+
+    words = [f"word{n}" for n in range(20)]
+    _send(pane, "/clear", " ".join(words))
+    pane.wait_for("word19\n\n" + PROMPT)
+    # The answer repeats the question; its words are whole, unlike those of a line that is typed.
+    assert "\n".join(pane.lines).partition(PROMPT)[0].split()[-len(words) :] == words
+
+    _send(pane, "/bye")
+    pane.wait_for("ended with 0")
