@@ -12,6 +12,23 @@ pageTest("the guide answers a suggested question, and tells its speed", async (p
   assert.match(await answer.locator(".stats").innerText(), /tokens\/s · \d+ \+ \d+ tokens/);
 });
 
+pageTest("a message may be sent before the models are known", async (page) => {
+  let release = () => {};
+  const isReleased = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.route("**/api/tags", async (route) => {
+    await isReleased;
+    await route.continue();
+  });
+  await page.reload();
+  await page.getByRole("textbox", { name: "Message" }).fill("How do I pull a model?");
+  await page.keyboard.press("Enter");
+  release();
+
+  await page.locator(".message.assistant .stats:not(:empty)").waitFor();
+});
+
 pageTest("a conversation is there after a reload, and until it is deleted", async (page) => {
   await ask(page, "How do I pull a model?");
   await page.reload();

@@ -1,7 +1,9 @@
 // Installed models: pulled with progress, created, copied and deleted.
 
 import assert from "node:assert/strict";
-import { api, pageTest } from "./browser.mjs";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { api, pageTest, url } from "./browser.mjs";
 
 const MODELS = { hash: "#/models" };
 
@@ -91,6 +93,36 @@ pageTest("a GGUF file of this computer becomes a model", MODELS, async (page) =>
 
   await page.getByRole("link", { name: "guide" }).waitFor();
   await api("DELETE", "/api/delete", { model: "guide" });
+});
+
+const BROKEN = { ...MODELS, faults: [/ERR_CONNECTION_RESET/] };
+
+pageTest("an upload that broke off goes on within the file", BROKEN, async (page) => {
+  const content = Buffer.concat([readFileSync(process.env.GGUF), Buffer.alloc(64)]);
+  const half = content.length >> 1;
+  const digest = createHash("sha256").update(content).digest("hex");
+  await fetch(`${url}/api/blobs/sha256:${digest}`, {
+    method: "PATCH",
+    headers: { "upload-offset": "0" },
+    body: content.subarray(0, half),
+  });
+  const offsets = [];
+  await page.route("**/api/blobs/*", (route) => {
+    if (route.request().method() !== "PATCH") return route.continue();
+    offsets.push(Number(route.request().headers()["upload-offset"]));
+    return offsets.length === 1 ? route.abort("connectionreset") : route.continue();
+  });
+
+  await page.getByRole("button", { name: "Create a model" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("GGUF files").first().click();
+  const file = { name: "halved.gguf", mimeType: "application/octet-stream", buffer: content };
+  await dialog.locator("input[type=file]").setInputFiles(file);
+  await dialog.getByRole("button", { name: "Create", exact: true }).click();
+
+  await page.getByRole("link", { name: "halved" }).waitFor();
+  assert.deepEqual(offsets, [half, half]);
+  await api("DELETE", "/api/delete", { model: "halved" });
 });
 
 pageTest("SHA-256 is computed as the server does, whatever the pieces", MODELS, async (page) => {

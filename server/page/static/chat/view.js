@@ -58,6 +58,7 @@ class ChatView {
     this.views = [];
     this.frame = 0;
     this.follows = true;
+    this.loading = Promise.resolve();
     this.composer = new Composer({
       send: (text, attachments) => this.send(text, attachments),
       stop: () => stopAnswer(this.conversation.id),
@@ -126,7 +127,8 @@ class ChatView {
     const timer = setInterval(() => this.tick(), 1000);
     this.signal.addEventListener("abort", () => clearInterval(timer));
     this.showMessages();
-    await Promise.all([this.list.show(), this.loadModels()]);
+    this.loading = this.loadModels();
+    await Promise.all([this.list.show(), this.loading]);
     if (matchMedia("(hover: hover)").matches) this.composer.input.focus();
   }
 
@@ -284,6 +286,7 @@ class ChatView {
    */
   async send(text, attachments) {
     const { conversation } = this;
+    await this.loading; // a message may be sent before it is known which models there are
     if (!conversation.model || answering(conversation.id)) {
       this.composer.setText(text);
       return;
