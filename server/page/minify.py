@@ -18,7 +18,6 @@ _SCRIPT_TOKEN = re.compile(
 _REGEX = re.compile(r"/(?![*/])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\[\n])+/\w*")
 _BEFORE_REGEX = frozenset("(,=:[!&|?{;+-*%<>~^\n")
 _KEYWORDS_BEFORE_REGEX = frozenset({"return", "typeof", "case", "in", "of", "await", "yield"})
-_NESTED_TEMPLATE = re.compile(r"\$\{[^}]*\Z")
 
 _STYLE_SPACE = r"(?:\s|/\*[\s\S]*?\*/)"
 _STYLE_TOKEN = re.compile(
@@ -43,7 +42,7 @@ def minify_script(source: str) -> str:
         if match.re is _SCRIPT_TOKEN and match["space"] is not None:
             gap = token
             continue
-        if token[0] == "`" and _NESTED_TEMPLATE.search(token):
+        if token[0] == "`" and token.count("{") != token.count("}"):
             raise ValueError(f"a template literal within another: {token}")
         if gap and _needs_separator(last, token):
             parts.append("\n" if "\n" in gap else " ")

@@ -36,9 +36,10 @@ def test_a_script_loses_only_what_separates_nothing(source: str, minified: str) 
     assert minify_script(source) == minified
 
 
-def test_a_template_within_another_is_refused() -> None:
+@pytest.mark.parametrize("test", ["c", "c({ d: 1 })"])
+def test_a_template_within_another_is_refused(test: str) -> None:
     with pytest.raises(ValueError, match="within another"):
-        minify_script("a = `b ${c ? `d  e` : f}`;")
+        minify_script(f"a = `b ${{{test} ? `d  e` : f}}`;")
 
 
 @pytest.mark.parametrize(
