@@ -53,7 +53,7 @@ def _no_file(text: str, _: Connection) -> str:
 
 
 def _claude(connection: Connection) -> dict[str, str]:
-    return {
+    variables = {
         "ANTHROPIC_BASE_URL": connection.url,
         "ANTHROPIC_AUTH_TOKEN": connection.token,
         "ANTHROPIC_API_KEY": "",
@@ -61,23 +61,36 @@ def _claude(connection: Connection) -> dict[str, str]:
         "ANTHROPIC_DEFAULT_HAIKU_MODEL": connection.model,
         "ANTHROPIC_DEFAULT_SONNET_MODEL": connection.model,
         "ANTHROPIC_DEFAULT_OPUS_MODEL": connection.model,
+        # A line before the system prompt that differs between conversations: none of them would
+        # find its prompt in the cache.
+        "CLAUDE_CODE_ATTRIBUTION_HEADER": "0",
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
     }
+    if connection.context:
+        # Else it takes a model that it does not know for one of a million tokens.
+        variables["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] = str(connection.context)
+    return variables
 
 
 def _codex(text: str, connection: Connection) -> str:
-    """Put a provider and a profile into a TOML file, without touching what else is there."""
-    section = re.compile(
-        rf"^\[(?:model_providers|profiles)\.{_MARK}\]\n(?:(?!\[).*\n?)*", re.MULTILINE
-    )
-    rest = section.sub("", text).rstrip()
-    ours = (
+    """Put a provider and its model into a profile in TOML, without touching what else is there."""
+    section = re.compile(rf"^\[model_providers\.{_MARK}\]\n(?:(?!\[).*\n?)*", re.MULTILINE)
+    keys = re.compile(r"^(?:model|model_provider|model_context_window)[ \t]*=.*\n?", re.MULTILINE)
+    rest = section.sub("", text)
+    tables = re.search(r"^\[", rest, re.MULTILINE)
+    start = tables.start() if tables else len(rest)
+    ours = [f'model_provider = "{_MARK}"', f"model = {json.dumps(connection.model)}"]
+    if connection.context:
+        ours.append(f"model_context_window = {connection.context}")
+    provider = (
         f"[model_providers.{_MARK}]\n"
         f'name = "paddock"\nbase_url = {json.dumps(connection.url + "/v1")}\n'
-        'wire_api = "responses"\n\n'
-        f"[profiles.{_MARK}]\n"
-        f'model_provider = "{_MARK}"\nmodel = {json.dumps(connection.model)}\n'
+        'wire_api = "responses"\n'
     )
-    return f"{rest}\n\n{ours}" if rest else ours
+    if connection.key:
+        provider += 'env_key = "OLLAMA_API_KEY"\n'
+    parts = ("\n".join(ours), keys.sub("", rest[:start]).strip(), rest[start:].strip(), provider)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _opencode(text: str, connection: Connection) -> str:
@@ -116,8 +129,10 @@ def _continue(text: str, connection: Connection) -> str:
         f"  # {_MARK}: written by paddock launch\n"
         f"  - name: {json.dumps(f'{connection.model} (paddock)')}\n"
         f"    provider: ollama\n    model: {json.dumps(connection.model)}\n"
-        f"    apiBase: {connection.url}\n    roles: [chat, edit, apply, autocomplete]\n"
-        f"  # end of {_MARK}\n"
+        f"    apiBase: {connection.url}\n"
+        + (f"    apiKey: {json.dumps(connection.key)}\n" if connection.key else "")
+        + "    roles: [chat, edit, apply, autocomplete]\n"
+        + f"  # end of {_MARK}\n"
     )
     text = ours.sub("", text)
     if re.search(r"^models:[ \t]*$", text, re.MULTILINE):
@@ -141,7 +156,11 @@ def _webui(connection: Connection) -> dict[str, str]:
 INTEGRATIONS = {
     "claude": Integration("Claude Code", ("claude",), "", _claude, _no_file),
     "codex": Integration(
-        "Codex", ("codex", "--profile", _MARK), ".codex/config.toml", _no_variables, _codex
+        "Codex",
+        ("codex", "--profile", _MARK),
+        f".codex/{_MARK}.config.toml",
+        _no_variables,
+        _codex,
     ),
     "opencode": Integration(
         "opencode", ("opencode",), ".config/opencode/opencode.json", _no_variables, _opencode

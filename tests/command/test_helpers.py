@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,19 +53,42 @@ def test_settings_of_each_program_are_printed_without_writing(run: Run, tmp_path
 
 
 def test_settings_are_written_beside_those_that_are_there(run: Run, tmp_path: Path) -> None:
-    file = tmp_path / ".codex" / "config.toml"
-    file.parent.mkdir()
-    file.write_text('model = "gpt-5"\n\n[profiles.mine]\nmodel = "x"\n')
+    """Codex reads a profile from a file of its own, and refuses one in its common file."""
+    common, profile = (tmp_path / ".codex" / f"{name}config.toml" for name in ("", "paddock."))
+    common.parent.mkdir()
+    common.write_text('model = "gpt-5"\n\n[profiles.mine]\nmodel = "x"\n')
+    profile.write_text('sandbox_mode = "read-only"\nmodel = "x"\n\n[tools]\nview_image = true\n')
 
     first = run("launch", "codex", "--model", "base", "--config", "--yes")
     again = run("launch", "codex", "--model", "teller", "--config", "--yes")
 
-    settings = tomllib.loads(file.read_text())
+    settings = tomllib.loads(profile.read_text())
     assert first.exit_code == again.exit_code == 0
-    assert (settings["model"], settings["profiles"]["mine"]) == ("gpt-5", {"model": "x"})
-    assert settings["profiles"]["paddock"]["model"] == "teller"
+    assert (settings["model"], settings["model_provider"]) == ("teller", "paddock")
     assert settings["model_providers"]["paddock"]["base_url"].endswith("/v1")
-    assert "config.toml.before-paddock" in first.stdout
+    assert (settings["sandbox_mode"], settings["tools"]) == ("read-only", {"view_image": True})
+    assert profile.read_text().count("base_url") == 1
+    assert "paddock.config.toml.before-paddock" in first.stdout
+    assert common.read_text() == 'model = "gpt-5"\n\n[profiles.mine]\nmodel = "x"\n'
+
+
+@pytest.mark.parametrize("name", INTEGRATIONS)
+def test_a_key_that_the_server_needs_is_handed_on(name: str) -> None:
+    integration = INTEGRATIONS[name]
+    connection = replace(CONNECTION, key="sk-1")
+
+    settings = integration.merge("", connection) + str(integration.environment(connection))
+
+    # Codex reads it from the variable that the command itself takes it from.
+    assert ("OLLAMA_API_KEY" if name == "codex" else "sk-1") in settings
+
+
+def test_an_agent_knows_the_context_of_the_model() -> None:
+    claude = INTEGRATIONS["claude"].environment(CONNECTION)
+    codex = tomllib.loads(INTEGRATIONS["codex"].merge("", CONNECTION))
+
+    assert claude["CLAUDE_CODE_AUTO_COMPACT_WINDOW"] == "40960"
+    assert codex["model_context_window"] == 40960
 
 
 def test_nothing_is_written_without_consent(run: Run, tmp_path: Path) -> None:
