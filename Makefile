@@ -126,6 +126,10 @@ test-image: $(STAMPS)/dev ## Build the container image from Debian's packages, a
 docker: ## Build the image paddock:latest (make docker BACKEND=cuda for NVIDIA)
 	docker build --build-arg BACKEND=$(or $(BACKEND),cpu) $(if $(wildcard dist/*.whl),--build-context wheels=dist) --tag paddock .
 
+.PHONY: images
+images: ## Build and push the images of all platforms, $IMAGE:$VERSION (needs docker buildx)
+	docker buildx bake --file deploy/docker-bake.hcl --push
+
 .PHONY: clean
 clean: ## Remove everything that the other targets made
 	rm -rf .venv $(CLIENTS) $(OPEN_WEBUI) $(MODELS) $(RELEASE) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist

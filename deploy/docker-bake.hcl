@@ -1,4 +1,4 @@
-# docker buildx bake -f deploy/docker-bake.hcl --push: the images of all platforms, see docs/docker.md
+# `make images` builds and pushes the images of all platforms: see docs/docker.md
 variable "IMAGE" {
   default = "paddock"
 }

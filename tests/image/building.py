@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.image.commands import Storage, run
+from tests.image.commands import Storage, isolation, podman, run
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "localhost/paddock"
@@ -34,8 +34,16 @@ def build() -> Storage:
         pytest.skip(f"building the image needs {', '.join(missing)}")
     folder = ROOT / "build" / "image"
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        run(["true"], seconds=60)
+    except AssertionError as e:
+        pytest.skip(f"mount namespaces cannot be made here: {e}")
     storage = Storage(folder, _storage_driver(folder))
     _import_base(storage)
+    try:
+        podman(storage, "run", "--rm", *isolation(), _BASE, "true")
+    except AssertionError as e:
+        pytest.skip(f"containers cannot be run here: {e}")
     machine = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
     wheels = _wheels(folder)
     run(
@@ -53,7 +61,7 @@ def build() -> Storage:
 def _storage_driver(folder: Path) -> str:
     """Return the driver that copies nothing, where the file system lets it; else the other."""
     try:
-        run(["podman", *Storage(folder, "overlay").options(), "info"], seconds=60)
+        podman(Storage(folder, "overlay"), "info")
     except AssertionError:
         return "vfs"
     return "overlay"
@@ -75,9 +83,8 @@ def _import_base(storage: Storage) -> None:
         except AssertionError as e:
             pytest.skip(f"Debian's packages cannot be had here: {e}")
         new.rename(archive)
-    exists = ["podman", *storage.options(), "image", "inspect", _BASE]
-    if "Id" not in run(exists, seconds=60, check=False):
-        run(["podman", *storage.options(), "import", "--quiet", archive, _BASE], seconds=300)
+    if "Id" not in podman(storage, "image", "inspect", _BASE, check=False):
+        podman(storage, "import", "--quiet", str(archive), _BASE, seconds=300)
 
 
 def _wheels(folder: Path) -> Path:

@@ -53,7 +53,18 @@ class Storage:
         )  # fmt: skip
 
 
-def limits() -> tuple[str, ...]:
+def podman(storage: Storage, *arguments: str, seconds: float = 90, check: bool = True) -> str:
+    """Return what podman prints."""
+    command = ["podman", *storage.options(), "--cgroup-manager=cgroupfs", *arguments]
+    return run(command, seconds=seconds, check=check).strip()
+
+
+def isolation() -> tuple[str, ...]:
+    """Return options of podman for containers that need neither cgroups nor a network."""
+    return ("--cgroups=disabled", "--network=none", "--runtime=crun", *_limits())
+
+
+def _limits() -> tuple[str, ...]:
     """Return options of podman for limits that an unprivileged process may set.
 
     By default podman raises them above those of this process.

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.image.building import build
-from tests.image.commands import Storage
-from tests.image.containers import podman
+from tests.image.commands import Storage, podman
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.image.building import IMAGE
-from tests.image.commands import Storage, limits, run
+from tests.image.commands import Storage, isolation, podman
 from tests.support.network_namespace import inside
 
 PORT = 11434
@@ -72,17 +72,11 @@ class Container:
         return int(podman(self.storage, "inspect", "--format={{.State.ExitCode}}", self.id))
 
 
-def podman(storage: Storage, *arguments: str, seconds: float = 90, check: bool = True) -> str:
-    """Return what podman prints."""
-    command = ["podman", *storage.options(), "--cgroup-manager=cgroupfs", *arguments]
-    return run(command, seconds=seconds, check=check).strip()
-
-
 def run_once(storage: Storage, *arguments: str, volume: str = "", check: bool = True) -> str:
     """Return what the image's command prints with these arguments."""
     options = (f"--volume={volume}:/models",) if volume else ()
     return podman(
-        storage, "run", "--rm", *_isolation(), *options, IMAGE, *arguments, check=check
+        storage, "run", "--rm", *isolation(), *options, IMAGE, *arguments, check=check
     )  # fmt: skip
 
 
@@ -92,7 +86,7 @@ def running(
 ) -> Iterator[Container]:
     """Run the server as the image has it, and wait until it is ready."""
     variables = (f"--env={name}={value}" for name, value in (environment or {}).items())
-    name = podman(storage, "run", "--detach", *_isolation(), *options, *variables, IMAGE)
+    name = podman(storage, "run", "--detach", *isolation(), *options, *variables, IMAGE)
     try:
         pid = int(podman(storage, "inspect", "--format={{.State.Pid}}", name))
         container = Container(storage, name, pid)
@@ -103,7 +97,3 @@ def running(
         yield container
     finally:
         podman(storage, "rm", "--force", "--time=0", "--volumes", name, check=False)
-
-
-def _isolation() -> tuple[str, ...]:
-    return ("--cgroups=disabled", "--network=none", "--runtime=crun", *limits())

@@ -8,8 +8,8 @@ from zipfile import ZipFile
 import pytest
 
 from tests.image.building import engine_wheel
-from tests.image.commands import Storage
-from tests.image.containers import CONFINED, IMAGE, Container, podman, run_once, running
+from tests.image.commands import Storage, podman
+from tests.image.containers import CONFINED, IMAGE, Container, run_once, running
 
 LARGEST = 450_000_000
 OPEN = {"PADDOCK_INSECURE": "1"}
