@@ -1,5 +1,6 @@
 """Progress of pulls, pushes and creates: a bar per layer on terminals, plain lines in pipes."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -17,19 +18,24 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from server.client.output import console
 
 _NARROW = 70
+_REST, _REST_NARROW = 47, 13
+"""Columns of the terminal that the name of a step leaves for the others, a short bar included."""
+
 _DIGEST = slice(7, 19)
+_DIGESTS = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
 
 
 class _WhileTransferring(ProgressColumn):
     """Another column, empty for steps without a size."""
 
-    def __init__(self, column: ProgressColumn) -> None:
-        super().__init__()
+    def __init__(self, column: ProgressColumn, *, shrinks: bool = False) -> None:
+        super().__init__(Column(no_wrap=not shrinks))
         self._column = column
 
     def render(self, task: Task) -> Text | str:
@@ -61,7 +67,8 @@ class LayerProgress:
         if self._bars is None:
             typer.echo(status, err=True)
         else:
-            self._step = self._bars.add_task(status, total=None)
+            # A long line would leave the bars no room.
+            self._step = self._bars.add_task(_DIGESTS.sub(r"\1", status), total=None)
 
     def finish_step(self) -> None:
         """Stop the spinner of the present step."""
@@ -81,16 +88,15 @@ class LayerProgress:
             self._layers[digest] = self._bars.add_task(f"{self._verb} {_short(digest)}")
         self._bars.update(self._layers[digest], total=step.total, completed=step.completed or 0)
 
-    def show_upload(self, name: str, sent: int, size: int) -> None:
-        """Show how much of a file was sent, in bytes."""
-        if name not in self._layers:
-            self.finish_step()
-            label = f"uploading {name}"
+    def show_file(self, step: str, completed: int, size: int) -> None:
+        """Show how far a step with one file is, such as its upload; in bytes."""
+        self.finish_step()
+        if step not in self._layers:
             if self._bars is None:
-                typer.echo(label, err=True)
-            self._layers[name] = self._bars.add_task(label) if self._bars else TaskID(0)
+                typer.echo(step, err=True)
+            self._layers[step] = self._bars.add_task(step) if self._bars else TaskID(0)
         if self._bars is not None:
-            self._bars.update(self._layers[name], total=size or None, completed=sent)
+            self._bars.update(self._layers[step], total=size or None, completed=completed)
 
 
 def _short(digest: str) -> str:
@@ -104,13 +110,16 @@ def layer_progress(verb: str) -> Iterator[LayerProgress]:
     if not out.is_terminal:
         yield LayerProgress(verb, None)
         return
+    is_narrow = out.width < _NARROW
+    rest = _REST_NARROW if is_narrow else _REST
+    step = Column(no_wrap=True, overflow="ellipsis", max_width=max(out.width - rest, rest))
     columns: list[ProgressColumn] = [
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.description}", markup=False),
-        _WhileTransferring(BarColumn(bar_width=None if out.width < _NARROW else 30)),
+        TextColumn("{task.description}", markup=False, table_column=step),
+        _WhileTransferring(BarColumn(bar_width=None if is_narrow else 30), shrinks=True),
         _WhileTransferring(TextColumn("{task.percentage:>3.0f}%")),
     ]
-    if out.width >= _NARROW:
+    if not is_narrow:
         columns += [
             _WhileTransferring(DownloadColumn()),
             _WhileTransferring(TransferSpeedColumn()),

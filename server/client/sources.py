@@ -1,7 +1,7 @@
 """Files that a Modelfile names: found on this machine, with their digests, to be uploaded."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +22,14 @@ class SourceFile:
     path: Path
     name: str
 
-    def digest(self) -> str:
-        """Return the SHA-256 of the file."""
+    def digest(self, progress: Callable[[int], None] = lambda _: None) -> str:
+        """Return the SHA-256 of the file; `progress` is called with the bytes read so far."""
         state = hashlib.sha256()
+        progress(0)
         with self.path.open("rb") as source:
             while data := source.read(_PIECE):
                 state.update(data)
+                progress(source.tell())
         return f"sha256:{state.hexdigest()}"
 
 

@@ -31,10 +31,12 @@ def upload(
     After a break, also of the whole command, only the bytes that have not arrived are sent if the
     server can resume uploads, as paddock can; else the file is sent again from the beginning.
     """
-    progress.start(f"hashing {file.name}")
-    digest = file.digest()
-    progress.finish_step()
     size = file.path.stat().st_size
+
+    def show(step: str) -> Callable[[int], None]:
+        return lambda completed: progress.show_file(f"{step} {file.name}", completed, size)
+
+    digest = file.digest(show("hashing"))
     failures, arrived, offset = 0, 0, None
     while True:
         try:
@@ -43,9 +45,7 @@ def upload(
                 return digest
             if offset is not None and offset > arrived:
                 failures, arrived = 0, offset
-            client.upload(
-                file.path, digest, offset, lambda sent: progress.show_upload(file.name, sent, size)
-            )
+            client.upload(file.path, digest, offset, show("uploading"))
         except (httpx.TransportError, ollama.ResponseError) as e:
             failures += 1
             if failures == _TRIES or not _is_transient(e, offset):

@@ -114,6 +114,15 @@ async def test_a_blob_may_be_sent_in_several_requests(server: Server) -> None:
     assert list(server.blob(CONTENT).parent.glob("*-upload")) == []
 
 
+async def test_an_upload_may_break_off_after_its_last_byte(server: Server) -> None:
+    await _append(server, CONTENT, 0)
+
+    stored = await _append(server, b"", len(CONTENT), complete=True)
+
+    assert stored.status_code == 201
+    assert server.blob(CONTENT).read_bytes() == CONTENT
+
+
 async def test_a_rest_that_does_not_follow_is_refused_with_what_has_arrived(
     server: Server,
 ) -> None:

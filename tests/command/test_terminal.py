@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -120,6 +121,23 @@ def registry() -> Iterator[str]:
     registry.publish("library/tale", "latest", PublishedModel((("model", TEXT_MODEL),)))
     with listening(registry) as host:
         yield host
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_create_shows_bars_that_stay_whole(
+    open_terminal: Open, tmp_path: Path, columns: int
+) -> None:
+    """The digest of a new layer is so long that it would squeeze them."""
+    (tmp_path / "tale.gguf").write_bytes(TEXT_MODEL + bytes(columns))
+    (tmp_path / "Modelfile").write_text("FROM ./tale.gguf\n")
+    file = str(tmp_path / "Modelfile")
+    with open_terminal("create", f"tale{columns}", "-f", file, columns=columns) as screen:
+        assert screen.wait() == 0
+
+    for step in ("hashing", "uploading"):
+        [line] = [line for line in screen.text.splitlines() if f"{step} tale.gguf" in line]
+        assert "100%" in line
+        assert columns == 40 or line.endswith("00:00")
 
 
 @pytest.mark.parametrize("columns", [40, 100])
