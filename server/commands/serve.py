@@ -24,6 +24,7 @@ from server.access.keys import Keys
 from server.app import create_app
 from server.client.exit import fail
 from server.commands.environment import check_settings, read_configuration, use_config
+from server.concurrency.malloc_arenas import limit_arenas
 from server.config.derived import api_keys_file
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
@@ -123,6 +124,7 @@ def _read() -> Configured:
 
 async def _serve(configured: Configured, listeners: list[socket.socket]) -> None:
     _set_up_debug_signals()
+    limit_arenas()
     drain, settings = Drain(), configured.settings
     # Before child processes start: they are not the service.
     manager = ServiceManager(os.environ)
