@@ -71,6 +71,22 @@ def test_another_start_of_the_model_answers_alike(start_engine: StartEngine, wei
     assert outcome(one) == outcome(other)
 
 
+@pytest.mark.parametrize("cache_type", [CacheType.F16, CacheType.F32])
+def test_the_number_of_threads_changes_nothing(
+    start_engine: StartEngine, weights: Path, cache_type: CacheType
+) -> None:
+    """Also while it is tuned (0), and with so many cells that fused attention would share them."""
+    changes = {**USUAL, "n_ctx": 1024, "n_cells": 1024, "cache_type": cache_type}
+    outcomes = []
+    for n_threads in (1, 2, 0):
+        engine = start_engine(weights, **{**changes, "n_threads": n_threads})
+        prompt = prompt_of(600)
+        answer = engine.answer(prompt, n_predict=24, logprobs=1, is_deterministic=True)
+        outcomes.append(outcome(answer))
+
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
 def test_one_that_is_cancelled_makes_room_for_the_next(mixed: SteppedEngine) -> None:
     left, waiting, last = (ask(mixed, number, is_deterministic=True) for number in range(3))
     mixed.run_until(lambda: len(left.chunks) > 1)

@@ -22,7 +22,8 @@ FEW_ROWS = 16
 """Steps of up to this many rows wait for memory, larger ones for arithmetic: two optima."""
 PIECE_ROWS = 32
 """Rows of a prompt step that may try another count."""
-_MAX_PIECE = 2 * PIECE_ROWS
+MAX_PIECE_ROWS = 2 * PIECE_ROWS
+"""Rows of the largest step of prompts with which another count is tried."""
 _RECENT = 8
 _MIN_REFERENCE = 3
 _SLOWED = 1.3
@@ -77,14 +78,14 @@ class ThreadTuner:
     def limit(self, n_rows: int) -> int:
         """Return how many of `n_rows` prompt rows the next step may have."""
         self._note_free_cores()
-        return PIECE_ROWS if n_rows > _MAX_PIECE and self._many.is_due else n_rows
+        return PIECE_ROWS if n_rows > MAX_PIECE_ROWS and self._many.is_due else n_rows
 
     def choose(self, n_rows: int) -> int:
         """Return the number of threads for the next step, which computes `n_rows` rows."""
         self._note_free_cores()
         if n_rows <= FEW_ROWS:
             return self._few.choose(_size_class(n_rows))
-        return self._many.choose(_size_class(n_rows), may_try=n_rows <= _MAX_PIECE)
+        return self._many.choose(_size_class(n_rows), may_try=n_rows <= MAX_PIECE_ROWS)
 
     def _note_free_cores(self) -> None:
         if self._few.needs_free or self._many.needs_free:

@@ -1,10 +1,18 @@
 """Deterministic answers: one request at a time, alone in a context of its own that is empty before.
 
 What llama.cpp rounds depends on the other rows of a batch, on the cells that a sequence has in the
-KV cache, on the pieces in which its prompt is computed and on the number of threads. Here all of
-that is the same each time, so equal requests have equal logits to the last bit.
+KV cache and on the pieces in which its prompt is computed. Here all of that is the same each time,
+so equal requests have equal logits to the last bit.
+
+The number of threads changes results in one place of ggml's CPU code: its fused attention splits
+the cells of a single query between the threads, from 512 cells on and unless they are quantized,
+and adds what each found. Everything else splits rows, which does not change the order of a sum.
+Without the fused kernel the threads may therefore be tuned, and a busy machine costs no more than
+it does elsewhere. That was checked on x86: ARM has kernels for pairs of rows, so that the number of
+threads decides which rows are a pair.
 """
 
+import platform
 from collections import deque
 from collections.abc import Callable
 
@@ -16,13 +24,13 @@ from runners.engine.batching.drafter import NEAR_TIE, Drafter
 from runners.engine.batching.loop import Loop
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
-from runners.engine.batching.thread_tuner import ThreadTuner
+from runners.engine.batching.thread_tuner import MAX_PIECE_ROWS, ThreadTuner
 from runners.engine.drafting.step_cost import StepCost
 from runners.engine.media.projector import Projector
 from runners.engine.native.context import Context
 from runners.engine.native.llama import LoadError
 from runners.engine.native.model import Model
-from runners.protocol.load_spec import LoadSpec
+from runners.protocol.load_spec import CacheType, FlashAttention, LoadSpec
 from runners.protocol.messages import Failed, FailureCode, StopReason
 from runners.protocol.stats import StatsReport
 
@@ -31,6 +39,32 @@ _COUNTERS = (
     "steps", "step_ns", "decode_ns", "sample_ns", "n_prompt_computed", "n_generated", "n_running",
     "n_waiting", "n_media_encoded", "encode_ns",
 )  # fmt: skip
+_SPLIT_BY_THREADS = (CacheType.F32, CacheType.F16)
+"""Types of cells that the fused attention of a CPU splits between its threads."""
+
+
+def _allows_any_threads(spec: LoadSpec) -> bool:
+    """Return whether the number of threads need not be fixed for equal results.
+
+    With a projector it is: an image needs steps of all its tokens, and the tuner cuts such steps.
+    """
+    is_on_cpu = spec.placement.n_gpu_layers == 0 and spec.projector is None
+    return is_on_cpu and platform.machine() in ("x86_64", "AMD64")
+
+
+def _own_spec(spec: LoadSpec) -> LoadSpec:
+    """Return what the second context is made of: one sequence, in the same pieces each time.
+
+    The pieces are so small that any of them may be used to try a number of threads, and that the
+    scores of attention, which are in memory without the fused kernel, are small beside the cells.
+    """
+    own = msgspec.structs.replace(spec, n_seq=1, n_cells=spec.n_ctx)
+    if not _allows_any_threads(spec):
+        return own
+    is_split = spec.cache_type in _SPLIT_BY_THREADS
+    flash_attention = FlashAttention.OFF if is_split else spec.flash_attention
+    n_batch = min(spec.n_batch, MAX_PIECE_ROWS)
+    return msgspec.structs.replace(own, n_batch=n_batch, flash_attention=flash_attention)
 
 
 class DeterministicLoop:
@@ -42,13 +76,14 @@ class DeterministicLoop:
         spec: LoadSpec,
         emit: Emit,
         *,
-        n_threads: int,
+        tuner: ThreadTuner,
         projector: Projector | None,
         on_pause: Callable[[], None],
     ) -> None:
         self._model, self._emit, self._on_pause = model, emit, on_pause
-        self._spec = msgspec.structs.replace(spec, n_seq=1, n_cells=spec.n_ctx)
-        self._n_threads, self._projector = n_threads, projector
+        self._spec, self._projector = _own_spec(spec), projector
+        fixed = ThreadTuner(tuner.n_threads, min_threads=tuner.n_threads)
+        self._tuner = tuner if _allows_any_threads(spec) else fixed
         self._waiting: deque[SequenceState] = deque()
         self._current: SequenceState | None = None
         self._is_held = False
@@ -126,14 +161,14 @@ class DeterministicLoop:
 
     def _made(self) -> tuple[Loop, Slots]:
         if self._loop is None or self._slots is None:
-            model, n_threads = self._model, self._n_threads
-            self._context = context = Context(model, self._spec, n_threads=n_threads)
+            model, tuner = self._model, self._tuner
+            self._context = context = Context(model, self._spec, n_threads=tuner.n_threads)
             self._slots = Slots(model, context, Checkpoints(model, context, budget=0))
             self._loop = Loop(
                 model,
                 context,
                 self._slots,
-                ThreadTuner(n_threads, min_threads=n_threads),
+                tuner,
                 self._emit,
                 drafter=Drafter(model.vocab, StepCost(), near_tie=NEAR_TIE),
                 projector=self._projector,

@@ -101,7 +101,7 @@ class Engine:
             model,
             spec,
             lambda events: send(Step(events)),
-            n_threads=tuner.n_threads,
+            tuner=tuner,
             projector=projector,
             on_pause=on_pause,
         )
