@@ -50,16 +50,41 @@ pageTest("an answer is stopped in the middle, and stays as far as it came", asyn
   await page.getByRole("textbox", { name: "Message" }).fill("What can you do?");
   await page.keyboard.press("Enter");
   const answer = page.getByRole("article", { name: "endless" });
+  // Not the thought before it.
+  const text = ".assistant .markdown:not(.thinking .markdown)";
   await page.waitForFunction(
-    () => document.querySelector(".assistant .markdown")?.textContent.length > 20,
+    (selector) => document.querySelector(selector)?.innerText.trim().length > 20,
+    text,
   );
 
   await page.getByRole("button", { name: "Stop" }).click();
 
   await answer.getByText("stopped").waitFor();
-  assert.ok((await answer.locator(".markdown").last().innerText()).length >= 20);
+  assert.ok((await page.locator(text).innerText()).trim().length >= 20);
   await page.getByRole("button", { name: "Send" }).waitFor();
   await api("DELETE", "/api/delete", { model: "endless" });
+});
+
+pageTest("an answer that ends after a look elsewhere is told in the list", async (page) => {
+  let release = () => {};
+  const isReleased = new Promise((resolve) => {
+    release = resolve;
+  });
+  await page.route("**/api/chat", async (route) => {
+    await isReleased;
+    await route.continue();
+  });
+  await page.getByRole("textbox", { name: "Message" }).fill("How do I pull a model?");
+  await page.keyboard.press("Enter");
+  await page.getByRole("link", { name: "Now" }).click();
+  await page.getByRole("heading", { name: "Loaded models" }).waitFor();
+  await page.goBack();
+  const state = page.locator(".conversations").getByText("Answering…");
+  await state.waitFor();
+  release();
+
+  await page.locator(".message.assistant .stats:not(:empty)").waitFor();
+  await state.waitFor({ state: "detached" });
 });
 
 pageTest("a message is changed, and the answer is generated again", async (page) => {

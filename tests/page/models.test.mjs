@@ -55,6 +55,7 @@ pageTest("a model that the registry does not have is told in a sentence", MODELS
 
   await page.locator(".pull.failed").getByText(/./).first().waitFor();
   await page.getByRole("button", { name: "Go on with the pull of absent" }).waitFor();
+  await page.getByRole("progressbar").waitFor({ state: "hidden" });
 });
 
 pageTest(

@@ -302,6 +302,7 @@ class ChatView {
 
   /** @param {string} id of the conversation whose answer has grown or ended */
   changed(id) {
+    if (!answering(id)) this.list.show();
     if (id !== this.conversation.id) return;
     this.frame ||= requestAnimationFrame(() => {
       this.frame = 0;

@@ -47,6 +47,8 @@ export class PullCard {
     if (state === "done") bar.value = 1;
     else if (total > 0) bar.value = completed / total;
     else bar.removeAttribute("value");
+    // Without a value it would seem to go on.
+    bar.hidden = state === "failed" && total === 0;
     this.element.className = `card pull ${state}`;
     this.details.hidden = pull.layers.size < 2;
     fill(this.text, state === "failed" && icon("warning"), progressText(pull));
