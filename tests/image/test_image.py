@@ -11,6 +11,8 @@ from tests.image.building import engine_wheel
 from tests.image.commands import Storage, podman
 from tests.image.containers import CONFINED, IMAGE, Container, run_once, running
 
+pytestmark = pytest.mark.timeout(2400)  # the first of them builds the image
+
 LARGEST = 450_000_000
 OPEN = {"PADDOCK_INSECURE": "1"}
 QUESTION = [{"role": "user", "content": "How do I pull a model?"}]
