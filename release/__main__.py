@@ -6,7 +6,16 @@ import shutil
 import sys
 from pathlib import Path
 
-from release import archive, checksums, debian, engine, installer, project, wheelhouse
+from release import (
+    archive,
+    checksums,
+    debian,
+    engine,
+    installed,
+    installer,
+    project,
+    wheelhouse,
+)
 from release.bill_of_materials import bill_of_materials
 from release.licences import licences
 from release.names import NAME, VERSION, archive_name
@@ -19,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="release", description=__doc__)
     parser.add_argument("--output", type=Path, default=ROOT / "dist")
     parser.add_argument("--cache", type=Path, default=ROOT / "build" / "release")
-    parser.add_argument("--engine", type=Path, help="a wheel of the engine that was built before")
+    parser.add_argument("--engine", type=Path, help="a wheel of it, or an environment with it")
     parser.add_argument("--url", default="", help="where install.sh downloads the archive")
     options = parser.parse_args()
     os.environ.setdefault("SOURCE_DATE_EPOCH", project.commit_time(ROOT))
@@ -32,7 +41,7 @@ def main() -> None:
     step("the project")
     project.build(ROOT, output)
     step("the engine")
-    built = options.engine or engine.build(ROOT, cache)
+    built = _engine(options.engine, cache)
     shutil.copy(built, output)
     step("the wheels of all requirements")
     house = wheelhouse.collect(ROOT, cache, [*output.glob("*.whl")])
@@ -46,6 +55,16 @@ def main() -> None:
     (output / "THIRD-PARTY-LICENCES.txt").write_text(licences(house))
     installer.write(ROOT, output, options.url)
     checksums.write(output)
+
+
+def _engine(given: Path | None, cache: Path) -> Path:
+    if given is None:
+        return engine.build(ROOT, cache)
+    if given.is_file():
+        return given
+    folder = cache / "installed"
+    shutil.rmtree(folder, ignore_errors=True)
+    return engine.repair(installed.wheel_of(given, folder / "unrepaired"), folder)
 
 
 def step(text: str) -> None:

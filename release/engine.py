@@ -25,7 +25,7 @@ def build(root: Path, cache: Path) -> Path:
     if recorded.exists() and recorded.read_text() == recipe:
         return next(folder.glob("*.whl"))
     shutil.rmtree(folder, ignore_errors=True)
-    _repair(compile_wheel(root, folder, folder / "unrepaired"), folder)
+    repair(compile_wheel(root, folder, folder / "unrepaired"), folder)
     recorded.write_text(recipe)
     return next(folder.glob("*.whl"))
 
@@ -63,7 +63,11 @@ def compile_wheel(root: Path, folder: Path, output: Path, options: str = "") -> 
     return next(output.glob("*.whl"))
 
 
-def _repair(wheel: Path, folder: Path) -> None:
+def repair(wheel: Path, folder: Path) -> Path:
+    """Move a wheel to `folder` as one that brings libgomp, and return it.
+
+    `auditwheel` names the glibc that it needs.
+    """
     repaired = folder / "repaired"
     command = (sys.executable, "-m", "auditwheel", "repair", "--plat", "auto")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -79,6 +83,7 @@ def _repair(wheel: Path, folder: Path) -> None:
     write_zip(folder / result.name, files)
     shutil.rmtree(repaired)
     shutil.rmtree(wheel.parent)
+    return folder / result.name
 
 
 def main() -> None:

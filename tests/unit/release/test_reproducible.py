@@ -14,6 +14,7 @@ import pytest
 from release import checksums, debian, wheelhouse
 from release.archive import make_tree
 from release.bill_of_materials import bill_of_materials
+from release.installed import wheel_of
 from release.licences import licences
 from release.metadata import read_wheel
 from release.reproducible import write_tar_gz, write_zip
@@ -158,6 +159,32 @@ def test_the_debian_package_has_the_same_bytes_and_checks_of_its_own_files(
         check=True, cwd=tmp_path / "root/usr/lib/paddock",
     )  # fmt: skip
     assert (tmp_path / "root/etc/paddock/paddock.env").exists()
+
+
+def test_the_engine_of_an_environment_is_a_wheel_again(tmp_path: Path) -> None:
+    """Without what pip has added to it."""
+    packages = tmp_path / "lib" / "python3.11" / "site-packages"
+    metadata = packages / "llama_cpp_python-1.0.dist-info"
+    contents = {
+        "llama_cpp/lib/libllama.so": "code",
+        "llama_cpp/__pycache__/x.pyc": "",
+        f"{metadata.name}/INSTALLER": "pip",
+        f"{metadata.name}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-linux_x86_64\n",
+    }
+    for name, text in contents.items():
+        (packages / name).parent.mkdir(parents=True, exist_ok=True)
+        (packages / name).write_text(text)
+    (metadata / "RECORD").write_text("".join(f"{name},,\n" for name in contents))
+
+    wheel = wheel_of(tmp_path, tmp_path / "wheels")
+
+    assert wheel.name == "llama_cpp_python-1.0-py3-none-linux_x86_64.whl"
+    with zipfile.ZipFile(wheel) as files:
+        record, name = f"{metadata.name}/RECORD", "llama_cpp/lib/libllama.so"
+        assert files.namelist() == [name, record, f"{metadata.name}/WHEEL"]
+        lines = files.read(record).decode().splitlines()
+        assert [line.split(",")[0] for line in lines] == [name, f"{metadata.name}/WHEEL", record]
+        assert files.read("llama_cpp/lib/libllama.so") == b"code"
 
 
 def test_licences_and_the_bill_of_materials_name_every_distribution(house: Path) -> None:
