@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from model_store import names, text_layers
+from model_store import names, partial_uploads, text_layers
 from model_store.gguf import parser, source
 from runners.engine.constraints import grammar, json_schema
 from server.config.settings import VARIABLES, Settings
@@ -26,7 +26,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "security.md"
 LIMIT = re.compile(r"(MAX|MOST|LARGEST|LONGEST)_\w+")
 MODULES = (
     limits, protocol, decompression, forms, text_length, options, vectors, text_layers, names,
-    audio_decoding, image_headers, transcriptions,
+    audio_decoding, image_headers, transcriptions, partial_uploads,
 )  # fmt: skip
 """Modules whose public limits have to be in the table."""
 ROWS: dict[str, tuple[int | float, ...]] = {
@@ -50,6 +50,7 @@ ROWS: dict[str, tuple[int | float, ...]] = {
     "name of a model": (names.MAX_LENGTH,),
     "texts with characters beyond 16 bits": (limits.MAX_WIDE_TEXT,),
     "multipart form": (transcriptions.MAX_BYTES, forms.MAX_FIELDS),
+    "blob uploads that broke off": (partial_uploads.MOST_UPLOADS,),
     "prompts of a `/v1/completions`": (completions.MAX_PROMPTS,),
     "prompt |": (text_length.MIN_CHARACTERS,),
     "tokens of `/api/detokenize`": (text_length.MIN_TOKENS,),
