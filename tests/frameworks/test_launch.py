@@ -1,5 +1,6 @@
 """`paddock launch` starts the programs of others, which read its settings and get an answer."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -95,3 +96,25 @@ def test_continue_finds_the_model_in_the_settings(environment: dict[str, str]) -
     answer = _run(environment, "node", str(program), "--config", settings, "-p", QUESTION)
 
     assert "The file says: The password of the day is heron." in answer
+
+
+def test_open_webui_reads_the_address_and_the_key(environment: dict[str, str]) -> None:
+    """`test_open_webui.py` starts it as a whole; this reads nothing but its settings."""
+    python = ROOT / ".venv-open-webui/bin/python"
+    if not python.exists():
+        pytest.skip("needs Open WebUI")
+    # What its command sets, before it imports the settings.
+    own = {"DATA_DIR": environment["HOME"], "FROM_INIT_PY": "true", "WEBUI_SECRET_KEY": "none"}
+    program = Path(environment["HOME"], "bin", "open-webui")
+    program.write_text(
+        f"#!{python}\n"
+        "import json, open_webui.config as config\n"
+        "print('read', json.dumps([config.OLLAMA_BASE_URLS, config.OLLAMA_API_CONFIGS]))\n"
+    )
+    program.chmod(0o755)
+
+    answer = _launch(environment | own | {"OLLAMA_API_KEY": "sk-1"}, "webui")
+
+    [line] = [line for line in answer.splitlines() if line.startswith("read ")]
+    configs = {"0": {"key": "sk-1"}}
+    assert json.loads(line.removeprefix("read ")) == [[environment["OLLAMA_HOST"]], configs]
