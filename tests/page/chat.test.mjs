@@ -29,6 +29,22 @@ pageTest("a message may be sent before the models are known", async (page) => {
   await page.locator(".message.assistant .stats:not(:empty)").waitFor();
 });
 
+pageTest("a message that cannot be sent is given back with its files", async (page) => {
+  await page.route("**/api/tags", (route) => route.fulfill({ json: { models: [] } }));
+  await page.reload();
+  await page.getByText("There is no model here that can chat yet.").waitFor();
+  const file = { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("A note") };
+  await page.locator("input[type=file]").setInputFiles(file);
+  await page.getByText("notes.txt").waitFor();
+  const message = page.getByRole("textbox", { name: "Message" });
+  await message.fill("What does it say?");
+  await page.keyboard.press("Enter");
+
+  await page.waitForFunction(() => document.querySelector("textarea").value !== "");
+  assert.equal(await message.inputValue(), "What does it say?");
+  assert.equal(await page.getByText("notes.txt").count(), 1);
+});
+
 pageTest("a conversation is there after a reload, and until it is deleted", async (page) => {
   await ask(page, "How do I pull a model?");
   await page.reload();

@@ -80,6 +80,17 @@ export class Composer {
     this.input.focus();
   }
 
+  /**
+   * Give a message back that cannot be sent now, before what was typed since.
+   * @param {string} text
+   * @param {Attachment[]} attachments
+   */
+  restore(text, attachments) {
+    this.attachments = [...attachments, ...this.attachments];
+    this.showAttachments();
+    this.setText([text, this.input.value].filter(Boolean).join("\n"));
+  }
+
   resize() {
     this.input.style.height = "auto";
     this.input.style.height = `${Math.min(this.input.scrollHeight, 240)}px`;

@@ -59,6 +59,7 @@ class ChatView {
     this.frame = 0;
     this.follows = true;
     this.loading = Promise.resolve();
+    this.isLoaded = false;
     this.composer = new Composer({
       send: (text, attachments) => this.send(text, attachments),
       stop: () => stopAnswer(this.conversation.id),
@@ -139,6 +140,7 @@ class ChatView {
       this.composer.setWarning(errorText(error));
       return;
     }
+    this.isLoaded = true;
     const names = this.models.map(({ name }) => name);
     const { model } = this.conversation;
     const isMissing = model !== "" && !names.includes(model);
@@ -202,6 +204,7 @@ class ChatView {
 
   welcome() {
     const { model } = this.conversation;
+    if (!model && !this.isLoaded) return h("div", { class: "welcome" });
     if (!model && this.models.length === 0) {
       return h(
         "div",
@@ -288,7 +291,7 @@ class ChatView {
     const { conversation } = this;
     await this.loading; // a message may be sent before it is known which models there are
     if (!conversation.model || answering(conversation.id)) {
-      this.composer.setText(text);
+      this.composer.restore(text, attachments);
       return;
     }
     conversation.title ||= text.replace(/\s+/g, " ").slice(0, TITLE_LENGTH) || attachments[0].name;
