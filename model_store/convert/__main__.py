@@ -56,7 +56,8 @@ def _answer(job: Mapping[str, object]) -> Mapping[str, object]:
     assert isinstance(files, Mapping)
     folder = Folder({name: Path(path) for name, path in files.items()})
     if base is None:
-        return {"parameters": convert_model(folder, target, _report())}
+        projector = None if job["projector"] is None else Path(str(job["projector"]))
+        return {"parameters": convert_model(folder, target, projector, _report())}
     convert_adapter(folder, Path(str(base)), target, _report())
     return {"parameters": {}}
 

@@ -1,12 +1,15 @@
-"""Convert a model folder to one GGUF file, with its tokenizer and recommended parameters."""
+"""Convert a model folder to a GGUF file, and one for its projector if it knows images."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from gguf import GGUFWriter
+from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFWriter
 
 from model_store.convert.families import family_of
 from model_store.convert.folder import Folder
+from model_store.convert.projectors import projector_of
 from model_store.convert.report import Report
+from model_store.convert.tensors import SourceTensor
 from model_store.convert.tokenizers import add_special_tokens, read_vocabulary
 from model_store.convert.write import write_gguf
 from model_store.errors import CreateError
@@ -21,8 +24,12 @@ _SAMPLING = {
 """Fields of generation_config.json, and the parameters that they are here."""
 
 
-def convert_model(folder: Folder, target: Path, report: Report) -> dict[str, object]:
+def convert_model(
+    folder: Folder, target: Path, projector: Path | None, report: Report
+) -> dict[str, object]:
     """Write the model in `folder` to `target`; return the parameters that it should be run with.
+
+    What encodes images goes to `projector`, which is left as it is when there is nothing.
 
     Raises:
         CreateError: it cannot be converted.
@@ -31,8 +38,6 @@ def convert_model(folder: Folder, target: Path, report: Report) -> dict[str, obj
     """
     family = family_of(folder)
     tensors = folder.tensors()
-    if any(family.unconverted.search(name) for name in tensors):
-        report.note("leaving out what the model knows of images: only text can be converted")
     outputs = family.outputs(tensors)
     writer = GGUFWriter(None, family.architecture_name)
     writer.add_type("model")
@@ -49,7 +54,22 @@ def convert_model(folder: Folder, target: Path, report: Report) -> dict[str, obj
     vocabulary.add_to(writer)
     add_special_tokens(writer, folder, family.config, vocabulary)
     write_gguf(writer, target, outputs, report)
+    if any(family.unconverted.search(name) for name in tensors):
+        _convert_projector(folder, tensors, projector, report)
     return _parameters(folder)
+
+
+def _convert_projector(
+    folder: Folder, tensors: Mapping[str, SourceTensor], target: Path | None, report: Report
+) -> None:
+    projector = projector_of(folder)
+    if projector is None or target is None:
+        report.note("leaving out what the model knows of images: only text can be converted")
+        return
+    outputs = projector.outputs(tensors)
+    writer = GGUFWriter(None, MODEL_ARCH_NAMES[MODEL_ARCH.MMPROJ])
+    projector.add_metadata(writer)
+    write_gguf(writer, target, outputs, report)
 
 
 def _parameters(folder: Folder) -> dict[str, object]:

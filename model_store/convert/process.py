@@ -26,12 +26,14 @@ _READ_SIZE = 2**12
 class Job:
     """What is converted: files by their names in the folder, into `target`.
 
-    With `base`, the model file that it was made for, it is an adapter.
+    With `base`, the model file that it was made for, it is an adapter. The part of a model that
+    encodes images goes to `projector`, which stays empty when there is none.
     """
 
     files: Mapping[str, Path]
     target: Path
     base: Path | None = None
+    projector: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def _encoded(job: Job) -> bytes:
         "files": {name: str(path) for name, path in job.files.items()},
         "target": str(job.target),
         "base": job.base and str(job.base),
+        "projector": job.projector and str(job.projector),
     }
     return json.dumps(fields).encode() + b"\n"
 

@@ -28,7 +28,8 @@ _BITS = {
     "I64": 64, "U64": 64, "F64": 64, "C64": 64,
 }  # fmt: skip
 _LENGTH_BYTES = 8
-_MOST_DIMENSIONS = 4
+_MOST_DIMENSIONS = 5
+"""Those of a convolution over images and time; GGUF files have four at most."""
 _MAX_TENSORS = 2**17
 _MOST_SHOWN = 80
 
@@ -93,7 +94,9 @@ def read_index(file: str, path: Path) -> list[SourceTensor]:
         if dtype not in _BITS:
             raise CreateError(f'the tensor "{shown(name)}" has an unsupported type')
         if len(shape) > _MOST_DIMENSIONS:
-            raise CreateError(f'the tensor "{shown(name)}" has more than 4 dimensions')
+            raise CreateError(
+                f'the tensor "{shown(name)}" has more than {_MOST_DIMENSIONS} dimensions'
+            )
         tensors.append(SourceTensor(name, dtype, shape, path, offset))
         offset += math.prod(shape) * _BITS[dtype] // 8
     return tensors

@@ -142,7 +142,8 @@ class FileSources:
         return {name: blob_path(self._layout, Digest.parse(files[name])) for name in sorted(files)}
 
     def _convert(self, paths: Mapping[str, Path], status: str, base: Path | None = None) -> Steps:
-        job = Job(paths, self._scratch.new(), base)
+        projector = self._scratch.new() if base is None else None
+        job = Job(paths, self._scratch.new(), base, projector)
         work = convert(job, self._tools.environment)
         try:
             while True:
@@ -153,6 +154,8 @@ class FileSources:
         finally:
             work.close()
         self.sources.append(Source.new(job.target, kind="adapter" if base else "model"))
+        if projector is not None and projector.stat().st_size:
+            self.sources.append(Source.new(projector, kind="projector"))
 
     def _add_gguf(
         self, paths: Mapping[str, Path], files: Mapping[str, str], kind: str = ""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pytest
 from gguf import GGMLQuantizationType as Encoding
 from gguf import GGUFReader, quants
+from safetensors.numpy import load
 
 from model_store.errors import CreateError
 from tests.support import hf_folders, hf_tokenizers
@@ -131,8 +132,33 @@ def test_a_converted_folder_has_the_experts_and_computes_the_same(tmp_path: Path
     np.testing.assert_array_equal(logits, wanted)
 
 
-def test_experts_in_16_bits_are_refused(tmp_path: Path) -> None:
-    """Fine-tuned models have them so."""
+def test_experts_in_16_bits_stay_so(tmp_path: Path) -> None:
+    """Fine-tuned models have them so, each as columns of one tensor."""
+    file = reference()
+    files = folder(file)
+    tensors = dict(load(files["model.safetensors"]))
+    for layer in range(N_LAYERS):
+        to = f"model.layers.{layer}.mlp.experts."
+        for part in ("gate_up_proj", "down_proj"):
+            for kind in ("blocks", "scales"):
+                del tensors[f"{to}{part}_{kind}"]
+        gate, up, down = (file.tensors[f"blk.{layer}.ffn_{name}_exps.weight"] for name in EXPERTS)
+        tensors[f"{to}gate_up_proj"] = np.ascontiguousarray(alternating(gate, up).swapaxes(1, 2))
+        tensors[f"{to}down_proj"] = np.ascontiguousarray(down.swapaxes(1, 2))
+    files["model.safetensors"] = hf_folders.safetensors(tensors)
+    for name in file.tensors:
+        if name.endswith("_exps.weight"):
+            file.kinds[name] = Encoding.F16
+    expected = file.write(tmp_path / "expected.gguf")
+
+    found = converted(tmp_path / "converted", files)
+
+    tokens = list(range(5, 60))
+    wanted, logits = (BareLlama(path, 256).start(tokens) for path in (expected, found))
+    np.testing.assert_array_equal(logits, wanted)
+
+
+def test_experts_of_another_kind_are_refused(tmp_path: Path) -> None:
     files = folder(reference())
     data = files["model.safetensors"].replace(b"gate_up_proj_blocks", b"gate_up_proj_other_")
     files["model.safetensors"] = data

@@ -3,19 +3,25 @@
 from model_store.convert.families.base import Family
 from model_store.convert.families.bert import Bert, NomicBert, Roberta
 from model_store.convert.families.gemma import Gemma, Gemma2, Gemma3
+from model_store.convert.families.glm import Glm4, Glm4MoE
 from model_store.convert.families.gptoss import GptOss
+from model_store.convert.families.granite_hybrid import GraniteHybrid, GraniteMoE
 from model_store.convert.families.lfm2 import Lfm2
 from model_store.convert.families.llama import Granite, Llama, Mixtral, SmolLM3
+from model_store.convert.families.llama4 import Llama4
+from model_store.convert.families.nemotron_h import NemotronH
 from model_store.convert.families.olmo import Olmo2
 from model_store.convert.families.phi import Phi3
 from model_store.convert.families.qwen import Qwen2, Qwen3, Qwen3MoE
+from model_store.convert.families.qwen_vl import Qwen2VL, Qwen3VL, Qwen3VLMoE
 from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder
 from model_store.errors import CreateError
 
 _FAMILIES: tuple[type[Family], ...] = (
     Llama, Mixtral, Granite, SmolLM3, Olmo2, Qwen2, Qwen3, Qwen3MoE, Gemma, Gemma2, Gemma3, Phi3,
-    GptOss, Lfm2, Bert, Roberta, NomicBert,
+    GptOss, Lfm2, Qwen2VL, Qwen3VL, Qwen3VLMoE, Llama4, Glm4, Glm4MoE,
+    GraniteMoE, GraniteHybrid, NemotronH, Bert, Roberta, NomicBert,
 )  # fmt: skip
 _BY_NAME = {name: family for family in _FAMILIES for name in family.names}
 _LONGEST_SHOWN = 60
@@ -40,7 +46,8 @@ def family_of(folder: Folder) -> Family:
             f'unsupported architecture "{name[:_LONGEST_SHOWN]}"; supported are '
             f"{', '.join(_BY_NAME)}"
         )
-    return family(_text_part(config), folder)
+    text = _text_part(config)
+    return family.variant(text)(text, folder)
 
 
 def _text_part(config: Fields) -> Fields:

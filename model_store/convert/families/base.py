@@ -18,11 +18,12 @@ from model_store.errors import CreateError
 MOST_LAYERS = 512
 """llama.cpp refuses to load more."""
 
+_MOST_DIMENSIONS = 4
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks)\.(\d+)\.")
 _EXPERT = re.compile(r"\.experts\.(\d+)\.")
 _PRECISE = re.compile(r"(?:norm\.weight|ffn_gate_inp\.weight|position_embd\.weight|"
                       r"token_types\.weight|rope_\w+\.weight|"
-                      r"shortconv\.conv\.weight)\Z")  # fmt: skip
+                      r"(?:shortconv\.conv|ssm_conv1d)\.weight)\Z")  # fmt: skip
 
 
 class Family:
@@ -57,6 +58,11 @@ class Family:
         if count > most:
             raise self.config.wrong(names[0], f"at most {most}")
         return count
+
+    @classmethod
+    def variant(cls, config: Fields) -> "type[Family]":  # noqa: ARG003 - for those that look
+        """Return the class for a configuration, where one name stands for several layouts."""
+        return cls
 
     @property
     def architecture_name(self) -> str:
@@ -123,6 +129,8 @@ class Family:
         if any(source.shape != sources[0].shape for source in sources):
             raise CreateError(f'the experts of "{shown(source_name)}" differ in their shapes')
         is_stack = len(sources) > 1 or ".experts." in source_name
+        if len(shape) + is_stack > _MOST_DIMENSIONS:
+            raise CreateError(f'the tensor "{shown(source_name)}" has more than 4 dimensions')
         order = self.order(name, shape[0])
         if order is not None:
             shape = (len(order), *shape[1:])

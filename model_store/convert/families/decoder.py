@@ -63,7 +63,7 @@ class Decoder(Family):
         """Write what the model's size and shape are; raises CreateError."""
         super().add_metadata(writer)
         writer.add_context_length(self.n_ctx)
-        writer.add_feed_forward_length(self.n_ff)
+        writer.add_feed_forward_length(self.widths)
         writer.add_head_count_kv(self.kv_heads)
         writer.add_layer_norm_rms_eps(self.config.number("rms_norm_eps", "norm_eps", default=1e-6))
         writer.add_rope_dimension_count(self.rotated)
@@ -80,6 +80,11 @@ class Decoder(Family):
     def n_ff(self) -> int:
         """Width of the feed-forward layers."""
         return self.config.integer("intermediate_size")
+
+    @property
+    def widths(self) -> int | list[int]:
+        """Width of the feed-forward layers, of all layers or of each."""
+        return self.n_ff
 
     @property
     def kv_heads(self) -> int | list[int]:

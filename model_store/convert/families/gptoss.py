@@ -1,4 +1,4 @@
-"""Convert gpt-oss, whose experts are stored as MXFP4."""
+"""Convert gpt-oss, whose experts are stored as MXFP4, or in 16 bits after fine-tuning."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -9,6 +9,7 @@ import numpy.typing as npt
 from gguf import MODEL_ARCH, GGUFWriter
 from gguf import GGMLQuantizationType as Encoding
 
+from model_store.convert.experts import transposed
 from model_store.convert.families.decoder import ATTENTION, Decoder
 from model_store.convert.mxfp4 import packed
 from model_store.convert.output import OutputTensor
@@ -18,8 +19,10 @@ from model_store.errors import CreateError
 _EXPERTS: Final = re.compile(
     r"(?P<layer>.*\.layers\.(?P<number>\d{1,4}))\.mlp\.experts\.(?P<part>\w+)\Z"
 )
-_PARTS: Final = ("gate_up_proj_blocks", "gate_up_proj_scales", "gate_up_proj_bias",
-                 "down_proj_blocks", "down_proj_scales", "down_proj_bias")  # fmt: skip
+_BIASES: Final = ("gate_up_proj_bias", "down_proj_bias")
+_PACKED: Final = ("gate_up_proj_blocks", "gate_up_proj_scales", "down_proj_blocks",
+                  "down_proj_scales", *_BIASES)  # fmt: skip
+_PLAIN: Final = ("gate_up_proj", "down_proj", *_BIASES)
 
 
 class GptOss(Decoder):
@@ -54,10 +57,10 @@ class GptOss(Decoder):
             match = _EXPERTS.match(name)
             if match is None:
                 others[name] = tensor
-            elif match["part"] not in _PARTS:
+            elif match["part"] not in (*_PACKED, *_PLAIN):
                 raise CreateError(
-                    f'the experts "{shown(name)}" are not stored as MXFP4, as those of gpt-oss '
-                    "must be to be converted"
+                    f'the experts "{shown(name)}" are stored neither as MXFP4 nor in 16 bits, as '
+                    "those of gpt-oss must be to be converted"
                 )
             else:
                 layers.setdefault(match["number"], {})[match["part"]] = tensor
@@ -67,16 +70,24 @@ class GptOss(Decoder):
 
 
 def _experts(layer: str, parts: Mapping[str, SourceTensor]) -> Iterator[OutputTensor]:
-    for part in _PARTS:
+    is_plain = "gate_up_proj" in parts
+    for part in _PLAIN if is_plain else _PACKED:
         if part not in parts:
             raise CreateError(f'the model lacks the tensor "{part}" of an expert')
-    both = parts["gate_up_proj_blocks"], parts["gate_up_proj_scales"]
     bias = _numbers(parts["gate_up_proj_bias"])
     for start, name in enumerate(("gate", "up")):
-        yield packed(f"{layer}.ffn_{name}_exps.weight", *both, start=start, step=2)
+        target = f"{layer}.ffn_{name}_exps.weight"
+        if is_plain:
+            yield transposed(target, parts["gate_up_proj"], start=start, step=2)
+        else:
+            both = parts["gate_up_proj_blocks"], parts["gate_up_proj_scales"]
+            yield packed(target, *both, start=start, step=2)
         yield _plain(f"{layer}.ffn_{name}_exps.bias", bias[:, start::2])
-    down = parts["down_proj_blocks"], parts["down_proj_scales"]
-    yield packed(f"{layer}.ffn_down_exps.weight", *down)
+    target = f"{layer}.ffn_down_exps.weight"
+    if is_plain:
+        yield transposed(target, parts["down_proj"])
+    else:
+        yield packed(target, parts["down_proj_blocks"], parts["down_proj_scales"])
     yield _plain(f"{layer}.ffn_down_exps.bias", _numbers(parts["down_proj_bias"]))
 
 

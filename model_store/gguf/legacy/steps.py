@@ -109,6 +109,14 @@ def as_f32(names: str) -> Step:
     return lambda draft: draft.to_f32(re.compile(names))
 
 
+def end_tokens(draft: Draft) -> None:
+    """Name the second and third of the tokens that end an answer: those of a turn and a message."""
+    ends = draft.source.header.integers("tokenizer.ggml.eos_token_ids")
+    for name, token in zip(("eot", "eom"), ends[1:], strict=False):
+        if token >= 0:
+            draft.default(f"tokenizer.ggml.{name}_token_id", values.u32(token))
+
+
 def merge_qkv(prefix: str) -> Step:
     """Join the weights, and the biases, of `attn_q`, `attn_k` and `attn_v` as `attn_qkv`."""
     pattern = re.compile(rf"({prefix}\d+\.)attn_q\.(weight|bias)$")

@@ -273,6 +273,24 @@ def glm4moelite() -> Layout:
     return Layout(old, text)
 
 
+def laguna() -> Layout:
+    text = text_models.laguna()
+    old = text.copy().renamed((".attn_gate.", ".attn_g."))
+    moved = {
+        "rope.freq_base_swa": "rope.swa.freq_base",
+        "rope.dimension_count_swa": "rope.swa.dimension_count",
+        "rope.scaling.yarn_beta_fast": "rope.scaling.beta_fast",
+        "rope.scaling.yarn_beta_slow": "rope.scaling.beta_slow",
+    }
+    for new, name in moved.items():
+        old.keys[f"laguna.{name}"] = old.keys.pop(f"laguna.{new}")
+    old.set(laguna__rope__scaling__attn_factor=1.1386294)
+    old.keys["laguna.attention.layer_types"] = (GGUFValueType.UINT32, [0, 1])
+    old.keys["tokenizer.ggml.eos_token_ids"] = i32s(2, 3)
+    text.set(tokenizer__ggml__eot_token_id=3)
+    return Layout(old, text)
+
+
 def llama4() -> Layout:
     text, encoder = text_models.llama4(), projectors.llama4()
     old = text.copy()
@@ -363,6 +381,7 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
         glm4moelite,
         glmocr,
         gptoss,
+        laguna,
         lfm2,
         llama4,
         mistral3,

@@ -453,6 +453,44 @@ def llama4() -> PlainFile:
     return finish(file, [dense, {**attention(), **routed}] * 2)
 
 
+def laguna() -> PlainFile:
+    """Laguna: a layer without experts, and one with; a sliding window in the second."""
+    file = begin(
+        "laguna",
+        attention__head_count=[N_HEADS, N_HEADS],
+        attention__key_length=HEAD,
+        attention__value_length=HEAD,
+        attention__sliding_window=16,
+        attention__sliding_window_pattern=[False, True],
+        rope__dimension_count=HEAD // 2,
+        rope__dimension_count_swa=HEAD,
+        rope__freq_base=500_000.0,
+        rope__freq_base_swa=10_000.0,
+        rope__scaling__type="yarn",
+        rope__scaling__factor=4.0,
+        rope__scaling__original_context_length=128,
+        rope__scaling__yarn_beta_fast=32.0,
+        rope__scaling__yarn_beta_slow=1.0,
+        leading_dense_block_count=1,
+        expert_shared_feed_forward_length=48,
+        expert_shared_count=1,
+        expert_weights_norm=True,
+        expert_weights_scale=2.5,
+        expert_gating_func=2,
+        **EXPERTS,
+    )
+    gated = {**attention(), **qk_norms(), "attn_gate.weight": (N_HEADS, N_EMBD)}
+    routed = {
+        "ffn_norm.weight": (N_EMBD,),
+        **experts(4, 32),
+        "exp_probs_b.bias": (4,),
+        "ffn_gate_shexp.weight": (48, N_EMBD),
+        "ffn_up_shexp.weight": (48, N_EMBD),
+        "ffn_down_shexp.weight": (N_EMBD, 48),
+    }
+    return finish(file, [{**gated, **feed_forward()}, {**gated, **routed}])
+
+
 def gemma4() -> PlainFile:
     """Gemma 4: a layer with a window, and one that attends to all, both with experts."""
     file = begin(

@@ -8,7 +8,7 @@ second and third of the tokens that end an answer are those that end a turn and 
 
 from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.draft import Draft
-from model_store.gguf.legacy.steps import Family, architecture, default, put
+from model_store.gguf.legacy.steps import Family, architecture, default, end_tokens, put
 from model_store.gguf.legacy.values import text, u32
 
 _OLD, _NEW = "glm4moelite", "deepseek2"
@@ -29,13 +29,6 @@ def _lengths(draft: Draft) -> None:
     draft.put(f"{_NEW}.attention.value_length_mla", u32(head))
 
 
-def _end_tokens(draft: Draft) -> None:
-    ends = draft.source.header.integers("tokenizer.ggml.eos_token_ids")
-    for name, token in zip(("eot", "eom"), ends[1:], strict=False):
-        if token >= 0:
-            draft.default(f"tokenizer.ggml.{name}_token_id", u32(token))
-
-
 FAMILY = Family(
     architectures=(_OLD,),
     is_legacy=_is_legacy,
@@ -45,6 +38,6 @@ FAMILY = Family(
         default(f"{_NEW}.expert_group_count", u32(1)),
         default(f"{_NEW}.expert_group_used_count", u32(1)),
         put("tokenizer.ggml.pre", text("glm4")),
-        _end_tokens,
+        end_tokens,
     ),
 )
