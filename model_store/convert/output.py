@@ -20,7 +20,8 @@ class OutputTensor:
     """A tensor of the GGUF file; `shape` has the slowest dimension first.
 
     Its rows are those of the `sources`, one source after the other; `order` says which rows of
-    each source are taken in which order, and `shift` is added to every number.
+    each source are taken in which order, and `shift` is added to every number. Each of these rows
+    is multiplied by one of the `factors`, if there are any; such a tensor is not kept as BF16.
     """
 
     name: str
@@ -29,6 +30,7 @@ class OutputTensor:
     sources: tuple[SourceTensor | npt.NDArray[np.float32], ...]
     order: npt.NDArray[np.intp] | None = None
     shift: float = 0.0
+    factors: npt.NDArray[np.float32] | None = None
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
@@ -53,15 +55,20 @@ class OutputTensor:
                 block = rows[first:end] if self.order is None else rows[taken]
                 if isinstance(source, SourceTensor) and source.dtype in FORMATS:
                     block = numbers_of(block, source, taken)
-                yield self._encoded(block, is_bf16=is_bf16)
+                factors = None if self.factors is None else self.factors[first:end]
+                yield self._encoded(block, is_bf16=is_bf16, factors=factors)
 
-    def _encoded(self, block: Array, *, is_bf16: bool) -> Array:
+    def _encoded(
+        self, block: Array, *, is_bf16: bool, factors: npt.NDArray[np.float32] | None = None
+    ) -> Array:
         if self.encoding is Encoding.BF16:
             # Only tensors that are bfloat16 already are kept so.
             return np.ascontiguousarray(block)
         numbers = _widened(block) if is_bf16 else block
         if self.shift:
             numbers = numbers.astype(np.float32) + np.float32(self.shift)
+        if factors is not None:
+            numbers = numbers.astype(np.float32) * factors.reshape(-1, *(1,) * (numbers.ndim - 1))
         target = np.float32 if self.encoding is Encoding.F32 else np.float16
         try:
             with np.errstate(over="raise"):

@@ -139,6 +139,33 @@ def nemotron(tensors: Tensors, file: PlainFile) -> None:
     hybrid(tensors, file, "backbone.layers.N.mixer", "mixer.norm.weight")
 
 
+def falcon(tensors: Tensors, file: PlainFile) -> None:
+    """Divide the weights by the factors of the configuration, which are powers of two."""
+    tensors["model.final_layernorm.weight"] = tensors.pop("model.norm.weight")
+    for layer in layers(file):  # the one norm whose name has no ending in llama.cpp
+        norm = file.tensors[f"blk.{layer}.ffn_norm"]
+        tensors[f"model.layers.{layer}.pre_ff_layernorm.weight"] = norm
+    hybrid(tensors, file, "model.layers.N.mamba", "mamba.norm.weight")
+    divisors = {
+        "embed_tokens.weight": 4,
+        "lm_head.weight": 0.5,
+        "q_proj.weight": 2,
+        "k_proj.weight": 2 * 0.25,
+        "v_proj.weight": 2,
+        "o_proj.weight": 0.5,
+        "mamba.out_proj.weight": 8,
+        "gate_proj.weight": 0.25,
+        "down_proj.weight": 2,
+    }
+    for name, tensor in tensors.items():
+        for end, divisor in divisors.items():
+            if name.endswith(end):
+                tensors[name] = tensor / np.float32(divisor)
+        if name.endswith("mamba.in_proj.weight"):
+            parts = np.repeat(np.float32([2, 4, 0.5, 0.25, 8]), (128, 128, 32, 32, 8))
+            tensors[name] = tensor / (np.float32(0.5) * parts[:, None])
+
+
 def hybrid(tensors: Tensors, file: PlainFile, mixer: str, norm: str) -> None:
     """Put the tensors of Mamba layers into the names and shapes of transformers."""
     for name in tensors:
@@ -263,6 +290,34 @@ CASES = {
         config={**GRANITE, **EXPERTS, "intermediate_size": 32, "shared_intermediate_size": 0},
         change=granite,
     ),
+    "falcon h1": Case(
+        architecture="FalconH1ForCausalLM",
+        gguf="falcon-h1",
+        names={
+            **{name: to for name, to in ATTENTION.items() if "k_norm" not in name},
+            **{f"ffn_{n}": f"feed_forward.{n}_proj" for n in ("gate", "up", "down")},
+            **{name: f"mamba.{to}" for name, to in MAMBA.items()},
+        },
+        config={
+            **HEADS,
+            "mamba_d_conv": 4,
+            "mamba_d_state": 16,
+            "mamba_n_groups": 2,
+            "mamba_d_head": 16,
+            "mamba_d_ssm": 128,
+            "embedding_multiplier": 4,
+            "lm_head_multiplier": 0.5,
+            "attention_in_multiplier": 2,
+            "attention_out_multiplier": 0.5,
+            "key_multiplier": 0.25,
+            "mlp_multipliers": [0.25, 2],
+            "ssm_in_multiplier": 0.5,
+            "ssm_out_multiplier": 8,
+            "ssm_multipliers": [2, 4, 0.5, 0.25, 8],
+        },
+        change=falcon,
+        prepare=through_logarithm,
+    ),
     "nemotron h": Case(
         architecture="NemotronHForCausalLM",
         gguf="nemotron_h",
@@ -332,6 +387,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
         {"hybrid_override_pattern": "M"},
         "hybrid_override_pattern",
     ),
+    "factors that do not fit": ("falcon h1", {"ssm_multipliers": [1, 2]}, "the rows of"),
     "groups that do not fit": ("nemotron h", {"n_groups": 7}, "7 groups"),
     "layers of another kind": (
         "granite 4",

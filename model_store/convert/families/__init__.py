@@ -2,6 +2,7 @@
 
 from model_store.convert.families.base import Family
 from model_store.convert.families.bert import Bert, NomicBert, Roberta
+from model_store.convert.families.falcon_h1 import FalconH1
 from model_store.convert.families.gemma import Gemma, Gemma2, Gemma3
 from model_store.convert.families.glm import Glm4, Glm4MoE
 from model_store.convert.families.gptoss import GptOss
@@ -21,7 +22,7 @@ from model_store.errors import CreateError
 _FAMILIES: tuple[type[Family], ...] = (
     Llama, Mixtral, Granite, SmolLM3, Olmo2, Qwen2, Qwen3, Qwen3MoE, Gemma, Gemma2, Gemma3, Phi3,
     GptOss, Lfm2, Qwen2VL, Qwen3VL, Qwen3VLMoE, Llama4, Glm4, Glm4MoE,
-    GraniteMoE, GraniteHybrid, NemotronH, Bert, Roberta, NomicBert,
+    GraniteMoE, GraniteHybrid, NemotronH, FalconH1, Bert, Roberta, NomicBert,
 )  # fmt: skip
 _BY_NAME = {name: family for family in _FAMILIES for name in family.names}
 _LONGEST_SHOWN = 60
