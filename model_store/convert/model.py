@@ -39,6 +39,9 @@ def convert_model(
     family = family_of(folder)
     tensors = folder.tensors()
     outputs = family.outputs(tensors)
+    if any(family.unconverted.search(name) for name in tensors):
+        # Before the text, which takes longer: it may be refused.
+        _convert_projector(folder, tensors, projector, report)
     writer = GGUFWriter(None, family.architecture_name)
     writer.add_type("model")
     family.add_metadata(writer)
@@ -54,8 +57,6 @@ def convert_model(
     vocabulary.add_to(writer)
     add_special_tokens(writer, folder, family.config, vocabulary)
     write_gguf(writer, target, outputs, report)
-    if any(family.unconverted.search(name) for name in tensors):
-        _convert_projector(folder, tensors, projector, report)
     return _parameters(folder)
 
 

@@ -42,6 +42,11 @@ class OutputTensor:
         """Size of the data."""
         return int(np.prod(self.shape, dtype=object)) * _ELEMENT_BYTES[self.encoding]
 
+    def numbers(self) -> npt.NDArray[np.float32]:
+        """Return all numbers of a small tensor in single precision; raises CreateError."""
+        blocks = [np.asarray(block, np.float32) for block in self.blocks()]
+        return np.concatenate(blocks) if blocks else np.zeros(self.shape, np.float32)
+
     def blocks(self) -> Iterator[Array]:
         """Yield the encoded data in blocks of rows; raises CreateError."""
         for source in self.sources:

@@ -12,6 +12,7 @@ from tests.support.application import Server, lines_of, serving
 from tests.support.calls import call
 from tests.support.converting import conversions
 from tests.support.hf_folders import Files
+from tests.support.hf_images import gemma3
 from tests.support.hf_tokenizers import encoded, pieces, size_of
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +46,18 @@ async def test_a_folder_becomes_a_model(server: Server) -> None:
     assert kinds(lines_of(answer)) == CONVERTED
     details = (await server.post("/api/show", model="new")).json()["details"]
     assert (details["family"], details["quantization_level"]) == ("llama", "F16")
+    assert scratch(server) == []
+
+
+async def test_a_folder_that_knows_images_becomes_a_model_that_sees(server: Server) -> None:
+    files = await upload(server, gemma3()[2])
+
+    answer = await server.post("/api/create", model="new", files=files)
+
+    assert kinds(lines_of(answer)) == CONVERTED
+    shown = (await server.post("/api/show", model="new")).json()
+    assert "vision" in shown["capabilities"]
+    assert shown["projector_info"]["clip.projector_type"] == "gemma3"
     assert scratch(server) == []
 
 

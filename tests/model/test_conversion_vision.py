@@ -1,8 +1,6 @@
 """Folders of models that know images become a text model and a projector that compute the same."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,178 +12,23 @@ from runners.protocol.placement import Projector
 from tests.support.bare_llama import BareLlama
 from tests.support.converting import parameters_of
 from tests.support.hf_folders import Files, safetensors, written
-from tests.support.hf_of_gguf import (
-    LLAMA,
-    Tensors,
-    folder,
-    in_16_bits,
-    renamed,
-    text_tensors,
+from tests.support.hf_images import (
+    GEMMA3,
+    IMAGE_FOLDERS,
+    QWEN3,
+    QWEN_VISION,
+    frames_joined,
+    gemma3,
+    qwen3vl,
+    qwen25vl,
 )
-from tests.support.hf_tokenizers import encoded
+from tests.support.hf_of_gguf import folder, in_16_bits, renamed, text_tensors
 from tests.support.legacy import projectors, text_models
-from tests.support.legacy.plain_file import PlainFile
 from tests.support.seeing import ASKED
 from tests.support.stepped_engine import StartEngine
 from tests.support.tiny_vision import picture
 
 SIZES = {"n_ctx": 4096, "n_cells": 8192, "n_batch": 512}
-END = r"\.(weight|bias)"
-V = "vision_tower.vision_model."
-SIGLIP = (
-    (rf"v\.patch_embd{END}", rf"{V}embeddings.patch_embedding.\1"),
-    (r"v\.position_embd\.weight", f"{V}embeddings.position_embedding.weight"),
-    (rf"v\.post_ln{END}", rf"{V}post_layernorm.\1"),
-    (rf"v\.blk\.(\d)\.ln(\d){END}", rf"{V}encoder.layers.\1.layer_norm\2.\3"),
-    (rf"v\.blk\.(\d)\.attn_([qkv]){END}", rf"{V}encoder.layers.\1.self_attn.\2_proj.\3"),
-    (rf"v\.blk\.(\d)\.attn_out{END}", rf"{V}encoder.layers.\1.self_attn.out_proj.\2"),
-    (rf"v\.blk\.(\d)\.ffn_up{END}", rf"{V}encoder.layers.\1.mlp.fc1.\2"),
-    (rf"v\.blk\.(\d)\.ffn_down{END}", rf"{V}encoder.layers.\1.mlp.fc2.\2"),
-    (r"mm\.input_projection\.weight", "multi_modal_projector.mm_input_projection_weight"),
-    (r"mm\.soft_emb_norm\.weight", "multi_modal_projector.mm_soft_emb_norm.weight"),
-)
-QWEN = (
-    (r"v\.patch_embd\.weight", "frame 0"),
-    (r"v\.patch_embd\.weight\.1", "frame 1"),
-    (r"v\.patch_embd\.bias", "visual.patch_embed.proj.bias"),
-    (r"v\.position_embd\.weight", "visual.pos_embed.weight"),
-    (rf"v\.blk\.(\d)\.ln(\d){END}", r"visual.blocks.\1.norm\2.\3"),
-    (rf"v\.blk\.(\d)\.attn_(qkv|q|k|v){END}", r"visual.blocks.\1.attn.\2.\3"),
-    (rf"v\.blk\.(\d)\.attn_out{END}", r"visual.blocks.\1.attn.proj.\2"),
-)
-QWEN25 = (
-    *QWEN,
-    (rf"v\.blk\.(\d)\.ffn_(\w+){END}", r"visual.blocks.\1.mlp.\2_proj.\3"),
-    (r"v\.post_ln\.weight", "visual.merger.ln_q.weight"),
-    (rf"mm\.([02]){END}", r"visual.merger.mlp.\1.\2"),
-)
-QWEN3 = (
-    *QWEN,
-    (rf"v\.blk\.(\d)\.ffn_up{END}", r"visual.blocks.\1.mlp.linear_fc1.\2"),
-    (rf"v\.blk\.(\d)\.ffn_down{END}", r"visual.blocks.\1.mlp.linear_fc2.\2"),
-    (rf"v\.post_ln{END}", r"visual.merger.norm.\1"),
-    (rf"mm\.0{END}", r"visual.merger.linear_fc1.\1"),
-    (rf"mm\.2{END}", r"visual.merger.linear_fc2.\1"),
-    (rf"v\.deepstack\.1\.norm{END}", r"visual.deepstack_merger_list.0.norm.\1"),
-    (rf"v\.deepstack\.1\.fc([12]){END}", r"visual.deepstack_merger_list.0.linear_fc\1.\2"),
-)
-QWEN_VISION: dict[str, Any] = {
-    "depth": projectors.N_LAYERS,
-    "num_heads": projectors.N_HEADS,
-    "hidden_size": projectors.N_EMBD,
-    "intermediate_size": projectors.N_FF,
-    "patch_size": projectors.PATCH,
-    "spatial_merge_size": 2,
-}
-HALF = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
-
-
-def gemma3() -> tuple[PlainFile, PlainFile, Files]:
-    text, encoder = text_models.gemma3(), projectors.gemma3()
-    names = {
-        **LLAMA,
-        "post_attention_norm": "post_attention_layernorm",
-        "ffn_norm": "pre_feedforward_layernorm",
-        "post_ffw_norm": "post_feedforward_layernorm",
-    }
-    tensors = text_tensors(
-        text, names, "language_model.model.", lambda name: float(name.endswith("norm.weight"))
-    )
-    images = renamed(encoder, SIGLIP)
-    norm = encoder.tensors["mm.soft_emb_norm.weight"] - np.float32(1)
-    encoder.tensors["mm.soft_emb_norm.weight"] = norm + np.float32(1)
-    images["multi_modal_projector.mm_soft_emb_norm.weight"] = norm
-    images |= {f"{V}head.probe": np.ones((1, 1, 8), np.float32)}
-    config = {
-        "text_config": {
-            "head_dim": 16,
-            "sliding_window": 16,
-            "max_position_embeddings": 131072,
-            "rms_norm_eps": 1e-6,
-            "rope_scaling": {"rope_type": "linear", "factor": 8.0},
-        },
-        "vision_config": {
-            "num_hidden_layers": projectors.N_LAYERS,
-            "num_attention_heads": projectors.N_HEADS,
-            "hidden_size": projectors.N_EMBD,
-            "intermediate_size": projectors.N_FF,
-            "image_size": 4 * projectors.PATCH,
-            "patch_size": projectors.PATCH,
-            "layer_norm_eps": 1e-5,
-        },
-    }
-    files = folder("Gemma3ForConditionalGeneration", config, tensors | images)
-    files["preprocessor_config.json"] = encoded({**HALF, "image_seq_length": 1})
-    return text, encoder, files
-
-
-def frames_joined(tensors: Tensors) -> Tensors:
-    """Return the tensors with one convolution over two frames."""
-    frames = [tensors.pop(f"frame {number}") for number in (0, 1)]
-    return tensors | {"visual.patch_embed.proj.weight": np.stack(frames, axis=2)}
-
-
-def qwen25vl() -> tuple[PlainFile, PlainFile, Files]:
-    text, encoder = text_models.qwen2vl(), projectors.qwen25vl()
-    images = frames_joined(renamed(encoder, QWEN25))
-    for layer in range(projectors.N_LAYERS):
-        for kind in ("weight", "bias"):
-            parts = [images.pop(f"visual.blocks.{layer}.attn.{part}.{kind}") for part in "qkv"]
-            images[f"visual.blocks.{layer}.attn.qkv.{kind}"] = np.concatenate(parts)
-    config = {
-        "rope_theta": 1_000_000.0,
-        "rope_scaling": {"type": "mrope", "mrope_section": [1, 2, 1]},
-        "vision_config": {**QWEN_VISION, "fullatt_block_indexes": [1], "window_size": 32},
-        "rms_norm_eps": 1e-6,
-    }
-    text.update({"attention.layer_norm_rms_epsilon": 1e-6}, "qwen2vl.")
-    files = folder("Qwen2_5_VLForConditionalGeneration", config, text_tensors(text) | images)
-    return text, encoder, {**files, "preprocessor_config.json": encoded(HALF)}
-
-
-def qwen3vl(*, moe: bool) -> tuple[PlainFile, PlainFile, Files]:
-    text = text_models.qwen3vlmoe() if moe else text_models.qwen3vl()
-    encoder = projectors.qwen3vl(deepstack=True)
-    prefix = "model.language_model."
-    tensors = text_tensors(text, {**LLAMA, "ffn_gate_inp": "mlp.gate"}, prefix)
-    for layer in range(text_models.N_LAYERS) if moe else ():
-        gate, up, down = (
-            text.tensors[f"blk.{layer}.ffn_{name}_exps.weight"].swapaxes(1, 2)
-            for name in ("gate", "up", "down")
-        )
-        experts = f"{prefix}layers.{layer}.mlp.experts."
-        tensors[f"{experts}gate_up_proj"] = np.concatenate((gate, up), axis=2)
-        tensors[f"{experts}down_proj"] = np.ascontiguousarray(down)
-    images = frames_joined(renamed(encoder, QWEN3))
-    config = {
-        "text_config": {
-            "head_dim": 128,
-            "rope_theta": 5_000_000.0,
-            "rope_scaling": {"rope_type": "default", "mrope_section": [24, 20, 20]},
-            "rms_norm_eps": 1e-6,
-            "num_experts": 4,
-            "num_experts_per_tok": 2,
-            "moe_intermediate_size": 32,
-        },
-        "vision_config": {
-            **QWEN_VISION,
-            "num_position_embeddings": 16,
-            "deepstack_visual_indexes": [1],
-        },
-    }
-    arch = "qwen3vlmoe" if moe else "qwen3vl"
-    text.update({"attention.layer_norm_rms_epsilon": 1e-6}, f"{arch}.")
-    name = f"Qwen3VL{'Moe' if moe else ''}ForConditionalGeneration"
-    tensors |= {f"model.{key}": tensor for key, tensor in images.items()}
-    return text, encoder, folder(name, config, tensors)
-
-
-FOLDERS: dict[str, Callable[[], tuple[PlainFile, PlainFile, Files]]] = {
-    "gemma3": gemma3,
-    "qwen2.5-vl": qwen25vl,
-    "qwen3-vl": lambda: qwen3vl(moe=False),
-    "qwen3-vl moe": lambda: qwen3vl(moe=True),
-}
 
 
 def converted(directory: Path, files: Files) -> tuple[Path, Path]:
@@ -196,11 +39,11 @@ def converted(directory: Path, files: Files) -> tuple[Path, Path]:
     return text, projector
 
 
-@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("name", IMAGE_FOLDERS)
 def test_text_and_images_mean_the_same(
     name: str, tmp_path: Path, start_engine: StartEngine
 ) -> None:
-    text, encoder, files = FOLDERS[name]()
+    text, encoder, files = IMAGE_FOLDERS[name]()
     expected = in_16_bits(text).write(tmp_path / "expected.gguf")
     images = in_16_bits(encoder).write(tmp_path / "expected-projector.gguf")
 
@@ -228,17 +71,7 @@ def test_a_folder_without_images_makes_no_projector(tmp_path: Path) -> None:
     """Fine-tuned models often keep the configuration and leave the tensors out."""
     files = gemma3()[2]
     text = text_models.gemma3()
-    files["model.safetensors"] = safetensors(
-        text_tensors(
-            text,
-            {
-                **LLAMA,
-                "post_attention_norm": "post_attention_layernorm",
-                "ffn_norm": "pre_feedforward_layernorm",
-                "post_ffw_norm": "post_feedforward_layernorm",
-            },
-        )
-    )
+    files["model.safetensors"] = safetensors(text_tensors(text, GEMMA3))
 
     _, projector = converted(tmp_path, files)
 

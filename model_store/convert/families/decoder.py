@@ -27,6 +27,8 @@ class Decoder(Family):
     required: ClassVar[tuple[str, ...]] = ATTENTION + FEED_FORWARD
     prefixes: ClassVar[tuple[str, ...]] = ("language_model.",)
     rope_theta: ClassVar[float] = 10000.0
+    rotated_share: ClassVar[float] = 1.0
+    """How much of a head RoPE rotates where the configuration does not say."""
 
     def __init__(self, config: Fields, folder: Folder) -> None:
         super().__init__(config, folder)
@@ -56,7 +58,10 @@ class Decoder(Family):
     @property
     def rotated(self) -> int:
         """Dimensions of a head that RoPE rotates."""
-        share = self._rotation("partial_rotary_factor").number("partial_rotary_factor", default=1.0)
+        name = "partial_rotary_factor"
+        share = self._rotation(name).number(name, default=self.rotated_share)
+        if not 0 < share <= 1:
+            raise self.config.wrong(name, "above 0 and at most 1")
         return max(1, int(self.head_dim * share))
 
     def add_metadata(self, writer: GGUFWriter) -> None:

@@ -15,7 +15,6 @@ from model_store.convert.output import OutputTensor
 from model_store.convert.tensors import SourceTensor
 from model_store.errors import CreateError
 
-_ROTATED: Final = 0.5
 _LAYER: Final = re.compile(r"model\.layers\.(\d{1,9})\.")
 _DENSE: Final = ("ffn_gate.weight", "ffn_up.weight", "ffn_down.weight")
 _ROUTED: Final = ("ffn_gate_inp.weight", "exp_probs_b.bias", "ffn_gate_exps.weight",
@@ -32,12 +31,7 @@ class Glm4(Decoder):
         *ATTENTION, "post_attention_norm.weight", "ffn_norm.weight", "ffn_up.weight",
         "ffn_down.weight", "post_ffw_norm.weight",
     )  # fmt: skip
-
-    @property
-    def rotated(self) -> int:
-        """Dimensions of a head that RoPE rotates."""
-        share = self._rotation("partial_rotary_factor")
-        return max(1, int(self.head_dim * share.number("partial_rotary_factor", default=_ROTATED)))
+    rotated_share: ClassVar[float] = 0.5
 
 
 class Glm4MoE(Glm4):

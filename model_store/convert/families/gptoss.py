@@ -99,5 +99,4 @@ def _numbers(source: SourceTensor) -> npt.NDArray[np.float32]:
     """Return a small tensor in single precision."""
     if len(source.shape) != 2:
         raise CreateError(f'the tensor "{shown(source.name)}" has another shape than biases have')
-    plain = OutputTensor(source.name, source.shape, Encoding.F32, (source,))
-    return np.concatenate([np.asarray(block, np.float32) for block in plain.blocks()])
+    return OutputTensor(source.name, source.shape, Encoding.F32, (source,)).numbers()

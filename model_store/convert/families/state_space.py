@@ -51,8 +51,7 @@ def _numbers(output: OutputTensor) -> npt.NDArray[np.float32]:
     (source,) = output.sources
     if not isinstance(source, SourceTensor) or len(source.shape) != 1:
         raise CreateError(f'the tensor for "{shown(output.name)}" has another shape than it must')
-    blocks = OutputTensor(output.name, source.shape, Encoding.F32, (source,)).blocks()
-    return np.concatenate([np.asarray(block, np.float32) for block in blocks])
+    return OutputTensor(output.name, source.shape, Encoding.F32, (source,)).numbers()
 
 
 def add_state_space(

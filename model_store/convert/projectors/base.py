@@ -139,9 +139,7 @@ def frames(source: SourceTensor) -> Iterator[OutputTensor]:
             shape = (n_out, n_in, height, width)
         case _:
             raise CreateError(f'the tensor "{shown(source.name)}" is no convolution of two frames')
-    plain = OutputTensor(source.name, source.shape, Encoding.F32, (source,))
-    blocks = [np.asarray(block, np.float32) for block in plain.blocks()]
-    numbers = np.concatenate(blocks).reshape(source.shape)
+    numbers = OutputTensor(source.name, source.shape, Encoding.F32, (source,)).numbers()
     for frame, suffix in enumerate(("", ".1")):
         data = np.ascontiguousarray(numbers[:, :, frame])
         yield OutputTensor(f"v.patch_embd.weight{suffix}", shape, Encoding.F32, (data,))
