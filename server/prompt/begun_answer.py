@@ -17,7 +17,7 @@ _ENDS: Final[Sequence[tuple[re.Pattern[str], str]]] = (
         "<|open|>think<|sep|><|close|>think<|sep|><|open|>response<|sep|>",
     ),  # Kimi K3
     (re.compile(r"<\|begin\|>assistant\Z"), "<|begin|>assistant<|content|>"),  # Solar Open
-    (re.compile(r">>>\Z"), ">>>all\n"),  # Functionary 3.2
+    (re.compile(r"(<\|end_header_id\|>\n\n)>>>\Z"), r"\1>>>all\n"),  # Functionary 3.2
 )
 
 
