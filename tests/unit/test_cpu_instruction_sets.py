@@ -22,7 +22,9 @@ IN_HASWELL = frozenset({"SSE42", "AVX", "AVX2", "BMI2", "FMA", "F16C"})
 
 def _options(cpuinfo: Path) -> dict[str, str]:
     environment = {**os.environ, "CPUINFO": str(cpuinfo)}
-    result = subprocess.run([SCRIPT], env=environment, text=True, capture_output=True, check=True)
+    result = subprocess.run(
+        [SCRIPT], env=environment, text=True, capture_output=True, check=True, timeout=60
+    )
     pairs = (option.removeprefix("-DGGML_").split("=") for option in result.stdout.split())
     return dict(pairs)
 

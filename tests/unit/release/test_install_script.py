@@ -105,7 +105,7 @@ def test_a_script_from_a_pipe_downloads_and_installs_for_the_user(
     assert "paddock 7.8 is installed" in answer.stdout
     command = home / ".local" / "bin" / "paddock"
     assert (
-        subprocess.run([command], capture_output=True, text=True, check=True).stdout
+        subprocess.run([command], capture_output=True, text=True, check=True, timeout=60).stdout
         == "paddock 7.8\n"
     )
     settings = (home / ".config" / "paddock" / "paddock.env").read_text()
@@ -186,4 +186,4 @@ def test_a_script_is_written_for_any_posix_shell(script: str) -> None:
     assert path.stat().st_mode & stat.S_IXUSR
     for shell in (("dash", "-n"), ("busybox", "sh", "-n")):
         if shutil.which(shell[0]):
-            assert subprocess.run([*shell, path], check=False).returncode == 0
+            assert subprocess.run([*shell, path], check=False, timeout=60).returncode == 0

@@ -133,6 +133,7 @@ def test_a_changed_file_stops_an_installation_before_any_of_it_runs(
         check=False,
         capture_output=True,
         text=True,
+        timeout=60,
     )
 
     assert answer.returncode == 1
@@ -153,10 +154,10 @@ def test_the_debian_package_has_the_same_bytes_and_checks_of_its_own_files(
         packages.append(debian.build(tmp_path, tree, tmp_path / where / "out"))
 
     assert packages[0].read_bytes() == packages[1].read_bytes()
-    subprocess.run(["dpkg-deb", "-x", packages[0], tmp_path / "root"], check=True)
+    subprocess.run(["dpkg-deb", "-x", packages[0], tmp_path / "root"], check=True, timeout=60)
     subprocess.run(
         ["sha256sum", "--check", "--quiet", "--strict", checksums.NAME],
-        check=True, cwd=tmp_path / "root/usr/lib/paddock",
+        check=True, cwd=tmp_path / "root/usr/lib/paddock", timeout=60,
     )  # fmt: skip
     assert (tmp_path / "root/etc/paddock/paddock.env").exists()
 
