@@ -1,5 +1,6 @@
 """`paddock create`: make a model from a Modelfile and the files that it names."""
 
+import codecs
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -81,13 +82,22 @@ def _read(file: Path | None) -> tuple[str, Path]:
     """
     path = file or Path(_DEFAULT)
     try:
-        return path.read_text(encoding="utf-8"), path.absolute().parent
+        return _decoded(path.read_bytes()), path.absolute().parent
     except FileNotFoundError:
         if file is None:
             return "FROM .\n", Path.cwd()
         fail(f"{path}: specified Modelfile wasn't found")
     except (OSError, UnicodeDecodeError) as e:
-        fail(f"{path}: {getattr(e, 'strerror', None) or 'not a text in UTF-8'}")
+        fail(f"{path}: {getattr(e, 'strerror', None) or 'not a text in UTF-8 or UTF-16'}")
+
+
+def _decoded(content: bytes) -> str:
+    r"""Return the text of a file: UTF-8, or UTF-16 where a byte order mark says so.
+
+    PowerShell writes the latter. "\r" stays, because it may be part of a value.
+    """
+    is_utf_16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if is_utf_16 else "utf-8")
 
 
 def _fields(commands: tuple[Command, ...]) -> dict[str, Any]:

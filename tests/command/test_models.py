@@ -3,6 +3,7 @@
 import json
 import re
 
+import httpx
 import pytest
 
 from tests.command.conftest import Run
@@ -73,6 +74,43 @@ def test_a_modelfile_that_is_shown_makes_the_same_model(run: Run, tmp_path) -> N
     assert answer.exit_code == 0, answer.output
     assert run("show", "again", "--system").stdout == "Be brief."
     assert run("rm", "again").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a\rb", "a\r\nb", "\r", "ends in a tab\t", '"a" and "b"', '"""', 'a """ b', "# no comment",
+     "line\n# hash\nend", "trailing\\", "{{ .Prompt }}", "SYSTEM x\nPARAMETER stop y"],
+    ids=repr,
+)  # fmt: skip
+def test_any_text_is_the_same_when_a_shown_modelfile_makes_a_model(
+    run: Run, application: ServedApplication, tmp_path, text: str
+) -> None:
+    body = {"model": "one", "from": "base", "system": text, "parameters": {"stop": [text]}}
+    body["messages"] = [{"role": role, "content": text} for role in ("user", "tool")]
+    httpx.post(f"http://{application.host}/api/create", json=body, timeout=60).raise_for_status()
+    file = tmp_path / "Modelfile"
+    file.write_bytes(run("show", "one", "--modelfile").stdout_bytes)
+
+    answer = run("create", "two", "-f", str(file))
+
+    assert answer.exit_code == 0, answer.output
+    parts = ("system", "parameters", "messages")
+    one, two = (json.loads(run("show", name, "--json").stdout) for name in ("one", "two"))
+    assert [two.get(part) for part in parts] == [one.get(part) for part in parts]
+    assert one["system"] == text
+    assert run("rm", "one", "two").exit_code == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_modelfile_may_be_what_powershell_writes(run: Run, tmp_path, encoding: str) -> None:
+    file = tmp_path / "Modelfile"
+    file.write_bytes("FROM base\r\nSYSTEM Réponds.\r\n".encode(encoding))
+
+    answer = run("create", "written", "-f", str(file))
+
+    assert answer.exit_code == 0, answer.output
+    assert run("show", "written", "--system").stdout == "Réponds."
+    assert run("rm", "written").exit_code == 0
 
 
 def test_two_parts_at_once_are_refused(run: Run) -> None:
