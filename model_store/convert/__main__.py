@@ -57,7 +57,7 @@ def _answer(job: Mapping[str, object]) -> Mapping[str, object]:
     folder = Folder({name: Path(path) for name, path in files.items()})
     if base is None:
         projector = None if job["projector"] is None else Path(str(job["projector"]))
-        return {"parameters": convert_model(folder, target, projector, _report())}
+        return {"parameters": convert_model(folder, target, _report(), projector)}
     convert_adapter(folder, Path(str(base)), target, _report())
     return {"parameters": {}}
 

@@ -25,7 +25,7 @@ _SAMPLING = {
 
 
 def convert_model(
-    folder: Folder, target: Path, projector: Path | None, report: Report
+    folder: Folder, target: Path, report: Report, projector: Path | None = None
 ) -> dict[str, object]:
     """Write the model in `folder` to `target`; return the parameters that it should be run with.
 

@@ -84,7 +84,7 @@ def test_a_folder_that_is_wrong_is_refused_or_converted(
     shutil.rmtree(tmp_path / "folder", ignore_errors=True)
     folder = Folder(written(tmp_path / "folder", files))
     try:
-        convert_model(folder, tmp_path / "model.gguf", tmp_path / "projector.gguf", SILENT)
+        convert_model(folder, tmp_path / "model.gguf", SILENT, tmp_path / "projector.gguf")
     except CreateError as e:
         assert "\n" not in str(e)  # noqa: PT017 - it may be converted as well
         assert str(tmp_path) not in str(e)  # noqa: PT017
