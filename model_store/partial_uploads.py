@@ -36,7 +36,8 @@ class PartialUpload(BlobWriter):
         self._lock = threading.Lock()
         self.is_closed = False
         super().__init__(layout, digest)
-        self.size = os.fstat(self._file.fileno()).st_size
+        with disk_errors():
+            self.size = os.fstat(self._file.fileno()).st_size
 
     def _open(self) -> tuple[int, Path]:
         path = self._layout.upload(self._digest)
@@ -149,9 +150,10 @@ class PartialUploads:
     def _make_room(self, digest: Digest) -> None:
         """Remove the least recent uploads, so that there is room for that of `digest`."""
         files = []
-        for path in self._layout.blobs.glob(f"sha256-*{UPLOAD_SUFFIX}"):
-            with contextlib.suppress(OSError):
-                files.append((path.lstat().st_mtime, path))
+        with disk_errors():
+            for path in self._layout.blobs.glob(f"sha256-*{UPLOAD_SUFFIX}"):
+                with contextlib.suppress(FileNotFoundError):
+                    files.append((path.lstat().st_mtime, path))
         files = sorted(file for file in files if file[1] != self._layout.upload(digest))
         for _, path in files[: max(0, len(files) + 1 - MOST_UPLOADS)]:
             remove_abandoned(path)

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,20 +54,22 @@ class Pane:
 
 
 @pytest.fixture
-def pane(environment: dict[str, str], tmp_path: Path) -> Iterator[Pane]:
+def pane(environment: dict[str, str]) -> Iterator[Pane]:
     """`paddock run base`, then its exit status."""
-    chat = shlex.join([sys.executable, "-m", "server", "run", "base"])
-    variables = [text for name in environment for text in ("-e", f"{name}={environment[name]}")]
-    pane = Pane(tmp_path / "tmux")
-    pane.tmux(
-        "new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS), *variables,
-        "-c", str(Path(__file__).parents[2]),
-        f"{chat}; echo ended with $?; sleep {SECONDS:.0f}",
-    )  # fmt: skip
-    try:
-        yield pane
-    finally:
-        pane.tmux("kill-server")
+    variables = [f"{name}={text}" for name, text in environment.items()]
+    chat = shlex.join(["env", *variables, sys.executable, "-m", "server", "run", "base"])
+    # The path of a socket may have about a hundred bytes.
+    with tempfile.TemporaryDirectory() as folder:
+        pane = Pane(Path(folder, "tmux"))
+        pane.tmux(
+            "new-session", "-d", "-x", str(COLUMNS), "-y", str(ROWS),
+            "-c", str(Path(__file__).parents[2]),
+            f"{chat}; echo ended with $?; sleep {SECONDS:.0f}",
+        )  # fmt: skip
+        try:
+            yield pane
+        finally:
+            pane.tmux("kill-server")
 
 
 def _send(pane: Pane, *lines: str) -> None:

@@ -63,6 +63,18 @@ class Sequence:
                 writer.commit()
             self._create(name, files={"m.gguf": str(digest)}, system=system)
 
+        def resume() -> None:
+            digest = Digest.of(weights)
+            offset = self.store.upload_offset(digest)
+            upload = self.store.resume_upload(digest, offset)
+            try:
+                upload.write(weights[offset : (offset + len(weights)) // 2])
+                upload.write(weights[(offset + len(weights)) // 2 :])
+                self.store.commit_blob(upload)
+            finally:
+                upload.keep()
+            self._create(name, files={"m.gguf": str(digest)}, system=system)
+
         def derive() -> None:
             self._create(name, parent=other, system=system)
 
@@ -76,7 +88,7 @@ class Sequence:
             self.store = Store(self.root)
             self.store.prepare()
 
-        work = self.random.choice((install, derive, copy, delete, delete, start))
+        work = self.random.choice((install, resume, derive, copy, delete, delete, start))
         if work is start:
             for path in self.root.glob("*/*"):
                 if path.is_file():
