@@ -93,7 +93,7 @@ def test_a_chat_is_stopped_has_messages_of_several_lines_and_ends(pane: Pane) ->
     _send(pane, "/clear", " ".join(words))
     pane.wait_for("word19\n\n" + PROMPT)
     # The answer repeats the question; its words are whole, unlike those of a line that is typed.
-    assert "\n".join(pane.lines).partition(PROMPT)[0].split()[-len(words) :] == words
+    assert "\n".join(pane.lines).rpartition(PROMPT)[0].split()[-len(words) :] == words
 
     _send(pane, "/bye")
     pane.wait_for("ended with 0")
