@@ -85,8 +85,10 @@ class UnusedBlobs:
 
     def _delete_derived(self, blob: str) -> None:
         """Delete the projector that was taken out of a blob."""
-        for path in self._layout.projectors.glob(f"{blob}.*"):
-            path.unlink(missing_ok=True)
+        # Not a pattern with the name: `re` and `fnmatch` keep each pattern that they compile.
+        for path in self._layout.projectors.glob("sha256-*"):
+            if path.name.startswith(f"{blob}."):
+                path.unlink(missing_ok=True)
 
 
 def _is_damaged(file: ManifestFile) -> bool:
