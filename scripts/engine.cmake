@@ -18,7 +18,10 @@ endif()
 # The same source gives the same bytes: neither the folder nor a surrounding repository shows.
 set(LLAMA_BUILD_NUMBER 0)
 set(LLAMA_BUILD_COMMIT unknown)
+# ccache gives the compiler relative paths, by CCACHE_BASEDIR.
+file(RELATIVE_PATH paddock_source "${CMAKE_BINARY_DIR}" "${CMAKE_SOURCE_DIR}")
 add_compile_options(
+    "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${paddock_source}=llama-cpp-python>"
     "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=llama-cpp-python>"
     "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${CMAKE_BINARY_DIR}=build>"
 )
