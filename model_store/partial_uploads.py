@@ -14,7 +14,7 @@ from pathlib import Path
 from model_store.blobs import BlobWriter, StoredBlob
 from model_store.digests import Digest
 from model_store.disk import disk_errors
-from model_store.errors import DigestMismatch, UploadConflict
+from model_store.errors import DigestMismatch, StorageFailed, UploadConflict
 from model_store.layout import UPLOAD_SUFFIX, Layout
 from model_store.scratch_files import open_resumable, remove_abandoned
 
@@ -36,8 +36,12 @@ class PartialUpload(BlobWriter):
         self._lock = threading.Lock()
         self.is_closed = False
         super().__init__(layout, digest)
-        with disk_errors():
-            self.size = os.fstat(self._file.fileno()).st_size
+        try:
+            with disk_errors():
+                self.size = os.fstat(self._file.fileno()).st_size
+        except StorageFailed:
+            self._file.close()
+            raise
 
     def _open(self) -> tuple[int, Path]:
         path = self._layout.upload(self._digest)
