@@ -33,7 +33,7 @@ def sets(files: list[str]) -> list[Adapters]:
 @pytest.fixture
 def impatient(engine: SteppedEngine) -> SteppedEngine:
     """An engine in which the turn ends with every step."""
-    engine.engine._loop._turns._clock = iter(range(0, 1 << 62, TURN_NS)).__next__
+    engine.engine._loop._filler._turns._clock = iter(range(0, 1 << 62, TURN_NS)).__next__
     return engine
 
 
@@ -84,7 +84,7 @@ def test_requests_with_one_set_share_a_batch_and_sets_take_turns(
 ) -> None:
     """Else each step would have one row, and each a switch of adapters."""
     time = [0]
-    engine.engine._loop._turns._clock = lambda: time[0]
+    engine.engine._loop._filler._turns._clock = lambda: time[0]
     answers = [
         engine.ask(prompt_of(5, seed=n), adapters=each, n_predict=200, logprobs=0)
         for n, each in enumerate((sets[0], sets[1], sets[0], sets[1]))

@@ -30,10 +30,10 @@ class AdapterTurns:
 
         The set that has waited for the most turns comes first.
         """
-        waiting = dict.fromkeys(sequence.adapters for sequence in running if sequence.n_text)
-        is_over = self._clock() - self._began >= TURN_NS
-        if waiting and (self.current not in waiting or (is_over and len(waiting) > 1)):
-            self._switch([adapters for adapters in waiting if adapters != self.current])
+        waiting = {sequence.adapters: None for sequence in running if sequence.n_text}
+        others = [adapters for adapters in waiting if adapters != self.current]
+        if others and (len(others) == len(waiting) or self._clock() - self._began >= TURN_NS):
+            self._switch(others)
         return self.current
 
     def _switch(self, candidates: list[Adapters]) -> None:

@@ -69,6 +69,8 @@ class Admission:
 
     def admit(self, running: list[SequenceState]) -> None:
         """Move requests that can start now to `running`, which stays in order of arrival."""
+        if not self._waiting:
+            return
         skipped: list[SequenceState] = []
         while self._waiting and self._slots.any_vacant and len(skipped) < _LOOKAHEAD:
             sequence = self._waiting.popleft()

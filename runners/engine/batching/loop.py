@@ -1,7 +1,6 @@
 """Batching loop: each step computes one token per generating sequence and a part of the prompts.
 
-Fills the batch, calls llama_decode, samples and emits; runs on one thread. The rows of generating
-sequences come first, so that a long prompt never stalls a stream.
+Has the batch filled, calls llama_decode, samples and emits; runs on one thread.
 """
 
 import time
@@ -9,11 +8,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from runners.engine.batching.adapter_turns import AdapterTurns
+from runners.engine.batching.batch_filler import BatchFiller
 from runners.engine.batching.batch_scheduler import BatchScheduler, Emit
 from runners.engine.batching.drafter import Drafter
 from runners.engine.batching.media_encoder import MediaEncoder
-from runners.engine.batching.prefill_budget import PrefillBudget, split_rows
 from runners.engine.batching.prompt_logprobs import PromptLogprobs
 from runners.engine.batching.sampling import NaNLogits, logprob_of
 from runners.engine.batching.sequence import SequenceState
@@ -32,9 +30,6 @@ from runners.protocol.messages import (
 )
 from runners.protocol.stats import StatsReport
 
-_LAST_OUTPUT = slice(-1, None)
-_NO_OUTPUT = slice(0, 0)
-_ALL_OUTPUTS = slice(None)
 _LONG_STEP_ROWS = 64
 """Prompt rows from which on a step is worth aborting for a cancelled request."""
 
@@ -82,8 +77,7 @@ class Loop:
         if projector is not None:
             self._media = MediaEncoder(projector, context, self._scheduler)
         self._counters = _Counters()
-        self._turns = AdapterTurns()
-        self._budget = PrefillBudget(context.n_batch)
+        self._filler = BatchFiller(context, self._scheduler, tuner, drafter)
         self._text_step_end = self._text_step_ns = 0
         self.interruptible = -1
         """Id of the request to which most rows of the current long step belong; else -1."""
@@ -106,7 +100,9 @@ class Loop:
         scheduler = self._scheduler
         worked = self._text_step() > 0
         if self._media is not None:
-            max_rows = self._max_prompt_rows(any(s.n_sampled for s in scheduler.running))
+            max_rows = self._filler.max_prompt_rows(
+                others_generate=any(s.n_sampled for s in scheduler.running)
+            )
             worked = self._media.step(max_rows, self._compute_medium, self._pause) or worked
         if not worked and scheduler.running and not self._slots.borrowed:
             scheduler.evict_one()
@@ -120,9 +116,9 @@ class Loop:
         started = time.perf_counter_ns()
         self._scheduler.admit()
         self._scheduler.enforce_context_limits()
-        prompts, n_rows = self._fill()
+        prompts, n_rows = self._filler.fill()
         if n_rows:
-            self._context.use_adapters(self._turns.current)
+            self._context.use_adapters(self._filler.adapters)
             self._compute(n_rows, lambda: self._context.decode(n_rows), prompts)
             # Streams get their tokens now, because encoding a medium may take long.
             self._scheduler.flush()
@@ -135,90 +131,6 @@ class Loop:
         self._on_pause()
         if time.perf_counter_ns() - self._text_step_end >= self._text_step_ns:
             self._text_step()
-
-    # Filling the batch.
-
-    def _fill(self) -> tuple[list[SequenceState], int]:
-        """Fill the batch: a row per generating sequence and its draft, then rows of prompts.
-
-        Returns the sequences with prompt rows, and the rows of the batch.
-        """
-        scheduler = self._scheduler
-        self._turns.choose(scheduler.running)
-        self._drafter.drop(scheduler.running)
-        prompts = self._prefilling()
-        generating = [s for s in self._members() if s.n_pending == s.n_text == 1]
-        n_generating = len(generating)
-        budget = min(
-            self._max_prompt_rows(self._any_generates()), self._context.n_batch - n_generating
-        )
-        n_prompt_rows = min(budget, sum(sequence.n_text for sequence in prompts))
-        n_drafted = self._drafter.plan(
-            generating, self._max_draft_rows(n_generating, prompts), self._tuner.n_threads
-        )
-        n_free = scheduler.make_room(
-            n_generating + n_prompt_rows + n_drafted, n_generating + bool(n_prompt_rows)
-        )
-        if n_free < n_generating + n_drafted:
-            self._drafter.drop(generating)
-        prompts = self._prefilling()
-        row = 0
-        for sequence in scheduler.running:
-            sequence.n_rows = 0
-        for sequence in self._members():
-            if sequence.n_pending == sequence.n_text == 1 and row < n_free:
-                row = self._add_next(sequence, row)
-        shares = split_rows([s.n_text for s in prompts], max(min(budget, n_free - row), 0))
-        # Each running sequence may have one output; those left over go to prompts that are scored.
-        n_spare = self._context.n_outputs - len(scheduler.running)
-        for sequence, share in zip(prompts, shares, strict=True):
-            n_rows = share
-            if sequence.scores_prompt:
-                n_rows = min(share, n_spare + 1)
-                n_spare -= n_rows - 1
-            row = self._add_prompt(sequence, row, n_rows)
-        return prompts, row
-
-    def _max_prompt_rows(self, others_generate: bool) -> int:  # noqa: FBT001 - a condition
-        limit = self._budget.n_rows if others_generate else self._context.n_batch
-        return self._tuner.limit(limit)
-
-    def _max_draft_rows(self, n_generating: int, prompts: Sequence[SequenceState]) -> int:
-        """Return the rows that drafts may have; while prompts are computed there are none."""
-        context = self._context
-        return 0 if prompts else min(context.n_batch, context.n_outputs) - n_generating
-
-    def _prefilling(self) -> list[SequenceState]:
-        """Return the sequences whose next pending tokens are prompt text."""
-        return [s for s in self._members() if s.n_pending > 1 and s.n_text]
-
-    def _members(self) -> list[SequenceState]:
-        """Return the running sequences whose turn it is."""
-        return [s for s in self._scheduler.running if s.adapters == self._turns.current]
-
-    def _any_generates(self) -> bool:
-        """Whether a stream waits for its next token, also of adapters whose turn it is not."""
-        return any(s.n_pending == s.n_text == 1 for s in self._scheduler.running)
-
-    def _add_next(self, sequence: SequenceState, row: int) -> int:
-        index = sequence.n_computed
-        position = sequence.position(index)
-        self._context.put_one(row, sequence.tokens[index], position, sequence.slot)
-        sequence.n_rows, sequence.last_row = 1, row
-        if sequence.draft:
-            self._context.put(row + 1, sequence.draft, position + 1, sequence.slot, _ALL_OUTPUTS)
-        return row + 1 + len(sequence.draft)
-
-    def _add_prompt(self, sequence: SequenceState, row: int, n_rows: int) -> int:
-        sequence.n_rows, sequence.last_row = n_rows, row + n_rows - 1
-        if n_rows:
-            start = sequence.n_computed
-            outputs = _LAST_OUTPUT if n_rows == sequence.n_pending else _NO_OUTPUT
-            if sequence.prompt_logprobs is not None and sequence.scores_prompt:
-                outputs = sequence.prompt_logprobs.outputs(start, n_rows)
-            tokens = sequence.tokens[start : start + n_rows]
-            self._context.put(row, tokens, sequence.position(start), sequence.slot, outputs)
-        return row + n_rows
 
     # Computing.
 
@@ -242,7 +154,7 @@ class Loop:
         if status == OK:
             self._tuner.record(n_rows, elapsed)
             if prompts:
-                self._budget.record(n_rows, elapsed)
+                self._filler.record(n_rows, elapsed)
             else:
                 self._drafter.record(n_rows, elapsed)
             self._collect()

@@ -66,6 +66,7 @@ class ThreadTuner:
         `max_threads`.
         """
         counts = _ladder(min_threads, max_threads)
+        self._is_fixed = len(counts) == 1
         self._few = _Climb(counts, drift=0.01, watches=True)
         self._many = _Climb(counts, drift=0.15, watches=False)
         self._free_cores = free_cores
@@ -77,11 +78,15 @@ class ThreadTuner:
 
     def limit(self, n_rows: int) -> int:
         """Return how many of `n_rows` prompt rows the next step may have."""
+        if self._is_fixed:
+            return n_rows
         self._note_free_cores()
         return PIECE_ROWS if n_rows > MAX_PIECE_ROWS and self._many.is_due else n_rows
 
     def choose(self, n_rows: int) -> int:
         """Return the number of threads for the next step, which computes `n_rows` rows."""
+        if self._is_fixed:
+            return self.n_threads
         self._note_free_cores()
         if n_rows <= FEW_ROWS:
             return self._few.choose(_size_class(n_rows))
@@ -96,6 +101,8 @@ class ThreadTuner:
 
     def record(self, n_rows: int, elapsed_ns: int) -> None:
         """Record the time of the step for which `choose` was called last."""
+        if self._is_fixed:
+            return
         climb, other = self._few, self._many
         if n_rows > FEW_ROWS:
             climb, other = other, climb
@@ -141,8 +148,8 @@ class _Reference:
 
     @property
     def slowed(self) -> bool:
-        """Whether the latest steps, several of them, took longer than usual."""
-        if len(self.recent) <= _MIN_REFERENCE:
+        """Whether the latest steps, several of them and the last, took longer than usual."""
+        if len(self.recent) <= _MIN_REFERENCE or self.recent[-1] <= _SLOWED * self.usual:
             return False
         latest = list(self.recent)[-5:]
         ratios = [min(time / self.usual, _MAX_OUTLIER) for time in latest]

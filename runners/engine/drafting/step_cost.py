@@ -35,6 +35,7 @@ class StepCost:
         self._weights = _LEARN * closeness * (counts > 1)
         self._line = 1 + _SLOPE * (counts - 1)
         self._ratios = self._line.copy()
+        self._n_unforgotten = 0
         self._unit = 0.0
         self._most_rows = 0
 
@@ -49,6 +50,7 @@ class StepCost:
     @property
     def times(self) -> npt.NDArray[np.float64]:
         """The estimates."""
+        self._forget()
         return self._unit * self._ratios
 
     def record(self, n_rows: int, elapsed_ns: int) -> None:
@@ -56,13 +58,26 @@ class StepCost:
         if n_rows > MAX_ROWS:
             return
         self._most_rows = max(self._most_rows, n_rows)
-        if not self._unit:
-            self._unit = elapsed_ns / self._line[n_rows]
-        change = elapsed_ns / (self._unit * self._ratios[n_rows])
-        change = min(max(change, 1 / _MAX_CHANGE), _MAX_CHANGE)
         if n_rows == 1:
-            self._unit *= change**_FOLLOW
+            # Each token of a single stream comes here, and most requests draft nothing.
+            unit = self._unit or float(elapsed_ns)
+            self._unit = unit * _bounded(elapsed_ns / unit) ** _FOLLOW
         else:
+            self._forget()
+            if not self._unit:
+                self._unit = elapsed_ns / self._line[n_rows]
+            change = _bounded(elapsed_ns / (self._unit * self._ratios[n_rows]))
             self._unit *= change**_FOLLOW_MANY
             self._ratios *= change ** self._weights[n_rows]
-        self._ratios += _FORGET * (self._line - self._ratios)
+        self._n_unforgotten += 1
+
+    def _forget(self) -> None:
+        """Let the ratios return to the line as far as the steps since the last time say."""
+        if self._n_unforgotten:
+            share = 1 - (1 - _FORGET) ** self._n_unforgotten
+            self._ratios += share * (self._line - self._ratios)
+            self._n_unforgotten = 0
+
+
+def _bounded(change: float) -> float:
+    return min(max(change, 1 / _MAX_CHANGE), _MAX_CHANGE)

@@ -72,7 +72,7 @@ class Embedder:
     @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
-        return any(not self._holds(task) for task in self._tasks)
+        return bool(self._tasks) and any(not self._holds(task) for task in self._tasks)
 
     def hold(self, *, is_held: bool) -> None:
         """Stop computing the texts of background requests, or go on with them."""

@@ -94,7 +94,7 @@ class DeterministicLoop:
     @property
     def busy(self) -> bool:
         """Whether a step has anything to do."""
-        return self._next() is not None
+        return (self._current is not None or bool(self._waiting)) and self._next() is not None
 
     def _next(self) -> SequenceState | None:
         """Return the request to compute: the current one, or the first that is not held."""
