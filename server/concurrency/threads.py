@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+_SHORT = 1 << 13
+"""Characters that take less time to be read than the change to another thread."""
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -22,3 +24,12 @@ async def in_thread(call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs)
         if not work.cancelled():
             work.exception()  # nobody else looks at it: it would be logged
         raise
+
+
+async def in_thread_if_long(
+    n_characters: int, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+) -> _T:
+    """Return what `call` makes of so much text, run in a worker thread unless that is little."""
+    if n_characters <= _SHORT:
+        return call(*args, **kwargs)
+    return await in_thread(call, *args, **kwargs)

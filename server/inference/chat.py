@@ -11,7 +11,7 @@ from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
-from server.concurrency.threads import in_thread
+from server.concurrency.threads import in_thread, in_thread_if_long
 from server.config.long_prompts import LongPrompts
 from server.formats import Format, choose, renderer_of
 from server.inference.adapters import adapters_of
@@ -66,7 +66,7 @@ class _Prompt:
         """Return the prompt as the runner tokenises it."""
         special = await special_texts_of(lease.runner, self.renderer, self.format.output)
         prompt = without_bos(self.prompt, self.renderer, lease.ready)
-        return await in_thread(prompt.for_tokenizer, special)
+        return await in_thread_if_long(len(prompt.text), prompt.for_tokenizer, special)
 
     def system_bytes(self, lease: Lease) -> int:
         """Return where the system message ends in the prompt, 0 without one.

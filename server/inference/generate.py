@@ -13,7 +13,7 @@ from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
-from server.concurrency.threads import in_thread
+from server.concurrency.threads import in_thread, in_thread_if_long
 from server.errors import BadRequest
 from server.formats import (
     DEFAULT_TEMPLATE,
@@ -230,13 +230,16 @@ class GenerateService:
 async def _for_runner(
     prompt: RenderedPrompt | tuple[int, ...], special: SpecialTexts
 ) -> AnyText | tuple[int, ...]:
-    return prompt if isinstance(prompt, tuple) else await in_thread(prompt.for_tokenizer, special)
+    if isinstance(prompt, tuple):
+        return prompt
+    return await in_thread_if_long(len(prompt.text), prompt.for_tokenizer, special)
 
 
 async def _tokens(
     prompt: RenderedPrompt, special: SpecialTexts, runner: RunnerClient
 ) -> tuple[int, ...]:
-    return await runner.tokenize(await in_thread(prompt.for_tokenizer, special))
+    text = await in_thread_if_long(len(prompt.text), prompt.for_tokenizer, special)
+    return await runner.tokenize(text)
 
 
 async def _text_of(prompt: RenderedPrompt | tuple[int, ...], runner: RunnerClient) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
-from server.concurrency.threads import in_thread
+from server.concurrency.threads import in_thread, in_thread_if_long
 from server.errors import ContextExceeded, TemplateBudgetExceeded, TemplateError
 from server.inference.growth import Room
 from server.inference.text_length import begins_within, max_characters, require_fit, too_long
@@ -112,11 +112,12 @@ class _Rendering:
     """The prompt of all messages, if it was rendered."""
 
     async def render(self, subset: Sequence[Message], *, as_sent: bool = False) -> RenderedPrompt:
-        marked = await in_thread(self._mark, subset)
+        n_characters = _n_characters(subset, self.tools)
+        marked = await in_thread_if_long(n_characters, self._mark, subset)
         level = self.output.thinking_level(self.think)
         render_input = RenderInput(marked.messages, marked.tools, level, as_sent)
         text = await self.prompts.render(self.renderer, render_input)
-        return await in_thread(marked.unmark, text)
+        return await in_thread_if_long(len(text), marked.unmark, text)
 
     async def render_as_sent(self, subset: Sequence[Message]) -> RenderedPrompt:
         if len(subset) < len(self.messages):
@@ -141,7 +142,8 @@ class _Rendering:
             if not await begins_within(self.lease.runner, prompt.text, limit):
                 return limit + 1
             body = without_bos(prompt, self.renderer, ready)
-            text = await in_thread(body.for_tokenizer, self.special)
+            length = len(body.text)
+            text = await in_thread_if_long(length, body.for_tokenizer, self.special)
             self.counted[prompt] = await self.lease.runner.tokenize(text, add_special=True)
         return len(self.counted[prompt]) - ready.adds_bos
 
