@@ -58,6 +58,7 @@ ENV HOME=/models \
     OLLAMA_MODELS=/models \
     PADDOCK_API_KEYS=/models/paddock-api-keys.json \
     PADDOCK_AUDIT_LOG=/models/paddock-audit.log \
+    PADDOCK_CLUSTER_FILES=/models/cluster \
     PADDOCK_FILES=/models/paddock-files \
     PADDOCK_PREFIXES=/models/prefixes \
     PADDOCK_RESPONSES=/models/paddock-responses.db \

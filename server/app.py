@@ -39,6 +39,7 @@ from server.routes import (
     anthropic,
     batches,
     blobs,
+    cluster,
     conversations,
     create,
     files,
@@ -61,8 +62,8 @@ from server.text.quoting import quoted
 from server.versions import PADDOCK
 
 _ROUTERS = (
-    system, health, inference, library, queue, reload, keys, blobs, create, registry, tokens,
-    openai, anthropic, responses, conversations, files, batches, page,
+    system, health, inference, library, queue, cluster, reload, keys, blobs, create, registry,
+    tokens, openai, anthropic, responses, conversations, files, batches, page,
 )  # fmt: skip
 _API = "/v1/"
 # Requests are measured by the request log, and traced by `server.tracing` where that is installed.

@@ -19,6 +19,7 @@ from runners.host.scheduler import Scheduler
 from server.concurrency.interruption import interruptible
 from server.config.derived import files_folder, registry_config, responses_file, scheduler_config
 from server.config.settings import Settings
+from server.config.variables import SettingError
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
@@ -45,6 +46,7 @@ from server.running_requests import RunningRequests
 from server.versions import USER_AGENT
 
 if TYPE_CHECKING:
+    from server.cluster.cluster import Cluster
     from server.peers.directory import PeerDirectory
 
 _T = TypeVar("_T")
@@ -75,6 +77,7 @@ class Services:
     files: FileService
     batches: BatchService
     peers: "PeerDirectory | None" = None
+    cluster: "Cluster | None" = None
     closing: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def pull(
@@ -131,6 +134,7 @@ async def open_services(
 
     Raises:
         StorageFailed: the models directory cannot be used.
+        SettingError: the cluster cannot be joined.
     """
     tools = Tools(
         engine=StoreEngine(OfflineJobs(asyncio.get_running_loop())), environment=child_environment()
@@ -148,6 +152,7 @@ async def open_services(
         worker_processes() as (rendering, decoding),
         Scheduler(scheduler_config(settings)) as scheduler,
         peers_of(settings) as peers,
+        machines_of(settings, scheduler) as cluster,
     ):
         yield make_services(
             store,
@@ -160,6 +165,7 @@ async def open_services(
             decoder=MediaDecoder(decoding),
             requests=requests,
             peers=peers,
+            cluster=cluster,
         )
 
 
@@ -221,6 +227,29 @@ async def peers_of(settings: Settings) -> AsyncIterator["PeerDirectory | None"]:
 
 
 @asynccontextmanager
+async def machines_of(settings: Settings, scheduler: Scheduler) -> AsyncIterator["Cluster | None"]:
+    """Give the scheduler the machines of a cluster until the block ends, if one is configured.
+
+    Raises SettingError when it cannot be joined.
+    """
+    if not settings.cluster:
+        yield None
+        return
+    from server.cluster.cluster import (  # noqa: PLC0415 - off by default
+        ClusterConfig,
+        ClusterUnavailable,
+        cluster_of,
+    )
+
+    config = ClusterConfig(settings.cluster, settings.models, settings.cluster_port)
+    try:
+        async with cluster_of(config, scheduler.machines) as cluster:
+            yield cluster
+    except ClusterUnavailable as e:
+        raise SettingError(f"PADDOCK_CLUSTER is {settings.cluster}, but {e}") from e
+
+
+@asynccontextmanager
 async def stored_responses(settings: Settings) -> AsyncIterator[ResponseStore]:
     """Open the store of responses, and close it at the end."""
     stored = ResponseStore(responses_file(settings), settings.keep_responses)
@@ -268,6 +297,7 @@ def make_services(
     decoder: MediaDecoder,
     requests: RunningRequests | None = None,
     peers: "PeerDirectory | None" = None,
+    cluster: "Cluster | None" = None,
 ) -> Services:
     """Create the services of a server."""
     requests = requests or RunningRequests()
@@ -310,6 +340,7 @@ def make_services(
         responses=ResponsesService(chat, stored, remote_images.fetch, requests),
         conversations=Conversations(ConversationStore(stored.database)),
         peers=peers,
+        cluster=cluster,
         files=FileService(folder, files),
         batches=BatchService(folder, files),
     )

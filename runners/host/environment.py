@@ -37,6 +37,10 @@ def runner_environment(source: Mapping[str, str]) -> dict[str, str]:
     return _DEFAULTS | inherited
 
 
-def child_environment() -> dict[str, str]:
-    """Return the part of this process's environment that child processes inherit."""
-    return runner_environment(os.environ)
+def child_environment(*prefixes: str) -> dict[str, str]:
+    """Return the part of this process's environment that child processes inherit.
+
+    Variables that begin with one of `prefixes` belong to it.
+    """
+    more = {name: text for name, text in os.environ.items() if name.startswith(prefixes)}
+    return runner_environment(os.environ) | (more if prefixes else {})

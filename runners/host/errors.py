@@ -21,22 +21,39 @@ class RunnerError(Exception):
     """Base of all errors of this package.
 
     `can_retry`: the runner was killed from outside or did not respond, so the request did not
-    cause the error and may succeed with another runner.
+    cause the error and may succeed with another runner. `is_machine_lost`: its machine does not
+    answer, so the next one is likely to be on another.
     """
 
     can_retry = False
+    is_machine_lost = False
 
 
 class RunnerDied(RunnerError):
     """A runner process exited during a request; `detail` says how, in one sentence."""
 
     def __init__(
-        self, detail: str, *, out_of_memory: bool = False, can_retry: bool = False
+        self,
+        detail: str,
+        *,
+        out_of_memory: bool = False,
+        can_retry: bool = False,
+        is_machine_lost: bool = False,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.out_of_memory = out_of_memory
         self.can_retry = can_retry
+        self.is_machine_lost = is_machine_lost
+
+    def copy(self) -> "RunnerDied":
+        """Return an error object of its own for a request: a traceback is attached to it."""
+        return RunnerDied(
+            self.detail,
+            out_of_memory=self.out_of_memory,
+            can_retry=self.can_retry,
+            is_machine_lost=self.is_machine_lost,
+        )
 
 
 class RequestFailed(RunnerError):
@@ -72,7 +89,9 @@ class LoadFailed(RunnerError):
     @classmethod
     def by_death(cls, died: RunnerDied) -> "LoadFailed":
         """Return the failure of a load whose runner died."""
-        return cls(died.detail, out_of_memory=died.out_of_memory, can_retry=died.can_retry)
+        failure = cls(died.detail, out_of_memory=died.out_of_memory, can_retry=died.can_retry)
+        failure.is_machine_lost = died.is_machine_lost
+        return failure
 
 
 class QuantizeFailed(RunnerError):

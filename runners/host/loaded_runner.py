@@ -22,6 +22,8 @@ from runners.host.usage import RunnerUsage
 from runners.protocol.messages import MemoryUse, Ready
 
 _STATS_TIMEOUT = 1.0
+_MOST_PREFIXES = 4096
+"""Blocks of prompts that are remembered of a runner; then it begins anew."""
 # How the reference server writes "for ever": 2^63 - 1 nanoseconds from now.
 FOREVER = timedelta(microseconds=(2**63 - 1) // 1000)
 
@@ -50,6 +52,10 @@ class LoadedRunner:
     background_users: int = 0
     is_held: bool = False
     attempted_ctx: int = 0
+    size: int = 0
+    is_replica: bool = False
+    waiting_since: float = math.inf
+    prefixes: frozenset[int] = frozenset()
     expires_at: float = math.inf
     load: "asyncio.Task[LoadOutcome] | None" = None
     process: Runner | None = None
@@ -88,6 +94,25 @@ class LoadedRunner:
             self.background_users += change
         else:
             self.users += change
+
+    def note_request(self, request: ModelRequest, now: float) -> None:
+        """Note with what the prompt of a request begins, and whether requests wait for a slot."""
+        if request.prefix and not self.prefixes.issuperset(request.prefix):
+            kept = self.prefixes if len(self.prefixes) < _MOST_PREFIXES else frozenset()
+            self.prefixes = kept.union(request.prefix)
+        self.note_waiting(now)
+
+    def note_waiting(self, now: float) -> None:
+        """Note since when requests wait for a slot."""
+        if not self.n_waiting:
+            self.waiting_since = math.inf
+        elif self.waiting_since == math.inf:
+            self.waiting_since = now
+
+    @property
+    def n_waiting(self) -> int:
+        """How many of its users wait for a slot, if each has one sequence."""
+        return max(0, self.users - self.ready.n_seq) if self.ready is not None else 0
 
     def touch(self, now: float) -> None:
         """Record a use and restart the keep-alive time."""
@@ -151,6 +176,11 @@ class LoadedRunner:
             last_used=self.last_used,
             background_users=self.background_users,
             attempted_ctx=self.attempted_ctx,
+            size=self.size,
+            vram=self.vram,
+            n_waiting=self.n_waiting,
+            waiting_since=self.waiting_since,
+            prefixes=self.prefixes,
             is_pinned=self.request.is_pinned and not self.is_retired,
             groups=self.request.groups,
         )
@@ -172,6 +202,9 @@ class LoadedRunner:
             expires_at=today + lifetime(remaining),
             size=size,
             size_vram=vram,
+            machine=self.machine,
+            devices=tuple(dict.fromkeys(use.device for use in self._memory)),
+            users=self.users + self.background_users,
         )
 
     def load_status(self, now: float) -> LoadStatus | None:

@@ -1,4 +1,4 @@
-"""Machines that start runners; the only kind is the machine of the server itself."""
+"""Machines that start runners: their interface, and the machine of the server itself."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Protocol
 from runners.host.client import RunnerClient
 from runners.host.devices import MachineMemory, read_machine_memory
 from runners.host.errors import RunnerDied
+from runners.host.model_request import ModelKey
 from runners.host.process import RunnerProcess
 from runners.host.standby import Standby
 from runners.protocol.load_spec import LoadSpec
@@ -57,6 +58,13 @@ class Machine(Protocol):
     def can_start(self) -> bool:
         """Whether the latest start of a runner succeeded, or there was none yet."""
 
+    @property
+    def known_gpus(self) -> tuple[Device, ...]:
+        """The GPUs with their free memory when nothing was loaded, as far as they are known."""
+
+    def has_files(self, key: ModelKey) -> bool:
+        """Whether a load needs no transfer of files, because they lie there for it."""
+
     async def start_runner(self) -> Runner:
         """Return a runner without a model.
 
@@ -78,6 +86,7 @@ class LocalMachine:
     """The machine that the server runs on."""
 
     name = "local"
+    known_gpus: tuple[Device, ...] = ()
 
     def __init__(self, standby: Standby | None = None) -> None:
         self._standby = standby or Standby()
@@ -86,6 +95,10 @@ class LocalMachine:
     def can_start(self) -> bool:
         """Whether the latest start of a runner succeeded, or there was none yet."""
         return self._standby.can_start
+
+    def has_files(self, key: ModelKey) -> bool:
+        """Every model is here, which is no reason to load all of them here."""
+        return False
 
     async def start_runner(self) -> RunnerProcess:
         """Return the standby runner, or a new one."""

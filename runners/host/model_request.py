@@ -87,7 +87,8 @@ class ModelRequest:
     `is_background` has what others leave: see `Scheduler`. `parallel` overrides
     `num_parallel` of the scheduler, `max_context` bounds the context; 0 does not. A pinned model is
     not evicted and does not expire. Models that share one of `groups` are not in memory together.
-    Requests of each `owner` have a queue of their own, and the queues are served in turn.
+    Requests of each `owner` have a queue of their own, and the queues are served in turn. `prefix`
+    are hashes of the blocks that the prompt begins with, each of all before it.
     """
 
     name: str
@@ -111,6 +112,7 @@ class ModelRequest:
     least_context: int = 0
     is_background: bool = False
     owner: str = ""
+    prefix: tuple[int, ...] = ()
 
     @property
     def key(self) -> ModelKey:
@@ -137,7 +139,8 @@ class SchedulerConfig:
     0 means automatic for `max_loaded` (three models per GPU, at least three), `num_parallel` and
     `context_length` (by the memory of all GPUs). `load_timeout` limits the time without progress,
     not the whole load. `gpu_overhead` is left free on each GPU. `grace_period` is the time that
-    running requests have to finish when the server shuts down. Without `prefixes`, what a runner
+    running requests have to finish when the server shuts down. At most `max_replicas` machines of a
+    cluster have the same model, 0: all of them. Without `prefixes`, what a runner
     has computed is lost with it.
     """
 
@@ -152,18 +155,49 @@ class SchedulerConfig:
     sched_spread: bool = False
     gpu_overhead: int = 0
     grace_period: float = 7.0
+    max_replicas: int = 0
     prefixes: PrefixSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaStatus:
+    """One of the runners of a loaded model: where it is, and how many requests use it."""
+
+    machine: str
+    devices: tuple[str, ...]
+    size: int
+    size_vram: int
+    users: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunnerStatus:
-    """A loaded model; `request` caused the load, sizes are measured in bytes."""
+    """A loaded model; `request` caused the load, sizes are measured in bytes.
+
+    It is on the `devices` of a `machine`, where so many `users` have it. `replicas` are all runners
+    of the model, where there are several machines.
+    """
 
     request: ModelRequest
     ready: Ready
     expires_at: datetime
     size: int
     size_vram: int
+    machine: str = ""
+    devices: tuple[str, ...] = ()
+    users: int = 0
+    replicas: tuple[ReplicaStatus, ...] = ()
+
+    @property
+    def replica(self) -> ReplicaStatus:
+        """Its runner, as one of its replicas."""
+        return ReplicaStatus(
+            machine=self.machine,
+            devices=self.devices,
+            size=self.size,
+            size_vram=self.size_vram,
+            users=self.users,
+        )
 
 
 @dataclass(frozen=True, slots=True)

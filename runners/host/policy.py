@@ -60,7 +60,8 @@ class RunnerView:
     scheduler's clock. A pinned runner is not evicted. `users` are requests that it may not fail,
     `background_users` others. `n_waiting` of the users wait for a slot, and some have done so since
     `waiting_since`. `prefixes` are the hashes of blocks that it has computed; see
-    `RunnerDemand.prefix`. `attempted_ctx` is the context that the load tried first.
+    `RunnerDemand.prefix`. `attempted_ctx` is the context that the load tried first. It takes `vram`
+    bytes on GPUs.
     """
 
     id: int
@@ -77,6 +78,7 @@ class RunnerView:
     last_used: float
     background_users: int = 0
     size: int = 0
+    vram: int = 0
     n_waiting: int = 0
     waiting_since: float = math.inf
     prefixes: frozenset[int] = frozenset()

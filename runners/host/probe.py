@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from runners.host.connection import Connection
-from runners.host.liveness import Observation, ProbeConfig, Watchdog, read_activity
+from runners.host.liveness import Activity, Observation, ProbeConfig, Watchdog
 from runners.protocol.messages import Ping, Pong
 
 
@@ -17,12 +17,12 @@ class Probe:
 
     def __init__(
         self,
-        pid: int,
+        activity: Callable[[], Activity | None],
         connection: Connection,
         on_hung: Callable[[str], None],
         config: ProbeConfig,
     ) -> None:
-        self._pid, self._connection, self._on_hung = pid, connection, on_hung
+        self._activity, self._connection, self._on_hung = activity, connection, on_hung
         self._interval = config.interval
         self._watchdog = Watchdog(config)
         self._pong = Pong(busy=False, steps=0)
@@ -53,7 +53,7 @@ class Probe:
                 has_answered=self._n_received != n_received,
                 is_busy=self._pong.busy and not self.is_loading,
                 n_steps=self._pong.steps,
-                activity=read_activity(self._pid),
+                activity=self._activity(),
             ),
             all_on_gpu=self.all_on_gpu,
         )

@@ -77,7 +77,7 @@ class RunnerProcess:
         self.client = RunnerClient(self.connection, self.died)
         self._hello: Hello | None = None
         self._child = child
-        self._probe = Probe(child.pid, self.connection, self._on_hung, probe)
+        self._probe = Probe(child.activity, self.connection, self._on_hung, probe)
         self._kill_timeout = probe.kill
         self._output = OutputReader(self._record_output)
         self._tail = OutputTail()
@@ -109,7 +109,7 @@ class RunnerProcess:
         child = await spawn(command, child_environment() if env is None else env)
         runner = cls(child, probe)
         try:
-            await runner._connect()
+            await child.connect(runner.connection, runner._output)
             await runner._handshake()
         except BaseException:
             await runner.close()
@@ -204,16 +204,6 @@ class RunnerProcess:
         self.connection.close()
         await asyncio.wait([self._watcher])
 
-    async def _connect(self) -> None:
-        loop, sock = asyncio.get_running_loop(), self._child.socket
-        try:
-            await self._output.connect(self._child.output)
-            await loop.create_unix_connection(lambda: self.connection, sock=sock)
-        except BaseException:
-            sock.close()
-            self.connection.connection_lost(None)
-            raise
-
     async def _handshake(self) -> None:
         hello = await self._next_setup_event(START_TIMEOUT)
         assert isinstance(hello, Hello)
@@ -269,12 +259,7 @@ class RunnerProcess:
         died = self._describe_death(returncode)
         self._set_lost()
         self.died.set_result(died)
-        # Each request gets an error object of its own: a traceback is attached to it.
-        self.connection.fail(
-            lambda: RunnerDied(
-                died.detail, out_of_memory=died.out_of_memory, can_retry=died.can_retry
-            )
-        )
+        self.connection.fail(died.copy)
         self._setup_events.put_nowait(None)
         if not self._closing:
             logger.warning("runner %d: %s; it wrote:\n%s", self.pid, died.detail, self._tail.text)
@@ -282,6 +267,8 @@ class RunnerProcess:
     def _describe_death(self, returncode: int | None) -> RunnerDied:
         if self._hung:
             return self._hung_error()
+        if self._child.loss:
+            return RunnerDied(self._child.loss, can_retry=True, is_machine_lost=True)
         output = self._tail.text
         # Killed while it loads, it may have taken too much memory and would do so again.
         can_retry = returncode in _KILL_SIGNALS and not self._probe.is_loading
@@ -346,8 +333,5 @@ class RunnerProcess:
             self._stall = None
         if event is None:
             self._setup_events.put_nowait(None)
-            died = self.died.result()
-            raise RunnerDied(
-                died.detail, out_of_memory=died.out_of_memory, can_retry=died.can_retry
-            )
+            raise self.died.result().copy()
         return event

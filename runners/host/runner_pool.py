@@ -14,7 +14,7 @@ from runners.host.clock import Clock
 from runners.host.errors import LoadFailed, RunnerError
 from runners.host.loaded_runner import LoadedRunner, PendingRequest, other_runners_of
 from runners.host.loading import EvictionRequired, LoadError, LoadOutcome, ReadyRunner, load_model
-from runners.host.machine import Machine
+from runners.host.machines import Machines
 from runners.host.model_request import (
     LoadStatus,
     ModelKey,
@@ -25,7 +25,6 @@ from runners.host.model_request import (
 )
 from runners.host.policy import Phase, RunnerDemand
 from runners.host.usage import MachineUsage, SchedulerCounters
-from runners.protocol.messages import Device
 
 logger = logging.getLogger(__name__)
 
@@ -41,21 +40,20 @@ class RunnerPool:
         self,
         config: SchedulerConfig,
         *,
-        machine: Machine,
+        machines: Machines,
         clock: Clock,
         tasks: asyncio.TaskGroup,
         on_ready: Callable[[], None],
         on_removed: Callable[[LoadedRunner, LoadError | None], None],
     ) -> None:
         self.config = config
-        self._machine = machine
+        self._machines = machines
         self._clock = clock
         self._tasks = tasks
         self._on_ready = on_ready
         self._on_removed = on_removed
         self._runners: dict[int, LoadedRunner] = {}
         self._last_id = 0
-        self.gpus: tuple[Device, ...] = ()
         self.counters = SchedulerCounters()
         self.empty = asyncio.Event()
         self.empty.set()
@@ -73,8 +71,10 @@ class RunnerPool:
     def __contains__(self, runner: LoadedRunner) -> bool:
         return runner.id in self._runners
 
-    def begin_load(self, request: ModelRequest, demand: RunnerDemand, machine: str) -> None:
-        """Start loading a model."""
+    def begin_load(
+        self, request: ModelRequest, demand: RunnerDemand, machine: str, *, is_replica: bool = False
+    ) -> None:
+        """Start loading a model; one that is a replica is loaded whether requests wait or not."""
         config = self.config
         keep_alive = config.keep_alive if request.keep_alive is None else request.keep_alive
         if request.is_pinned:
@@ -86,6 +86,8 @@ class RunnerPool:
             request=request,
             n_ctx=demand.n_ctx,
             attempted_ctx=demand.n_ctx,
+            size=demand.size,
+            is_replica=is_replica,
             context_automatic=request.options.num_ctx is None and config.context_length == 0,
             keep_alive=keep_alive_seconds(keep_alive),
             last_used=self._clock.now(),
@@ -115,8 +117,10 @@ class RunnerPool:
         now, today = self._clock.now(), self._clock.today()
         # The newest runner of each name: a replaced one may still be finishing an answer.
         runners = sorted(self, key=lambda runner: not runner.is_retired)
-        listed = (each.status(now, today) for each in runners)
-        statuses = list({status.request.name: status for status in listed if status}.values())
+        listed = [status for each in runners if (status := each.status(now, today))]
+        statuses = list({status.request.name: status for status in listed}.values())
+        if self._machines.are_many:
+            statuses = [_with_replicas(status, listed) for status in statuses]
         # Whole seconds, so that models with equal keep-alive stay in the order of their loads.
         statuses.sort(key=lambda status: status.expires_at.replace(microsecond=0), reverse=True)
         return tuple(statuses)
@@ -168,7 +172,11 @@ class RunnerPool:
             config = replace(config, num_parallel=runner.request.parallel)
         try:
             return await load_model(
-                self._machine, runner.request, config, other_runners, runner.record_progress
+                self._machines[runner.machine],
+                runner.request,
+                config,
+                other_runners,
+                runner.record_progress,
             )
         except (RunnerError, EvictionRequired) as e:
             return e
@@ -177,7 +185,7 @@ class RunnerPool:
             return LoadFailed("the model could not be loaded because of an internal error")
 
     def _load_ended(self, runner: LoadedRunner, task: "asyncio.Task[LoadOutcome]") -> None:
-        self._machine.load_ended()
+        self._machines.load_ended(runner.machine)
         runner.load = None
         outcome = None if task.cancelled() else task.result()
         if isinstance(outcome, ReadyRunner):
@@ -189,7 +197,7 @@ class RunnerPool:
     def _load_succeeded(self, runner: LoadedRunner, loaded: ReadyRunner) -> None:
         is_cancelled, runner.unloading = runner.unloading, False
         runner.mark_ready(loaded, self._clock.now())
-        self.gpus = loaded.plan.inputs.gpus or self.gpus
+        self._machines.record_gpus(runner.machine, loaded.plan.inputs.gpus)
         loaded.runner.lost.add_done_callback(lambda _: self._lost(runner))
         loaded.runner.died.add_done_callback(lambda _: self._died(runner))
         if is_cancelled:
@@ -227,3 +235,8 @@ class RunnerPool:
         if not self._runners:
             self.empty.set()
         self._on_removed(runner, reason)
+
+
+def _with_replicas(status: RunnerStatus, listed: Iterable[RunnerStatus]) -> RunnerStatus:
+    key = status.request.key
+    return replace(status, replicas=tuple(e.replica for e in listed if e.request.key == key))

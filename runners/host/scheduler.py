@@ -23,6 +23,7 @@ from runners.host.expiry import Expiry
 from runners.host.loaded_runner import LoadedRunner, PendingRequest
 from runners.host.loading import EvictionRequired, LoadError
 from runners.host.machine import LocalMachine, Machine
+from runners.host.machines import Machines
 from runners.host.model_request import (
     LoadStatus,
     ModelKey,
@@ -32,9 +33,10 @@ from runners.host.model_request import (
     keep_alive_seconds,
 )
 from runners.host.pending_queue import insert_in_turn, make_place
-from runners.host.policy import MachineView, Phase, RunnerDemand, State, decide, serves
+from runners.host.policy import Phase, RunnerDemand, State, choose_replica, decide, serves
 from runners.host.prefix_storage import tidy
 from runners.host.runner_pool import RunnerPool
+from runners.host.scaling import ReplicaScaling
 from runners.host.tokenizer_runners import TokenizerRunners
 from runners.host.usage import MachineUsage
 from runners.protocol.messages import Ready
@@ -42,7 +44,6 @@ from runners.protocol.virtual_file import VirtualFile
 
 logger = logging.getLogger(__name__)
 
-RUNNERS_PER_GPU = 3
 # How long a runner may save what it has computed when a load or the end of the server waits for it.
 URGENT_SAVE_SECONDS = 1.0
 
@@ -66,7 +67,9 @@ class Lease:
 
 
 class Scheduler:
-    """Shares the memory of a machine among models; an async context manager.
+    """Shares the memory of machines among models; an async context manager.
+
+    `machines` are the server's own, on which vocabularies are loaded, and those of a cluster.
 
     The end of the context shuts it down: see `shutdown`.
 
@@ -78,23 +81,23 @@ class Scheduler:
         self, config: SchedulerConfig, *, machine: Machine | None = None, clock: Clock | None = None
     ) -> None:
         self._config = config
-        self._machine: Machine = machine or LocalMachine()
         self._clock: Clock = clock or LoopClock()
         self._pending: list[PendingRequest] = []
         self._closing = False
         self._tasks = asyncio.TaskGroup()
-        self._background: asyncio.Task[None] | None = None
+        self.machines = Machines(machine or LocalMachine(), self._tasks, self._reconcile)
         self._pool = RunnerPool(
             config,
-            machine=self._machine,
+            machines=self.machines,
             clock=self._clock,
             tasks=self._tasks,
             on_ready=self._reconcile,
             on_removed=self._on_removed,
         )
         self._expiry = Expiry(self._pool, self._clock)
+        self._scaling = ReplicaScaling(self._pool, self.machines, self._clock, self._state)
         self._tokenizers = TokenizerRunners(
-            self._machine, self._clock, self._tasks, load_timeout=config.load_timeout
+            self.machines.local, self._clock, self._tasks, load_timeout=config.load_timeout
         )
 
     def __repr__(self) -> str:
@@ -107,7 +110,7 @@ class Scheduler:
         if self._config.prefixes is not None:
             await asyncio.to_thread(tidy, self._config.prefixes)
         await self._tasks.__aenter__()
-        self._background = self._tasks.create_task(self._machine.run())
+        self.machines.start()
         return self
 
     async def __aexit__(
@@ -119,8 +122,7 @@ class Scheduler:
         try:
             await self.shutdown()
         finally:
-            if self._background is not None:
-                self._background.cancel()
+            self.machines.stop()
             # An error of the body, if passed on, would be raised wrapped in an exception group.
             await self._tasks.__aexit__(None, None, None)
 
@@ -142,7 +144,7 @@ class Scheduler:
             queue = max(0.0, self._clock.now() - begin - load)
             pid = runner.process.hello.pid
             # Only now, because the GPUs may have been unknown before the load.
-            n_ctx = min(self._demand(request).n_ctx, runner.ready.n_ctx)
+            n_ctx = min(self._context(request, runner.machine), runner.ready.n_ctx)
             most = max_context(request, self._config, runner.ready.n_ctx)
             yield Lease(runner.process.client, runner.ready, n_ctx, most, pid, queue, load)
         finally:
@@ -180,7 +182,7 @@ class Scheduler:
     @property
     def can_start_runners(self) -> bool:
         """Whether the latest start of a runner succeeded, or there was none yet."""
-        return self._machine.can_start
+        return any(machine.can_start for machine in self.machines)
 
     async def usage(self) -> MachineUsage:
         """Return the counters, and what each loaded model takes; asks every runner at once."""
@@ -242,7 +244,7 @@ class Scheduler:
         # Another program may have replaced the model that the name meant before.
         self._retire(request.name, request.key)
         demand = self._demand(request)
-        decision = decide(self._state(), demand, self._clock.now())
+        decision = decide(self._state(demand), demand, self._clock.now())
         if isinstance(decision, Reuse):
             return self._use(self._pool[decision.runner], request)
         if isinstance(decision, Refuse):
@@ -265,6 +267,7 @@ class Scheduler:
     def _use(self, runner: LoadedRunner, request: ModelRequest) -> LoadedRunner:
         runner.count_user(1, is_background=request.is_background)
         runner.last_used = self._clock.now()
+        runner.note_request(request, runner.last_used)
         if not runner.is_same_model(request):
             if runner.is_retired:
                 runner.adopt(request, self._config.keep_alive)
@@ -280,6 +283,7 @@ class Scheduler:
     def _release(self, runner: LoadedRunner, *, is_background: bool = False) -> None:
         runner.count_user(-1, is_background=is_background)
         runner.touch(self._clock.now())
+        runner.note_waiting(runner.last_used)
         self._pool.hold_background(self._pending)
         if runner.users > 0 or runner not in self._pool:
             return
@@ -289,23 +293,28 @@ class Scheduler:
             self._expiry.check()
 
     def _demand(self, request: ModelRequest) -> RunnerDemand:
-        context = choose_context(request, self._config, self._pool.gpus)
         return RunnerDemand(
             key=request.key,
             options=request.options,
-            n_ctx=context.n_ctx,
+            n_ctx=self._context(request, self.machines.local.name),
+            size=self.machines.size(request, self._config),
             least_ctx=request.least_context,
             is_background=request.is_background,
             groups=request.groups,
+            prefix=request.prefix,
         )
 
-    def _state(self) -> State:
-        n_gpus = len(self._pool.gpus)
-        limit = self._config.max_loaded or RUNNERS_PER_GPU * max(n_gpus, 1)
+    def _context(self, request: ModelRequest, machine: str) -> int:
+        return choose_context(request, self._config, self.machines.gpus(machine)).n_ctx
+
+    def _state(self, *others: RunnerDemand) -> State:
+        runners = tuple(runner.view() for runner in self._pool)
+        pending = tuple(pending.demand for pending in self._pending)
+        keys = (demand.key for demand in (*pending, *others))
         return State(
-            machines=(MachineView(name=self._machine.name, max_loaded=limit, has_gpu=n_gpus > 0),),
-            runners=tuple(runner.view() for runner in self._pool),
-            pending=tuple(pending.demand for pending in self._pending),
+            machines=self.machines.views(runners, keys, self._config.max_loaded),
+            runners=runners,
+            pending=pending,
             max_queue=self._config.max_queue,
         )
 
@@ -317,10 +326,11 @@ class Scheduler:
         self._apply_policy()
         self._expiry.check()
         for runner in self._pool:
-            if self._closing:
+            if self._closing or self.machines.is_draining(runner.machine):
                 runner.phase = Phase.DRAINING
             if runner.phase is Phase.DRAINING and runner.is_idle:
                 self._pool.unload(runner, save_seconds=URGENT_SAVE_SECONDS)
+        self._scaling.watch()
         self._pool.hold_background(self._pending)
 
     def _serve_pending(self) -> None:
@@ -329,11 +339,14 @@ class Scheduler:
         ready = [view for view in state.runners if view.phase is Phase.READY]
         unserved = []
         for pending in self._pending:
-            view = next((each for each in ready if serves(state, each, pending.demand)), None)
-            if view is None:
-                unserved.append(pending)
+            able = [each for each in ready if serves(state, each, pending.demand)]
+            if able:
+                view = choose_replica(able, pending.demand)
+                runner = self._use(self._pool[view.id], pending.request)
+                ready[ready.index(view)] = runner.view()  # it has a user more for the next
+                pending.runner.set_result(runner)
             else:
-                pending.runner.set_result(self._use(self._pool[view.id], pending.request))
+                unserved.append(pending)
         self._pending = unserved
 
     def _cancel_unused_loads(self) -> None:
@@ -345,8 +358,9 @@ class Scheduler:
         others = [demand for demand in state.pending if not demand.is_background]
         for view in state.runners:
             in_demand = any(serves(state, view, demand) for demand in others or state.pending)
-            if view.phase is Phase.LOADING and not in_demand:
-                self._pool.unload(self._pool[view.id])
+            runner = self._pool[view.id]
+            if view.phase is Phase.LOADING and not (in_demand or runner.is_replica):
+                self._pool.unload(runner)
 
     def _apply_policy(self) -> None:
         """Decide for the oldest request of each model, whose load serves the others too."""

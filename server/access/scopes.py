@@ -66,6 +66,7 @@ GET /api/status
 GET /api/tags
 GET /api/ps
 GET /api/queue
+GET /api/cluster
 GET /api/usage
 POST /api/show
 POST /api/me
@@ -86,6 +87,7 @@ DELETE /api/delete
 DELETE /api/requests/{request_id}
 POST /api/unload
 POST /api/reload
+POST /api/cluster/drain
 GET /api/keys
 POST /api/keys
 DELETE /api/keys/{name}

@@ -76,9 +76,15 @@ def serve(
         Path | None,
         typer.Option(help="Configuration file, instead of PADDOCK_CONFIG.", show_default=False),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster, instead of PADDOCK_CLUSTER.", show_default=False),
+    ] = None,
 ) -> None:
     """Serve until interrupted."""
     use_config(config)
+    if cluster is not None:
+        os.environ["PADDOCK_CLUSTER"] = cluster
     if check:
         check_settings()
         return

@@ -1,6 +1,7 @@
 """Settings of several machines that work together."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from model_store.registry.config import AllowedRegistry, Mirror
 from server.config import values as read
@@ -53,5 +54,32 @@ class ClusterSettings:
         read.flag,
         _FLAG,
         "Send peers the API key of the client instead, as they know the same keys.",
+        default="0",
+    )
+    cluster: str = setting(
+        "PADDOCK_CLUSTER",
+        read.cluster,
+        "auto, or the host:port of a Ray cluster's head",
+        "Ray cluster whose machines compute too; auto: the one of this machine, or a new one.",
+        unset="",
+    )
+    cluster_port: int = setting(
+        "PADDOCK_CLUSTER_PORT",
+        read.port,
+        "a port from 1 to 65535, or 0",
+        "Port on which the cluster's machines listen for this server; 0: any.",
+        default="0",
+    )
+    cluster_files: Path | None = setting(
+        "PADDOCK_CLUSTER_FILES",
+        read.path,
+        "a directory",
+        "On a machine of a cluster: where it receives files; unset: beside its models.",
+    )
+    max_replicas: int = setting(
+        "PADDOCK_MAX_REPLICAS",
+        read.count,
+        "a whole number of at least 0",
+        "Machines of a cluster that have the same model at once; 0: as many as there are.",
         default="0",
     )

@@ -33,6 +33,11 @@ def files_folder(settings: Settings) -> Path:
     return settings.files or settings.models.parent / "paddock-files"
 
 
+def cluster_files(settings: Settings) -> Path:
+    """Return the directory for files of a cluster: beside the models, unless it is set."""
+    return settings.cluster_files or settings.models.parent / "paddock-cluster"
+
+
 def registry_config(settings: Settings, user_agent: str) -> RegistryConfig:
     """Return the configuration of pull and push."""
     return RegistryConfig(

@@ -235,6 +235,22 @@ def peers(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(Endpoint.parse(url).url for url in words(text)))
 
 
+def cluster(text: str) -> str:
+    """Parse `auto`, or the `host:port` of a Ray cluster's head."""
+    host, colon, number = text.rpartition(":")
+    if text != "auto" and not (colon and host and port(number)):
+        raise ValueError(text)
+    return text
+
+
+def port(text: str) -> int:
+    """Parse the number of a port, or 0."""
+    number = int(text)
+    if not 0 <= number < 1 << 16:
+        raise ValueError(text)
+    return number
+
+
 def root_path(text: str) -> str:
     """Parse the path under which a proxy shows the server, such as /llm."""
     plain = text.rstrip("/")

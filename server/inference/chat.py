@@ -134,7 +134,8 @@ class ChatService:
         current().set_format(format.renderer, format.output.name, format.reason)
         if image_tags.count(conversation.messages):
             self._decoder.prepare()
-        async with recorded_lease(self._scheduler, plan.request) as lease:
+        blocks = (f"{each.role} {each.content}" for each in conversation.messages)
+        async with recorded_lease(self._scheduler, plan.request, blocks) as lease:
             timings = Timings(started, time.perf_counter_ns())
             if not conversation.messages:
                 yield LoadOutcome.LOADED

@@ -1,10 +1,11 @@
 """Completion: continue a prompt through a template, between prefix and suffix, or raw."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from model_store.model import Model
 from model_store.store import Store
@@ -56,6 +57,8 @@ from server.prompt.template import GoTemplate, parse_go_template
 from server.rendering.client import PromptRenderer
 from server.request_record import current
 
+_BLOCK: Final = 1024
+
 
 class GenerateService:
     """Completes prompts; `go_template` is the setting OLLAMA_GO_TEMPLATE.
@@ -91,7 +94,7 @@ class GenerateService:
         model, options = plan.model, plan.options
         if completion.images:
             self._decoder.prepare()
-        async with recorded_lease(self._scheduler, plan.request) as lease:
+        async with recorded_lease(self._scheduler, plan.request, _blocks(completion)) as lease:
             timings = Timings(started, time.perf_counter_ns())
             if not completion.prompt:
                 yield LoadOutcome.LOADED
@@ -246,6 +249,14 @@ async def _text_of(prompt: RenderedPrompt | tuple[int, ...], runner: RunnerClien
     if isinstance(prompt, RenderedPrompt):
         return prompt.text
     return (await runner.detokenize(prompt)).text
+
+
+def _blocks(completion: Completion) -> Iterator[str]:
+    """Yield what the prompt begins with, in blocks that other prompts may begin with too."""
+    yield completion.system
+    prompt = completion.prompt
+    for begin in range(0, len(prompt), _BLOCK):
+        yield str(prompt[begin : begin + _BLOCK])
 
 
 def _check(completion: Completion, model: Model, format: Format) -> Think | None:

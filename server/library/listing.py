@@ -7,7 +7,7 @@ import msgspec
 
 from model_store.errors import GGUFError, ModelNotFound
 from model_store.model import Model
-from runners.host.model_request import LoadStatus, RunnerStatus
+from runners.host.model_request import LoadStatus, ReplicaStatus, RunnerStatus
 from server.capabilities import capabilities
 from server.formats import choose
 from server.http.json_encoding import encode
@@ -33,6 +33,16 @@ class InstalledModel(msgspec.Struct, omit_defaults=True, kw_only=True):
     capabilities: tuple[str, ...] = ()
 
 
+class LoadedReplica(msgspec.Struct, kw_only=True):
+    """One of the machines of a cluster that have the model; `requests` use it there."""
+
+    machine: str
+    devices: tuple[str, ...]
+    size: int
+    size_vram: int
+    requests: int
+
+
 class LoadedModel(msgspec.Struct, kw_only=True):
     """An entry of /api/ps; sizes in bytes."""
 
@@ -44,6 +54,7 @@ class LoadedModel(msgspec.Struct, kw_only=True):
     expires_at: str
     size_vram: int
     context_length: int
+    replicas: list[LoadedReplica] | msgspec.UnsetType = msgspec.UNSET
 
 
 class LoadingModel(msgspec.Struct, kw_only=True):
@@ -186,4 +197,15 @@ def _loaded(status: RunnerStatus) -> LoadedModel:
         expires_at=local_time(status.expires_at),
         size_vram=status.size_vram,
         context_length=status.ready.n_ctx,
+        replicas=[_replica(replica) for replica in status.replicas] or msgspec.UNSET,
+    )
+
+
+def _replica(replica: ReplicaStatus) -> LoadedReplica:
+    return LoadedReplica(
+        machine=replica.machine,
+        devices=replica.devices,
+        size=replica.size,
+        size_vram=replica.size_vram,
+        requests=replica.users,
     )

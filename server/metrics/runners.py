@@ -1,6 +1,6 @@
 """Prometheus gauges of the runners: requests, KV cache, memory, loads, evictions and crashes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -42,29 +42,40 @@ def _runner_gauges(runners: Sequence[RunnerUsage]) -> Iterator[Metric]:
     yield _per_model(
         "paddock_num_requests_running",
         "Sequences in the batch.",
-        ((each, stats.n_running) for each, stats in with_stats),
+        _sums((each, stats.n_running) for each, stats in with_stats),
     )
     yield _per_model(
         "paddock_num_requests_waiting",
         "Requests that wait for a place in the batch.",
-        ((each, stats.n_waiting) for each, stats in with_stats),
+        _sums((each, stats.n_waiting) for each, stats in with_stats),
     )
+    n_used = _sums((each, stats.n_cells_used) for each, stats in with_stats)
+    n_cells = _sums((each, each.n_cells) for each, _ in with_stats)
     yield _per_model(
         "paddock_kv_cache_usage_ratio",
         "Share of the KV cache's cells in use.",
-        ((each, stats.n_cells_used / max(1, each.n_cells)) for each, stats in with_stats),
+        {model: used / max(1, n_cells[model]) for model, used in n_used.items()},
     )
     memory = GaugeMetricFamily(
         "paddock_runner_memory_bytes", "Memory of a loaded model.", labels=["model", "memory"]
     )
-    for each in runners:
-        memory.add_metric([each.model, "ram"], each.ram_bytes)
-        memory.add_metric([each.model, "vram"], each.vram_bytes)
+    vram = _sums((each, each.vram_bytes) for each in runners)
+    for model, size in _sums((each, each.ram_bytes) for each in runners).items():
+        memory.add_metric([model, "ram"], size)
+        memory.add_metric([model, "vram"], vram[model])
     yield memory
 
 
-def _per_model(name: str, about: str, values: Iterable[tuple[RunnerUsage, float]]) -> Metric:
-    family = GaugeMetricFamily(name, about, labels=["model"])
+def _sums(values: Iterable[tuple[RunnerUsage, float]]) -> dict[str, float]:
+    """Return the sums of a value by models: several machines may have the same one."""
+    sums: dict[str, float] = {}
     for runner, value in values:
-        family.add_metric([runner.model], value)
+        sums[runner.model] = sums.get(runner.model, 0) + value
+    return sums
+
+
+def _per_model(name: str, about: str, values: Mapping[str, float]) -> Metric:
+    family = GaugeMetricFamily(name, about, labels=["model"])
+    for model, value in values.items():
+        family.add_metric([model], value)
     return family

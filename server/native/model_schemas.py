@@ -44,6 +44,14 @@ class UnloadRequest(NamedRequest):
     all: bool = False
 
 
+class DrainRequest(ApiModel):
+    """POST /api/cluster/drain; `drain` false uses the machine again."""
+
+    body_limits = NAMES
+    machine: str
+    drain: bool = True
+
+
 class PullRequest(NamedRequest):
     """POST /api/pull; `insecure` means plain HTTP, `dry_run` only reports the sizes."""
 

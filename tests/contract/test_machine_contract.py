@@ -2,26 +2,42 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from runners.host.machine import LocalMachine, Machine
 from runners.host.standby import Standby
+from tests.support.cluster import running_agent
 from tests.support.fake_machine import FakeMachine
 from tests.support.runners import load_spec, start_fake_runner
 
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["fake", "local"])
-async def machine(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[Machine]:
-    started: Machine = (
-        FakeMachine() if request.param == "fake" else LocalMachine(Standby(start_fake_runner))
-    )
-    background = asyncio.create_task(started.run())
-    yield started
-    background.cancel()
-    await asyncio.gather(background, return_exceptions=True)
+@pytest.fixture(params=["fake", "local", "cluster"])
+async def machine(
+    request: pytest.FixtureRequest, anyio_backend: str, tmp_path: Path
+) -> AsyncIterator[Machine]:
+    async with _started(request.param, tmp_path) as started:
+        background = asyncio.create_task(started.run())
+        yield started
+        background.cancel()
+        await asyncio.gather(background, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _started(kind: str, directory: Path) -> AsyncIterator[Machine]:
+    if kind == "fake":
+        yield FakeMachine()
+    elif kind == "local":
+        yield LocalMachine(Standby(start_fake_runner))
+    else:
+        async with running_agent(directory) as agent:
+            machine = await agent.join(Path("/models"))
+            yield machine
+            machine.close()
 
 
 async def test_each_start_returns_a_new_runner(machine: Machine) -> None:

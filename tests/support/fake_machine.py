@@ -9,6 +9,7 @@ from typing import cast
 from runners.host.client import RunnerClient
 from runners.host.devices import MachineMemory
 from runners.host.errors import LoadFailed, RunnerDied
+from runners.host.model_request import ModelKey
 from runners.protocol.load_spec import LoadSpec
 from runners.protocol.messages import (
     Device,
@@ -118,9 +119,14 @@ class FakeMachine:
     running: list[FakeRunner] = field(default_factory=list)
     may_load: asyncio.Event = field(default_factory=asyncio.Event)
     can_start: bool = True
+    files: set[ModelKey] = field(default_factory=set)
+    known_gpus: tuple[Device, ...] = ()
 
     def __post_init__(self) -> None:
         self.may_load.set()
+
+    def has_files(self, key: ModelKey) -> bool:
+        return key in self.files
 
     async def start_runner(self) -> FakeRunner:
         runner = FakeRunner(self)

@@ -52,6 +52,16 @@ def test_every_file_is_documented(path: Path) -> None:
     assert f"deploy/{path.relative_to(DEPLOY)}" in (ROOT / "docs" / "operations.md").read_text()
 
 
+def test_the_parts_of_the_cluster_are_what_kubernetes_expects() -> None:
+    parts = yaml.safe_load_all((DEPLOY / "kubernetes" / "cluster.yaml").read_text())
+    kinds = []
+    for part in parts:
+        kinds.append(part["kind"])
+        if part["kind"] != "RayCluster":  # of KubeRay
+            kubernetes_validate.validate(part, "1.31", strict=True)
+    assert kinds == ["PersistentVolumeClaim", "RayCluster", "Service", "NetworkPolicy"]
+
+
 @pytest.mark.parametrize("kind", [each["kind"] for each in MANIFESTS])
 def test_a_manifest_is_what_kubernetes_expects(kind: str) -> None:
     kubernetes_validate.validate(manifest(kind), "1.31", strict=True)

@@ -13,7 +13,7 @@ import pytest
 from runners.host.errors import LoadFailed, QuantizeFailed, RunnerDied
 from runners.host.liveness import ProbeConfig
 from runners.host.process import RunnerProcess
-from runners.host.spawn import Child, spawn
+from runners.host.spawn import Child, LocalChild, spawn
 from runners.protocol.messages import Generate
 from runners.protocol.quantization import Quantize
 from tests.support.runners import load_spec, start_fake_runner
@@ -133,7 +133,7 @@ async def test_a_process_that_holds_the_pipes_of_a_dead_runner_does_not_hold_its
         heir.kill()
 
 
-class UnkillableChild(Child):
+class UnkillableChild(LocalChild):
     """A process that does not end when it is killed, as if a driver blocked it in the kernel."""
 
     def kill(self) -> None:

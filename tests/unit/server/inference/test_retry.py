@@ -62,6 +62,16 @@ async def test_a_second_failure_is_reported() -> None:
     assert service.attempts == 2
 
 
+async def test_a_request_whose_machine_was_lost_is_placed_again_twice() -> None:
+    lost = RunnerDied("lost", can_retry=True, is_machine_lost=True)
+    assert await Service(lost, LoadFailed.by_death(lost)).call("a", end="b") == "ab"
+    assert [item async for item in Service(lost, lost.copy()).stream("a")] == ["a"]
+    service = Service(lost, lost, lost)
+    with pytest.raises(RunnerDied):
+        await service.call("a", end="b")
+    assert service.attempts == 3
+
+
 async def test_a_stream_that_has_begun_is_not_begun_again() -> None:
     service = Service(KILLED, n_sent=1)
     stream = service.stream("a")

@@ -1,0 +1,1 @@
+"""A cluster: an agent on each machine starts runners there, for the server that clients know."""
