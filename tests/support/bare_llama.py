@@ -60,6 +60,11 @@ class BareLlama:
         lib.llama_memory_clear(lib.llama_get_memory(self._context), True)
         return self.advance(tokens)
 
+    def rewind(self, length: int) -> None:
+        """Go back to the first `length` tokens, which a cache of full size still has."""
+        memory = lib.llama_get_memory(self._context)
+        assert lib.llama_memory_seq_rm(memory, 0, length, -1)
+
     def advance(self, tokens: Sequence[int]) -> Logits:
         """Compute tokens; return the logits behind the last one."""
         array = (ctypes.c_int32 * len(tokens))(*tokens)
