@@ -40,7 +40,7 @@ class World:
     def machines(self) -> dict[str, dict[str, Any]]:
         """Return the machines that can be used, by their names."""
         listed = self.get("/api/cluster")["machines"]
-        return {each["name"]: each for each in listed if each["state"] == "ready"}
+        return {each["name"]: each for each in listed if each["state"] != "unreachable"}
 
     def has(self, *names: str) -> bool:
         """Wait until exactly these machines can be used, besides the server's own."""
@@ -127,8 +127,12 @@ def server(
 
 @pytest.fixture
 def world(server: World) -> Iterator[World]:
-    """Both nodes, and no model in memory; a test leaves no request behind."""
+    """Both nodes, and no model in memory; a test leaves no request behind.
+
+    Models are loaded on `a`, where their files lie, because `b` may have them by now as well.
+    """
     assert server.has("a", "b"), server.log
+    assert server.drain("b", True)
     httpx.post(f"{server.server.url}/api/unload", json={"all": True}, timeout=60)
     assert eventually(lambda: not server.get("/api/ps")["models"], seconds=60)
     yield server
@@ -224,6 +228,7 @@ def test_a_server_that_is_killed_leaves_no_runners_and_its_successor_has_the_mac
     runners = world.ray.runners("a")
     with world.streams(2) as streams:
         world.server.process.kill()
+        world.server.process.wait(20)
         wait(streams, timeout=60)
     assert psutil.wait_procs(runners, timeout=30)[1] == []
     with served(world.ray, tmp_path) as successor:
