@@ -78,6 +78,12 @@ def _send(pane: Pane, *lines: str) -> None:
         pane.press("Enter")
 
 
+def _clear(pane: Pane) -> None:
+    """Clear the chat and wait for the prompt: what is typed before it may be shown twice."""
+    _send(pane, "/clear")
+    pane.wait_for("Cleared session context\n" + PROMPT)
+
+
 def test_a_chat_is_stopped_has_messages_of_several_lines_and_ends(pane: Pane) -> None:
     pane.wait_for(PROMPT, at_end=True)
     _send(pane, "forever")
@@ -86,11 +92,13 @@ def test_a_chat_is_stopped_has_messages_of_several_lines_and_ends(pane: Pane) ->
     pane.wait_for(PROMPT, at_end=True)
     assert max(map(len, pane.lines)) <= COLUMNS
 
-    _send(pane, "/clear", '"""first line', 'second line"""')
+    _clear(pane)
+    _send(pane, '"""first line', 'second line"""')
     pane.wait_for("first line second line\n\n" + PROMPT)
 
     words = [f"word{n}" for n in range(20)]
-    _send(pane, "/clear", " ".join(words))
+    _clear(pane)
+    _send(pane, " ".join(words))
     pane.wait_for("word19\n\n" + PROMPT)
     # The answer repeats the question; its words are whole, unlike those of a line that is typed.
     assert "\n".join(pane.lines).rpartition(PROMPT)[0].split()[-len(words) :] == words
