@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from server.errors import NotFound
 from server.http.body import read_body
+from server.http.direct_route import DirectRoute
 from server.http.openapi import body_of
 from server.http.streaming import json_response
 from server.native.cluster import cluster_response
@@ -13,7 +14,7 @@ from server.request_record import current
 from server.routes.dependencies import services_of
 from server.text.quoting import quoted
 
-router = APIRouter(prefix="/api")
+router = APIRouter(prefix="/api", route_class=DirectRoute)
 BODIES = (DrainRequest,)
 
 
