@@ -32,9 +32,12 @@ run: install ## Start the server on port 11434 (settings: .venv/bin/paddock serv
 	@exec $(BIN)/paddock serve
 
 .PHONY: test
-test: $(STAMPS)/dev ## Run all tests, on up to four cores
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --ignore=tests/hostile
-	@$(BIN)/python -m pytest tests/hostile  # alone: it compares how long clients wait
+test: $(STAMPS)/dev ## Run the tests, on up to four cores; the suites below need more
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+
+.PHONY: test-hostile
+test-hostile: $(STAMPS)/dev ## Attack a server, and measure how long its other clients wait, so beside nothing else
+	@$(BIN)/python -m pytest tests/hostile
 
 .PHONY: test-clients
 test-clients: $(CLIENTS)/.stamp $(OPEN_WEBUI)/.stamp ## Run the tests with LangChain, Open WebUI and the like, in environments of theirs
@@ -81,7 +84,7 @@ fuzz: $(STAMPS)/fuzz ## Fuzz each parser of untrusted input for FUZZ_SECONDS (10
 .PHONY: coverage
 coverage: $(STAMPS)/dev ## Run all tests, report the lines they miss, runners included, and hold a floor
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --ignore=tests/hostile
+	@$(BIN)/coverage run -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 

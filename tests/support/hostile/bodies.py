@@ -34,6 +34,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/api/pull": {"model": "127.0.0.1:9/library/absent", "insecure": True, "stream": False},
     "/api/push": {"model": "127.0.0.1:9/library/absent", "insecure": True, "stream": False},
     "/api/unload": {"model": "absent"},
+    "/api/cluster/drain": {"machine": "absent"},
     "/api/keys": {"name": "?"},  # refused: once there is a key, everybody needs one
     "/api/tokenize": {"model": MODEL, "content": "a"},
     "/api/detokenize": {"model": MODEL, "tokens": [5]},
