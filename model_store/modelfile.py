@@ -37,10 +37,12 @@ _QUOTES = {
 _CLOSING_LINE = re.compile(rf'("""[ \t]*{_OPEN}*)(?=[\r\n])')
 _OPEN_LINE = re.compile(rf'("""[ \t]*{_OPEN}*){_OPEN}(?=[\r\n])')
 _BETWEEN = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
-_LETTERS = re.compile(r"[A-Za-z]*")
-_NAME = re.compile(r"[A-Za-z0-9_]*")
+_LETTERS = re.compile(r"[A-Za-z]{0,64}")
+_NAME = re.compile(r"[A-Za-z0-9_]{0,64}")
 _LINE = re.compile(r"[^\r\n]*")
 _VISIBLE_CATEGORIES = "LMNPS"
+_LONGEST_NAME = 1 << 16
+"""Characters of a value that is no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +171,8 @@ def _visible(text: str) -> str:
 
     Such characters come in with text that is copied from web pages, and nobody sees them.
     """
+    if len(text) > _LONGEST_NAME:
+        raise ModelfileError(f"a name or number of {len(text)} characters is too long")
     odd = {c for c in set(text) if unicodedata.category(c)[0] not in _VISIBLE_CATEGORIES}
     return text.translate(dict.fromkeys(map(ord, odd - {*_WHITE}))).strip()
 

@@ -7,7 +7,10 @@ from model_store.errors import InvalidName, ModelfileError
 from model_store.modelfile import Command, parse_modelfile
 from model_store.names import ModelName
 from model_store.parameters import typed_parameters
+from model_store.text_layers import LARGEST_TEXTS
 
+_LONGEST = LARGEST_TEXTS + (1 << 20)
+"""Characters of a Modelfile: all texts of a model, and the rest."""
 _VERSION = re.compile(r"v?\d+(\.\d+){0,2}([-+][0-9A-Za-z.+-]+)?\Z", re.ASCII)
 _BLOB = re.compile(r"[/\\]blobs[/\\]sha256-([0-9a-f]{64})\Z")
 _FILES = ("model", "adapter", "draft")
@@ -34,9 +37,13 @@ def modelfile_parts(text: str, *, needs_from: bool = True) -> ModelfileParts:
     With `needs_from` it has to say what the model is made of.
 
     Raises:
-        ModelfileError: it cannot be parsed, or refers to a path: only uploaded blobs
-            (`@sha256:…`) and installed models may be named.
+        ModelfileError: it is longer than a model's texts may be, cannot be parsed, or refers to a
+            path: only uploaded blobs (`@sha256:…`) and installed models may be named.
     """
+    if len(text) > _LONGEST:
+        raise ModelfileError(
+            f"the Modelfile of {len(text)} characters is too long; at most {_LONGEST} are read"
+        )
     parent = ""
     uploads: dict[str, dict[str, str]] = {name: {} for name in _FILES}
     texts: dict[str, str] = {}

@@ -16,6 +16,8 @@ MIN_CONTEXT_FOR_MEDIA = 2048
 """An image takes a thousand tokens and more, a minute of speech hundreds."""
 MAX_DRAFT = 15
 """Drafted tokens of an answer in a step: 16 rows with its own, as kernels compute groups of 4."""
+_CHARACTERS_PER_TOKEN = 8
+"""More than most texts have. Of a prediction, no more is tokenized than an answer can have."""
 # `logit_bias` comes from the request itself.
 _SAMPLING = frozenset(Sampling.__struct_fields__) - {"logit_bias"}
 
@@ -53,7 +55,7 @@ def command(
         n_ctx=n_ctx,
         n_predict=_n_predict(options, params),
         n_draft=_n_draft(options, params),
-        prediction=params.prediction,
+        prediction=params.prediction[: n_ctx * _CHARACTERS_PER_TOKEN],
         n_keep=4 if options.num_keep is None else options.num_keep,
         stop=tuple(options.stop or ()),
         truncate=params.truncate,

@@ -221,3 +221,25 @@ def test_a_bad_value_is_told_in_the_words_of_the_reference(line: str, message: s
         modelfile_parts(f"FROM a\n{line}\n")
 
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a" * (18 << 20), "the Modelfile of 18874368 characters is too long"),
+        ("FROM " + "a" * 70_000, "a name or number of 70000 characters is too long"),
+        ("FROM a\nPARAMETER temperature " + "1" * 70_000, "a name or number of 70000 characters"),
+        ("a" * 70_000 + " b", "(line 1): command must be one of"),
+        ("FROM a\nPARAMETER " + "a" * 70_000 + " b", "unexpected EOF: aaa"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_no_modelfile_needs_is_refused_before_it_is_read_as_a_whole(
+    text: str, message: str
+) -> None:
+    """Others wait while one character after the other of a long text is looked at."""
+    with pytest.raises(ModelfileError) as caught:
+        modelfile_parts(text)
+
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 1000

@@ -112,6 +112,13 @@ def test_drafts_are_bounded_and_off_where_an_answer_should_be_repeatable(
     assert commanded(**options).n_draft == n_draft
 
 
+def test_of_a_prediction_no_more_is_read_than_an_answer_can_have() -> None:
+    """Its tokens take a hundred bytes for each byte of text."""
+    params = GenerationParams(model="m", prediction="word " * 1_000_000)
+    work = command("Once", merged_options({}), params, n_ctx=64, constraint=None)
+    assert len(work.prediction) == 64 * 8
+
+
 def test_a_prediction_is_drafted_even_with_a_seed() -> None:
     params = GenerationParams(model="m", prediction="text")
     work = command("Once", merged_options({"seed": 1}), params, n_ctx=64, constraint=None)
