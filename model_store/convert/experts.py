@@ -4,7 +4,8 @@ Llama 4, gpt-oss in 16 bits and Qwen3-VL have the gate and the up projection of 
 tensor of the shape (experts, inputs, outputs): one after the other, or in turns (gpt-oss).
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,3 +83,23 @@ def gate_and_up(
         transposed(f"{layer}.ffn_gate_exps.weight", source, stop=half, is_turned=is_turned),
         transposed(f"{layer}.ffn_up_exps.weight", source, start=half, is_turned=is_turned),
     )
+
+
+def packed_experts(
+    tensors: Mapping[str, SourceTensor], pattern: re.Pattern[str]
+) -> Iterator[ExpertColumns]:
+    """Yield the experts of all layers from the tensors that `pattern` matches.
+
+    Its groups are `layer`, a number, and `part`: `down` or `gate_up`.
+
+    Raises:
+        CreateError: a tensor has another shape.
+    """
+    for name, source in tensors.items():
+        if (match := pattern.match(name)) is None:
+            continue
+        layer = f"blk.{match['layer']}"
+        if match["part"] == "down":
+            yield transposed(f"{layer}.ffn_down_exps.weight", source)
+        else:
+            yield from gate_and_up(layer, source)

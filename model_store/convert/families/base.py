@@ -83,11 +83,15 @@ class Family:
         """
         outputs = [*self._mapped(with_scales(tensors, self.config)), *self.computed()]
         present = {output.name for output in outputs}
-        layered = (f"blk.{n}.{name}" for n in range(self.n_layers) for name in self.required)
+        layered = (f"blk.{n}.{name}" for n in range(self.n_layers) for name in self.required_of(n))
         for name in (*self.required_once, *layered):
             if name not in present:
                 raise CreateError(f'the model lacks the tensor for "{name}"')
         return outputs
+
+    def required_of(self, layer: int) -> tuple[str, ...]:
+        """Return the tensors that a layer has to have, where layers differ; raises CreateError."""
+        return self.required
 
     def computed(self) -> Iterator[OutputTensor]:
         """Yield tensors that follow from the configuration."""

@@ -13,7 +13,6 @@ from gguf import MODEL_ARCH, ExpertGatingFuncType, GGUFWriter
 from model_store.convert.families.decoder import ATTENTION, Decoder
 from model_store.convert.output import OutputTensor
 from model_store.convert.tensors import SourceTensor
-from model_store.errors import CreateError
 
 _LAYER: Final = re.compile(r"model\.layers\.(\d{1,9})\.")
 _DENSE: Final = ("ffn_gate.weight", "ffn_up.weight", "ffn_down.weight")
@@ -61,13 +60,11 @@ class Glm4MoE(Glm4):
     def outputs(self, tensors: Mapping[str, SourceTensor]) -> list[OutputTensor]:
         """Return what becomes of the model's tensors; raises CreateError."""
         kept = {name: tensor for name, tensor in tensors.items() if not self._predicts(name)}
-        outputs = super().outputs(kept)
-        present = {output.name for output in outputs}
-        for layer in range(self.n_layers):
-            for name in _DENSE if layer < self.n_dense else _ROUTED:
-                if f"blk.{layer}.{name}" not in present:
-                    raise CreateError(f'the model lacks the tensor for "blk.{layer}.{name}"')
-        return outputs
+        return super().outputs(kept)
+
+    def required_of(self, layer: int) -> tuple[str, ...]:
+        """Return the tensors that a layer has to have; raises CreateError."""
+        return (*self.required, *(_DENSE if layer < self.n_dense else _ROUTED))
 
     def _predicts(self, name: str) -> bool:
         """Tell whether a tensor belongs to a layer for multi-token prediction."""

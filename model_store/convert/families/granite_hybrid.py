@@ -144,15 +144,9 @@ class GraniteHybrid(GraniteMoE):
             writer, self.config, n_heads=n_heads, head_dim=head_dim, n_groups=self.n_groups
         )
 
-    def outputs(self, tensors: Mapping[str, SourceTensor]) -> list[OutputTensor]:
-        """Return what becomes of the model's tensors; raises CreateError."""
-        outputs = super().outputs(tensors)
-        present = {output.name for output in outputs}
-        for layer, attends in enumerate(self.attends):
-            for name in ATTENTION if attends else MAMBA:
-                if f"blk.{layer}.{name}" not in present:
-                    raise CreateError(f'the model lacks the tensor for "blk.{layer}.{name}"')
-        return outputs
+    def required_of(self, layer: int) -> tuple[str, ...]:
+        """Return the tensors that a layer has to have; raises CreateError."""
+        return (*self.required, *(ATTENTION if self.attends[layer] else MAMBA))
 
     def renamed(self, name: str) -> str:
         """Return a tensor's name as the map of names has it."""

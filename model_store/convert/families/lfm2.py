@@ -1,6 +1,5 @@
 """Convert Liquid LFM2: layers with a short convolution, and some with attention."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -10,7 +9,6 @@ from gguf import MODEL_ARCH, GGUFWriter
 from model_store.convert.families.decoder import Decoder
 from model_store.convert.output import OutputTensor
 from model_store.convert.tensors import SourceTensor
-from model_store.errors import CreateError
 
 _CONVOLUTION = ("shortconv.conv.weight", "shortconv.in_proj.weight", "shortconv.out_proj.weight")
 _ATTENTION = ("attn_q.weight", "attn_k.weight", "attn_v.weight", "attn_output.weight",
@@ -60,15 +58,9 @@ class Lfm2(Decoder):
         super().add_metadata(writer)
         writer.add_shortconv_l_cache(self.config.integer("conv_L_cache"))
 
-    def outputs(self, tensors: Mapping[str, SourceTensor]) -> list[OutputTensor]:
-        """Return what becomes of the model's tensors; raises CreateError."""
-        outputs = super().outputs(tensors)
-        present = {output.name for output in outputs}
-        for layer, attends in enumerate(self.attends):
-            for name in _ATTENTION if attends else _CONVOLUTION:
-                if f"blk.{layer}.{name}" not in present:
-                    raise CreateError(f'the model lacks the tensor for "blk.{layer}.{name}"')
-        return outputs
+    def required_of(self, layer: int) -> tuple[str, ...]:
+        """Return the tensors that a layer has to have; raises CreateError."""
+        return (*self.required, *(_ATTENTION if self.attends[layer] else _CONVOLUTION))
 
     def _output(self, source_name: str, sources: tuple[SourceTensor, ...]) -> OutputTensor:
         """Return a tensor, of a convolution without the dimension that is always 1."""

@@ -10,12 +10,11 @@ from typing import ClassVar, Final
 
 from gguf import MODEL_ARCH, GGUFWriter
 
-from model_store.convert.experts import gate_and_up, transposed
+from model_store.convert.experts import packed_experts
 from model_store.convert.families.decoder import ATTENTION
 from model_store.convert.families.multimodal import MultimodalText
 from model_store.convert.output import OutputTensor
 from model_store.convert.tensors import SourceTensor
-from model_store.errors import CreateError
 
 _EXPERTS: Final = re.compile(
     r"model\.layers\.(?P<layer>\d{1,4})\.feed_forward\.experts\.(?P<part>gate_up|down)_proj\Z"
@@ -55,22 +54,11 @@ class Llama4(MultimodalText):
         writer.add_expert_count(self.config.integer("num_local_experts"))
         writer.add_expert_used_count(self.config.integer("num_experts_per_tok"))
 
-    def outputs(self, tensors: Mapping[str, SourceTensor]) -> list[OutputTensor]:
-        """Return what becomes of the model's tensors; raises CreateError."""
-        outputs = super().outputs(tensors)
-        present = {output.name for output in outputs}
-        for layer in range(self.n_layers):
-            for name in _DENSE if (layer + 1) % self.interval else _ROUTED:
-                if f"blk.{layer}.{name}" not in present:
-                    raise CreateError(f'the model lacks the tensor for "blk.{layer}.{name}"')
-        return outputs
+    def required_of(self, layer: int) -> tuple[str, ...]:
+        """Return the tensors that a layer has to have; raises CreateError."""
+        return (*self.required, *(_DENSE if (layer + 1) % self.interval else _ROUTED))
 
     def _mapped(self, tensors: Mapping[str, SourceTensor]) -> Iterator[OutputTensor]:
-        packed = {name: match for name in tensors if (match := _EXPERTS.match(name))}
-        yield from super()._mapped({n: t for n, t in tensors.items() if n not in packed})
-        for name, match in packed.items():
-            layer = f"blk.{match['layer']}"
-            if match["part"] == "down":
-                yield transposed(f"{layer}.ffn_down_exps.weight", tensors[name])
-            else:
-                yield from gate_and_up(layer, tensors[name])
+        others = {name: each for name, each in tensors.items() if not _EXPERTS.match(name)}
+        yield from super()._mapped(others)
+        yield from packed_experts(tensors, _EXPERTS)

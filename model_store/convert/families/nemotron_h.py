@@ -14,7 +14,6 @@ from model_store.convert.families.decoder import Decoder
 from model_store.convert.families.state_space import MAMBA, add_state_space, plain_name, shaped
 from model_store.convert.output import OutputTensor
 from model_store.convert.tensors import SourceTensor
-from model_store.errors import CreateError
 
 _UNLIMITED: Final = 2**20
 """The context of models without positions."""
@@ -74,15 +73,9 @@ class NemotronH(Decoder):
         """Width of each layer, 0 for one that is not feed-forward."""
         return [self.n_ff if kind == "-" else 0 for kind in self.pattern]
 
-    def outputs(self, tensors: Mapping[str, SourceTensor]) -> list[OutputTensor]:
-        """Return what becomes of the model's tensors; raises CreateError."""
-        outputs = super().outputs(tensors)
-        present = {output.name for output in outputs}
-        for layer, kind in enumerate(self.pattern):
-            for name in _LAYERS[kind]:
-                if f"blk.{layer}.{name}" not in present:
-                    raise CreateError(f'the model lacks the tensor for "blk.{layer}.{name}"')
-        return outputs
+    def required_of(self, layer: int) -> tuple[str, ...]:
+        """Return the tensors that a layer has to have; raises CreateError."""
+        return (*self.required, *_LAYERS[self.pattern[layer]])
 
     def renamed(self, name: str) -> str:
         """Return a tensor's name as the map of names has it."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from gguf import MODEL_ARCH, GGUFWriter
 
-from model_store.convert.experts import gate_and_up, transposed
+from model_store.convert.experts import packed_experts
 from model_store.convert.families.multimodal import MultimodalText
 from model_store.convert.families.qwen import Qwen3, Qwen3MoE
 from model_store.convert.output import OutputTensor
@@ -57,11 +57,6 @@ class Qwen3VLMoE(Qwen3VL, Qwen3MoE):
     required: ClassVar[tuple[str, ...]] = Qwen3MoE.required
 
     def _mapped(self, tensors: Mapping[str, SourceTensor]) -> Iterator[OutputTensor]:
-        packed = {name: match for name in tensors if (match := _EXPERTS.match(name))}
-        yield from super()._mapped({n: t for n, t in tensors.items() if n not in packed})
-        for name, match in packed.items():
-            layer = f"blk.{match['layer']}"
-            if match["part"] == "down":
-                yield transposed(f"{layer}.ffn_down_exps.weight", tensors[name])
-            else:
-                yield from gate_and_up(layer, tensors[name])
+        others = {name: each for name, each in tensors.items() if not _EXPERTS.match(name)}
+        yield from super()._mapped(others)
+        yield from packed_experts(tensors, _EXPERTS)
