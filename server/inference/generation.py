@@ -10,14 +10,13 @@ from runners.protocol.media import Medium
 from runners.protocol.messages import Generate, Ready, Sampling
 from runners.protocol.tokens import AnyText
 from server.inference.conversation import GenerationParams
+from server.inference.text_length import usual_characters
 from server.request_record import current
 
 MIN_CONTEXT_FOR_MEDIA = 2048
 """An image takes a thousand tokens and more, a minute of speech hundreds."""
 MAX_DRAFT = 15
 """Drafted tokens of an answer in a step: 16 rows with its own, as kernels compute groups of 4."""
-_CHARACTERS_PER_TOKEN = 8
-"""More than most texts have. Of a prediction, no more is tokenized than an answer can have."""
 # `logit_bias` comes from the request itself.
 _SAMPLING = frozenset(Sampling.__struct_fields__) - {"logit_bias"}
 
@@ -55,7 +54,8 @@ def command(
         n_ctx=n_ctx,
         n_predict=_n_predict(options, params),
         n_draft=_n_draft(options, params),
-        prediction=params.prediction[: n_ctx * _CHARACTERS_PER_TOKEN],
+        # No more is tokenized than an answer can have.
+        prediction=params.prediction[: usual_characters(n_ctx)],
         n_keep=4 if options.num_keep is None else options.num_keep,
         stop=tuple(options.stop or ()),
         truncate=params.truncate,

@@ -21,12 +21,17 @@ _MAX_CHARACTERS_PER_TOKEN = 256
 _CHARACTERS_PER_TOKEN = 8
 
 
+def usual_characters(n_ctx: int) -> int:
+    """Return a number of characters that few texts of `n_ctx` tokens have."""
+    return n_ctx * _CHARACTERS_PER_TOKEN
+
+
 def unchecked(n_ctx: int) -> int:
     """Return how many characters of a text are tokenized whatever it is.
 
     They are more than most texts have that fit `n_ctx` tokens.
     """
-    return min(MIN_CHARACTERS, max(_MIN_UNCHECKED, n_ctx * _CHARACTERS_PER_TOKEN))
+    return min(MIN_CHARACTERS, max(_MIN_UNCHECKED, usual_characters(n_ctx)))
 
 
 def max_characters(n_ctx: int) -> int:
@@ -50,7 +55,7 @@ async def require_fit(runner: RunnerClient, text: str, n_ctx: int) -> None:
 
 def require_countable(text: str, n_ctx: int) -> None:
     """Raise BadRequest for a text whose tokens are not counted for a model with this context."""
-    limit = max(MIN_CHARACTERS, n_ctx * _CHARACTERS_PER_TOKEN)
+    limit = max(MIN_CHARACTERS, usual_characters(n_ctx))
     if len(text) > limit:
         raise BadRequest(
             f"the text of {len(text)} characters is too long for this model, for which at most "
