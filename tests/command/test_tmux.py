@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,10 +46,15 @@ class Pane:
         return self.tmux("capture-pane", "-p", "-S", "-1000").rstrip().splitlines()
 
     def wait_for(self, text: str, *, at_end: bool = False) -> None:
+        self.wait_until(
+            lambda lines: lines[-1:] == [text] if at_end else text in "\n".join(lines), repr(text)
+        )
+
+    def wait_until(self, appears: Callable[[list[str]], bool], what: str) -> None:
         deadline = time.monotonic() + SECONDS
-        while not (self.lines[-1:] == [text] if at_end else text in "\n".join(self.lines)):
+        while not appears(self.lines):
             if time.monotonic() > deadline:
-                raise AssertionError(f"{text!r} did not appear on:\n" + "\n".join(self.lines))
+                raise AssertionError(f"{what} did not appear on:\n" + "\n".join(self.lines))
             time.sleep(0.05)
 
 
@@ -100,10 +105,10 @@ def test_a_chat_is_stopped_has_messages_of_several_lines_and_ends(pane: Pane) ->
     _clear(pane)
     _send(pane, " ".join(words))
     # The answer repeats the question; its words are whole, unlike those of a line that is typed.
-    deadline = time.monotonic() + SECONDS
-    while "\n".join(pane.lines).rpartition(PROMPT)[0].split()[-len(words) :] != words:
-        assert time.monotonic() < deadline, pane.lines
-        time.sleep(0.05)
+    pane.wait_until(
+        lambda lines: "\n".join(lines).rpartition(PROMPT)[0].split()[-len(words) :] == words,
+        "the answer",
+    )
 
     _send(pane, "/bye")
     pane.wait_for("ended with 0")
