@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from model_store.disk import open_regular
+from model_store.registry.transfers import SharedTransfers
 from runners.host.errors import LoadFailed
 from runners.host.model_request import ModelKey
 from runners.protocol.adapters import Adapters
@@ -44,7 +45,7 @@ class MachineFiles:
     def __init__(self, root: Path, remote: str, present: Iterable[str], connect: Connect) -> None:
         self._root, self._remote, self._connect = root, Path(remote), connect
         self._present = set(present)
-        self._transfers: dict[str, _Transfer] = {}
+        self._transfers: SharedTransfers[_Upload] = SharedTransfers()
 
     def has(self, key: ModelKey) -> bool:
         """Whether all files of a model are there."""
@@ -112,37 +113,21 @@ class MachineFiles:
 
     async def _join(self, path: Path, on_progress: Progress) -> None:
         """Wait for the transfer of a blob, which is begun by the first who waits."""
-        transfer = self._transfers.get(path.name)
-        if transfer is None:
-            transfer = self._transfers[path.name] = _Transfer(path, self._connect)
-        transfer.n_waiting += 1
-        try:
-            while not (await asyncio.wait([transfer.task], timeout=_PROGRESS_SECONDS))[0]:
-                on_progress(transfer.share)
-            transfer.task.result()
-            self._present.add(path.name)
-        finally:
-            transfer.n_waiting -= 1
-            if not transfer.n_waiting:
-                transfer.task.cancel()
-                self._transfers.pop(path.name, None)
+        async with self._transfers.join(path.name, lambda: _Upload(path, self._connect)) as shared:
+            while not await shared.wait(_PROGRESS_SECONDS):
+                on_progress(shared.job.completed / max(1, shared.job.total))
+        self._present.add(path.name)
 
 
-class _Transfer:
-    """The transfer of one blob to another machine; cancelled by the last who waits for it."""
+class _Upload:
+    """The transfer of one blob to another machine; sizes in bytes."""
 
     def __init__(self, path: Path, connect: Connect) -> None:
         self._path, self._connect = path, connect
-        self.n_waiting = 0
-        self._size = self._sent = 0
-        self.task = asyncio.create_task(self._run())
+        self.total = self.completed = 0
 
-    @property
-    def share(self) -> float:
-        """How much of the blob is there."""
-        return self._sent / self._size if self._size else 0.0
-
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Transfer it, again where the connection breaks; raises LoadFailed."""
         for is_last in (False,) * (_TRIES - 1) + (True,):
             try:
                 await self._try()
@@ -161,8 +146,8 @@ class _Transfer:
                 return
 
     async def _try(self) -> None:
-        self._size = self._path.stat().st_size
-        sock = await self._connect(SendBlob(self._path.name, self._size))
+        self.total = self._path.stat().st_size
+        sock = await self._connect(SendBlob(self._path.name, self.total))
         work = asyncio.ensure_future(asyncio.to_thread(self._send, sock))
         try:
             await asyncio.shield(work)
@@ -178,13 +163,13 @@ class _Transfer:
         """Send what the other machine lacks; blocks."""
         sock.settimeout(_STALL_SECONDS)
         with open_regular(self._path) as file:
-            self._sent = self._reply(sock)
-            while self._sent < self._size:
-                count = min(_CHUNK, self._size - self._sent)
-                n = sock.sendfile(file, self._sent, count)
+            self.completed = self._reply(sock)
+            while self.completed < self.total:
+                count = min(_CHUNK, self.total - self.completed)
+                n = sock.sendfile(file, self.completed, count)
                 if not n:
                     raise OSError("the file has become shorter")
-                self._sent += n
+                self.completed += n
         self._reply(sock)
 
     @staticmethod
