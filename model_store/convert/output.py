@@ -1,6 +1,6 @@
 """Output tensors of a conversion: their sources, types and encoding, block by block."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,3 +94,11 @@ def encoding_of(name: str, tensors: tuple[SourceTensor, ...], *, precise: bool) 
     if precise or name.endswith(".bias") or all(len(tensor.shape) <= 1 for tensor in tensors):
         return Encoding.F32
     return Encoding.BF16 if all(tensor.dtype == "BF16" for tensor in tensors) else Encoding.F16
+
+
+def require_tensors(outputs: Iterable[OutputTensor], names: Iterable[str]) -> None:
+    """Raise CreateError for the first of `names` that no tensor has."""
+    present = {output.name for output in outputs}
+    for name in names:
+        if name not in present:
+            raise CreateError(f'the model lacks the tensor for "{name}"')

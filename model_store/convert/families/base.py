@@ -11,7 +11,7 @@ from gguf import MODEL_ARCH, MODEL_ARCH_NAMES, GGUFWriter, get_tensor_name_map
 from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder
 from model_store.convert.fp8 import with_scales
-from model_store.convert.output import OutputTensor, encoding_of
+from model_store.convert.output import OutputTensor, encoding_of, require_tensors
 from model_store.convert.tensors import SourceTensor, shown
 from model_store.errors import CreateError
 
@@ -82,11 +82,8 @@ class Family:
             CreateError: a tensor is missing, or not known to the architecture.
         """
         outputs = [*self._mapped(with_scales(tensors, self.config)), *self.computed()]
-        present = {output.name for output in outputs}
         layered = (f"blk.{n}.{name}" for n in range(self.n_layers) for name in self.required_of(n))
-        for name in (*self.required_once, *layered):
-            if name not in present:
-                raise CreateError(f'the model lacks the tensor for "{name}"')
+        require_tensors(outputs, (*self.required_once, *layered))
         return outputs
 
     def required_of(self, layer: int) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from gguf import GGUFWriter
 from model_store.convert.families.base import MOST_LAYERS
 from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder
-from model_store.convert.output import OutputTensor, encoding_of
+from model_store.convert.output import OutputTensor, encoding_of, require_tensors
 from model_store.convert.tensors import SourceTensor, shown
 from model_store.errors import CreateError
 
@@ -94,11 +94,8 @@ class Projector:
             match = _IMAGE_PART.match(source.name)
             if match is not None:
                 outputs += self._converted(f"{match['part']}.{match['name']}", source)
-        present = {output.name for output in outputs}
         layered = (f"v.blk.{n}.{name}" for n in range(self.n_layers) for name in self.required)
-        for name in (*self.required_once, *layered):
-            if name not in present:
-                raise CreateError(f'the model lacks the tensor for "{name}"')
+        require_tensors(outputs, (*self.required_once, *layered))
         return outputs
 
     def _converted(self, name: str, source: SourceTensor) -> Iterator[OutputTensor]:
