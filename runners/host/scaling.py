@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from runners.host.clock import Clock, Timer
+from runners.host.expiry import SAVE_SECONDS
 from runners.host.machines import Machines
 from runners.host.policy import State
 from runners.host.replicas import AddReplica, RemoveReplica, scale
@@ -12,7 +13,6 @@ from runners.host.runner_pool import RunnerPool
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 2.0
-SAVE_SECONDS = 3.0
 
 
 class ReplicaScaling:
