@@ -1,6 +1,5 @@
 """A chat in tmux: a terminal that somebody else wrote, 40 columns wide."""
 
-import os
 import shlex
 import shutil
 import subprocess
@@ -11,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.terminal import environment_without_terminal
 
 TMUX = shutil.which("tmux")
 COLUMNS, ROWS = 40, 30
@@ -28,10 +29,13 @@ class Pane:
 
     def tmux(self, *arguments: str) -> str:
         command = [str(TMUX), "-u", "-f", "/dev/null", "-S", str(self._socket), *arguments]
-        # No variables of a tmux that the tests may run in.
-        own = {name: text for name, text in os.environ.items() if not name.startswith("TMUX")}
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=SECONDS, check=True, env=own
+            command,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=True,
+            env=environment_without_terminal(),
         )
         return done.stdout
 

@@ -76,6 +76,18 @@ class Terminal:
             os.write(self._fd, f"\x1b[{cursor.y + 1};{cursor.x + 1}R".encode())
 
 
+def environment_without_terminal() -> dict[str, str]:
+    """Return the variables without those of the terminal, or the tmux, that the tests run in.
+
+    pytest-xdist sets a width too, which would win over that of the terminal of a test.
+    """
+    return {
+        name: text
+        for name, text in os.environ.items()
+        if name not in ("COLUMNS", "LINES") and not name.startswith("TMUX")
+    }
+
+
 @contextmanager
 def terminal(
     *arguments: str, columns: int = 80, rows: int = 24, environment: Mapping[str, str]
@@ -84,9 +96,11 @@ def terminal(
     pid, fd = pty.fork()
     if pid == 0:
         program = [sys.executable, "-m", "server", *arguments]
-        # pytest may have set a width, which would win over that of the terminal.
-        own = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        os.execvpe(program[0], program, {**own, "TERM": "xterm-256color", **environment})
+        os.execvpe(
+            program[0],
+            program,
+            {**environment_without_terminal(), "TERM": "xterm-256color", **environment},
+        )
     fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     running = Terminal(pid, fd, columns, rows)
     try:
