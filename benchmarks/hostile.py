@@ -82,7 +82,7 @@ def main() -> int:
             _install(server, directory)
             if arguments.each:
                 print(_COLUMNS.format("attack", "outcome", "seconds", "wait (ms)", "control", "MB"))
-            for attack in _attacks(server, directory, under_attack):
+            for attack in _attacks(server, directory):
                 if arguments.only and not any(text in attack.name for text in arguments.only):
                     continue
                 if load is not None and not attack.name.startswith("/"):
@@ -114,14 +114,17 @@ def _loaded(server: LiveServer, n_clients: int) -> Iterator[StreamingLoad | None
         yield load
 
 
-def _attacks(server: LiveServer, directory: Path, under_attack: Scene) -> Iterator[Attack]:
+def _attacks(server: LiveServer, directory: Path) -> Iterator[Attack]:
     openapi = httpx.get(f"{server.url}/openapi.json").json()
+    server.load(bodies.MODEL)
+    server.load(bodies.EMBEDDER, "/api/embed")
     for route in bodies.routes(openapi):
         yield from bodies.attacks(route, is_thorough=True)
     yield from paths.attacks(openapi)
     yield from connections.attacks()
+    media.load(server)
     yield from media.attacks()
-    yield from templates.attacks(directory, under_attack)
+    yield from templates.attacks(server, directory)
 
 
 def _measure(

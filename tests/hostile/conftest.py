@@ -20,5 +20,7 @@ def hostile_scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         server.create(MODEL, write_llama(directory / "model.gguf"))
         pooling = PoolingType.MEAN
         server.create(EMBEDDER, write_llama(directory / "embedder.gguf", pooling=pooling))
+        server.load(MODEL)
+        server.load(EMBEDDER, "/api/embed")
         with scene(server) as under_attack:
             yield under_attack

@@ -10,7 +10,7 @@ def test_no_template_makes_others_wait(hostile_scene: Scene, tmp_path: Path) -> 
     templates.models(hostile_scene.server, tmp_path)
     before = len(hostile_scene.measurements)
 
-    assert not hostile_scene.faults(templates.attacks(tmp_path, hostile_scene))
+    assert not hostile_scene.faults(templates.attacks(hostile_scene.server, tmp_path))
 
     outcomes = {m.name: m.outcome for m in hostile_scene.measurements[before:]}
     for name in templates.JINJA:

@@ -26,6 +26,8 @@ SERVE = (
 )
 """Shells start what runs in the background with these ignored, and so the tests' children."""
 
+_SETTLED_SECONDS = 4.0
+
 
 @dataclass(frozen=True, slots=True)
 class LiveServer:
@@ -54,6 +56,17 @@ class LiveServer:
     def children(self) -> list[psutil.Process]:
         """Return all processes that the server started: runners, renderers, decoders."""
         return [p for p in self.process.children(recursive=True) if _is_alive(p)]
+
+    def load(self, model: str, path: str = "/api/generate") -> None:
+        """Load `model`, and wait until the standby runner is there that the server starts after it.
+
+        `path` is a route whose request loads the model: that of embeddings for an embedder.
+        """
+        httpx.post(self.url + path, json={"model": model}, timeout=60).raise_for_status()
+        newest = loaded_at = time.time()
+        while time.time() - newest < _SETTLED_SECONDS:
+            time.sleep(0.1)
+            newest = max([loaded_at, *(runner.create_time() for runner in self.runners())])
 
     def terminate(self) -> None:
         """Ask the server to close, as a service manager does."""

@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 from PIL import Image
 
 from tests.support.hostile.measurement import Attack, Target
-from tests.support.image_files import bomb, encoded, repeated_scans, webp_claim
+from tests.support.image_files import bomb, encoded, plain, repeated_scans, webp_claim
 from tests.support.live_server import LiveServer
 from tests.support.tiny_models import write_llama
 from tests.support.tiny_vision import write_llava
@@ -20,6 +21,13 @@ def model(server: LiveServer, directory: Path) -> None:
     """Install a model that accepts images."""
     weights, projector = write_llama(directory / "eye.gguf"), write_llava(directory / "mmproj.gguf")
     server.create(_MODEL, weights, projector)
+
+
+def load(server: LiveServer) -> None:
+    """Load the model and what it needs for its first image, which is nothing of the attacks."""
+    server.load(_MODEL)
+    data = _chat(plain())
+    httpx.post(f"{server.url}/api/chat", content=data, timeout=60).raise_for_status()
 
 
 def files() -> Iterator[tuple[str, bytes, str]]:
@@ -37,10 +45,14 @@ def files() -> Iterator[tuple[str, bytes, str]]:
 def attacks() -> Iterator[Attack]:
     """Yield a chat with each of the files."""
     for name, file, _ in files():
-        message = {"role": "user", "content": "a", "images": [base64.b64encode(file).decode()]}
-        body = {"model": _MODEL, "messages": [message], "stream": False}
-        data = json.dumps(body | {"options": {"num_predict": 1}}).encode()
+        data = _chat(file)
         yield Attack(name, lambda target, data=data: _send(target, data), size=len(data))
+
+
+def _chat(file: bytes) -> bytes:
+    message = {"role": "user", "content": "a", "images": [base64.b64encode(file).decode()]}
+    body = {"model": _MODEL, "messages": [message], "stream": False}
+    return json.dumps(body | {"options": {"num_predict": 1}}).encode()
 
 
 def _send(target: Target, data: bytes) -> str:

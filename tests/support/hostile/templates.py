@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.support.hostile.measurement import Attack, Scene, Target
+from tests.support.hostile.bodies import MODEL
+from tests.support.hostile.measurement import Attack, Target
 from tests.support.live_server import LiveServer
 from tests.support.tiny_models import write_llama
 
@@ -24,7 +24,6 @@ GO = {
     "nesting": "{{ if .Prompt }}" * 3000 + "{{ end }}" * 3000,
     "many actions": "{{ .Prompt | len }}" * 3500,
 }
-_SETTLED_SECONDS = 4.0
 _MESSAGES = [{"role": "user", "content": "a"}]
 
 
@@ -35,17 +34,14 @@ def models(server: LiveServer, directory: Path) -> None:
         server.create(f"jinja-{number}", path)
 
 
-def attacks(directory: Path, scene: Scene) -> Iterator[Attack]:
+def attacks(server: LiveServer, directory: Path) -> Iterator[Attack]:
     """Yield the attacks; a template takes seconds of a worker, which is all that it may.
 
-    Models are loaded before, as their runners take memory too.
+    Models are loaded before, as their runners and the standby runner take memory too.
     """
     for number, name in enumerate(JINJA):
         model = f"jinja-{number}"
-        body = json.dumps({"model": model}).encode()
-        loaded_at = time.time()
-        assert scene.target.post("/api/generate", body) == "200"
-        _wait_for_standby(scene.server, loaded_at)
+        server.load(model)
         chat = {"model": model, "messages": _MESSAGES, "stream": False}
         count = {"model": model, "messages": _MESSAGES}
         yield _post(f"jinja {name}: chat", "/api/chat", chat)
@@ -54,19 +50,12 @@ def attacks(directory: Path, scene: Scene) -> Iterator[Attack]:
         digest = "sha256:" + hashlib.sha256((directory / f"{number}.gguf").read_bytes()).hexdigest()
         create = {"model": "again", "files": {"model.gguf": digest}, "stream": False}
         yield _post(f"jinja {name}: create", "/api/create", create)
+    server.load(MODEL)
     for name, template in GO.items():
-        generate = {"model": "hostile", "prompt": "a", "template": template, "stream": False}
+        generate = {"model": MODEL, "prompt": "a", "template": template, "stream": False}
         yield _post(f"go {name}: generate", "/api/generate", generate | {"raw": False})
-        create = {"model": "again", "from": "hostile", "template": template, "stream": False}
+        create = {"model": "again", "from": MODEL, "template": template, "stream": False}
         yield _post(f"go {name}: create", "/api/create", create)
-
-
-def _wait_for_standby(server: LiveServer, loaded_at: float) -> None:
-    """Wait until the standby runner is there, which the server starts after a load."""
-    newest = 0.0
-    while newest < loaded_at or time.time() - newest < _SETTLED_SECONDS:
-        time.sleep(0.1)
-        newest = max(p.create_time() for p in server.children())
 
 
 def _post(name: str, path: str, body: object) -> Attack:
