@@ -113,13 +113,21 @@ def _positive(header: GGUFHeader, key: str, limit: int) -> None:
 
 
 def _check_experts(header: GGUFHeader, prefix: str) -> None:
-    total, used = (
-        header.integer(prefix + key) or 0 for key in ("expert_count", "expert_used_count")
-    )
+    # Layers may use different numbers of experts.
+    total, used, groups, groups_used = (
+        max(header.integers(prefix + key), default=0)
+        for key in (
+            "expert_count", "expert_used_count", "expert_group_count", "expert_group_used_count",
+        )
+    )  # fmt: skip
     if not 0 <= total <= _MAX_EXPERTS:
         raise GGUFError(f'GGUF key "{prefix}expert_count" must be at most {_MAX_EXPERTS}')
     if not (1 <= used <= total if total else used == 0):
         raise GGUFError(f'GGUF key "{prefix}expert_used_count" does not fit {total} experts')
+    if groups < 0 or (groups and groups >= total) or (groups > 1 and total % groups):
+        raise GGUFError(f'GGUF key "{prefix}expert_group_count" does not fit {total} experts')
+    if groups > 1 and not 1 <= groups_used < groups:
+        raise GGUFError(f'GGUF key "{prefix}expert_group_used_count" does not fit {groups} groups')
 
 
 def _check_floats(header: GGUFHeader, prefix: str) -> None:

@@ -28,6 +28,7 @@ BAD_KEYS: list[tuple[str, object]] = [
     ("llama.embedding_length", 0),
     ("llama.expert_used_count", 2),
     ("llama.expert_count", 9999),
+    ("llama.expert_group_count", 2),
     ("llama.pooling_type", 9),
     ("llama.rope.freq_base", NAN),
     ("llama.rope.scaling.type", "bogus"),
