@@ -20,8 +20,18 @@ from tests.support.converting import converted
 from tests.support.families.builder import write_family
 from tests.support.families.hyperparameters import HEAD_DIM, N_EMBD, N_FF, N_HEADS, N_KV_HEADS
 from tests.support.hf_folders import Files
-from tests.support.hf_of_gguf import ATTENTION, MLP, Tensors, folder, in_16_bits, text_tensors
+from tests.support.hf_of_gguf import (
+    ATTENTION,
+    LLAMA4,
+    MLP,
+    Tensors,
+    folder,
+    in_16_bits,
+    llama4_tensors,
+    text_tensors,
+)
 from tests.support.legacy.plain_file import PlainFile, read
+from tests.support.tiny_models import normal
 
 Matrix = npt.NDArray[Any]
 COMMON: dict[str, Any] = {
@@ -57,6 +67,47 @@ MAMBA = {
 }
 
 
+NEMOTRON = {
+    **HEADS,
+    "num_hidden_layers": 3,
+    "hybrid_override_pattern": "M*-",
+    "conv_kernel": 4,
+    "ssm_state_size": 16,
+    "n_groups": 2,
+    "mamba_num_heads": 8,
+    "mamba_head_dim": 16,
+}
+NEMOTRON_MOE = {
+    **NEMOTRON,
+    "hybrid_override_pattern": "M*E",
+    "n_routed_experts": 4,
+    "num_experts_per_tok": 2,
+    "moe_intermediate_size": 32,
+    "moe_shared_expert_intermediate_size": 32,
+    "n_shared_experts": 1,
+    "norm_topk_prob": True,
+    "routed_scaling_factor": 2.5,
+    "n_group": 1,
+    "topk_group": 1,
+}
+NEMOTRON_NAMES = {
+    "attn_norm": "norm",
+    "attn_q": "mixer.q_proj",
+    "attn_k": "mixer.k_proj",
+    "attn_v": "mixer.v_proj",
+    "attn_output": "mixer.o_proj",
+    **{name: f"mixer.{to}" for name, to in MAMBA.items()},
+}
+NEMOTRON_MOE_NAMES = {
+    **NEMOTRON_NAMES,
+    "ffn_gate_inp": "mixer.gate",
+    "ffn_latent_down": "mixer.fc1_latent_proj",
+    "ffn_latent_up": "mixer.fc2_latent_proj",
+    "ffn_up_shexp": "mixer.shared_experts.up_proj",
+    "ffn_down_shexp": "mixer.shared_experts.down_proj",
+}
+
+
 GRANITE_NAMES = {
     **{name: to for name, to in ATTENTION.items() if not name.endswith(("q_norm", "k_norm"))},
     "ffn_norm": "post_attention_layernorm",
@@ -82,20 +133,8 @@ def layers(file: PlainFile) -> range:
     return range(int(file.keys[f"{file.keys['general.architecture'][1]}.block_count"][1]))
 
 
-def turned(tensor: Matrix) -> Matrix:
-    return np.ascontiguousarray(tensor.swapaxes(1, 2))
-
-
 def llama4(tensors: Tensors, file: PlainFile) -> None:
-    for layer in layers(file):
-        if f"blk.{layer}.ffn_gate_exps.weight" in file.tensors:
-            gate, up, down = (
-                turned(file.tensors[f"blk.{layer}.ffn_{name}_exps.weight"])
-                for name in ("gate", "up", "down")
-            )
-            experts = f"language_model.model.layers.{layer}.feed_forward.experts."
-            tensors[f"{experts}gate_up_proj"] = np.concatenate((gate, up), axis=2)
-            tensors[f"{experts}down_proj"] = down
+    tensors |= llama4_tensors(file)
 
 
 def glm4moe(tensors: Tensors, file: PlainFile) -> None:
@@ -137,6 +176,48 @@ def nemotron(tensors: Tensors, file: PlainFile) -> None:
     tensors["backbone.embeddings.weight"] = tensors.pop("backbone.embed_tokens.weight")
     tensors["backbone.norm_f.weight"] = tensors.pop("backbone.norm.weight")
     hybrid(tensors, file, "backbone.layers.N.mixer", "mixer.norm.weight")
+
+
+def nemotron_moe(tensors: Tensors, file: PlainFile) -> None:
+    """Store the experts one by one, as the published folders."""
+    nemotron(tensors, file)
+    for layer in layers(file):
+        to = f"backbone.layers.{layer}.mixer."
+        if (bias := file.tensors.get(f"blk.{layer}.exp_probs_b.bias")) is not None:
+            tensors[f"{to}gate.e_score_correction_bias"] = bias
+            for name in ("up", "down"):
+                experts = file.tensors[f"blk.{layer}.ffn_{name}_exps.weight"]
+                for number, expert in enumerate(experts):
+                    tensors[f"{to}experts.{number}.{name}_proj.weight"] = expert
+    tensors["mtp.layers.0.eh_proj.weight"] = np.ones((4, 8), np.float32)
+
+
+def nemotron_moe_joined(tensors: Tensors, file: PlainFile) -> None:
+    """Store the experts of a layer in one tensor, under the names of newer folders."""
+    nemotron_moe(tensors, file)
+    for name in list(tensors):
+        tensor = tensors.pop(name)
+        if ".experts." not in name:
+            tensors[name.replace("backbone.", "model.")] = tensor
+    for layer in layers(file):
+        for part in ("up", "down"):
+            experts = file.tensors.get(f"blk.{layer}.ffn_{part}_exps.weight")
+            if experts is not None:
+                tensors[f"model.layers.{layer}.mixer.experts.{part}_proj"] = experts
+
+
+def without_latent(file: PlainFile) -> None:
+    """Let the experts work in the full width."""
+    through_logarithm(file)
+    del file.keys["nemotron_h_moe.moe_latent_size"]
+    draw = normal(9)
+    for name, tensor in list(file.tensors.items()):
+        if "_latent_" in name:
+            del file.tensors[name]
+        elif name.endswith("_exps.weight"):
+            n_experts, n_out, n_in = tensor.shape
+            shape = (n_experts, N_EMBD, n_in) if "down" in name else (n_experts, n_out, N_EMBD)
+            file.tensors[name] = draw(*shape) / np.float32(shape[-1] ** 0.5)
 
 
 def falcon(tensors: Tensors, file: PlainFile) -> None:
@@ -206,17 +287,7 @@ CASES = {
     "llama4": Case(
         architecture="Llama4ForConditionalGeneration",
         gguf="llama4",
-        names={
-            **{name: to for name, to in ATTENTION.items() if "norm" not in name},
-            "attn_norm": "input_layernorm",
-            "ffn_norm": "post_attention_layernorm",
-            "ffn_gate_inp": "feed_forward.router",
-            **{f"ffn_{n}": f"feed_forward.{n}_proj" for n in ("gate", "up", "down")},
-            **{
-                f"ffn_{n}_shexp": f"feed_forward.shared_expert.{n}_proj"
-                for n in ("gate", "up", "down")
-            },
-        },
+        names=LLAMA4,
         config={
             "text_config": {
                 **HEADS,
@@ -321,28 +392,34 @@ CASES = {
     "nemotron h": Case(
         architecture="NemotronHForCausalLM",
         gguf="nemotron_h",
-        names={
-            "attn_norm": "norm",
-            "attn_q": "mixer.q_proj",
-            "attn_k": "mixer.k_proj",
-            "attn_v": "mixer.v_proj",
-            "attn_output": "mixer.o_proj",
-            "ffn_up": "mixer.up_proj",
-            "ffn_down": "mixer.down_proj",
-            **{name: f"mixer.{to}" for name, to in MAMBA.items()},
-        },
-        config={
-            **HEADS,
-            "num_hidden_layers": 3,
-            "hybrid_override_pattern": "M*-",
-            "conv_kernel": 4,
-            "ssm_state_size": 16,
-            "n_groups": 2,
-            "mamba_num_heads": 8,
-            "mamba_head_dim": 16,
-        },
+        names={**NEMOTRON_NAMES, "ffn_up": "mixer.up_proj", "ffn_down": "mixer.down_proj"},
+        config=NEMOTRON,
         prefix="backbone.",
         change=nemotron,
+        prepare=through_logarithm,
+    ),
+    "nemotron 3": Case(
+        architecture="NemotronHForCausalLM",
+        gguf="nemotron_h_moe",
+        names=NEMOTRON_MOE_NAMES,
+        config=NEMOTRON_MOE,
+        prefix="backbone.",
+        change=nemotron_moe,
+        prepare=without_latent,
+    ),
+    "nemotron 3 in a smaller space, as newer folders": Case(
+        architecture="NemotronHForCausalLM",
+        gguf="nemotron_h_moe",
+        names=NEMOTRON_MOE_NAMES,
+        config={
+            **NEMOTRON_MOE,
+            "hybrid_override_pattern": None,
+            "layers_block_type": ["mamba", "attention", "moe"],
+            "num_hidden_layers": None,
+            "moe_latent_size": 48,
+        },
+        prefix="backbone.",
+        change=nemotron_moe_joined,
         prepare=through_logarithm,
     ),
 }
@@ -377,10 +454,25 @@ def test_a_converted_folder_computes_the_same(name: str, tmp_path: Path) -> None
 
 
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "a pattern with experts": (
+    "a pattern with experts that are missing": (
         "nemotron h",
-        {"hybrid_override_pattern": "ME*"},
+        {"hybrid_override_pattern": "M*E"},
+        r"blk\.2\.ffn_gate_inp",
+    ),
+    "a pattern with experts and feed-forward layers": (
+        "nemotron 3",
+        {"hybrid_override_pattern": "M-E"},
         "hybrid_override_pattern",
+    ),
+    "a list with unknown kinds of layers": (
+        "nemotron 3",
+        {"hybrid_override_pattern": None, "layers_block_type": ["mamba", 3, "moe"]},
+        "layers_block_type",
+    ),
+    "a smaller space whose tensors are missing": (
+        "nemotron 3",
+        {"moe_latent_size": 48},
+        r"blk\.2\.ffn_latent_down",
     ),
     "a pattern that is too short": (
         "nemotron h",

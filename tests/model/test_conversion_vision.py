@@ -1,5 +1,6 @@
 """Folders of models that know images become a text model and a projector that compute the same."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,12 @@ from tests.support.hf_images import (
     QWEN_VISION,
     frames_joined,
     gemma3,
+    llama4,
     qwen3vl,
     qwen25vl,
 )
 from tests.support.hf_of_gguf import folder, in_16_bits, renamed, text_tensors
+from tests.support.hf_tokenizers import encoded
 from tests.support.legacy import projectors, text_models
 from tests.support.seeing import ASKED
 from tests.support.stepped_engine import StartEngine
@@ -116,6 +119,16 @@ def test_a_projector_that_cannot_be_made_is_refused(name: str, tmp_path: Path) -
 
     with pytest.raises(CreateError, match=message):
         converted(tmp_path, files)
+
+
+def test_patches_that_make_no_squares_are_refused(tmp_path: Path) -> None:
+    """llama.cpp ends its process when the rows of patches cannot be divided."""
+    files = llama4()[2]
+    config = json.loads(files["config.json"])
+    config["vision_config"]["pixel_shuffle_ratio"] = 0.3
+
+    with pytest.raises(CreateError, match="pixel_shuffle_ratio"):
+        converted(tmp_path, {**files, "config.json": encoded(config)})
 
 
 def test_a_convolution_over_other_than_two_frames_is_refused(tmp_path: Path) -> None:

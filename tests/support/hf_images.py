@@ -1,12 +1,12 @@
 """Folders of models that know images, each with the two files that should become of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from tests.support.hf_folders import Files
-from tests.support.hf_of_gguf import LLAMA, Tensors, folder, renamed, text_tensors
+from tests.support.hf_of_gguf import LLAMA, Tensors, folder, llama4_tensors, renamed, text_tensors
 from tests.support.hf_tokenizers import encoded
 from tests.support.legacy import projectors, text_models
 from tests.support.legacy.plain_file import PlainFile
@@ -49,6 +49,28 @@ QWEN3 = (
     (rf"mm\.2{END}", r"visual.merger.linear_fc2.\1"),
     (rf"v\.deepstack\.1\.norm{END}", r"visual.deepstack_merger_list.0.norm.\1"),
     (rf"v\.deepstack\.1\.fc([12]){END}", r"visual.deepstack_merger_list.0.linear_fc\1.\2"),
+)
+QWEN2 = (
+    *QWEN,
+    (rf"v\.blk\.(\d)\.ffn_up{END}", r"visual.blocks.\1.mlp.fc1.\2"),
+    (rf"v\.blk\.(\d)\.ffn_down{END}", r"visual.blocks.\1.mlp.fc2.\2"),
+    (rf"v\.post_ln{END}", r"visual.merger.ln_q.\1"),
+    (rf"mm\.([02]){END}", r"visual.merger.mlp.\1.\2"),
+)
+W = "vision_model."
+LLAMA4_VISION = (
+    (r"v\.class_embd", f"{W}class_embedding"),
+    (r"v\.position_embd\.weight", f"{W}positional_embedding_vlm"),
+    (r"v\.patch_embd\.weight", f"{W}patch_embedding.linear.weight"),
+    (rf"v\.(pre|post)_ln{END}", rf"{W}layernorm_\1.\2"),
+    (rf"v\.blk\.(\d)\.ln1{END}", rf"{W}model.layers.\1.input_layernorm.\2"),
+    (rf"v\.blk\.(\d)\.ln2{END}", rf"{W}model.layers.\1.post_attention_layernorm.\2"),
+    (rf"v\.blk\.(\d)\.attn_([qkv]){END}", rf"{W}model.layers.\1.self_attn.\2_proj.\3"),
+    (rf"v\.blk\.(\d)\.attn_out{END}", rf"{W}model.layers.\1.self_attn.o_proj.\2"),
+    (rf"v\.blk\.(\d)\.ffn_up{END}", rf"{W}model.layers.\1.mlp.fc1.\2"),
+    (rf"v\.blk\.(\d)\.ffn_down{END}", rf"{W}model.layers.\1.mlp.fc2.\2"),
+    (r"mm\.model\.mlp\.(\d)\.weight", rf"{W}vision_adapter.mlp.fc\1.weight"),
+    (r"mm\.model\.fc\.weight", "multi_modal_projector.linear_1.weight"),
 )
 GEMMA3 = {
     **LLAMA,
@@ -106,9 +128,38 @@ def frames_joined(tensors: Tensors) -> Tensors:
     return tensors | {"visual.patch_embed.proj.weight": np.stack(frames, axis=2)}
 
 
-def qwen25vl() -> tuple[PlainFile, PlainFile, Files]:
-    text, encoder = text_models.qwen2vl(), projectors.qwen25vl()
-    images = frames_joined(renamed(encoder, QWEN25))
+def llama4() -> tuple[PlainFile, PlainFile, Files]:
+    text, encoder = text_models.llama4(), projectors.llama4()
+    config = {
+        "text_config": {
+            "num_hidden_layers": 4,
+            "intermediate_size": 48,
+            "intermediate_size_mlp": 96,
+            "num_local_experts": 4,
+            "num_experts_per_tok": 1,
+            "interleave_moe_layer_step": 2,
+            "rope_theta": 500_000.0,
+        },
+        "vision_config": {
+            "num_hidden_layers": projectors.N_LAYERS,
+            "num_attention_heads": projectors.N_HEADS,
+            "hidden_size": projectors.N_EMBD,
+            "intermediate_size": projectors.N_FF,
+            "image_size": 4 * projectors.PATCH,
+            "patch_size": projectors.PATCH,
+            "norm_eps": 1e-5,
+            "pixel_shuffle_ratio": 0.5,
+        },
+    }
+    tensors = llama4_tensors(text) | renamed(encoder, LLAMA4_VISION)
+    return text, encoder, folder("Llama4ForConditionalGeneration", config, tensors)
+
+
+def _qwen2vl(
+    architecture: str, encoder: PlainFile, names: Sequence[tuple[str, str]], vision: dict[str, Any]
+) -> tuple[PlainFile, PlainFile, Files]:
+    text = text_models.qwen2vl()
+    images = frames_joined(renamed(encoder, names))
     for layer in range(projectors.N_LAYERS):
         for kind in ("weight", "bias"):
             parts = [images.pop(f"visual.blocks.{layer}.attn.{part}.{kind}") for part in "qkv"]
@@ -116,12 +167,29 @@ def qwen25vl() -> tuple[PlainFile, PlainFile, Files]:
     config = {
         "rope_theta": 1_000_000.0,
         "rope_scaling": {"type": "mrope", "mrope_section": [1, 2, 1]},
-        "vision_config": {**QWEN_VISION, "fullatt_block_indexes": [1], "window_size": 32},
+        "vision_config": vision,
         "rms_norm_eps": 1e-6,
     }
     text.update({"attention.layer_norm_rms_epsilon": 1e-6}, "qwen2vl.")
-    files = folder("Qwen2_5_VLForConditionalGeneration", config, text_tensors(text) | images)
+    files = folder(architecture, config, text_tensors(text) | images)
     return text, encoder, {**files, "preprocessor_config.json": encoded(HALF)}
+
+
+def qwen2vl() -> tuple[PlainFile, PlainFile, Files]:
+    vision = {
+        "depth": projectors.N_LAYERS,
+        "num_heads": projectors.N_HEADS,
+        "embed_dim": projectors.N_EMBD,
+        "hidden_size": text_models.N_EMBD,
+        "mlp_ratio": projectors.N_FF / projectors.N_EMBD,
+        "patch_size": projectors.PATCH,
+    }
+    return _qwen2vl("Qwen2VLForConditionalGeneration", projectors.qwen2vl(), QWEN2, vision)
+
+
+def qwen25vl() -> tuple[PlainFile, PlainFile, Files]:
+    vision = {**QWEN_VISION, "fullatt_block_indexes": [1], "window_size": 32}
+    return _qwen2vl("Qwen2_5_VLForConditionalGeneration", projectors.qwen25vl(), QWEN25, vision)
 
 
 def qwen3vl(*, moe: bool) -> tuple[PlainFile, PlainFile, Files]:
@@ -163,6 +231,8 @@ def qwen3vl(*, moe: bool) -> tuple[PlainFile, PlainFile, Files]:
 
 IMAGE_FOLDERS: dict[str, Callable[[], tuple[PlainFile, PlainFile, Files]]] = {
     "gemma3": gemma3,
+    "llama4": llama4,
+    "qwen2-vl": qwen2vl,
     "qwen2.5-vl": qwen25vl,
     "qwen3-vl": lambda: qwen3vl(moe=False),
     "qwen3-vl moe": lambda: qwen3vl(moe=True),

@@ -30,6 +30,14 @@ ATTENTION = {
 }
 MLP = {"ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj"}
 LLAMA = {**ATTENTION, **MLP, "ffn_norm": "post_attention_layernorm"}
+LLAMA4 = {
+    **{name: to for name, to in ATTENTION.items() if "norm" not in name},
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate_inp": "feed_forward.router",
+    **{f"ffn_{n}": f"feed_forward.{n}_proj" for n in ("gate", "up", "down")},
+    **{f"ffn_{n}_shexp": f"feed_forward.shared_expert.{n}_proj" for n in ("gate", "up", "down")},
+}
 CONFIG: dict[str, Any] = {
     "hidden_size": N_EMBD,
     "intermediate_size": N_FF,
@@ -72,6 +80,24 @@ def text_tensors(
             target = f"{prefix}layers.{layer}.{names[stem]}{dot}{kind}"
         found[target] = (tensor - np.float32(shift(name))).astype(np.float32)
     return found
+
+
+def llama4_tensors(file: PlainFile, prefix: str = "language_model.model.") -> Tensors:
+    """Return the tensors of Llama 4, whose experts are transposed, gate and up in one tensor."""
+    found = text_tensors(file, LLAMA4, prefix)
+    for name, gate in file.tensors.items():
+        layer, _, part = name.removeprefix("blk.").partition(".")
+        if part == "ffn_gate_exps.weight":
+            up, down = (file.tensors[f"blk.{layer}.ffn_{n}_exps.weight"] for n in ("up", "down"))
+            experts = f"{prefix}layers.{layer}.feed_forward.experts."
+            found[f"{experts}gate_up_proj"] = np.concatenate((turned(gate), turned(up)), axis=2)
+            found[f"{experts}down_proj"] = turned(down)
+    return found
+
+
+def turned(experts: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the experts of a layer with rows and columns exchanged."""
+    return np.ascontiguousarray(experts.swapaxes(1, 2))
 
 
 def renamed(file: PlainFile, pairs: Sequence[tuple[str, str]]) -> Tensors:

@@ -3,9 +3,16 @@
 from model_store.convert.folder import Folder
 from model_store.convert.projectors.base import Projector
 from model_store.convert.projectors.gemma3 import Gemma3Projector
-from model_store.convert.projectors.qwen import Qwen3VLProjector, Qwen25VLProjector
+from model_store.convert.projectors.llama4 import Llama4Projector
+from model_store.convert.projectors.qwen import (
+    Qwen2VLProjector,
+    Qwen3VLProjector,
+    Qwen25VLProjector,
+)
 
-_PROJECTORS: tuple[type[Projector], ...] = (Gemma3Projector, Qwen25VLProjector, Qwen3VLProjector)
+_PROJECTORS: tuple[type[Projector], ...] = (
+    Gemma3Projector, Llama4Projector, Qwen2VLProjector, Qwen25VLProjector, Qwen3VLProjector,
+)  # fmt: skip
 _BY_NAME = {name: projector for projector in _PROJECTORS for name in projector.names}
 
 

@@ -20,7 +20,7 @@ from model_store.errors import CreateError
 Rename = tuple[str, str]
 """A regular expression that matches a whole name, and what it becomes."""
 _IMAGE_PART: Final = re.compile(
-    r"(?:model\.)?(?P<part>vision_tower|multi_modal_projector|visual)\.(?P<name>.+)\Z"
+    r"(?:model\.)?(?P<part>vision_tower|vision_model|multi_modal_projector|visual)\.(?P<name>.+)\Z"
 )
 _PRECISE: Final = re.compile(r"v\.(?:patch|position)_embd\.weight")
 """llama.cpp adds these to numbers in single precision, or convolves with them."""
@@ -61,6 +61,16 @@ class Projector:
         """Width and height of an image in pixels."""
         return self.vision.integer("image_size")
 
+    @property
+    def width(self) -> int:
+        """Numbers that stand for a patch between the layers."""
+        return self.vision.integer("hidden_size")
+
+    @property
+    def n_ff(self) -> int:
+        """Width of the feed-forward layers."""
+        return self.vision.integer("intermediate_size")
+
     def add_metadata(self, writer: GGUFWriter) -> None:
         """Write what the encoder's size and shape are; raises CreateError."""
         writer.add_type("mmproj")
@@ -70,8 +80,8 @@ class Projector:
         writer.add_vision_projection_dim(text.integer("hidden_size"))
         writer.add_vision_image_size(self.image_size)
         writer.add_vision_patch_size(self.patch)
-        writer.add_vision_embedding_length(self.vision.integer("hidden_size"))
-        writer.add_vision_feed_forward_length(self.vision.integer("intermediate_size"))
+        writer.add_vision_embedding_length(self.width)
+        writer.add_vision_feed_forward_length(self.n_ff)
         writer.add_vision_block_count(self.n_layers)
         writer.add_vision_head_count(self.vision.integer(self.heads))
         writer.add_vision_image_mean(self._colours("image_mean", self.mean))

@@ -1,7 +1,8 @@
-"""Projectors of Qwen2.5-VL and Qwen3-VL, whose first convolution takes two frames of a video.
+"""Projectors of Qwen2-VL, 2.5-VL and 3-VL, whose first convolution takes two frames of a video.
 
 Facts from llama.cpp's converter: the convolution becomes two, one for each frame. Queries, keys and
-values are split for Qwen2.5-VL. Its configuration lists the layers that attend to the whole image,
+values are split for Qwen2-VL and Qwen2.5-VL. Qwen2-VL calls its own width `embed_dim`, and that of
+the text `hidden_size`. Qwen2.5-VL's configuration lists the layers that attend to the whole image,
 llama.cpp takes the distance between them. Qwen3-VL hands the output of some layers to the first
 layers of the text (deepstack).
 """
@@ -45,13 +46,68 @@ class _QwenProjector(Projector):
             yield from super()._converted(name, source)
 
 
-class Qwen25VLProjector(_QwenProjector):
+class _SplitProjector(_QwenProjector):
+    """Queries, keys and values are separate; positions are not learned."""
+
+    mean: ClassVar[tuple[float, ...]] = (0.48145466, 0.4578275, 0.40821073)
+    deviation: ClassVar[tuple[float, ...]] = (0.26862954, 0.26130258, 0.27577711)
+
+    @property
+    def image_size(self) -> int:
+        """Width and height of an image in pixels; images of other sizes are encoded too."""
+        return self.vision.integer("image_size", default=_IMAGE_SIZE)
+
+    def _converted(self, name: str, source: SourceTensor) -> Iterator[OutputTensor]:
+        if ".attn.qkv." not in name:
+            yield from super()._converted(name, source)
+            return
+        n_rows = source.shape[0] if source.shape else 0
+        if n_rows % 3:
+            raise CreateError(f'"{shown(source.name)}" does not hold queries, keys and values')
+        for part, rows in zip("qkv", np.split(np.arange(n_rows), 3), strict=True):
+            target = self._gguf_name(name).replace("attn_qkv", f"attn_{part}")
+            yield self.output(target, source, order=rows)
+
+
+class Qwen2VLProjector(_SplitProjector):
+    """Norms with bias, and feed-forward layers without a gate."""
+
+    names: ClassVar[tuple[str, ...]] = ("Qwen2VLForConditionalGeneration",)
+    kind: ClassVar[str] = "qwen2vl_merger"
+    renames: ClassVar[Sequence[Rename]] = (
+        (rf"{_LAYER}norm([12]){_END}", r"v.blk.\1.ln\2.\3"),
+        (rf"{_LAYER}attn\.qkv{_END}", r"v.blk.\1.attn_qkv.\2"),
+        (rf"{_LAYER}attn\.proj{_END}", r"v.blk.\1.attn_out.\2"),
+        (rf"{_LAYER}mlp\.fc1{_END}", r"v.blk.\1.ffn_up.\2"),
+        (rf"{_LAYER}mlp\.fc2{_END}", r"v.blk.\1.ffn_down.\2"),
+        (rf"visual\.merger\.ln_q{_END}", r"v.post_ln.\1"),
+        (rf"visual\.merger\.mlp\.([02]){_END}", r"mm.\1.\2"),
+    )
+    required: ClassVar[tuple[str, ...]] = (
+        "ln1.weight", "ln2.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
+        "attn_out.weight", "ffn_up.weight", "ffn_down.weight",
+    )  # fmt: skip
+    required_once: ClassVar[tuple[str, ...]] = (
+        "v.patch_embd.weight", "v.patch_embd.weight.1", "v.post_ln.weight", "mm.0.weight",
+        "mm.2.weight",
+    )  # fmt: skip
+
+    @property
+    def width(self) -> int:
+        """Numbers that stand for a patch between the layers."""
+        return self.vision.integer("embed_dim")
+
+    @property
+    def n_ff(self) -> int:
+        """Width of the feed-forward layers."""
+        return int(self.width * self.vision.number("mlp_ratio", default=4))
+
+
+class Qwen25VLProjector(_SplitProjector):
     """Norms without bias, gated feed-forward layers, windows in most layers."""
 
     names: ClassVar[tuple[str, ...]] = ("Qwen2_5_VLForConditionalGeneration",)
     kind: ClassVar[str] = "qwen2.5vl_merger"
-    mean: ClassVar[tuple[float, ...]] = (0.48145466, 0.4578275, 0.40821073)
-    deviation: ClassVar[tuple[float, ...]] = (0.26862954, 0.26130258, 0.27577711)
     renames: ClassVar[Sequence[Rename]] = (
         (rf"{_LAYER}norm([12])\.weight", r"v.blk.\1.ln\2.weight"),
         (rf"{_LAYER}attn\.qkv{_END}", r"v.blk.\1.attn_qkv.\2"),
@@ -69,11 +125,6 @@ class Qwen25VLProjector(_QwenProjector):
         "mm.2.weight",
     )  # fmt: skip
 
-    @property
-    def image_size(self) -> int:
-        """Width and height of an image in pixels; images of other sizes are encoded too."""
-        return self.vision.integer("image_size", default=_IMAGE_SIZE)
-
     def add_metadata(self, writer: GGUFWriter) -> None:
         """Write what the encoder's size and shape are; raises CreateError."""
         super().add_metadata(writer)
@@ -89,17 +140,6 @@ class Qwen25VLProjector(_QwenProjector):
         if distance < 1 or layers != [(n + 1) * distance - 1 for n in range(len(layers))]:
             raise self.vision.wrong("fullatt_block_indexes", "layers at equal distances")
         return distance
-
-    def _converted(self, name: str, source: SourceTensor) -> Iterator[OutputTensor]:
-        if ".attn.qkv." not in name:
-            yield from super()._converted(name, source)
-            return
-        n_rows = source.shape[0] if source.shape else 0
-        if n_rows % 3:
-            raise CreateError(f'"{shown(source.name)}" does not hold queries, keys and values')
-        for part, rows in zip("qkv", np.split(np.arange(n_rows), 3), strict=True):
-            target = self._gguf_name(name).replace("attn_qkv", f"attn_{part}")
-            yield self.output(target, source, order=rows)
 
 
 class Qwen3VLProjector(_QwenProjector):

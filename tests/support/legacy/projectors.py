@@ -87,6 +87,24 @@ def pixtral() -> PlainFile:
     return _finish(file, layer, others)
 
 
+def qwen2vl() -> PlainFile:
+    """The encoder of Qwen2-VL; its activation is the one that no key names."""
+    file = _begin(
+        "qwen2vl_merger",
+        spatial_merge_size=2,
+        image_size=560,
+        attention__layer_norm_epsilon=1e-6,
+    )
+    del file.keys["clip.use_gelu"]
+    others = {
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.patch_embd.weight.1": (N_EMBD, 3, PATCH, PATCH),
+        **_biased({"v.post_ln": (N_EMBD,)}),
+        **_biased({"mm.0": (4 * N_EMBD, 4 * N_EMBD), "mm.2": (N_TEXT, 4 * N_EMBD)}),
+    }
+    return _finish(file, _biased({**_SPLIT, **_NORMS, **_MLP}), others)
+
+
 def qwen25vl() -> PlainFile:
     """The encoder of Qwen2.5-VL; every second layer attends to the whole image."""
     file = _begin(
