@@ -9,7 +9,7 @@ from model_store.model import Model
 from model_store.store import Store
 from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
-from runners.protocol.tokens import AnyText
+from runners.protocol.tokens import AnyText, SpecialTokens
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread, in_thread_if_long
 from server.config.long_prompts import LongPrompts
@@ -44,6 +44,7 @@ from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer
+from server.prompt.special_tokens import SpecialTexts
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
 from server.prompt.truncate import is_instruction
 from server.rendering.client import PromptRenderer
@@ -61,12 +62,12 @@ class _Prompt:
     tools: Sequence[Tool]
     think: Think | None
     tokens: tuple[int, ...] | None
+    special: SpecialTexts
 
     async def for_runner(self, lease: Lease) -> AnyText:
         """Return the prompt as the runner tokenises it."""
-        special = await special_texts_of(lease.runner, self.renderer, self.format.output)
         prompt = without_bos(self.prompt, self.renderer, lease.ready)
-        return await in_thread_if_long(len(prompt.text), prompt.for_tokenizer, special)
+        return await in_thread_if_long(len(prompt.text), prompt.for_tokenizer, self.special)
 
     def system_bytes(self, lease: Lease) -> int:
         """Return where the system message ends in the prompt, 0 without one.
@@ -208,7 +209,8 @@ class ChatService:
         format, options = plan.format, plan.options
         n_ctx = context_of(options, lease.ready)
         room = Room(lease, n_ctx, conversation, options.num_predict, may_grow=may_grow)
-        renderer = await in_thread(renderer_of, plan.model, format)
+        tokens = await lease.runner.special_tokens()
+        renderer, special = await in_thread(_renderer_and_special_texts, plan, tokens)
         messages = with_placeholders(_history(conversation, plan.model), lease.ready)
         tools = _offered_tools(conversation)
         fitted = await fitted_prompt(
@@ -216,6 +218,7 @@ class ChatService:
             renderer,
             format.output,
             messages,
+            special=special,
             tools=tools,
             think=plan.think,
             lease=lease,
@@ -225,8 +228,22 @@ class ChatService:
             refuse_halved=self._long_prompts.refuses(is_agent=conversation.is_agent),
         )
         return _Prompt(
-            fitted.prompt, renderer, format, fitted.messages, tools, plan.think, fitted.tokens
+            fitted.prompt,
+            renderer,
+            format,
+            fitted.messages,
+            tools,
+            plan.think,
+            fitted.tokens,
+            special,
         )
+
+
+def _renderer_and_special_texts(
+    plan: AnswerPlan, tokens: SpecialTokens
+) -> tuple[Renderer, SpecialTexts]:
+    renderer = renderer_of(plan.model, plan.format)
+    return renderer, special_texts_of(tokens, renderer, plan.format.output)
 
 
 def _check(conversation: Conversation, model: Model, format: Format) -> Think | None:

@@ -12,7 +12,7 @@ from model_store.store import Store
 from runners.host.client import RunnerClient
 from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
-from runners.protocol.tokens import AnyText
+from runners.protocol.tokens import AnyText, SpecialTokens
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread, in_thread_if_long
 from server.errors import BadRequest
@@ -52,7 +52,7 @@ from server.prompt.content_marks import mark_content
 from server.prompt.messages import Message, Think
 from server.prompt.rendered_prompt import RenderedPrompt, with_breaks
 from server.prompt.renderer import Renderer
-from server.prompt.special_tokens import SpecialTexts
+from server.prompt.special_tokens import NO_SPECIAL_TEXTS, SpecialTexts
 from server.prompt.template import GoTemplate, parse_go_template
 from server.rendering.client import PromptRenderer
 from server.request_record import current
@@ -101,7 +101,8 @@ class GenerateService:
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             room = Room(lease, n_ctx, completion, options.num_predict)
-            format, renderer = await in_thread(_format_and_renderer, completion, model, plan.format)
+            tokens = await runner.special_tokens()
+            format, renderer, special = await in_thread(_prompt_format, completion, plan, tokens)
             current().set_format(format.renderer, format.output.name, format.reason)
             prompt = await self._prompt(
                 completion,
@@ -109,6 +110,7 @@ class GenerateService:
                 format,
                 renderer,
                 plan.think,
+                special=special,
                 lease=lease,
                 room=room,
                 n_predict=options.num_predict,
@@ -121,7 +123,6 @@ class GenerateService:
                 return
             messages = [Message("user", images=completion.images)]
             media = await media_of(self._decoder, messages, (), lease.ready, completion.n)
-            special = await special_texts_of(runner, renderer, format.output)
             if isinstance(prompt, RenderedPrompt):
                 prompt = without_bos(prompt, renderer, lease.ready)
             text = prompt if isinstance(prompt, RenderedPrompt) else RenderedPrompt("")
@@ -179,6 +180,7 @@ class GenerateService:
         renderer: Renderer,
         think: Think | None,
         *,
+        special: SpecialTexts,
         lease: Lease,
         room: Room,
         n_predict: int | None,
@@ -187,7 +189,6 @@ class GenerateService:
             return completion.prompt
         if completion.raw:
             return RenderedPrompt(completion.prompt)
-        special = await special_texts_of(lease.runner, renderer, format.output)
         if completion.suffix:
             n_characters = len(completion.prompt) + len(completion.suffix)
             if n_characters > max_characters(room.max_n_ctx):
@@ -202,6 +203,7 @@ class GenerateService:
             renderer,
             format.output,
             _messages(completion, completion.prompt, model),
+            special=special,
             think=think,
             lease=lease,
             room=room,
@@ -270,15 +272,22 @@ def _check(completion: Completion, model: Model, format: Format) -> Think | None
     return think
 
 
-def _format_and_renderer(
-    completion: Completion, model: Model, format: Format
-) -> tuple[Format, Renderer]:
-    """Return the format that the request needs, which may replace the model's, and its renderer."""
+def _prompt_format(
+    completion: Completion, plan: AnswerPlan, tokens: SpecialTokens
+) -> tuple[Format, Renderer, SpecialTexts]:
+    """Return the format that the request needs, which may replace the model's, and its renderer.
+
+    With them come the special texts of a vocabulary with these special `tokens`.
+    """
     if completion.raw or not isinstance(completion.prompt, str):
-        return PLAIN, parse_go_template(DEFAULT_TEMPLATE)
+        return PLAIN, parse_go_template(DEFAULT_TEMPLATE), NO_SPECIAL_TEXTS
+    renderer: Renderer
     if completion.template:
-        return of_go_template(completion.template), parse_go_template(completion.template)
-    return format, renderer_of(model, format)
+        format = of_go_template(completion.template)
+        renderer = parse_go_template(completion.template)
+    else:
+        format, renderer = plan.format, renderer_of(plan.model, plan.format)
+    return format, renderer, special_texts_of(tokens, renderer, format.output)
 
 
 def _suffix_template(completion: Completion, model: Model, format: Format) -> GoTemplate:

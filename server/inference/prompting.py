@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
-from server.concurrency.threads import in_thread, in_thread_if_long
+from runners.protocol.tokens import SpecialTokens
+from server.concurrency.threads import in_thread_if_long
 from server.errors import ContextExceeded, TemplateBudgetExceeded, TemplateError
 from server.inference.growth import Room
 from server.inference.text_length import begins_within, max_characters, require_fit, too_long
@@ -37,6 +37,7 @@ async def fitted_prompt(
     output: OutputFormat,
     messages: Sequence[Message],
     *,
+    special: SpecialTexts,
     tools: Sequence[Tool] = (),
     think: Think | None = None,
     lease: Lease,
@@ -58,7 +59,6 @@ async def fitted_prompt(
         ServerBusy: there is no worker process that could render it.
     """
     n_ctx = room.n_ctx
-    special = await special_texts_of(lease.runner, renderer, output)
     work = _Rendering(prompts, renderer, output, messages, tools, think, lease, n_ctx, special)
     _require_fit(messages, tools, room.max_n_ctx, truncate=truncate)
     if room.may_grow:
@@ -233,18 +233,16 @@ def _n_characters(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> in
     return sum(map(len, texts_of(messages, tools)))
 
 
-async def special_texts_of(
-    runner: RunnerClient, renderer: Renderer, output: OutputFormat
+def special_texts_of(
+    tokens: SpecialTokens, renderer: Renderer, output: OutputFormat
 ) -> SpecialTexts:
     """Return the texts that are special tokens in prompts of this format.
 
     Where a template adds nothing to what a client writes, its text is the prompt, as a raw one is.
+    A large vocabulary takes a while the first time, so this belongs in a thread.
     """
     markup = markup_of(renderer)
-    if not markup:
-        return NO_SPECIAL_TEXTS
-    tokens = await runner.special_tokens()
-    return await in_thread(special_texts, tokens, markup, output.visible_tokens)
+    return special_texts(tokens, markup, output.visible_tokens) if markup else NO_SPECIAL_TEXTS
 
 
 def without_bos(prompt: RenderedPrompt, renderer: Renderer, ready: Ready) -> RenderedPrompt:

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import pytest
 
 from runners.protocol.messages import Ready
-from runners.protocol.tokens import SpecialTokens
 from server.errors import BadRequest
 from server.inference.conversation import Conversation
 from server.inference.growth import Room
@@ -15,6 +14,7 @@ from server.prompt.messages import Message, Tool, ToolCall
 from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer
 from server.prompt.renderers.table import RENDERERS
+from server.prompt.special_tokens import NO_SPECIAL_TEXTS
 from server.prompt.template import GoTemplate
 from server.rendering.messages import RenderInput
 
@@ -46,13 +46,6 @@ class NoWorkers:
         raise AssertionError
 
 
-class PlainRunner:
-    """Has no special tokens."""
-
-    async def special_tokens(self) -> SpecialTokens:
-        return SpecialTokens(id=0)
-
-
 LONG = "a" * 2_000_000
 TOO_LONG: list[tuple[list[Message], list[Tool]]] = [
     ([Message("user", LONG)], []),
@@ -72,9 +65,10 @@ async def test_what_fits_in_no_vocabulary_is_refused_before_it_is_rendered(
 ) -> None:
     """Wherever it stands: rendering and searching megabytes takes others' time."""
     messages, tools = TOO_LONG[case]
-    lease = SimpleNamespace(runner=PlainRunner(), ready=ready(adds_bos=False), max_n_ctx=0)
+    lease = SimpleNamespace(ready=ready(adds_bos=False), max_n_ctx=0)
     with pytest.raises(BadRequest, match="does not fit the context of 4096 tokens"):
         await fitted_prompt(
-            NoWorkers(), GoTemplate("{{ .Prompt }}"), PASSTHROUGH, messages, tools=tools,
-            lease=lease, room=Room(lease, 4096, Conversation(model="m"), None), truncate=truncate,
+            NoWorkers(), GoTemplate("{{ .Prompt }}"), PASSTHROUGH, messages,
+            special=NO_SPECIAL_TEXTS, tools=tools, lease=lease,
+            room=Room(lease, 4096, Conversation(model="m"), None), truncate=truncate,
         )  # fmt: skip
