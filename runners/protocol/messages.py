@@ -369,7 +369,7 @@ class Embedded(msgspec.Struct, frozen=True, kw_only=True, tag="embedded"):
 
 
 class Step(msgspec.Struct, frozen=True, tag="step"):
-    """The events of one step of the batching loop, in one frame."""
+    """The events of one step of the batching loop, or of several quick ones, in one frame."""
 
     events: tuple[Chunk | Done | Failed, ...]
 

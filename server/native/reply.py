@@ -87,11 +87,16 @@ def _chat_without_answer(
 
 
 def _chat_pieces(model: str, delta: Delta) -> Iterator[ChatResponse]:
-    """Yield the objects of a piece; text and tool calls are separate objects, as clients expect."""
+    """Yield the objects of a piece: thinking, text and tool calls are separate, as clients expect.
+
+    The first one carries the log probabilities.
+    """
     logprobs = _logprobs(delta.logprobs)
-    if delta.content or delta.thinking or not delta.calls:
-        text = ReplyMessage("assistant", delta.content, delta.thinking)
-        yield _chat_piece(model, text, logprobs)
+    if delta.thinking:
+        yield _chat_piece(model, ReplyMessage("assistant", "", delta.thinking), logprobs)
+        logprobs = ()
+    if delta.content or not (delta.thinking or delta.calls):
+        yield _chat_piece(model, ReplyMessage("assistant", delta.content), logprobs)
         logprobs = ()
     if delta.calls:
         calls = ReplyMessage("assistant", "", tool_calls=_calls(delta.calls))
@@ -140,8 +145,8 @@ async def generate_replies(events: Events, model: str) -> Replies[GenerateRespon
             match event:
                 case Delta():
                     calls += event.calls
-                    if event.content or event.thinking or event.logprobs:
-                        yield _generate_piece(model, event)
+                    for piece in _generate_pieces(model, event):
+                        yield piece
                 case Finish():
                     yield _generate_end(model, event, calls)
                 case LoadOutcome():
@@ -164,14 +169,29 @@ def _generate_without_answer(
     )
 
 
-def _generate_piece(model: str, delta: Delta) -> GenerateResponse:
+def _generate_pieces(model: str, delta: Delta) -> Iterator[GenerateResponse]:
+    """Yield the objects of a piece: thinking and text are separate, as clients expect.
+
+    The first one carries the log probabilities.
+    """
+    logprobs = _logprobs(delta.logprobs)
+    if delta.thinking:
+        yield _generate_piece(model, "", delta.thinking, logprobs)
+        logprobs = ()
+    if delta.content or logprobs:
+        yield _generate_piece(model, delta.content, "", logprobs)
+
+
+def _generate_piece(
+    model: str, content: str, thinking: str, logprobs: tuple[Logprob, ...]
+) -> GenerateResponse:
     return GenerateResponse(
         model=model,
         created_at=utc_now(),
-        response=delta.content,
-        thinking=delta.thinking,
+        response=content,
+        thinking=thinking,
         done=False,
-        logprobs=_logprobs(delta.logprobs),
+        logprobs=logprobs,
     )
 
 

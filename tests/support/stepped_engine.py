@@ -125,6 +125,7 @@ class SteppedEngine:
         *,
         step_cost: StepCost | None = None,
         near_tie: float = NEAR_TIE,
+        stream_interval_ns: int = 0,
         **changes: object,
     ) -> None:
         self.spec = spec = msgspec.structs.replace(load_spec(weights), **{**STEADY, **changes})
@@ -138,6 +139,7 @@ class SteppedEngine:
             step_cost=step_cost,
             draft_cost=FreeDrafts(),
             near_tie=near_tie,
+            stream_interval_ns=stream_interval_ns,
         )
 
     def _pause(self) -> None:
@@ -263,9 +265,18 @@ def stepped_engines() -> Iterator[StartEngine]:
         *,
         step_cost: StepCost | None = None,
         near_tie: float = NEAR_TIE,
+        stream_interval_ns: int = 0,
         **changes: object,
     ) -> SteppedEngine:
-        engines.append(SteppedEngine(weights, step_cost=step_cost, near_tie=near_tie, **changes))
+        engines.append(
+            SteppedEngine(
+                weights,
+                step_cost=step_cost,
+                near_tie=near_tie,
+                stream_interval_ns=stream_interval_ns,
+                **changes,
+            )
+        )
         return engines[-1]
 
     try:

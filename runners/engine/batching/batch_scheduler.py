@@ -4,33 +4,29 @@ When the cache is full, idle prefixes are evicted first, then the youngest reque
 computed again later.
 """
 
-from collections.abc import Callable
-
 from runners.engine.batching.admission import Admission
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
-from runners.protocol.messages import Chunk, Done, Failed, FailureCode, StopReason
+from runners.engine.batching.step_events import StepEvents
+from runners.protocol.messages import Chunk, Failed, FailureCode, StopReason
 from runners.protocol.stats import SequenceStats
 
 _MIN_SHIFTED = 4
 """Tokens at the end of a context that `n_keep` cannot protect from a context shift."""
 
-Event = Chunk | Done | Failed
-Emit = Callable[[tuple[Event, ...]], None]
-
 
 class BatchScheduler:
-    """Owns the running and the waiting sequences, and the events of the current step."""
+    """Owns the running and the waiting sequences; adds what happens to them to `events`."""
 
-    def __init__(self, slots: Slots, emit: Emit, *, n_cells: int, adds_bos: bool) -> None:
+    def __init__(self, slots: Slots, events: StepEvents, *, n_cells: int, adds_bos: bool) -> None:
         self.slots = slots
+        self.events = events
         self.running: list[SequenceState] = []
         """Sequences with a slot, in order of arrival."""
         self.n_preempted = 0
         self._queue = Admission(slots, n_cells)
         self._is_held = False
         self._held: list[SequenceState] = []
-        self._emit, self._events = emit, list[Event]()
         self._adds_bos = adds_bos
 
     def __repr__(self) -> str:
@@ -145,20 +141,16 @@ class BatchScheduler:
 
     # Ending.
 
-    def add(self, event: Chunk) -> None:
-        """Add an event to those of the current step."""
-        self._events.append(event)
-
     def finish(self, sequence: SequenceState, reason: StopReason) -> None:
         """End a request with `Done`."""
         if rest := sequence.text.flush():
-            self._events.append(Chunk(sequence.id, rest))
-        self._events.append(sequence.done(reason))
+            self.events.add(Chunk(sequence.id, rest))
+        self.events.add(sequence.done(reason))
         self._remove(sequence)
 
     def fail(self, sequence: SequenceState, code: FailureCode, message: str) -> None:
         """End a request with `Failed`."""
-        self._events.append(
+        self.events.add(
             Failed(
                 id=sequence.id,
                 code=code,
@@ -184,17 +176,11 @@ class BatchScheduler:
         for sequence in (*self.running, *self._queue, *self._held):
             if sequence.id == request_id:
                 self.finish(sequence, StopReason.CANCELLED)
-        self.flush()
+        self.events.flush()
 
     def fail_running(self, code: FailureCode, message: str) -> None:
         """Fail every running request and empty the KV cache, whose state is unknown."""
         for sequence in list(self.running):
             self.fail(sequence, code, message)
         self.slots.clear()
-        self.flush()
-
-    def flush(self) -> None:
-        """Emit the events so far."""
-        if self._events:
-            self._emit(tuple(self._events))
-            self._events.clear()
+        self.events.flush()

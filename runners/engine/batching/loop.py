@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from runners.engine.batching.batch_filler import BatchFiller
-from runners.engine.batching.batch_scheduler import BatchScheduler, Emit
+from runners.engine.batching.batch_scheduler import BatchScheduler
 from runners.engine.batching.drafter import Drafter
 from runners.engine.batching.media_encoder import MediaEncoder
 from runners.engine.batching.prompt_logprobs import PromptLogprobs
 from runners.engine.batching.sampling import NaNLogits, logprob_of
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
+from runners.engine.batching.step_events import StepEvents
 from runners.engine.batching.thread_tuner import ThreadTuner
 from runners.engine.constraints.matcher import BadConstraint
 from runners.engine.media.projector import Projector
@@ -50,7 +51,7 @@ class _Counters:
 
 
 class Loop:
-    """Admits requests, fills batches, samples, and emits the events of each step together."""
+    """Admits requests, fills batches and samples; what happens is added to `events`."""
 
     def __init__(
         self,
@@ -58,7 +59,7 @@ class Loop:
         context: Context,
         slots: Slots,
         tuner: ThreadTuner,
-        emit: Emit,
+        events: StepEvents,
         *,
         drafter: Drafter,
         projector: Projector | None = None,
@@ -66,10 +67,11 @@ class Loop:
     ) -> None:
         self._vocab, self._context, self._slots = model.vocab, context, slots
         self._tuner, self._drafter, self._on_pause = tuner, drafter, on_pause
+        self._events = events
         self._can_abort = not model.is_recurrent
         self._scheduler = BatchScheduler(
             slots,
-            emit,
+            events,
             n_cells=context.n_cells,
             adds_bos=model.vocab.adds_bos,
         )
@@ -106,7 +108,7 @@ class Loop:
             worked = self._media.step(max_rows, self._compute_medium, self._pause) or worked
         if not worked and scheduler.running and not self._slots.borrowed:
             scheduler.evict_one()
-        scheduler.flush()
+        self._events.end_step(time.perf_counter_ns() - started)
         if worked:
             self._counters.steps += 1
             self._counters.step_ns += time.perf_counter_ns() - started
@@ -120,8 +122,6 @@ class Loop:
         if n_rows:
             self._context.use_adapters(self._filler.adapters)
             self._compute(n_rows, lambda: self._context.decode(n_rows), prompts)
-            # Streams get their tokens now, because encoding a medium may take long.
-            self._scheduler.flush()
         self._text_step_end = time.perf_counter_ns()
         self._text_step_ns = self._text_step_end - started
         return n_rows
@@ -131,6 +131,7 @@ class Loop:
         self._on_pause()
         if time.perf_counter_ns() - self._text_step_end >= self._text_step_ns:
             self._text_step()
+            self._events.flush()
 
     # Computing.
 
@@ -144,6 +145,9 @@ class Loop:
         self, n_rows: int, decode: Callable[[], int], prompts: Sequence[SequenceState]
     ) -> None:
         """Compute a batch and handle its result; `prompts` are the sequences with prompt rows."""
+        if prompts:
+            # Streams get their tokens now, because a step with prompts takes long.
+            self._events.flush()
         self._context.set_threads(self._tuner.choose(n_rows))
         self.interruptible = self._largest_share(n_rows, prompts)
         started = time.perf_counter_ns()
@@ -205,7 +209,7 @@ class Loop:
             self._context, sequence.last_row, sequence.n_computed, sequence.n_rows
         )
         if entries:
-            self._scheduler.add(Chunk(sequence.id, "", prompt_logprobs=entries))
+            self._events.add(Chunk(sequence.id, "", prompt_logprobs=entries))
 
     # Sampling.
 
@@ -260,7 +264,7 @@ class Loop:
         if self._vocab.ends_generation(token):
             if sequence.prompt_logprobs is not None:
                 # Evaluations count the entries: one for each token of the prompt and each drawn.
-                scheduler.add(Chunk(sequence.id, "", logprobs))
+                self._events.add(Chunk(sequence.id, "", logprobs))
             scheduler.finish(sequence, StopReason.STOP)
             return
         sequence.tokens.append(token)
@@ -269,7 +273,7 @@ class Loop:
         text = sequence.text
         new = text.push(self._vocab.piece(token, sequence.visible))
         if new or logprobs:
-            scheduler.add(Chunk(sequence.id, new, logprobs))
+            self._events.add(Chunk(sequence.id, new, logprobs))
         if text.stopped_by or (sequence.matcher is not None and sequence.matcher.finished):
             scheduler.finish(sequence, StopReason.STOP)
         elif sequence.n_sampled >= sequence.n_limit:

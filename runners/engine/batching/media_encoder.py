@@ -38,6 +38,8 @@ class MediaEncoder:
         sequence = next((s for s in scheduler.running if s.n_pending and not s.n_text), None)
         if sequence is None:
             return False
+        # Streams get their tokens now, because encoding a medium may take long.
+        scheduler.events.flush()
         medium = _next(sequence)
         try:
             if self._encode(sequence, medium, pause):

@@ -18,12 +18,12 @@ from collections.abc import Callable
 
 import msgspec
 
-from runners.engine.batching.batch_scheduler import Emit
 from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.drafter import NEAR_TIE, Drafter
 from runners.engine.batching.loop import Loop
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
+from runners.engine.batching.step_events import StepEvents
 from runners.engine.batching.thread_tuner import MAX_PIECE_ROWS, ThreadTuner
 from runners.engine.drafting.step_cost import StepCost
 from runners.engine.media.projector import Projector
@@ -74,13 +74,13 @@ class DeterministicLoop:
         self,
         model: Model,
         spec: LoadSpec,
-        emit: Emit,
+        events: StepEvents,
         *,
         tuner: ThreadTuner,
         projector: Projector | None,
         on_pause: Callable[[], None],
     ) -> None:
-        self._model, self._emit, self._on_pause = model, emit, on_pause
+        self._model, self._events, self._on_pause = model, events, on_pause
         self._spec, self._projector = _own_spec(spec), projector
         fixed = ThreadTuner(tuner.n_threads, min_threads=tuner.n_threads)
         self._tuner = tuner if _allows_any_threads(spec) else fixed
@@ -118,7 +118,8 @@ class DeterministicLoop:
         """End a request that was cancelled; an unknown id is ignored."""
         for sequence in [each for each in self._waiting if each.id == request_id]:
             self._waiting.remove(sequence)
-            self._emit((sequence.done(StopReason.CANCELLED),))
+            self._events.add(sequence.done(StopReason.CANCELLED))
+        self._events.flush()
         if self._loop is not None:
             self._loop.cancel(request_id)
 
@@ -132,7 +133,8 @@ class DeterministicLoop:
         except LoadError:
             self._waiting.remove(sequence)
             code = FailureCode.OUT_OF_MEMORY
-            self._emit((Failed(id=sequence.id, code=code, message=_NO_MEMORY),))
+            self._events.add(Failed(id=sequence.id, code=code, message=_NO_MEMORY))
+            self._events.flush()
             return
         if sequence is not self._current:
             if self._current is not None:
@@ -169,7 +171,7 @@ class DeterministicLoop:
                 context,
                 self._slots,
                 tuner,
-                self._emit,
+                self._events,
                 drafter=Drafter(model.vocab, StepCost(), near_tie=NEAR_TIE),
                 projector=self._projector,
                 on_pause=self._on_pause,

@@ -14,6 +14,7 @@ from runners.engine.batching.prefix_folder import PrefixFolder
 from runners.engine.batching.prefix_saver import PrefixSaver
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
+from runners.engine.batching.step_events import STREAM_INTERVAL_NS, StepEvents
 from runners.engine.batching.thread_tuner import ThreadTuner
 from runners.engine.drafting.draft_cost import DraftCost
 from runners.engine.drafting.draft_model import DraftModel
@@ -56,6 +57,7 @@ class Engine:
         step_cost: StepCost | None = None,
         draft_cost: DraftCost | None = None,
         near_tie: float = NEAR_TIE,
+        stream_interval_ns: int = STREAM_INTERVAL_NS,
     ) -> None:
         """Load the model. Raises LoadError.
 
@@ -77,12 +79,13 @@ class Engine:
         self.checkpoints = Checkpoints(model, context, budget=spec.checkpoint_bytes)
         slots = Slots(model, context, self.checkpoints)
         self._send, self._context, self._adapters = send, context, model.adapters
+        self._events = StepEvents(lambda events: send(Step(events)), interval_ns=stream_interval_ns)
         self._loop = Loop(
             model,
             context,
             slots,
             tuner,
-            lambda events: send(Step(events)),
+            self._events,
             drafter=Drafter(
                 model.vocab,
                 step_cost or StepCost(),
@@ -100,7 +103,7 @@ class Engine:
         self._deterministic = DeterministicLoop(
             model,
             spec,
-            lambda events: send(Step(events)),
+            self._events,
             tuner=tuner,
             projector=projector,
             on_pause=on_pause,
@@ -126,6 +129,7 @@ class Engine:
 
     def submit(self, work: SequenceState | EmbedTask) -> None:
         """Queue a request; its adapters are loaded if need be."""
+        self._events.flush()
         try:
             self._adapters.load(work.adapters)
         except LoadError as e:
@@ -150,6 +154,7 @@ class Engine:
 
     def hold(self, *, is_held: bool) -> None:
         """Stop computing background requests, or go on with them."""
+        self._events.flush()
         self._context.clear_abort()
         self._loop.hold(is_held=is_held)
         self._deterministic.hold(is_held=is_held)
@@ -170,6 +175,7 @@ class Engine:
 
     def save_prefixes(self, seconds: float) -> int:
         """Save what is computed to files in at most `seconds`; return how many were written."""
+        self._events.flush()
         return self._prefixes.save(seconds) if self._prefixes is not None else 0
 
     def stats(self, request_id: int) -> StatsReport:
@@ -178,13 +184,17 @@ class Engine:
 
     def step(self) -> None:
         """Compute a batch of generations and a batch of embeddings, if there are any."""
-        for loop in (self._loop, self._deterministic):
-            if loop.busy:
-                try:
-                    loop.step()
-                except Exception:
-                    traceback.print_exc()
-                    loop.fail_running(FailureCode.COMPUTE, _BATCH_FAILED)
+        loops = [loop for loop in (self._loop, self._deterministic) if loop.busy]
+        takes_turns = len(loops) + self._embedder.busy > 1
+        for loop in loops:
+            try:
+                loop.step()
+            except Exception:
+                traceback.print_exc()
+                loop.fail_running(FailureCode.COMPUTE, _BATCH_FAILED)
+            if takes_turns:
+                # Streams get their tokens now, because the next step may be a long one.
+                self._events.flush()
         if self._embedder.busy:
             for answer in self._embed():
                 self._send(answer)
