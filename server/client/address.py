@@ -6,6 +6,7 @@ from server.client import environment
 from server.client.exit import fail
 
 DEFAULT_PORT = 11434
+_PORTS = {"http": 80, "https": 443}
 _EVERY_ADDRESS = frozenset({"", "0.0.0.0", "::", "*"})  # noqa: S104 - compared, not listened on
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -22,11 +23,11 @@ def server_url() -> tuple[str, str | None]:
     if text.isdecimal() and text != "0":
         text = f":{text}"
     scheme, mark, rest = text.rpartition("://")
-    default_port = {"http": 80, "https": 443}.get(scheme, DEFAULT_PORT) if mark else DEFAULT_PORT
     try:
+        default_port = _PORTS[scheme.lower()] if mark else DEFAULT_PORT
         parts = urlsplit(f"{scheme or 'http'}://{_bracketed(rest)}")
         port = parts.port or default_port
-    except ValueError:
+    except (KeyError, ValueError):
         fail(f'OLLAMA_HOST is "{text}", but must be [http[s]://]host[:port]')
     host = parts.hostname or ""
     if host in _EVERY_ADDRESS or host == "0":

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self, cast
 
 import httpx
-import ollama
-from ollama import ProgressResponse
 
 from server.client.address import is_local
+from server.client.library import ollama
 
 _PIECE = 1 << 20
 _CONNECT_SECONDS = 10.0
 _PARTIAL_UPLOAD = {"Content-Type": "application/partial-upload"}
+
+
+class ForeignServer(Exception):
+    """What answers is not a server for models."""
 
 
 class BlobState(NamedTuple):
@@ -25,8 +28,10 @@ class BlobState(NamedTuple):
 class ApiClient(ollama.Client):
     """Requests to a server, paddock's or Ollama's.
 
+    `address` is what to call the server in a sentence: its URL, or its Unix socket.
+
     Methods raise ollama.ResponseError for an answer that is an error, ConnectionError and
-    httpx.TransportError where there is no answer.
+    httpx.TransportError where there is no answer, and ForeignServer for one of another kind.
     """
 
     def __init__(self, url: str, *, socket: str | None = None) -> None:
@@ -36,28 +41,52 @@ class ApiClient(ollama.Client):
             url, timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS), transport=transport
         )
         self.url = url
+        self.address = f"unix:{socket}" if socket else url
 
     def __enter__(self) -> Self:
         return self
 
     def answers(self) -> bool:
-        """Whether a server answers at all."""
+        """Whether a server answers at all, of whatever kind: the address is taken then."""
         try:
-            return bool(self._client.head("/", timeout=_CONNECT_SECONDS).is_success)
+            self._client.head("/", timeout=_CONNECT_SECONDS)
         except httpx.TransportError:
             return False
+        return True
 
     def get(self, path: str) -> dict[str, Any]:
         """Return the object at a path, with all of its fields."""
-        return cast("dict[str, Any]", self._answer("GET", path).json())
+        return _fields(self._answer("GET", path))
 
     def post(self, path: str, **fields: Any) -> dict[str, Any]:
         """Return the object that a POST answers with, with all of its fields."""
-        return cast("dict[str, Any]", self._answer("POST", path, json=fields).json())
+        return _fields(self._answer("POST", path, json=fields))
 
-    def stream(self, path: str, **fields: Any) -> Iterator[ProgressResponse]:
+    def version(self) -> str:
+        """Return the name and version of the server."""
+        answer = self.get("/api/version")
+        if "version" not in answer:
+            raise ForeignServer
+        ours = answer.get("paddock")
+        return f"paddock {ours}" if ours else f"Ollama {answer['version']}"
+
+    def installed(self) -> list[dict[str, Any]]:
+        """Return the installed models, as /api/tags lists them."""
+        return self._models("/api/tags")
+
+    def loaded(self) -> list[dict[str, Any]]:
+        """Return the models in memory, as /api/ps lists them."""
+        return self._models("/api/ps")
+
+    def _models(self, path: str) -> list[dict[str, Any]]:
+        models = self.get(path).get("models")
+        if not isinstance(models, list):
+            raise ForeignServer
+        return models
+
+    def stream(self, path: str, **fields: Any) -> Iterator[ollama.ProgressResponse]:
         """Yield the steps of a create, pull or push."""
-        return self._request(ProgressResponse, "POST", path, json=fields, stream=True)
+        return self._request(ollama.ProgressResponse, "POST", path, json=fields, stream=True)
 
     def blob_state(self, digest: str) -> BlobState:
         """Return whether the server has a blob, and whether its upload can be resumed."""
@@ -92,5 +121,22 @@ class ApiClient(ollama.Client):
     def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         answer = cast("httpx.Response", self._client.request(method, path, **request))
         if answer.is_error:
+            if is_page(answer.text):
+                raise ForeignServer
             raise ollama.ResponseError(answer.text, answer.status_code)
         return answer
+
+
+def is_page(text: str) -> bool:
+    """Whether a text is one for browsers, with which other servers answer unknown requests."""
+    return text.lstrip().startswith("<")
+
+
+def _fields(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        fields = answer.json()
+    except ValueError:
+        raise ForeignServer from None
+    if not isinstance(fields, dict):
+        raise ForeignServer
+    return fields

@@ -67,7 +67,7 @@ def measure(
         note(f"measuring {n}/{repeats}")
         answers.append(_answer(client, model, prompt(n_prompt, n), n_tokens))
     name = model if ":" in model.rpartition("/")[2] else f"{model}:latest"
-    models = client.get("/api/ps")["models"]
+    models = client.loaded()
     loaded: dict[str, Any] = next((m for m in models if m["name"] == name), {})
     return Result(
         model=name,

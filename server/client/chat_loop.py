@@ -1,10 +1,10 @@
 """The loop of a chat: read a message or a command, show the answer, until the user leaves."""
 
-import ollama
 import typer
 
 from server.client.api import ApiClient
 from server.client.attachments import AttachmentError, attachments_of
+from server.client.library import ollama
 from server.client.line_editor import LineReader
 from server.client.session import Session
 from server.client.slash_commands import EndChat, SlashCommands

@@ -1,14 +1,18 @@
 """A client of the server that OLLAMA_HOST names, and its errors as one line."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
-import ollama
+import pydantic
 
-from server.client.address import server_url
-from server.client.api import ApiClient
+from server.client.address import is_local, server_url
+from server.client.api import ApiClient, ForeignServer, is_page
 from server.client.exit import fail
+from server.client.library import ollama
+
+_NO_ENDPOINT = "404 page not found"
 
 
 def make_client() -> ApiClient:
@@ -20,18 +24,37 @@ def make_client() -> ApiClient:
 @contextmanager
 def connected() -> Iterator[ApiClient]:
     """Yield a client; exits with the reason where the server refuses or does not answer."""
-    with make_client() as client, errors_as_exit(client.url):
-        yield client
+    with make_client() as client:
+        try:
+            yield client
+        except ollama.ResponseError as e:
+            fail(_reason(e, client))
+        except (httpx.ConnectError, ConnectionError):
+            fail(f"could not connect to a server at {client.address}; {_hint(client)}")
+        except httpx.TransportError as e:
+            fail(f"the connection to {client.address} broke: {str(e) or type(e).__name__}")
+        except (ForeignServer, json.JSONDecodeError, pydantic.ValidationError):
+            fail(_foreign(client))
 
 
-@contextmanager
-def errors_as_exit(url: str) -> Iterator[None]:
-    """Exit with the reason of an error of the API that is raised within."""
-    try:
-        yield
-    except ollama.ResponseError as e:
-        fail(str(e.error).strip() or f"the server answered with status {e.status_code}")
-    except (httpx.ConnectError, ConnectionError):
-        fail(f"could not connect to a server at {url}; run 'paddock serve' to start one")
-    except httpx.TransportError as e:
-        fail(f"the connection to {url} broke: {str(e) or type(e).__name__}")
+def _hint(client: ApiClient) -> str:
+    if is_local(client.url):
+        return "run 'paddock serve' to start one"
+    return "OLLAMA_HOST says where it is"
+
+
+def _reason(error: ollama.ResponseError, client: ApiClient) -> str:
+    """Return the sentence of an error of the API; other web servers answer with a page."""
+    text = str(error.error).strip()
+    if is_page(text):
+        return _foreign(client)
+    if text == _NO_ENDPOINT:
+        return f"{client.address} does not know this command; it is another server, or an older one"
+    return text or f"the server answered with status {error.status_code}"
+
+
+def _foreign(client: ApiClient) -> str:
+    return (
+        f"what answers at {client.address} is not a server for models; "
+        "set OLLAMA_HOST to the address of one"
+    )

@@ -1,13 +1,25 @@
 """Environment variables of the commands, apart from those of the server."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def host() -> str:
     """Return what OLLAMA_HOST says, without blanks and quotes around it."""
     return os.environ.get("OLLAMA_HOST", "").strip().strip("\"'").strip()
+
+
+@contextmanager
+def without_host() -> Iterator[None]:
+    """Hide OLLAMA_HOST while a library is imported that reads it in a way of its own."""
+    value = os.environ.pop("OLLAMA_HOST", None)
+    try:
+        yield
+    finally:
+        if value is not None:
+            os.environ["OLLAMA_HOST"] = value
 
 
 def has_certificate() -> bool:

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import ollama
-
 from server.client.api import ApiClient
+from server.client.library import ollama
 from server.client.progress import show_steps
 
 _NOT_FOUND = 404

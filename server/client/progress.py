@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import typer
-from ollama import ProgressResponse
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -21,6 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from server.client.library import ollama
 from server.client.output import console
 
 _NARROW = 70
@@ -53,7 +53,7 @@ class LayerProgress:
         self._step: TaskID | None = None
         self._status = ""
 
-    def show(self, step: ProgressResponse) -> None:
+    def show(self, step: ollama.ProgressResponse) -> None:
         """Show a step of the stream."""
         if step.digest:
             self._show_layer(step)
@@ -76,7 +76,7 @@ class LayerProgress:
             self._bars.update(self._step, total=0, completed=0)
             self._step = None
 
-    def _show_layer(self, step: ProgressResponse) -> None:
+    def _show_layer(self, step: ollama.ProgressResponse) -> None:
         digest = step.digest or ""
         if self._bars is None:
             if digest not in self._layers:
@@ -131,7 +131,7 @@ def layer_progress(verb: str) -> Iterator[LayerProgress]:
         progress.finish_step()
 
 
-def show_steps(verb: str, steps: Iterable[ProgressResponse]) -> None:
+def show_steps(verb: str, steps: Iterable[ollama.ProgressResponse]) -> None:
     """Show a stream of steps to its end."""
     with layer_progress(verb) as progress:
         for step in steps:

@@ -5,11 +5,10 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
-from ollama import ChatResponse
-
 from server.client.answer_view import AnswerStyle, AnswerView, print_timings
 from server.client.api import ApiClient
 from server.client.keyboard import without_echo
+from server.client.library import ollama
 
 Message = dict[str, Any]
 
@@ -62,7 +61,7 @@ class Session:
         self.messages.append(message)
         answer: Message = {"role": "assistant", "content": "", "thinking": ""}
         view = AnswerView(self.style, has_format=self.format is not None)
-        last: ChatResponse | None = None
+        last: ollama.ChatResponse | None = None
         try:
             with without_echo(), closing(self._stream(client)) as parts:
                 for part in parts:
@@ -97,7 +96,7 @@ class Session:
         return [*system, *self.messages]
 
 
-def _show(part: ChatResponse, view: AnswerView, answer: Message) -> None:
+def _show(part: ollama.ChatResponse, view: AnswerView, answer: Message) -> None:
     if part.message.thinking:
         answer["thinking"] += part.message.thinking
         view.think(part.message.thinking)

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable
 
-import ollama
 import typer
 
 from model_store.errors import ModelfileError
 from model_store.parameters import typed_parameters
 from server.client import slash_help
 from server.client.api import ApiClient
+from server.client.library import ollama
 from server.client.line_editor import LineReader
 from server.client.model_sheet import sheet
 from server.client.output_format import output_format
@@ -64,7 +64,7 @@ class SlashCommands:
         typer.echo("Cleared session context")
 
     def _list(self, arguments: list[str]) -> None:
-        for model in self._client.get("/api/tags")["models"]:
+        for model in self._client.installed():
             typer.echo(model["name"])
 
     def _help(self, arguments: list[str]) -> None:

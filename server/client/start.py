@@ -5,10 +5,11 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import typer
 
-from server.client.address import is_local
+from server.client.address import DEFAULT_PORT, is_local
 from server.client.api import ApiClient
 from server.client.environment import state_folder
 from server.client.exit import fail
@@ -28,10 +29,10 @@ def ensure_server(
     """
     if client.answers() or not is_local(client.url):
         return
-    log = state_folder() / "server.log"
+    log = state_folder() / _log_name(client.url)
     process = (start or start_server)(log)
     typer.echo(
-        f"No server answers at {client.url}: started one. Its log is {log}; "
+        f"No server answers at {client.address}: started one. Its log is {log}; "
         f"'kill {process.pid}' ends it.",
         err=True,
     )
@@ -60,6 +61,12 @@ def start_server(log: Path) -> "subprocess.Popen[bytes]":
         )
     _started.append(process)
     return process
+
+
+def _log_name(url: str) -> str:
+    """Return the name of the log; a server at another port has one of its own."""
+    port = urlsplit(url).port or DEFAULT_PORT
+    return "server.log" if port == DEFAULT_PORT else f"server-{port}.log"
 
 
 def _last_line(log: Path) -> str:

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 
 import httpx
-import ollama
 
 from server.client.api import ApiClient
+from server.client.library import ollama
 from server.client.progress import LayerProgress
 from server.client.sources import SourceFile
 

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from server.client import human
+from server.client.arguments import MODEL
 from server.client.bench import Result, measure
-from server.client.completion import complete_model
 from server.client.connection import connected
 from server.client.exit import fail
 from server.client.models import ensure_model
@@ -16,7 +16,7 @@ from server.client.start import ensure_server
 
 
 def bench(
-    models: Annotated[list[str], typer.Argument(autocompletion=complete_model)],
+    models: Annotated[list[str], MODEL],
     *,
     prompt_tokens: Annotated[int, typer.Option(help="Words of each prompt.", min=1)] = 512,
     tokens: Annotated[int, typer.Option(help="Tokens of each answer.", min=1)] = 128,

@@ -3,19 +3,19 @@
 from contextlib import suppress
 from typing import Annotated
 
-import ollama
 import typer
 
-from server.client.completion import complete_model
+from server.client.arguments import MODEL, NEW_MODEL
 from server.client.connection import connected
 from server.client.exit import fail
+from server.client.library import ollama
 
 _NOT_FOUND = 404
 
 
 def copy(
-    source: Annotated[str, typer.Argument(autocompletion=complete_model)],
-    destination: Annotated[str, typer.Argument()],
+    source: Annotated[str, MODEL],
+    destination: Annotated[str, NEW_MODEL],
 ) -> None:
     """Copy a model."""
     with connected() as client:
@@ -23,7 +23,7 @@ def copy(
     typer.echo(f"copied '{source}' to '{destination}'")
 
 
-def remove(models: Annotated[list[str], typer.Argument(autocompletion=complete_model)]) -> None:
+def remove(models: Annotated[list[str], MODEL]) -> None:
     """Remove a model, or several."""
     with connected() as client:
         for model in models:
@@ -33,7 +33,7 @@ def remove(models: Annotated[list[str], typer.Argument(autocompletion=complete_m
             typer.echo(f"deleted '{model}'")
 
 
-def stop(model: Annotated[str, typer.Argument(autocompletion=complete_model)]) -> None:
+def stop(model: Annotated[str, MODEL]) -> None:
     """Stop a running model."""
     with connected() as client:
         try:

@@ -1,5 +1,6 @@
 """What `paddock doctor` checks: engine, compiler, processor, GPU, settings, store, address."""
 
+import errno
 import os
 import platform
 import shutil
@@ -8,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import ollama
 import psutil
 
 from model_store.disk import free_space
@@ -18,7 +18,8 @@ from runners.host.engine_description import EngineUnavailable, describe_engine
 from runners.protocol.engine_description import EngineDescription
 from runners.protocol.placement import DeviceKind
 from server.client import human
-from server.client.api import ApiClient
+from server.client.api import ApiClient, ForeignServer
+from server.client.library import ollama
 from server.commands.processor import cpu_features, gpus_of_the_system
 from server.config.settings import Settings
 from server.config.values import Address
@@ -166,8 +167,7 @@ def _store(settings: Settings) -> Finding:
 
 def _server(around: Surroundings, address: Address) -> Iterator[Finding]:
     if around.client.answers():
-        yield _version(around.client)
-        yield _reach(address)
+        yield from _answering(around.client, address)
     else:
         yield _port(address, around.client.url)
     proxy = next((name for name in _PROXIES if around.environment.get(name)), None)
@@ -181,16 +181,21 @@ def _server(around: Surroundings, address: Address) -> Iterator[Finding]:
         )
 
 
-def _version(client: ApiClient) -> Finding:
+def _answering(client: ApiClient, address: Address) -> Iterator[Finding]:
     try:
-        version = client.get("/api/version")
+        name = client.version()
     except ollama.ResponseError as e:
         text = f"a server answers at {client.url}, but refuses the command: {e.error}"
         advice = "set OLLAMA_API_KEY to a key of this server, if it asks for one"
-        return Finding("server", Status.WARNING, text, advice)
-    ours = version.get("paddock")
-    name = f"paddock {ours}" if ours else f"Ollama {version.get('version', '')}"
-    return Finding("server", Status.OK, f"{name} answers at {client.url}")
+        yield Finding("server", Status.WARNING, text, advice)
+    except ForeignServer:
+        text = f"what answers at {client.url} is not a server for models"
+        advice = "stop the program that holds the port, or set OLLAMA_HOST to another address"
+        yield Finding("server", Status.PROBLEM, text, advice)
+        return
+    else:
+        yield Finding("server", Status.OK, f"{name} answers at {client.url}")
+    yield _reach(address)
 
 
 def _reach(address: Address) -> Finding:
@@ -213,7 +218,7 @@ def _port(address: Address, url: str) -> Finding:
             "server",
             Status.PROBLEM,
             f"nothing answers at {url}, and serve could not listen on {where}: "
-            f"{(e.strerror or 'refused').lower()}",
+            f"{os.strerror(e.errno or errno.EADDRINUSE).lower()}",
             "stop the program that holds the port, or set OLLAMA_HOST to another address",
         )
     return Finding("server", Status.OK, f"none answers at {url}; the port is free", "paddock serve")

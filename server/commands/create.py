@@ -12,19 +12,22 @@ from model_store.errors import ModelfileError
 from model_store.modelfile import Command, parse_modelfile
 from model_store.parameters import typed_parameters
 from server.client.api import ApiClient
+from server.client.arguments import NEW_MODEL
 from server.client.connection import connected
 from server.client.exit import fail
 from server.client.progress import LayerProgress, layer_progress
 from server.client.sources import SourceFile, Sources, at_line, imatrix_file, sources_of
 from server.client.start import ensure_server
 from server.client.uploads import upload
+from server.commands.console import errors_as_exit
+from server.model_names import stored_name
 
 _DEFAULT = "Modelfile"
 _TEXTS = ("template", "system", "renderer", "parser", "requires")
 
 
 def create(
-    model: Annotated[str, typer.Argument()],
+    model: Annotated[str, NEW_MODEL],
     *,
     file: Annotated[
         Path | None,
@@ -53,6 +56,7 @@ def create(
     _experimental: Annotated[bool, typer.Option("--experimental", hidden=True)] = False,
 ) -> None:
     """Create a model."""
+    _check_name(model)
     text, folder = _read(file)
     try:
         commands = parse_modelfile(text)
@@ -73,6 +77,12 @@ def create(
                 fields["quantize"] = quantize
             for step in client.stream("/api/create", model=model, **fields):
                 progress.show(step)
+
+
+def _check_name(model: str) -> None:
+    """Exit where the name is invalid: large files would be hashed and sent before it is told."""
+    with errors_as_exit():
+        stored_name(model)
 
 
 def _read(file: Path | None) -> tuple[str, Path]:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from server.client.completion import complete_model
+from server.client.arguments import MODEL
 from server.client.connection import connected
 from server.client.exit import fail
 from server.client.models import ensure_model
@@ -15,7 +15,7 @@ from server.client.start import ensure_server
 
 
 def embed(
-    model: Annotated[str, typer.Argument(autocompletion=complete_model)],
+    model: Annotated[str, MODEL],
     texts: Annotated[
         list[str] | None, typer.Argument(help="Texts; the lines of stdin without any.")
     ] = None,

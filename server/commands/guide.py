@@ -35,7 +35,7 @@ def help_or_guide(
 def _ask(question: str) -> None:
     with connected() as client:
         ensure_server(client)
-        installed = {model["name"] for model in client.get("/api/tags")["models"]}
+        installed = {model["name"] for model in client.installed()}
         if f"{_GUIDE}:latest" not in installed:
             fail(
                 f"the guide is not installed on this server: its model {_GUIDE} was deleted; the "

@@ -101,7 +101,7 @@ def _connection(model: str, *, needs_tools: bool) -> Connection:
 
 def _best_model(client: ApiClient) -> tuple[str, dict[str, Any]]:
     """Return the largest installed model that can call tools."""
-    models = sorted(client.get("/api/tags")["models"], key=lambda m: -m["size"])
+    models = sorted(client.installed(), key=lambda m: -m["size"])
     shown = ((m["name"], client.post("/api/show", model=m["name"])) for m in models)
     best = next((m for m in shown if "tools" in (m[1].get("capabilities") or ())), None)
     return best or fail("no installed model can call tools; pull one, and name it with --model")

@@ -23,7 +23,7 @@ def list_models(
 ) -> None:
     """List models."""
     with connected() as client:
-        models = client.get("/api/tags")["models"]
+        models = client.installed()
     _print_models([m for m in models if m["name"].lower().startswith(prefix.lower())], json=json)
 
 
@@ -36,7 +36,7 @@ def search(
 ) -> None:
     """List the installed models that have all words in their name or details."""
     with connected() as client:
-        models = client.get("/api/tags")["models"]
+        models = client.installed()
     found = [m for m in models if all(word.lower() in _searched(m) for word in words)]
     _print_models(found, json=json)
     if not found:
@@ -80,7 +80,7 @@ def list_loaded(
 ) -> None:
     """List running models."""
     with connected() as client:
-        models = client.get("/api/ps")["models"]
+        models = client.loaded()
     models = [m for m in models if m["name"].startswith(prefix)]
     if json:
         print_json({"models": models})

@@ -8,9 +8,9 @@ import typer
 
 from server.client.answer_view import AnswerStyle, AnswerView, print_timings
 from server.client.api import ApiClient
+from server.client.arguments import MODEL
 from server.client.attachments import AttachmentError, attachments_of
 from server.client.chat_loop import chat
-from server.client.completion import complete_model
 from server.client.connection import connected
 from server.client.exit import fail
 from server.client.keyboard import without_echo
@@ -31,7 +31,7 @@ _THINK: dict[str, bool | str] = {
 
 
 def run(
-    model: Annotated[str, typer.Argument(autocompletion=complete_model)],
+    model: Annotated[str, MODEL],
     prompt: Annotated[list[str] | None, typer.Argument(show_default=False)] = None,
     *,
     keepalive: Annotated[

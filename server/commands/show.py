@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from server.client.completion import complete_model
+from server.client.arguments import MODEL
 from server.client.connection import connected
 from server.client.exit import fail
 from server.client.model_sheet import sheet
@@ -14,7 +14,7 @@ _WITHOUT_NEWLINE = ("system", "template")
 
 
 def show(
-    model: Annotated[str, typer.Argument(autocompletion=complete_model)],
+    model: Annotated[str, MODEL],
     *,
     license: Annotated[bool, typer.Option("--license", help="Show license of a model.")] = False,  # noqa: A002
     modelfile: Annotated[

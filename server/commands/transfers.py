@@ -2,14 +2,15 @@
 
 from typing import Annotated, Any
 
-import ollama
 import typer
 
 from server.client import human
 from server.client.api import ApiClient
+from server.client.arguments import MODEL, NEW_MODEL, without_empty
 from server.client.completion import complete_model
 from server.client.connection import connected
 from server.client.exit import fail
+from server.client.library import ollama
 from server.client.output import print_json, print_table
 from server.client.progress import show_steps
 from server.client.start import ensure_server
@@ -18,7 +19,7 @@ _DENIED = ("access denied", "unauthorized")
 Insecure = Annotated[bool, typer.Option("--insecure", help="Use an insecure registry.")]
 
 
-def pull(model: Annotated[str, typer.Argument()], *, insecure: Insecure = False) -> None:
+def pull(model: Annotated[str, NEW_MODEL], *, insecure: Insecure = False) -> None:
     """Pull a model from a registry; an interrupted pull goes on where it was."""
     with connected() as client:
         ensure_server(client)
@@ -26,7 +27,7 @@ def pull(model: Annotated[str, typer.Argument()], *, insecure: Insecure = False)
 
 
 def push(
-    model: Annotated[str, typer.Argument(autocompletion=complete_model)],
+    model: Annotated[str, MODEL],
     *,
     insecure: Insecure = False,
 ) -> None:
@@ -58,7 +59,11 @@ def _destination(model: str) -> str:
 def update(
     models: Annotated[
         list[str] | None,
-        typer.Argument(help="Models; all without any.", autocompletion=complete_model),
+        typer.Argument(
+            help="Models; all without any.",
+            autocompletion=complete_model,
+            callback=without_empty,
+        ),
     ] = None,
     *,
     check: Annotated[
@@ -69,7 +74,7 @@ def update(
 ) -> None:
     """Pull the newest version of installed models."""
     with connected() as client:
-        names = models or [m["name"] for m in client.get("/api/tags")["models"]]
+        names = models or [m["name"] for m in client.installed()]
         if check:
             _print_check([_checked(client, name, insecure=insecure) for name in names], json=json)
             return
