@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import typer
+
 _IMAGES = ("jpg", "jpeg", "png", "webp", "gif", "bmp")
 _SOUNDS = ("wav", "mp3", "flac", "ogg")
 _PATH = re.compile(
@@ -35,16 +37,24 @@ def attachments_of(text: str) -> Attachments:
     """
     files: list[bytes] = []
     names: list[str] = []
-    for match in _PATH.findall(text):
-        name = _ESCAPED.sub(r"\1", match)
-        path = Path(name).expanduser()
-        if not path.is_file():
-            continue
-        files.append(_content(path))
+    for match, name in _names(text):
+        files.append(_content(Path(name).expanduser()))
         names.append(name)
         for quoted in (f"'{name}'", f"'{match}'", f'"{name}"', match):
             text = text.replace(quoted, "")
     return Attachments(text.strip(), tuple(files), tuple(names))
+
+
+def note_unsent(text: str, model: str) -> None:
+    """Tell on stderr which files a text names, for a model that takes none: it gets the paths."""
+    for _, name in _names(text):
+        typer.echo(f"Note: {model} takes no files; of '{name}' it gets only the path", err=True)
+
+
+def _names(text: str) -> list[tuple[str, str]]:
+    """Return the paths in a text at which files are, as they are written and without escapes."""
+    paths = ((match, _ESCAPED.sub(r"\1", match)) for match in _PATH.findall(text))
+    return [(match, name) for match, name in paths if Path(name).expanduser().is_file()]
 
 
 def _content(path: Path) -> bytes:

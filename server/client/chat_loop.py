@@ -1,9 +1,11 @@
 """The loop of a chat: read a message or a command, show the answer, until the user leaves."""
 
+import httpx
 import typer
 
 from server.client.api import ApiClient
-from server.client.attachments import AttachmentError, attachments_of
+from server.client.attachments import AttachmentError, attachments_of, note_unsent
+from server.client.connection import broken_connection
 from server.client.library import ollama
 from server.client.line_editor import LineReader
 from server.client.session import Session
@@ -11,7 +13,14 @@ from server.client.slash_commands import EndChat, SlashCommands
 
 
 def chat(client: ApiClient, session: Session, reader: LineReader) -> None:
-    """Hold a conversation; an error of the server ends one answer, not the chat."""
+    """Hold a conversation.
+
+    An error of the server ends one answer, not the chat, which goes on after a restart of the
+    server too.
+
+    Raises:
+        httpx.TransportError, ConnectionError: the server has gone, and messages come from a pipe.
+    """
     commands = SlashCommands(client, session, reader)
     while True:
         try:
@@ -29,10 +38,12 @@ def chat(client: ApiClient, session: Session, reader: LineReader) -> None:
                 _say(client, session, text)
         except EndChat:
             return
-        except ollama.ResponseError as e:
-            typer.echo(f"error: {e.error}", err=True)
-        except AttachmentError as e:
-            typer.echo(f"error: {e}", err=True)
+        except (ollama.ResponseError, AttachmentError) as e:
+            typer.echo(f"error: {e.error if isinstance(e, ollama.ResponseError) else e}", err=True)
+        except (httpx.TransportError, ConnectionError) as e:
+            if not reader.is_typed:
+                raise
+            typer.echo(f"error: {broken_connection(e, client)}", err=True)
 
 
 def _say(client: ApiClient, session: Session, text: str) -> None:
@@ -42,6 +53,8 @@ def _say(client: ApiClient, session: Session, text: str) -> None:
         text, files = message.text, message.files
         for name in message.names:
             typer.echo(f"Added file '{name}'", err=True)
+    else:
+        note_unsent(text, session.model)
     if text.startswith("/") and not files:
         typer.echo(f"Unknown command '{text.split()[0]}'. Type /? for help")
         return

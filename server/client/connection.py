@@ -29,12 +29,17 @@ def connected() -> Iterator[ApiClient]:
             yield client
         except ollama.ResponseError as e:
             fail(_reason(e, client))
-        except (httpx.ConnectError, ConnectionError):
-            fail(f"could not connect to a server at {client.address}; {_hint(client)}")
-        except httpx.TransportError as e:
-            fail(f"the connection to {client.address} broke: {str(e) or type(e).__name__}")
+        except (httpx.TransportError, ConnectionError) as e:
+            fail(broken_connection(e, client))
         except (ForeignServer, json.JSONDecodeError, pydantic.ValidationError):
             fail(_foreign(client))
+
+
+def broken_connection(error: Exception, client: ApiClient) -> str:
+    """Return the sentence that there is no server, or that it went away while it answered."""
+    if isinstance(error, httpx.ConnectError | ConnectionError):
+        return f"could not connect to a server at {client.address}; {_hint(client)}"
+    return f"the connection to {client.address} broke: {str(error) or type(error).__name__}"
 
 
 def _hint(client: ApiClient) -> str:

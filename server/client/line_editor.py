@@ -20,8 +20,9 @@ _PLACEHOLDER = FormattedText([("fg:ansibrightblack", "Send a message (/? for hel
 
 
 class LineReader(Protocol):
-    """Where messages come from."""
+    """Where messages come from; `is_typed` tells whether a person can try again."""
 
+    is_typed: bool
     keeps_history: bool
 
     def read(self) -> str:
@@ -38,7 +39,7 @@ class PipedLines:
     """Messages of a pipe or a file, one a line; three quotes enclose several lines."""
 
     def __init__(self) -> None:
-        self.keeps_history = False
+        self.is_typed = self.keeps_history = False
 
     def read(self) -> str:
         """Return the next message."""
@@ -55,6 +56,7 @@ class LineEditor:
     """Messages that are typed; a message may have several lines, in three quotes or pasted."""
 
     def __init__(self) -> None:
+        self.is_typed = True
         environment.add({"VISUAL": environment.editor()})  # what the library starts for Ctrl-G
         self._history = _History()
         self._session: PromptSession[str] = PromptSession(

@@ -1,5 +1,6 @@
 """Commands of a chat that begin with a slash: /set, /show, /load, /save, /clear, /bye."""
 
+import shlex
 from collections.abc import Callable, Iterable
 
 import typer
@@ -153,7 +154,8 @@ class SlashCommands:
         if self._session.options:
             typer.echo("User defined parameters:")
             for name, value in self._session.options.items():
-                typer.echo(f"  {name:<30} {value}")
+                values = value if isinstance(value, list) else [value]
+                typer.echo(f"  {name:<30} {', '.join(map(str, values))}")
             typer.echo()
 
     def _set(self, arguments: list[str]) -> None:
@@ -222,6 +224,8 @@ class SlashCommands:
             _tell(slash_help.PARAMETERS)
             return
         name, values = arguments[2], arguments[3:]
+        if name == "stop":
+            values = _quoted_words(arguments[0].partition("stop")[2])
         try:
             parameters = typed_parameters(_pairs(name, values))
         except ModelfileError as e:
@@ -241,6 +245,14 @@ class SlashCommands:
 
 def _pairs(name: str, values: list[str]) -> Iterable[tuple[str, str]]:
     return [(name, value) for value in (values if name == "stop" else [" ".join(values)])]
+
+
+def _quoted_words(text: str) -> list[str]:
+    """Split a text as a shell does: quotes keep blanks in a word, and are not part of it."""
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote without an end
+        return text.split()
 
 
 def _tell(text: str) -> None:

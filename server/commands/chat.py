@@ -46,9 +46,8 @@ def chat(
         session.use(session.model, ensure_model(client, session.model))
         if last is not None:
             session.system, session.messages = system or last.system, last.messages
-        is_typed = sys.stdin.isatty()
-        reader: LineReader = LineEditor() if is_typed else PipedLines()
-        if is_typed:
+        reader: LineReader = LineEditor() if sys.stdin.isatty() else PipedLines()
+        if reader.is_typed:
             session.load(client)
         try:
             hold(client, session, reader)

@@ -9,7 +9,7 @@ import typer
 from server.client.answer_view import AnswerStyle, AnswerView, print_timings
 from server.client.api import ApiClient
 from server.client.arguments import MODEL
-from server.client.attachments import AttachmentError, attachments_of
+from server.client.attachments import AttachmentError, attachments_of, note_unsent
 from server.client.chat_loop import chat
 from server.client.connection import connected
 from server.client.exit import fail
@@ -139,6 +139,8 @@ def _answer(client: ApiClient, session: Session, text: str) -> None:
         attached = attachments_of(text) if session.takes_files else None
     except AttachmentError as e:
         fail(str(e))
+    if attached is None:
+        note_unsent(text, session.model)
     for name in attached.names if attached else ():
         typer.echo(f"Added file '{name}'", err=True)
     view = AnswerView(session.style, has_format=session.format is not None)

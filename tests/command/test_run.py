@@ -3,10 +3,15 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 
+from server.client.api import ApiClient
+from server.client.chat_loop import chat
+from server.client.session import Session
 from tests.command.conftest import Run
 from tests.support.image_files import plain
 
@@ -211,7 +216,53 @@ def test_an_image_is_sent_by_its_path_to_a_model_that_sees(run: Run, tmp_path: P
     assert shown.stderr == f"Added file '{image}'\n"
     assert "6x4" in in_chat.stdout
     assert unseen.stdout.rstrip() == prompt
+    assert unseen.stderr == f"Note: base takes no files; of '{image}' it gets only the path\n"
 
 
 def test_a_path_without_a_file_stays_in_the_prompt(run: Run) -> None:
     assert "/nowhere/a.png" in run("run", "eye", "what is /nowhere/a.png").stdout
+
+
+def test_quotes_around_a_stop_string_are_not_part_of_it(run: Run) -> None:
+    """They keep its blanks, as in a Modelfile."""
+    lines = '/set parameter stop it\'s\n/show parameters\n/set parameter stop "END OF" two\n'
+
+    answer = run("chat", "base", stdin=f"{lines}/show parameters\n/save mine\n")
+    shown = run("show", "mine", "--parameters").stdout
+    run("rm", "mine")
+
+    assert [line for line in answer.stdout.splitlines() if line.startswith("  stop")] == [
+        f"  {'stop':<30} it's",
+        f"  {'stop':<30} END OF, two",
+    ]
+    assert [line.split(maxsplit=1)[1] for line in shown.splitlines()] == ['"END OF"', '"two"']
+
+
+@dataclass
+class Messages:
+    """A reader of messages that are typed or piped."""
+
+    texts: list[str]
+    is_typed: bool
+    keeps_history: bool = False
+
+    def read(self) -> str:
+        if not self.texts:
+            raise EOFError
+        return self.texts.pop(0)
+
+
+def test_a_chat_that_is_typed_goes_on_when_the_server_has_gone(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It may be restarting; of a pipe, all further messages would be lost."""
+    with ApiClient("http://127.0.0.1:9") as client:
+        chat(client, Session(model="base"), Messages(["one", "/list", "two"], is_typed=True))
+        with pytest.raises((httpx.ConnectError, ConnectionError)):
+            chat(client, Session(model="base"), Messages(["one"], is_typed=False))
+
+    error = (
+        "error: could not connect to a server at http://127.0.0.1:9; "
+        "run 'paddock serve' to start one"
+    )
+    assert [line for line in capsys.readouterr().err.splitlines() if line] == [error] * 3
