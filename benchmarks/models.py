@@ -142,7 +142,7 @@ def _write_llama(
     writer.add_head_count_kv(shape.n_kv_heads)
     writer.add_rope_dimension_count(head_dim)
     writer.add_layer_norm_rms_eps(1e-5)
-    _add_sentencepiece(writer, shape.n_vocab)
+    add_sentencepiece(writer, shape.n_vocab)
     if chat_template:
         writer.add_chat_template(chat_template)
     weights = _Weights(writer, kind)
@@ -194,7 +194,8 @@ def _made_up() -> Iterator[str]:
         yield from map("".join, itertools.product(SYLLABLES, repeat=length))
 
 
-def _add_sentencepiece(writer: GGUFWriter, n_vocab: int) -> None:
+def add_sentencepiece(writer: GGUFWriter, n_vocab: int) -> None:
+    """Add a SentencePiece vocabulary of made-up words, of `n_vocab` tokens."""
     special = ["<unk>", "<s>", "</s>"]
     texts = [*special, *(f"<0x{value:02X}>" for value in range(256)), SPACE, *CHARACTERS]
     kinds = [TokenType.UNKNOWN, TokenType.CONTROL, TokenType.CONTROL] + [TokenType.BYTE] * 256
