@@ -11,9 +11,6 @@ from server.parsing.families.table import OUTPUT_FORMATS
 
 _ORDER: Final = ("tools", "insert", "thinking")
 
-# Its files name an audio part that llama.cpp does not use.
-_NO_AUDIO: Final = "nemotron_h_omni"
-
 
 def capabilities(model: Model, format: Format) -> tuple[str, ...]:
     """Return the capabilities of `model`, which has this format, in the order clients know.
@@ -22,10 +19,7 @@ def capabilities(model: Model, format: Format) -> tuple[str, ...]:
         ModelNotFound: the weights are gone.
         WeightsDamaged: their header cannot be read.
     """
-    names = dict.fromkeys(_names(model, format))
-    if model.header().architecture == _NO_AUDIO:
-        names.pop("audio", None)
-    return tuple(names)
+    return tuple(dict.fromkeys(_names(model, format)))
 
 
 def _names(model: Model, format: Format) -> Iterator[str]:

@@ -19,7 +19,9 @@ class Rearranged(msgspec.Struct, frozen=True, tag="rearranged", tag_field="piece
 
     They are an array of `shape`, the fastest dimension last: of elements of `type`, a ggml_type, to
     be converted to F32, or of bytes where it is None. `pick` selects one index of an axis, and so
-    removes the axis; then the axes are put in `order`.
+    removes the axis; then the axes are put in `order`. `grid` are the sides of two squares: the
+    rows are positions in the first, and are interpolated (bilinear, half-pixel centres) for the
+    second.
     """
 
     offset: int
@@ -29,6 +31,7 @@ class Rearranged(msgspec.Struct, frozen=True, tag="rearranged", tag_field="piece
     type: int | None = None
     pick: tuple[int, int] | None = None
     order: tuple[int, ...] | None = None
+    grid: tuple[int, int] | None = None
 
 
 Piece = bytes | Span | Rearranged

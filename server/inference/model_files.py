@@ -116,4 +116,5 @@ def _piece(piece: legacy.Piece) -> Piece:
         type=piece.type,
         pick=piece.pick,
         order=piece.order,
+        grid=piece.grid,
     )

@@ -27,7 +27,7 @@ def image(seed: int = 0) -> bytes:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
     directory = tmp_path_factory.mktemp("legacy")
     with live_server(directory) as running:
-        for name in ("mistral3", "gptoss", "embeddinggemma"):
+        for name in ("mistral3", "gptoss", "embeddinggemma", "nemotron_h_omni"):
             running.create(name, LAYOUTS[name]().file.write(directory / f"{name}.gguf"))
         yield running
 
@@ -50,6 +50,9 @@ def test_a_model_shows_the_architecture_and_capabilities_of_its_file(client: Cli
     assert shown.details.family == "mistral3"
     assert shown.capabilities == ["completion", "vision"]
     assert client.show("gptoss").modelinfo["general.architecture"] == "gptoss"
+    omni = client.show("nemotron_h_omni")
+    assert omni.details.family == "nemotron_h_omni"
+    assert omni.capabilities == ["completion", "vision", "audio", "tools", "thinking"]
     assert client.show("embeddinggemma").capabilities == ["embedding"]
 
 
@@ -98,12 +101,16 @@ def without(file: PlainFile, *names: str) -> PlainFile:
 
 
 BROKEN = {
+    "deepseekocr": "deepseekocr.sam.block_count",
     "gemma3": "v.blk.0.attn_q.weight",
+    "gemma4": "gemma4.audio.embedding_length",
     "gptoss": "blk.0.ffn_gate_exps.weight",
     "gemma3n": "blk.1.attn_q.weight",
     "glm4moelite": "glm4moelite.attention.kv_lora_rank",
     "llama4": "blk.1.ffn_down_exps.weight",
     "mistral3": "mistral3.vision.attention.head_count",
+    "nemotron_h_moe": "blk.2.ffn_latent_in.weight",
+    "nemotron_h_omni": "a.feature_extractor.window",
     "qwen25vl": "v.merger.mlp.0.weight",
     "qwen3vl": "v.blk.1.attn_k.weight",
     "qwen35": "qwen35.vision.patch_size",

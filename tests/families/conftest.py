@@ -15,7 +15,7 @@ class Measurements:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._facts: dict[str, Facts] = {}
-        self._media: dict[str, bool] = {}
+        self._media: dict[tuple[str, str], bool] = {}
 
     def of(self, architecture: str) -> Facts:
         if architecture not in self._facts:
@@ -26,15 +26,17 @@ class Measurements:
 
     def sees(self, encoder: str) -> bool:
         """Tell whether images work with an encoder; "" is none."""
-        if encoder and encoder not in self._media:
-            self._media[encoder] = sees(self._directory, encoder)
-        return bool(encoder) and self._media[encoder]
+        key = "images", encoder
+        if encoder and key not in self._media:
+            self._media[key] = sees(self._directory, encoder)
+        return bool(encoder) and self._media[key]
 
     def hears(self, encoder: str) -> bool:
         """Tell whether audio works with an encoder; "" is none."""
-        if encoder and encoder not in self._media:
-            self._media[encoder] = hears(self._directory, encoder)
-        return bool(encoder) and self._media[encoder]
+        key = "audio", encoder
+        if encoder and key not in self._media:
+            self._media[key] = hears(self._directory, encoder)
+        return bool(encoder) and self._media[key]
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Whether images and audio reach the answers of a family, by its projector."""
 
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -11,9 +12,11 @@ from tests.support.legacy.layouts import LAYOUTS
 from tests.support.legacy.projectors import llava
 from tests.support.seeing import ASKED
 from tests.support.stepped_engine import Answer, stepped_engines
-from tests.support.tiny_hearing import sound, write_frames, write_whisper
+from tests.support.tiny_hearing import melody, write_frames, write_whisper
 from tests.support.tiny_models import write_llama
 from tests.support.tiny_vision import picture
+
+_WRITERS: Final = {"gemma4ua": write_frames, "ultravox": write_whisper}
 
 
 def sees(directory: Path, encoder: str) -> bool:
@@ -26,20 +29,30 @@ def sees(directory: Path, encoder: str) -> bool:
         write_llama(weights, n_ctx=4096, ends=False)
         llava().write(projector)
     else:
-        layout = LAYOUTS[encoder]()
-        assert layout.projector is not None
-        layout.text.write(weights)
-        layout.projector.write(projector)
+        _write_layout(encoder, weights, projector)
     images = (picture(width=96, height=64), picture(width=96, height=64, seed=1))
     return _differ(weights, projector, *images)
 
 
 def hears(directory: Path, encoder: str) -> bool:
-    """Tell whether an answer depends on the sound that is asked about."""
-    weights = write_llama(directory / "text.gguf", n_ctx=4096, ends=False)
-    write = {"gemma4ua": write_frames, "ultravox": write_whisper}[encoder]
-    projector = write(directory / "projector.gguf")
-    return _differ(weights, projector, sound(0), sound(1))
+    """Tell whether an answer depends on the sound that is asked about.
+
+    `encoder` is the type of a projector, or a layout in `tests.support.legacy`.
+    """
+    weights, projector = directory / "text.gguf", directory / "projector.gguf"
+    if encoder in _WRITERS:
+        write_llama(weights, n_ctx=4096, ends=False)
+        _WRITERS[encoder](projector)
+    else:
+        _write_layout(encoder, weights, projector)
+    return _differ(weights, projector, melody(0, 1), melody(2, 3))
+
+
+def _write_layout(name: str, weights: Path, projector: Path) -> None:
+    layout = LAYOUTS[name]()
+    assert layout.projector is not None
+    layout.text.write(weights)
+    layout.projector.write(projector)
 
 
 def _differ(weights: Path, projector: Path, *media: Medium) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from model_store.gguf import read_header
 from model_store.gguf.validate import check_model
 from runners.engine.native.llama import LoadError
+from runners.protocol.media import Medium
 from runners.protocol.placement import Projector
 from server.inference.model_files import ModelFiles, model_files
 from tests.support.bare_llama import BareLlama, Logits
@@ -18,20 +19,24 @@ from tests.support.legacy.layouts import LAYOUTS, Layout
 from tests.support.legacy.projectors import llava
 from tests.support.seeing import ASKED
 from tests.support.stepped_engine import StartEngine, SteppedEngine
+from tests.support.tiny_hearing import melody
 from tests.support.tiny_models import write_llama
 from tests.support.tiny_vision import picture
 
 WITH_IMAGES = (
+    "deepseekocr",
     "gemma3",
     "gemma4",
     "glmocr",
     "llama4",
     "mistral3",
+    "nemotron_h_omni",
     "qwen25vl",
     "qwen35",
     "qwen3vl",
     "qwen3vlmoe",
 )
+WITH_AUDIO = ("gemma4", "nemotron_h_omni")
 PROMPT = list(range(5, 45))
 TEXT = "Once upon a time 東京 <0x41></s> there was"
 SIZES = {"n_ctx": 4096, "n_cells": 8192, "n_batch": 512}
@@ -59,6 +64,11 @@ def files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
 
 @pytest.fixture(params=WITH_IMAGES)
 def image_files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
+    return Files(tmp_path, LAYOUTS[request.param]())
+
+
+@pytest.fixture(params=WITH_AUDIO)
+def audio_files(request: pytest.FixtureRequest, tmp_path: Path) -> Files:
     return Files(tmp_path, LAYOUTS[request.param]())
 
 
@@ -137,9 +147,13 @@ def test_a_file_that_is_cut_off_while_it_is_read_ends_the_load_with_an_error(
         start_engine(layout.old, view=read.view)
 
 
-def looked(engine: SteppedEngine) -> list[float]:
-    answer = engine.answer(ASKED, media=(picture(width=96, height=64),), n_predict=6, logprobs=3)
+def asked_about(engine: SteppedEngine, medium: Medium) -> list[float]:
+    answer = engine.answer(ASKED, media=(medium,), n_predict=6, logprobs=3)
     return [entry.logprob for step in answer.logprobs for entry in step.top]
+
+
+def looked(engine: SteppedEngine) -> list[float]:
+    return asked_about(engine, picture(width=96, height=64))
 
 
 def test_images_mean_the_same_to_the_projector_taken_out_of_the_file(
@@ -154,6 +168,23 @@ def test_images_mean_the_same_to_the_projector_taken_out_of_the_file(
     found = start_engine(image_files.old, view=read.view, projector=projector, **SIZES)
 
     assert looked(found) == looked(expected)
+
+
+def test_audio_means_the_same_to_the_projector_taken_out_of_the_file(
+    audio_files: Files, start_engine: StartEngine
+) -> None:
+    read = audio_files.read
+    expected = start_engine(
+        audio_files.new, projector=Projector(str(audio_files.projector)), **SIZES
+    )
+
+    projector = Projector(str(read.projector), view=read.projector_view)
+    found = start_engine(audio_files.old, view=read.view, projector=projector, **SIZES)
+
+    first, second = asked_about(found, melody(0, 1)), asked_about(found, melody(2, 3))
+    assert first != second
+    assert first == asked_about(expected, melody(0, 1))
+    assert second == asked_about(expected, melody(2, 3))
 
 
 def test_the_projector_is_written_once_and_again_when_it_is_missing_or_cut_off(

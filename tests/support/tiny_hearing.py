@@ -73,6 +73,11 @@ def sound(seed: int = 0, *, n_samples: int = 8 * FRAME) -> DecodedAudio:
     return DecodedAudio((wave * 30_000).astype("<i2").tobytes())
 
 
+def melody(*seeds: int) -> DecodedAudio:
+    """Return sounds behind each other; some encoders hear changes alone."""
+    return DecodedAudio(b"".join(sound(seed).samples for seed in seeds))
+
+
 def _begin(kind: str, n_embd: int, *, n_mels: int, n_layers: int) -> GGUFWriter:
     writer = GGUFWriter(None, "clip")
     writer.add_type("mmproj")

@@ -98,6 +98,11 @@ class Draft:
         }
         self.put(_ARCHITECTURE, values.text(name))
 
+    def rename_key(self, old: str, new: str) -> None:
+        """Give the value of `old` the key `new`."""
+        if old in self._values:
+            self._values[new] = self._values.pop(old)
+
     def shorten_list(self, key: str, length: int) -> None:
         """Keep the first `length` elements of a list of the file."""
         if key in self._values and self.source.list_length(key) > length:
@@ -177,7 +182,7 @@ class Draft:
             if len(name.encode()) > _LONGEST_NAME:
                 raise GGUFError(f'the tensor name "{name[:_LONGEST_NAME]}…" is too long')
             for piece in tensor.pieces:
-                if isinstance(piece, Rearranged) and piece.size > _MAX_REARRANGED:
+                if isinstance(piece, Rearranged) and _memory(piece) > _MAX_REARRANGED:
                     raise GGUFError(f'tensor "{name}" is too large for an encoder')
             n_elements = math.prod(tensor.shape)
             yield Tensor(name, tensor.type, tensor.shape, offset, tensor.size, n_elements)
@@ -202,6 +207,10 @@ class Draft:
             yield values.string(tensor.name) + _number(len(tensor.shape), 4)
             yield b"".join(map(_number, tensor.shape))
             yield _number(NUMBERS[tensor.type], 4) + _number(tensor.offset)
+
+
+def _memory(piece: Rearranged) -> int:
+    return max(piece.size, piece.source_size)
 
 
 def _number(value: int, size: int = 8) -> bytes:
@@ -289,3 +298,26 @@ def slice_as_f32(
         pick=(axis, index),
     )
     return DraftTensor("F32", shape, (piece,))
+
+
+def square_as_f32(tensor: DraftTensor, name: str, *, side: int) -> DraftTensor:
+    """Return `tensor`, a row for each position of a square, for a square of another `side`; in F32.
+
+    Raises GGUFError when its rows make no square.
+    """
+    width, n_rows = tensor.shape[0], math.prod(tensor.shape[1:])
+    old = math.isqrt(n_rows)
+    match tensor.pieces:
+        case (Span(offset, size),) if side and n_rows and old**2 == n_rows:
+            pass
+        case _:
+            raise GGUFError(f'the rows of "{name}" are no positions in a square')
+    piece = Rearranged(
+        offset=offset,
+        source_size=size,
+        size=side**2 * width * _F32_BYTES,
+        shape=(n_rows, width),
+        type=NUMBERS[tensor.type],
+        grid=(old, side),
+    )
+    return DraftTensor("F32", (width, side**2), (piece,))

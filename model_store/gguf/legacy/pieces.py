@@ -28,6 +28,8 @@ class Rearranged:
     The `source_size` bytes from `offset` on are an array of `shape`, the fastest dimension last:
     of elements when `type`, a ggml type, is to be converted to F32, otherwise (None) of bytes.
     `pick` selects one index of an axis, and so removes the axis; then the axes are put in `order`.
+    `grid` are the sides of two squares: the rows are positions in the first, and are interpolated
+    (bilinear, half-pixel centres) for the second.
     """
 
     offset: int
@@ -37,6 +39,7 @@ class Rearranged:
     type: int | None = None
     pick: tuple[int, int] | None = None
     order: tuple[int, ...] | None = None
+    grid: tuple[int, int] | None = None
 
 
 Piece = bytes | Span | Rearranged

@@ -13,6 +13,7 @@ from model_store.gguf.legacy.values import Setting
 Step = Callable[[Draft], None]
 
 TOKENS = "tokenizer.ggml.tokens"
+_ENCODER = ("block_count", "embedding_length", "feed_forward_length", "attention.head_count")
 _PER_TOKEN = (TOKENS, "tokenizer.ggml.scores", "tokenizer.ggml.token_type")
 HALVES = values.array(values.F32, (0.5, 0.5, 0.5))
 """Mean and deviation of pixels for encoders that take values from -1 to 1."""
@@ -162,10 +163,33 @@ def clip(kind: str, architecture: str, *names: str, activation: str = "gelu") ->
         draft.put("clip.has_vision_encoder", values.flag(value=True))
         draft.put("clip.projector_type", values.text(kind))
         draft.put(f"clip.use_{activation}", values.flag(value=True))
-        for name in ("block_count", "embedding_length", "feed_forward_length", *names):
-            draft.copy(f"{architecture}.vision.{name}", f"clip.vision.{name}")
-        for name in ("attention.head_count", "image_size", "patch_size"):
+        for name in (*_ENCODER, "image_size", "patch_size", *names):
             draft.copy(f"{architecture}.vision.{name}", f"clip.vision.{name}")
         draft.copy(f"{architecture}.embedding_length", "clip.vision.projection_dim")
+
+    return step
+
+
+def with_audio(*steps: Step) -> Step:
+    """Do steps only if the file has an audio encoder."""
+
+    def step(draft: Draft) -> None:
+        if any(name.startswith("a.") for name in draft.tensors):
+            for each in steps:
+                each(draft)
+
+    return step
+
+
+def clip_audio(kind: str, architecture: str, *names: str) -> Step:
+    """Go on behind `clip` with the keys of an audio encoder of the type `kind`."""
+
+    def step(draft: Draft) -> None:
+        draft.rename_key("clip.projector_type", "clip.vision.projector_type")
+        draft.put("clip.audio.projector_type", values.text(kind))
+        draft.put("clip.has_audio_encoder", values.flag(value=True))
+        for name in (*_ENCODER, "attention.layer_norm_epsilon", *names):
+            draft.copy(f"{architecture}.audio.{name}", f"clip.audio.{name}")
+        draft.copy(f"{architecture}.embedding_length", "clip.audio.projection_dim")
 
     return step

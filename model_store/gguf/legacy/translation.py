@@ -13,7 +13,7 @@ from model_store.gguf.legacy.steps import Family, Step
 
 _ALL = re.compile("")
 _TEXT_TENSORS = re.compile(r"(?!(v|mm|a|s|mtp)\.)")
-_PROJECTOR_TENSORS = re.compile(r"(v|mm)\.")
+_PROJECTOR_TENSORS = re.compile(r"(v|mm|a|s)\.")
 _PIECE_BYTES = 150
 """About what a piece takes in memory besides its bytes."""
 

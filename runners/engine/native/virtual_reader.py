@@ -16,6 +16,9 @@ from runners.protocol.virtual_file import Piece, Rearranged, Span, VirtualFile
 BLOCK = 2**24
 """Bytes that are read at once, so that a load can be cancelled and other threads run."""
 
+_F32 = 0
+"""The only ggml type that is not converted."""
+
 
 class VirtualReader:
     """Random access to the bytes of `file`; for one thread at a time. Raises OSError."""
@@ -87,12 +90,27 @@ def rearranged(source: bytes, piece: Rearranged) -> bytes:
             array = np.take(array, [piece.pick[1]], axis=piece.pick[0]).squeeze(piece.pick[0])
         if piece.order is not None:
             array = array.transpose(piece.order)
+        if piece.grid is not None:
+            array = _interpolated(array, *piece.grid)
         data = array.tobytes()
     except (ValueError, IndexError) as e:
         raise OSError("a tensor of the model file has another shape than its header says") from e
     if len(data) != piece.size:
         raise OSError("a tensor of the model file has another size than its header says")
     return data
+
+
+def _interpolated(rows: npt.NDArray[Any], old: int, new: int) -> npt.NDArray[np.float32]:
+    """Return the rows of a square of side `new`, made of those of a square of side `old`."""
+    square = rows.reshape(old, old, -1)
+    centres = (np.arange(new) + 0.5) * (old / new) - 0.5
+    first = np.floor(centres).astype(np.intp)
+    weights = (centres - first).astype(np.float32)[:, None, None]
+    before, after = np.clip(first, 0, old - 1), np.clip(first + 1, 0, old - 1)
+    for _ in range(2):  # along the rows of the square, then along its columns
+        mixed = square[before] * (1 - weights) + square[after] * weights
+        square = mixed.transpose(1, 0, 2)
+    return np.ascontiguousarray(square, np.float32)
 
 
 def copy_to(file: VirtualFile, target: BinaryIO) -> None:
@@ -121,6 +139,8 @@ def write_copy(file: VirtualFile, path: Path) -> None:
 
 def _to_f32(source: bytes, kind: int, count: int) -> npt.NDArray[np.float32]:
     """Convert `count` elements of the ggml type `kind`; raises ValueError where that fails."""
+    if kind == _F32:
+        return np.frombuffer(source, np.float32)
     traits = type_traits(kind)
     if not traits.to_float or count % traits.block:
         raise ValueError(kind)

@@ -5,28 +5,19 @@ from there to llama.cpp's form.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from gguf import GGMLQuantizationType, GGUFValueType, TokenType, quants
 
-from tests.support.legacy import projectors, text_models
+from tests.support.legacy import layouts_with_audio, projectors, text_models
+from tests.support.legacy.layout import Layout, halved, vision_keys
 from tests.support.legacy.plain_file import N_TOKENS, PlainFile, i32s
 from tests.support.tiny_models import llama_pieces
 
 _PATCHES = projectors.PATCH
 F16 = GGMLQuantizationType.F16
-
-
-@dataclass
-class Layout:
-    """A legacy file, and what llama.cpp would have instead; `projector` None without images."""
-
-    file: PlainFile
-    text: PlainFile
-    projector: PlainFile | None = None
 
 
 def gemma3() -> Layout:
@@ -37,7 +28,7 @@ def gemma3() -> Layout:
             del old.keys[key]
     old.set(gemma3__rope__local__freq_base=10_000.0)
     _add_tokens(old, 5)
-    old.update(_vision(encoder), "gemma3.vision.")
+    old.update(vision_keys(encoder), "gemma3.vision.")
     old.tensors |= (
         encoder.copy()
         .renamed(
@@ -55,7 +46,7 @@ def gemma3() -> Layout:
         .tensors
     )
     old.kinds["v.patch_embedding.weight"] = F16
-    encoder.tensors["v.patch_embd.weight"] = _halved(encoder.tensors["v.patch_embd.weight"])
+    encoder.tensors["v.patch_embd.weight"] = halved(encoder.tensors["v.patch_embd.weight"])
     return Layout(old, text, encoder)
 
 
@@ -118,7 +109,7 @@ def mistral3() -> Layout:
         _replace_token(file, number, "[IMG_BREAK]")
     encoder.tensors["v.token_embd.img_break"] = text.tensors["token_embd.weight"][number]
     encoder.set(clip__vision__image_mean=list(_CLIP_MEAN), clip__vision__image_std=list(_CLIP_STD))
-    vision = _vision(encoder)
+    vision = vision_keys(encoder)
     old.update({k: v for k, v in vision.items() if "epsilon" not in k}, "mistral3.vision.")
     old.set(mistral3__spatial_merge_size=2, mistral3__vision__rope__freq_base=10_000.0)
     tensors = encoder.copy()
@@ -147,7 +138,7 @@ def qwen25vl() -> Layout:
     sections = old.keys.pop("qwen25vl.rope.dimension_sections")[1]
     old.set(general__architecture="qwen25vl")
     old.keys["qwen25vl.rope.mrope_section"] = i32s(*sections[:3])
-    vision = _vision(encoder)
+    vision = vision_keys(encoder)
     for key in ("feed_forward_length", "image_size"):
         del vision[key]
     old.update(vision, "qwen25vl.vision.")
@@ -167,7 +158,7 @@ def qwen25vl() -> Layout:
     )
     for frame, name in enumerate(("v.patch_embd.weight", "v.patch_embd.weight.1")):
         old.kinds[f"v.patch_embd_{frame}.weight"] = F16
-        encoder.tensors[name] = _halved(encoder.tensors[name])
+        encoder.tensors[name] = halved(encoder.tensors[name])
     return Layout(old, text, encoder)
 
 
@@ -196,7 +187,7 @@ def _qwen3(text: PlainFile, *, deepstack: bool) -> Layout:
     if deepstack:
         del old.keys[f"{arch}.rope.dimension_sections"], old.keys[f"{arch}.n_deepstack_layers"]
         old.keys[f"{arch}.vision.deepstack_visual_indexes"] = i32s(1)
-    vision = _vision(encoder)
+    vision = vision_keys(encoder)
     for key in ("feed_forward_length", "image_size"):
         del vision[key]
     old.update({**vision, "spatial_merge_size": 2}, f"{arch}.vision.")
@@ -216,7 +207,7 @@ def _qwen3(text: PlainFile, *, deepstack: bool) -> Layout:
     tensors.tensors["v.patch_embed.weight"] = stacked.reshape(-1, 2, _PATCHES, _PATCHES)
     tensors.kinds["v.patch_embed.weight"] = F16
     for name in ("v.patch_embd.weight", "v.patch_embd.weight.1"):
-        encoder.tensors[name] = _halved(encoder.tensors[name])
+        encoder.tensors[name] = halved(encoder.tensors[name])
     old.tensors |= tensors.renamed(
         ("v.patch_embd.bias", "v.patch_embed.bias"),
         ("v.position_embd", "v.pos_embed"),
@@ -297,7 +288,7 @@ def llama4() -> Layout:
     del old.keys["llama4.expert_feed_forward_length"]
     old.set(llama4__feed_forward_length=48)
     old.set(llama4__intermediate_size=96, llama4__intermediate_size_moe=48)
-    vision = _vision(encoder)
+    vision = vision_keys(encoder)
     epsilon = vision.pop("attention.layer_norm_epsilon")
     old.update({**vision, "layer_norm_epsilon": epsilon}, "llama4.vision.")
     old.set(llama4__vision__pixel_shuffle_ratio=0.5)
@@ -322,21 +313,6 @@ def llama4() -> Layout:
     return Layout(old, text, encoder)
 
 
-def gemma4() -> Layout:
-    text, encoder = text_models.gemma4(), projectors.gemma4v()
-    old = text.copy().renamed((".ffn_down_exps.scale", ".ffn_gate_inp.per_expert_scale"))
-    old.set(tokenizer__ggml__model="llama")
-    vision = _vision(encoder)
-    del vision["image_size"]
-    old.update({**vision, "projector.scale_factor": 2}, "gemma4.vision.")
-    old.tensors |= encoder.tensors
-    old.tensors["a.blk.0.ln1.weight"] = old.tensors["mm.a.fc.bias"] = np.ones(8, np.float32)
-    old.kinds["v.patch_embd.weight"] = F16
-    encoder = encoder.copy()
-    encoder.tensors["v.patch_embd.weight"] = _halved(encoder.tensors["v.patch_embd.weight"])
-    return Layout(old, text, encoder)
-
-
 def glmocr() -> Layout:
     text, encoder = text_models.glm4(), projectors.glm4v()
     old = text.copy()
@@ -354,7 +330,7 @@ def glmocr() -> Layout:
         ("post_attention_norm", "post_attn_norm"),
         ("post_ffw_norm", "post_ffn_norm"),
     )
-    vision = _vision(encoder)
+    vision = vision_keys(encoder)
     width, epsilon = vision.pop("feed_forward_length"), vision.pop("attention.layer_norm_epsilon")
     names = ("spatial_merge_size", "image_mean", "image_std")
     vision |= {name: encoder.keys[f"clip.vision.{name}"] for name in names}
@@ -374,10 +350,11 @@ def glmocr() -> Layout:
 LAYOUTS: dict[str, Callable[[], Layout]] = {
     build.__name__: build
     for build in (
+        layouts_with_audio.deepseekocr,
         embeddinggemma,
         gemma3,
         gemma3n,
-        gemma4,
+        layouts_with_audio.gemma4,
         glm4moelite,
         glmocr,
         gptoss,
@@ -385,6 +362,8 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
         lfm2,
         llama4,
         mistral3,
+        layouts_with_audio.nemotron_h_moe,
+        layouts_with_audio.nemotron_h_omni,
         olmo3,
         qwen25vl,
         qwen35,
@@ -395,13 +374,6 @@ LAYOUTS: dict[str, Callable[[], Layout]] = {
 }
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-
-def _vision(encoder: PlainFile) -> dict[str, object]:
-    """Return the keys of an encoder that all layouts have, without their prefix."""
-    names = ("block_count", "embedding_length", "feed_forward_length", "image_size", "patch_size")
-    more = ("attention.head_count", "attention.layer_norm_epsilon")
-    return {name: encoder.keys[f"clip.vision.{name}"] for name in (*names, *more)}
 
 
 def _vocabulary(file: PlainFile) -> tuple[list[str], list[float], list[int]]:
@@ -440,11 +412,6 @@ def _halves(rows: npt.NDArray[Any], n_heads: int) -> npt.NDArray[Any]:
     """Put the first and the second ones of each head's pairs of rows behind each other."""
     pairs = rows.reshape(n_heads, len(rows) // n_heads // 2, 2, -1)
     return np.ascontiguousarray(pairs.transpose(0, 2, 1, 3).reshape(rows.shape))
-
-
-def _halved(tensor: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-    """Return what is left of a tensor in half precision."""
-    return tensor.astype(np.float16).astype(np.float32)
 
 
 def _through_q8_0(tensor: npt.NDArray[Any]) -> npt.NDArray[np.float32]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tests.support.legacy.plain_file import PlainFile, ones
 from tests.support.legacy.text_models import N_EMBD as N_TEXT
-from tests.support.legacy.text_models import matrices
+from tests.support.legacy.text_models import N_WIDE, matrices
 from tests.support.tiny_models import Array, normal
 
 N_EMBD, N_HEADS, N_FF, N_LAYERS, PATCH = 32, 2, 48, 2, 8
@@ -49,6 +49,10 @@ def _biased(shapes: Mapping[str, tuple[int, ...]]) -> Shapes:
     """Return weights of `shapes`, each with a bias."""
     weights: Shapes = {f"{name}.weight": shape for name, shape in shapes.items()}
     return weights | {f"{name}.bias": shape[:1] for name, shape in shapes.items()}
+
+
+def _norms(*names: str, width: int = N_EMBD) -> Shapes:
+    return _biased(dict.fromkeys(names, (width,)))
 
 
 _SPLIT = dict.fromkeys(("attn_q", "attn_k", "attn_v", "attn_out"), (N_EMBD, N_EMBD))
@@ -242,3 +246,73 @@ def glm4v() -> PlainFile:
         "mm.down.weight": (N_TEXT, N_FF),
     }
     return _finish(file, layer, others)
+
+
+def nemotron_v2_vl() -> PlainFile:
+    """RADIO, the encoder of Nemotron 3 Omni, with two tokens in front of the patches."""
+    file = _begin(
+        "nemotron_v2_vl",
+        projection_dim=N_WIDE,
+        projector__scale_factor=2,
+        attention__layer_norm_epsilon=1e-6,
+        image_mean=[0.25, 0.5, 0.75],
+        image_std=[0.5, 0.25, 0.5],
+    )
+    others: Shapes = {
+        "v.class_embd": (2, N_EMBD),
+        "v.patch_embd.weight": (N_EMBD, 3, PATCH, PATCH),
+        "v.position_embd.weight": (16, N_EMBD),
+        "mm.model.mlp.0.weight": (4 * N_EMBD,),
+        "mm.model.mlp.1.weight": (N_FF, 4 * N_EMBD),
+        "mm.model.mlp.3.weight": (N_WIDE, N_FF),
+    }
+    return _finish(file, _biased({**_SPLIT, **_NORMS, **_MLP}), others)
+
+
+_SAM_PATCHES, _SAM_WINDOW, _SAM_PATCH = 64, 14, 16
+"""llama.cpp encodes images of 1024 by 1024 pixels in patches of 16 whatever the file says."""
+_SAM_LAYERS = 3
+"""The third attends to the whole image."""
+
+
+def deepseekocr() -> PlainFile:
+    """The encoders of DeepSeek-OCR: SAM, whose features are CLIP's patches."""
+    file = _begin(
+        "deepseekocr",
+        projection_dim=N_WIDE,
+        window_size=_SAM_WINDOW,
+        sam__block_count=_SAM_LAYERS,
+        sam__embedding_length=8,
+        sam__head_count=1,
+    )
+    sam = 8
+    block = _biased(
+        {
+            "attn.qkv": (3 * sam, sam),
+            "attn.out": (sam, sam),
+            "mlp.lin1": (2 * sam, sam),
+            "mlp.lin2": (sam, 2 * sam),
+        }
+    ) | _norms("pre_ln", "post_ln", width=sam)
+    blocks: Shapes = {f"{n}.{k}": shape for n in range(_SAM_LAYERS) for k, shape in block.items()}
+    for number, side in enumerate((_SAM_WINDOW, _SAM_WINDOW, _SAM_PATCHES)):
+        blocks |= {f"{number}.attn.pos_{axis}.weight": (2 * side - 1, sam) for axis in "hw"}
+    others: Shapes = {
+        "v.sam.pos_embd.weight": (1, _SAM_PATCHES, _SAM_PATCHES, sam),
+        **_biased({"v.sam.patch_embd": (sam, 3, _SAM_PATCH, _SAM_PATCH)}),
+        **{f"v.sam.blk.{name}": shape for name, shape in blocks.items()},
+        "v.sam.neck.0.weight": (8, sam, 1, 1),
+        "v.sam.neck.2.weight": (8, 8, 3, 3),
+        **_norms("v.sam.neck.1", "v.sam.neck.3", width=8),
+        "v.sam.net_2.weight": (16, 8, 3, 3),
+        "v.sam.net_3.weight": (N_EMBD, 16, 3, 3),
+        "v.class_embd": (N_EMBD,),
+        "v.patch_embd.weight": (N_EMBD, 3, 14, 14),
+        "v.position_embd.weight": (257, N_EMBD),
+        **_norms("v.pre_ln"),
+        "v.image_newline": (N_WIDE,),
+        "v.view_seperator": (N_WIDE,),
+        **_biased({"mm.model.fc": (N_WIDE, 2 * N_EMBD)}),
+    }
+    fused = {"attn_qkv": (3 * N_EMBD, N_EMBD), "attn_out": (N_EMBD, N_EMBD)}
+    return _finish(file, _biased({**fused, **_NORMS, **_MLP}), others)

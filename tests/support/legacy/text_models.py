@@ -2,15 +2,20 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from tests.support.legacy.plain_file import N_TOKENS, PlainFile, i32s, ones
+from tests.support.families.builder import write_family
+from tests.support.legacy.plain_file import N_TOKENS, PlainFile, i32s, ones, read
 from tests.support.tiny_models import Array, normal
 
 N_EMBD, N_HEADS, N_KV, N_FF, N_CTX = 32, 4, 2, 64, 512
 HEAD = N_EMBD // N_HEADS
 N_LAYERS = 2
+N_WIDE = 64
+"""Width of the models of `declared`."""
 EPS = 1e-5
 Draw = Callable[..., Array]
 EXPERTS = {"expert_count": 4, "expert_used_count": 2, "expert_feed_forward_length": 32}
@@ -43,6 +48,12 @@ def matrices(draw: Draw, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[tupl
             yield name, np.float32(0.1) * draw(*shape)
         else:
             yield name, draw(*shape) * np.float32(2 / math.sqrt(shape[-1]))
+
+
+def declared(architecture: str) -> PlainFile:
+    """Return the model of `architecture` that `make test-families` measures."""
+    with TemporaryDirectory() as folder:
+        return read(write_family(Path(folder) / "model.gguf", architecture))
 
 
 def attention(

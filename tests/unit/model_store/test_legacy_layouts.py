@@ -168,6 +168,57 @@ def test_numbers_beyond_their_type_are_refused(tmp_path: Path) -> None:
         translated(file.write(tmp_path / "a"))
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "problem"),
+    [
+        ("vision__patch_size", 7, "patches"),
+        ("vision__image_size", 2**30, "too large"),
+        ("vision__image_size", 0, "square"),
+        ("audio__scale_input", True, "scale_input"),
+        ("audio__subsampling_factor", 4, "subsampling_factor"),
+        ("audio__conv_kernel_size", 8, "odd"),
+        ("audio__num_mel_bins", 8, "elements"),
+    ],
+)
+def test_encoders_that_would_end_the_runner_are_refused(
+    tmp_path: Path, key: str, value: object, problem: str
+) -> None:
+    """llama.cpp asserts these while it loads."""
+    file = LAYOUTS["nemotron_h_omni"]().file
+    file.set(**{f"nemotron_h_omni__{key}": value})
+
+    with pytest.raises(GGUFError, match=problem):
+        translated(file.write(tmp_path / "a"))
+
+
+def test_an_encoder_without_attention_to_the_whole_image_is_refused(tmp_path: Path) -> None:
+    """llama.cpp asserts that there is one when it encodes an image."""
+    file = LAYOUTS["deepseekocr"]().file
+    file.set(deepseekocr__sam__block_count=2)
+
+    with pytest.raises(GGUFError, match="block_count"):
+        translated(file.write(tmp_path / "a"))
+
+
+def test_shared_experts_that_are_no_multiple_of_an_expert_are_refused(tmp_path: Path) -> None:
+    file = LAYOUTS["deepseekocr"]().file
+    file.tensors["blk.1.ffn_down_shexp.weight"] = file.tensors["blk.1.ffn_down_shexp.weight"][:, 1:]
+
+    with pytest.raises(GGUFError, match="shared experts"):
+        translated(file.write(tmp_path / "a"))
+
+
+def test_a_text_without_experts_is_that_of_the_dense_architecture(tmp_path: Path) -> None:
+    file = LAYOUTS["nemotron_h_omni"]().file
+    file.set(nemotron_h_omni__expert_count=0, nemotron_h_omni__expert_used_count=0)
+
+    translation = translated(file.write(tmp_path / "a"))
+
+    assert translation is not None
+    assert translation.text is not None
+    assert translation.text.header.architecture == "nemotron_h"
+
+
 def test_a_file_that_ends_in_its_header_is_refused(tmp_path: Path) -> None:
     whole = LAYOUTS["gemma3"]().file.write(tmp_path / "whole").read_bytes()
     (n_tensors,) = struct.unpack_from("<Q", whole, 8)

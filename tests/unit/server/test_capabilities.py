@@ -151,11 +151,11 @@ def test_a_renderer_hides_what_the_file_s_own_template_can_do(tmp_path: Path) ->
     assert capabilities(model, None) == ("completion", "tools")
 
 
-def test_one_architecture_is_deaf_whatever_its_file_says(tmp_path: Path) -> None:
+def test_an_encoder_of_audio_in_the_file_itself_is_told(tmp_path: Path) -> None:
     parts = [key(f"nemotron_h_omni.{part}.block_count", U32, 1) for part in ("vision", "audio")]
     model = installed(tmp_path, *parts, architecture="nemotron_h_omni")
 
-    assert capabilities(model, None) == ("completion", "vision")
+    assert capabilities(model, None) == ("completion", "vision", "audio")
 
 
 @pytest.mark.parametrize("family", ["gptoss", "gpt-oss"])

@@ -2,6 +2,7 @@
 
 from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.families import (
+    deepseekocr,
     embeddinggemma,
     gemma3,
     gemma3n,
@@ -15,6 +16,8 @@ from model_store.gguf.legacy.families import (
     llama4,
     llava,
     mistral3,
+    nemotron_h_moe,
+    nemotron_h_omni,
     olmo3,
     qwen3next,
     qwen3vl,
@@ -26,6 +29,7 @@ from model_store.gguf.legacy.steps import Family
 
 # The first one that knows a file is taken: embeddinggemma files name the architecture of gemma3.
 _FAMILIES = (
+    deepseekocr.FAMILY,
     embeddinggemma.FAMILY,
     gemma3.FAMILY,
     gemma3n.FAMILY,
@@ -39,6 +43,8 @@ _FAMILIES = (
     llama4.FAMILY,
     llava.FAMILY,
     mistral3.FAMILY,
+    nemotron_h_moe.FAMILY,
+    nemotron_h_omni.FAMILY,
     olmo3.FAMILY,
     qwen3next.FAMILY,
     qwen3vl.FAMILY,
