@@ -13,6 +13,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -67,6 +68,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("only", nargs="*", help="run the attacks whose names contain one of these")
     parser.add_argument("--each", action="store_true", help="print every attack as it ends")
+    parser.add_argument("--every", type=int, default=1, help="run one of so many attacks")
     parser.add_argument("--load", type=int, default=0, help="clients that stream answers meanwhile")
     arguments = parser.parse_args()
     measured: list[Measurement] = []
@@ -82,7 +84,7 @@ def main() -> int:
             _install(server, directory)
             if arguments.each:
                 print(_COLUMNS.format("attack", "outcome", "seconds", "wait (ms)", "control", "MB"))
-            for attack in _attacks(server, directory):
+            for attack in islice(_attacks(server, directory), 0, None, arguments.every):
                 if arguments.only and not any(text in attack.name for text in arguments.only):
                     continue
                 if load is not None and not attack.name.startswith("/"):
