@@ -20,6 +20,7 @@ from server.concurrency.interruption import interruptible
 from server.config.derived import files_folder, registry_config, responses_file, scheduler_config
 from server.config.settings import Settings
 from server.config.variables import SettingError
+from server.inference.answer_plan import Planner
 from server.inference.chat import ChatService
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
@@ -308,28 +309,14 @@ def make_services(
     }
     files = FileStore(folder)
     remote_images = RemoteImages(is_allowed=settings.remote_images)
-    chat = ChatService(
-        store,
-        scheduler,
-        prompts,
-        decoder,
-        go_template=go_template,
-        defaults=defaults,
-        long_prompts=settings.long_prompts,
-    )
+    planner = Planner(store, defaults, go_template)
+    chat = ChatService(planner, scheduler, prompts, decoder, settings.long_prompts)
     return Services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
         registry=registry,
-        generate=GenerateService(
-            store,
-            scheduler,
-            prompts,
-            decoder,
-            go_template=go_template,
-            defaults=defaults,
-        ),
+        generate=GenerateService(planner, scheduler, prompts, decoder),
         chat=chat,
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),

@@ -1,21 +1,29 @@
 """What chat and completion decide before they lease a runner, and the lease of every request."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 from model_store.model import Model
 from model_store.options import Options
-from runners.host.model_request import ModelRequest
+from model_store.store import Store
+from runners.host.model_request import ModelKey, ModelRequest
 from runners.host.scheduler import Lease, Scheduler
-from server.formats import Format
+from server.formats import Format, choose
+from server.inference.adapters import adapters_of
+from server.inference.checks import require_reachable
+from server.inference.conversation import GenerationParams
+from server.inference.model_request import model_key, model_request
+from server.inference.models import find_model
+from server.inference.options import default_options, merged_options
 from server.prompt.messages import Think
 from server.request_record import current
 
 _MOST_BLOCKS: Final = 64
+_Request = TypeVar("_Request", bound=GenerationParams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,48 @@ class AnswerPlan:
     think: Think | None
     options: Options
     request: ModelRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Decides how requests are answered; it reads files of models, so it belongs in threads.
+
+    `go_template` is the setting OLLAMA_GO_TEMPLATE, `defaults` are the options that no model or
+    request sets.
+    """
+
+    store: Store
+    defaults: Mapping[str, object]
+    go_template: bool | None
+
+    def plan(
+        self,
+        request: _Request,
+        check: Callable[[_Request, Model, Format], Think | None],
+        *,
+        required: bool = False,
+    ) -> AnswerPlan:
+        """Find the model and plan the answer; `check` refuses what the model cannot do.
+
+        Raises:
+            BadRequest: the name is invalid, or empty and `required`; or an option is.
+            NotFound: no such model is installed.
+        """
+        model = find_model(self.store, request.model, required=required)
+        format = choose(model, self.go_template)
+        think = check(request, model, format)
+        options = merged_options(self.defaults, default_options(model), request.options)
+        require_reachable(options, request.constraint)
+        adapters = adapters_of(self.store, model, request.adapters, options.adapter_scale)
+        model_to_load = replace(
+            model_request(model, options, request.keep_alive, adapters),
+            least_context=request.least_context,
+        )
+        return AnswerPlan(model, format, think, options, model_to_load)
+
+    def key(self, name: str, *, required: bool = False) -> ModelKey:
+        """Return the key of the runner that a request for this model would use."""
+        return model_key(find_model(self.store, name, required=required))
 
 
 @asynccontextmanager

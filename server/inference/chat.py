@@ -1,23 +1,20 @@
 """Chat: render a conversation, generate and parse its answers."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from model_store.model import Model
-from model_store.store import Store
-from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText, SpecialTokens
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread, in_thread_if_long
 from server.config.long_prompts import LongPrompts
-from server.formats import Format, choose, renderer_of
-from server.inference.adapters import adapters_of
-from server.inference.answer_plan import AnswerPlan, recorded_lease
+from server.formats import Format, renderer_of
+from server.inference.answer_plan import AnswerPlan, Planner, recorded_lease
 from server.inference.answers import answers
-from server.inference.checks import effective_think, require, require_reachable
+from server.inference.checks import effective_think, require
 from server.inference.conversation import (
     Conversation,
     Events,
@@ -28,9 +25,6 @@ from server.inference.conversation import (
 from server.inference.generation import Timings, command, context_of, stops_repetition
 from server.inference.growth import Room, grow_context
 from server.inference.media import media_of, with_placeholders
-from server.inference.model_request import model_key, model_request
-from server.inference.models import find_model
-from server.inference.options import default_options, merged_options
 from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_call, retry_stream
 from server.inference.text_length import require_countable
@@ -98,28 +92,19 @@ class _Prompt:
 
 
 class ChatService:
-    """Answers conversations; `go_template` is the setting OLLAMA_GO_TEMPLATE.
-
-    `defaults` are the options that no model or request sets, `long_prompts` the setting of that
-    name.
-    """
+    """Answers conversations; `long_prompts` is the setting of that name."""
 
     def __init__(
         self,
-        store: Store,
+        planner: Planner,
         scheduler: Scheduler,
         prompts: PromptRenderer,
         decoder: MediaDecoder,
-        *,
-        go_template: bool | None,
-        defaults: Mapping[str, object],
-        long_prompts: LongPrompts = LongPrompts.AGENTS,
+        long_prompts: LongPrompts,
     ) -> None:
-        self._store, self._scheduler = store, scheduler
+        self._planner, self._scheduler = planner, scheduler
         self._prompts, self._decoder = prompts, decoder
-        self._go_template = go_template
         self._long_prompts = long_prompts
-        self._defaults = defaults
 
     @grow_context
     @retry_stream
@@ -127,10 +112,11 @@ class ChatService:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
         if not conversation.messages and conversation.keep_alive == 0:
-            self._scheduler.unload(await in_thread(self._key, conversation.model))
+            key = await in_thread(self._planner.key, conversation.model, required=True)
+            self._scheduler.unload(key)
             yield LoadOutcome.UNLOADED
             return
-        plan = await in_thread(self._plan, conversation)
+        plan = await in_thread(self._planner.plan, conversation, _check, required=True)
         options, format = plan.options, plan.format
         current().set_format(format.renderer, format.output.name, format.reason)
         if image_tags.count(conversation.messages):
@@ -174,7 +160,7 @@ class ChatService:
     @retry_call
     async def count(self, conversation: Conversation) -> int:
         """Return the number of tokens of the prompt, without truncation."""
-        plan = await in_thread(self._plan, conversation)
+        plan = await in_thread(self._planner.plan, conversation, _check, required=True)
         format = plan.format
         current().set_format(format.renderer, format.output.name, format.reason)
         async with recorded_lease(self._scheduler, plan.request) as lease:
@@ -185,23 +171,6 @@ class ChatService:
             text = await prompt.for_runner(lease)
             n_tokens = len(await lease.runner.tokenize(text, add_special=True))
             return n_tokens + image_tags.TOKENS_PER_IMAGE * image_tags.count(prompt.messages)
-
-    def _key(self, name: str) -> ModelKey:
-        return model_key(find_model(self._store, name, required=True))
-
-    def _plan(self, conversation: Conversation) -> AnswerPlan:
-        """Find the model and decide how to answer; reads files, so it belongs in a thread."""
-        model = find_model(self._store, conversation.model, required=True)
-        format = choose(model, self._go_template)
-        think = _check(conversation, model, format)
-        options = merged_options(self._defaults, default_options(model), conversation.options)
-        require_reachable(options, conversation.constraint)
-        adapters = adapters_of(self._store, model, conversation.adapters, options.adapter_scale)
-        request = replace(
-            model_request(model, options, conversation.keep_alive, adapters),
-            least_context=conversation.least_context,
-        )
-        return AnswerPlan(model, format, think, options, request)
 
     async def _prompt(
         self, conversation: Conversation, plan: AnswerPlan, lease: Lease, *, may_grow: bool = True

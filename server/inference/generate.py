@@ -1,16 +1,14 @@
 """Completion: continue a prompt through a template, between prefix and suffix, or raw."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from model_store.model import Model
-from model_store.store import Store
 from runners.host.client import RunnerClient
-from runners.host.model_request import ModelKey
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText, SpecialTokens
 from server.capabilities import capabilities
@@ -20,23 +18,18 @@ from server.formats import (
     DEFAULT_TEMPLATE,
     PLAIN,
     Format,
-    choose,
     go_template_of,
     of_go_template,
     renderer_of,
     suffix_template_of,
 )
-from server.inference.adapters import adapters_of
-from server.inference.answer_plan import AnswerPlan, recorded_lease
+from server.inference.answer_plan import AnswerPlan, Planner, recorded_lease
 from server.inference.answers import answers
-from server.inference.checks import effective_think, require, require_reachable
+from server.inference.checks import effective_think, require
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
 from server.inference.generation import Timings, command, context_of, stops_repetition
 from server.inference.growth import Room, grow_context, require_room
 from server.inference.media import media_of
-from server.inference.model_request import model_key, model_request
-from server.inference.models import find_model
-from server.inference.options import default_options, merged_options
 from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
 from server.inference.retry import retry_stream
 from server.inference.text_length import (
@@ -61,25 +54,17 @@ _BLOCK: Final = 1024
 
 
 class GenerateService:
-    """Completes prompts; `go_template` is the setting OLLAMA_GO_TEMPLATE.
-
-    `defaults` are the options that no model or request sets.
-    """
+    """Completes prompts."""
 
     def __init__(
         self,
-        store: Store,
+        planner: Planner,
         scheduler: Scheduler,
         prompts: PromptRenderer,
         decoder: MediaDecoder,
-        *,
-        go_template: bool | None,
-        defaults: Mapping[str, object],
     ) -> None:
-        self._store, self._scheduler = store, scheduler
+        self._planner, self._scheduler = planner, scheduler
         self._prompts, self._decoder = prompts, decoder
-        self._go_template = go_template
-        self._defaults = defaults
 
     @grow_context
     @retry_stream
@@ -87,10 +72,10 @@ class GenerateService:
         """Yield the events of the answers; see `conversation.Event`."""
         started = time.perf_counter_ns()
         if not completion.prompt and completion.keep_alive == 0:
-            self._scheduler.unload(await in_thread(self._key, completion.model))
+            self._scheduler.unload(await in_thread(self._planner.key, completion.model))
             yield LoadOutcome.UNLOADED
             return
-        plan = await in_thread(self._plan, completion)
+        plan = await in_thread(self._planner.plan, completion, _check)
         model, options = plan.model, plan.options
         if completion.images:
             self._decoder.prepare()
@@ -154,23 +139,6 @@ class GenerateService:
                         yield replace(event, context=await _tokens(text + answer, special, runner))
                     else:
                         yield event
-
-    def _key(self, name: str) -> ModelKey:
-        return model_key(find_model(self._store, name))
-
-    def _plan(self, completion: Completion) -> AnswerPlan:
-        """Find the model and decide how to answer; reads files, so it belongs in a thread."""
-        model = find_model(self._store, completion.model)
-        format = choose(model, self._go_template)
-        think = _check(completion, model, format)
-        options = merged_options(self._defaults, default_options(model), completion.options)
-        require_reachable(options, completion.constraint)
-        adapters = adapters_of(self._store, model, completion.adapters, options.adapter_scale)
-        request = replace(
-            model_request(model, options, completion.keep_alive, adapters),
-            least_context=completion.least_context,
-        )
-        return AnswerPlan(model, format, think, options, request)
 
     async def _prompt(
         self,
