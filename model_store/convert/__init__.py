@@ -2,5 +2,6 @@
 
 `process` is the server's side of it. Everything else runs in the child, because it computes for
 minutes and reads files of strangers: `folder` and `tensors` read, `families` know the
-architectures, `tokenizers` the vocabularies, `adapter` the LoRA adapters, and `write` writes.
+architectures, `tokenizers` the vocabularies, `adapter` the LoRA and DoRA adapters, and `write`
+writes.
 """

@@ -26,7 +26,8 @@ _READ_SIZE = 2**12
 class Job:
     """What is converted: files by their names in the folder, into `target`.
 
-    With `base`, the model file that it was made for, it is an adapter. The part of a model that
+    With `base`, the model file that it was made for, it is an adapter, which becomes one or is
+    merged into a new file of the model. The part of a model that
     encodes images goes to `projector`, which stays empty when there is none.
     """
 

@@ -119,6 +119,9 @@ def _gathered(
     if spec.adapters:
         models = [s.path for s in (*inherited, *files.sources) if s.kind == "model"]
         yield from files.add_adapter(spec.adapters, models[-1] if models else None)
+        if any(source.kind == "model" for source in files.sources):
+            # Some adapters are merged into a new file of the model.
+            inherited = [source for source in inherited if source.kind != "model"]
     if spec.drafts:
         inherited = [source for source in inherited if source.kind != "draft"]
         yield from files.add_draft(spec.drafts)

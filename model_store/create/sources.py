@@ -99,7 +99,7 @@ class FileSources:
         return next(iter(self._located(files).values()), None)
 
     def add_adapter(self, files: Mapping[str, str], base: Path | None) -> Steps:
-        """Append an adapter for the model at `base`; raises as above."""
+        """Append an adapter for the model at `base`, or a model in its place; raises as above."""
         paths = self._located(files)
         if paths and check_kind(paths) == "safetensors":
             if base is None:
@@ -153,7 +153,10 @@ class FileSources:
             self.parameters |= end.value
         finally:
             work.close()
-        self.sources.append(Source.new(job.target, kind="adapter" if base else "model"))
+        kind = kind_of(read_header(job.target)) if base else "model"
+        if kind == "model":  # with a base: one into which the adapter was merged
+            self.sources = [source for source in self.sources if source.kind != "model"]
+        self.sources.append(Source.new(job.target, kind=kind))
         if projector is not None and projector.stat().st_size:
             self.sources.append(Source.new(projector, kind="projector"))
 

@@ -18,6 +18,7 @@ from tests.support.hf_tokenizers import encoded, pieces, size_of
 pytestmark = pytest.mark.anyio
 
 FOLDER = hf_folders.llama()
+RECOMMENDED = encoded({"do_sample": True, "temperature": 0.6, "top_p": 0.9})
 F16_MODEL = gguf_bytes.model(file_type=1)
 CONVERTED = ["converting model", "verifying conversion", "creating", "writing manifest", "success"]
 
@@ -62,8 +63,7 @@ async def test_a_folder_that_knows_images_becomes_a_model_that_sees(server: Serv
 
 
 async def test_what_the_makers_recommend_gives_way_to_what_is_asked(server: Server) -> None:
-    recommended = encoded({"do_sample": True, "temperature": 0.6, "top_p": 0.9})
-    files = await upload(server, {**FOLDER, "generation_config.json": recommended})
+    files = await upload(server, {**FOLDER, "generation_config.json": RECOMMENDED})
     await server.post(
         "/api/create", model="new", files=files, parameters={"top_p": 0.5}, stream=False
     )
@@ -114,6 +114,46 @@ async def test_an_adapter_in_a_folder_is_put_on_a_model(server: Server) -> None:
 
     assert kinds(lines_of(answer))[:2] == ["converting adapter", "verifying conversion"]
     assert "ADAPTER" in (await server.post("/api/show", model="tuned")).json()["modelfile"]
+
+
+async def merge_dora(server: Server, **fields: object) -> list[dict[str, Any]]:
+    """Create the model `tuned` with a DoRA adapter for `FOLDER`; return the lines of progress."""
+    adapter, _ = hf_folders.lora(hf_folders.decoder_tensors(size_of(pieces())), dora=True)
+    adapters = await upload(server, adapter)
+    return lines_of(await server.post("/api/create", model="tuned", adapters=adapters, **fields))
+
+
+def weights_of(shown: dict[str, Any]) -> str:
+    return next(line for line in shown["modelfile"].splitlines() if line.startswith("FROM "))
+
+
+async def test_a_dora_adapter_is_merged_into_a_model_of_its_own(server: Server) -> None:
+    """The new model has weights of its own and no adapter; the other stays what it was."""
+    files = await upload(server, {**FOLDER, "generation_config.json": RECOMMENDED})
+    await server.post("/api/create", model="whole", files=files, stream=False)
+    before = (await server.post("/api/show", model="whole")).json()
+
+    lines = await merge_dora(server, **{"from": "whole"})
+
+    assert kinds(lines)[-1] == "success"
+    assert "merging the DoRA adapter into a new file of the model" in kinds(lines)
+    shown = (await server.post("/api/show", model="tuned")).json()
+    assert "ADAPTER" not in shown["modelfile"]
+    assert shown["modelfile"].count("\nFROM ") == 1
+    assert weights_of(shown) != weights_of(before)
+    assert shown["parameters"] == before["parameters"]
+    assert (await server.post("/api/show", model="whole")).json() == before
+    assert scratch(server) == []
+
+
+async def test_a_folder_and_its_dora_adapter_become_one_quantised_model(server: Server) -> None:
+    lines = await merge_dora(server, files=await upload(server, FOLDER), quantize="q8_0")
+
+    assert "quantizing F16 model to Q8_0" in kinds(lines)
+    shown = (await server.post("/api/show", model="tuned")).json()
+    assert "ADAPTER" not in shown["modelfile"]
+    assert shown["modelfile"].count("\nFROM ") == 1
+    assert scratch(server) == []
 
 
 REFUSED: dict[str, tuple[Files, str]] = {

@@ -338,6 +338,20 @@ def test_converted_adapter_does_what_merged_weights_do(
         assert_computes(engine, base)
 
 
+def test_merged_dora_adapter_computes_what_numpy_does(
+    start_engine: StartEngine, tmp_path: Path
+) -> None:
+    base = hf_folders.decoder_tensors(hf_tokenizers.size_of(hf_tokenizers.pieces()))
+    adapter, merged = hf_folders.lora(base, dora=True)
+    weights = converted(tmp_path / "model", hf_folders.llama())
+
+    engine = start_engine(converted(tmp_path / "adapter", adapter, weights))
+
+    assert_computes(engine, merged)
+    with pytest.raises(AssertionError):
+        assert_computes(engine, base)
+
+
 def test_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     adapter, _ = hf_folders.lora({"model.layers.0.self_attn.q_proj.weight": np.ones((8, 8), "f4")})
     weights = converted(tmp_path / "model", hf_folders.llama())

@@ -283,9 +283,14 @@ def nomic_bert() -> Files:
 
 
 def lora(
-    base: Tensors, *, rank: int = 4, style: Literal["peft", "mlx"] = "peft", seed: int = 1
+    base: Tensors,
+    *,
+    rank: int = 4,
+    style: Literal["peft", "mlx"] = "peft",
+    dora: bool = False,
+    seed: int = 1,
 ) -> tuple[Files, Tensors]:
-    """Return an adapter for `base`, and the weights that `base` has with it."""
+    """Return an adapter for `base`, with `dora` one of DoRA, and the weights of `base` with it."""
     draw = normal(seed)
     tensors: Tensors = {}
     merged = dict(base)
@@ -297,6 +302,13 @@ def lora(
         a = (draw(rank, n_in) / np.float32(n_in**0.5)).astype(np.float32)
         b = (0.3 * draw(n_out, rank)).astype(np.float32)
         merged[name] = (weights + 2.0 * (b @ a)).astype(np.float32)
+        if dora:
+            magnitudes = np.linalg.norm(weights, axis=1) * (1 + 0.3 * draw(n_out))
+            lengths = np.sqrt((merged[name].astype(np.float64) ** 2).sum(1))
+            merged[name] = (merged[name] * (magnitudes / lengths)[:, None]).astype(np.float32)
+            suffix = "lora_magnitude_vector" if style == "peft" else "m"
+            prefix = "base_model.model." if style == "peft" else ""
+            tensors[f"{prefix}{module}.{suffix}"] = magnitudes.astype(np.float32)
         if style == "peft":
             tensors[f"base_model.model.{module}.lora_A.weight"] = a
             tensors[f"base_model.model.{module}.lora_B.weight"] = b
@@ -306,6 +318,8 @@ def lora(
     config: dict[str, Any] = {"peft_type": "LORA", "r": rank, "lora_alpha": 2 * rank}
     if style == "mlx":
         config = {"lora_parameters": {"rank": rank, "scale": 2.0}}
+    if dora:
+        config |= {"use_dora": True} if style == "peft" else {"fine_tune_type": "dora"}
     name = "adapter_model.safetensors" if style == "peft" else "adapters.safetensors"
     return {"adapter_config.json": encoded(config), name: safetensors(tensors)}, merged
 

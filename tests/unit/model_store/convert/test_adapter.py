@@ -76,9 +76,21 @@ REFUSED: dict[str, tuple[Files, str]] = {
         {WEIGHTS: GOOD[WEIGHTS]},
         "the adapter has no adapter_config.json, which has its alpha and rank",
     ),
-    "DoRA": (
-        config(use_dora=True),
-        "DoRA adapters are not supported; merge the adapter into its model first",
+    "DoRA without magnitudes": (
+        {**config(use_dora=True), WEIGHTS: weights(**PAIR)[WEIGHTS]},
+        'the DoRA adapter has no magnitudes for "blk.0.attn_q.weight"',
+    ),
+    "magnitudes without DoRA": (
+        weights(**PAIR, lora_magnitude_vector=ones(32)),
+        f'"{MODULE}.lora_magnitude_vector" is not a matrix of a LoRA adapter',
+    ),
+    "the same matrix under two names": (
+        {**GOOD, WEIGHTS: safetensors({
+            f"{module}.{name}": tensor
+            for module in (MODULE, "layers.0.attention.wq")
+            for name, tensor in PAIR.items()
+        })},
+        'the adapter changes "blk.0.attn_q.weight" twice',
     ),
     "strengths": (
         config(alpha_pattern={"q_proj": 4}),
