@@ -24,6 +24,8 @@ _UNKNOWN = (
 )
 _ROLES = ("system", "user", "assistant", "tool")
 _BAD_ROLE = 'message role must be one of "system", "user", or "assistant"'
+_NO_VALUE = "must be followed by a value"
+_OPEN_QUOTES = "the value begins with quotes, and no line ends with them"
 _BLANKS = " \t"
 _WHITE = " \t\r\n"
 _TEXTS = frozenset({"license", "template", "system", "message", "stop"})
@@ -108,6 +110,8 @@ class _Parser:
 
     def _word(self) -> str:
         word, end = self._taken(_LETTERS)
+        if end in "\r\n" and word.lower() in (*_INSTRUCTIONS, "parameter", "message"):
+            raise self._error(f"{word} {_NO_VALUE}")
         if end not in _BLANKS:
             raise self._error(_UNKNOWN)
         return word.lower()
@@ -116,7 +120,7 @@ class _Parser:
         """Read a parameter's name or a role; a blank ends it."""
         argument, end = self._taken(_NAME)
         if end not in _BLANKS:
-            raise ModelfileError(f"unexpected EOF: {argument}")
+            raise ModelfileError(f"unexpected EOF: {argument} {_NO_VALUE}")
         return argument
 
     def _taken(self, pattern: re.Pattern[str]) -> tuple[str, str]:
@@ -124,7 +128,7 @@ class _Parser:
         match = _matched(pattern, self._text, self._at)
         self._at = match.end() + 1
         if self._at > len(self._text):
-            raise ModelfileError("unexpected EOF")
+            raise ModelfileError(f"unexpected EOF: {match[0]} {_NO_VALUE}")
         return match[0], self._text[self._at - 1]
 
     def _value(self, owner: str | None) -> str:
@@ -136,7 +140,7 @@ class _Parser:
         self._at = _matched(_LINE, self._text, start).end()
         first = self._text[start : self._at].strip()
         if not first and owner is not None:
-            raise ModelfileError(f"unexpected EOF: {owner}")
+            raise ModelfileError(f"unexpected EOF: {owner} {_NO_VALUE}")
         for quote, closing in _QUOTES.items():
             if first.startswith(quote):
                 opening = self._text.index(quote, start)
@@ -146,7 +150,7 @@ class _Parser:
     def _quoted(self, start: int, closing: re.Pattern[str]) -> str:
         match = closing.search(self._text, start)
         if match is None:
-            raise ModelfileError("unexpected EOF")
+            raise ModelfileError(f"unexpected EOF: {_OPEN_QUOTES}")
         self._at = match.end()
         return _OPEN_LINE.sub(r"\1", self._text[start : match.start()])
 

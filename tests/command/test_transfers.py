@@ -130,7 +130,12 @@ def test_a_file_that_the_server_has_is_not_uploaded_again(run: Run, tmp_path: Pa
         ("FROM base\nPARAMETER nonsense 1\n", 2, "unknown parameter"),
         ("FROM ./absent.gguf\n", 1, "FROM ./absent.gguf: there is no such file"),
         ("FROM base\nADAPTER ./absent.gguf\n", 2, "ADAPTER ./absent.gguf: there is no such file"),
-        ('FROM base\nSYSTEM """never closed\n', 2, "unexpected EOF"),
+        (
+            'FROM base\nSYSTEM """never closed\n',
+            2,
+            "unexpected EOF: the value begins with quotes",
+        ),
+        ("FROM\n", 1, "FROM must be followed by a value"),
         ("FROM base\nMESSAGE robot hi\n", 2, "message role must be one of"),
     ],
 )

@@ -12,6 +12,8 @@ COMMANDS = (
     'command must be one of "from", "license", "template", "system", "adapter", "draft", '
     '"renderer", "parser", "parameter", "message", or "requires"'
 )
+NO_VALUE = "must be followed by a value"
+OPEN_QUOTES = "the value begins with quotes, and no line ends with them"
 
 
 def parsed(text: str) -> list[tuple[str, str]]:
@@ -50,25 +52,27 @@ def test_a_modelfile_is_read_as_the_reference_reads_it(
     [
         ("FROM foo\nBAD x\n", f"(line 2): {COMMANDS}"),
         ("FROM foo\r\nBAD x\r\n", f"(line 3): {COMMANDS}"),
-        ("FROM foo\nFROM\n", f"(line 3): {COMMANDS}"),
+        ("FROM foo\nFROM\n", f"(line 3): FROM {NO_VALUE}"),
         ("FR0M foo\n", f"(line 1): {COMMANDS}"),
-        ("FROM foo\nPARAMETER stop\n", "unexpected EOF: stop"),
-        ("FROM foo\nPARAMETER temp-x 1\n", "unexpected EOF: temp"),
-        ("FROM foo\nMESSAGE user\n", "unexpected EOF: user"),
+        ("FROM foo\nPARAMETER stop\n", f"unexpected EOF: stop {NO_VALUE}"),
+        ("FROM foo\nPARAMETER temp-x 1\n", f"unexpected EOF: temp {NO_VALUE}"),
+        ("FROM foo\nMESSAGE user\n", f"unexpected EOF: user {NO_VALUE}"),
         (
             "FROM foo\nMESSAGE User hi\n",
             '(line 2): message role must be one of "system", "user", or "assistant"',
         ),
-        ("FROM", "unexpected EOF"),
-        ("FROM foo\nPARAMETER sto", "unexpected EOF"),
-        ('FROM foo\nSYSTEM "abc" def\nTEMPLATE x\n', "unexpected EOF"),
-        ('FROM foo\nSYSTEM """a""\n', "unexpected EOF"),
-        ('FROM foo\nSYSTEM "', "unexpected EOF"),
+        ("FROM", f"unexpected EOF: FROM {NO_VALUE}"),
+        ("FROM foo\nPARAMETER sto", f"unexpected EOF: sto {NO_VALUE}"),
+        ('FROM foo\nSYSTEM "abc" def\nTEMPLATE x\n', f"unexpected EOF: {OPEN_QUOTES}"),
+        ('FROM foo\nSYSTEM """a""\n', f"unexpected EOF: {OPEN_QUOTES}"),
+        ('FROM foo\nSYSTEM "', f"unexpected EOF: {OPEN_QUOTES}"),
         ("SYSTEM x\n", "no FROM line"),
         ("", "no FROM line"),
     ],
 )
-def test_a_mistake_is_told_in_the_words_of_the_reference(text: str, message: str) -> None:
+def test_a_mistake_is_told_in_the_words_of_the_reference_and_what_to_do(
+    text: str, message: str
+) -> None:
     with pytest.raises(ModelfileError) as caught:
         parse_modelfile(text)
 
