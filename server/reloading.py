@@ -87,7 +87,11 @@ class Reloader:
         if outcome.models:
             self._services.store.serve_as(new.serving)
             self.preload()
-        _log.info("reloaded the configuration: %s", outcome)
+        _log.info(
+            "reloaded the configuration; changed: %s", ", ".join(outcome.changed) or "nothing"
+        )
+        if outcome.need_restart:
+            _log.warning("need a restart to change: %s", ", ".join(outcome.need_restart))
         return outcome
 
     async def on_signal(self) -> None:

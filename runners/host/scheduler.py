@@ -377,7 +377,9 @@ class Scheduler:
                     self._evict(self._pool[runner], pending.request)
 
     def _evict(self, runner: LoadedRunner, request: ModelRequest) -> None:
-        logger.info("unloading %s to load %s", runner.request.name, request.name)
+        is_same = runner.request.name == request.name
+        successor = "it with other options" if is_same else request.name
+        logger.info("unloading %s to load %s", runner.request.name, successor)
         self._pool.counters.evictions += 1
         runner.phase = Phase.DRAINING
         runner.keep_alive = 0.0

@@ -1,13 +1,12 @@
 """Field types of OpenAI requests: stop strings, logit biases, effort, data URIs."""
 
-import base64
-import binascii
 import re
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
 
 from server.schemas.base import refuse
+from server.schemas.values import decoded_base64
 from server.text.quoting import quoted
 
 _MAX_BIAS = 100.0
@@ -116,8 +115,5 @@ def image_of(url: str) -> bytes:
 
 
 def decoded(text: str) -> bytes:
-    """Return the bytes of base64 text; raises ValueError."""
-    try:
-        return base64.b64decode(text.encode(), validate=True)
-    except binascii.Error as e:
-        raise ValueError(str(e)) from None
+    """Return the bytes of base64 text; raises ValueError in the reference's words."""
+    return decoded_base64(text.encode(errors="replace"))

@@ -78,11 +78,19 @@ def _image(value: object) -> bytes:
 
 def _image_in_lines(text: bytes) -> bytes:
     try:
+        return decoded_base64(text)
+    except ValueError as e:
+        raise refuse(str(e)) from None
+
+
+def decoded_base64(text: bytes) -> bytes:
+    """Return the bytes of base64 text; raises ValueError in the reference's words."""
+    try:
         return base64.b64decode(text, validate=True)
     except binascii.Error:
         good = len(_BASE64.match(text)[0])  # type: ignore[index]  # the pattern matches anything
         at = good if good < len(text) else good // _BASE64_GROUP * _BASE64_GROUP
-        raise refuse(f"illegal base64 data at input byte {at}") from None
+        raise ValueError(f"illegal base64 data at input byte {at}") from None
 
 
 Image = Annotated[

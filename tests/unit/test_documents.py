@@ -46,6 +46,16 @@ def test_a_document_names_no_setting_that_does_not_exist(document: Path) -> None
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_table_is_in_one_piece(document: Path) -> None:
+    """Rows after an empty line are shown as text with bars in it."""
+    text = document.read_text()
+    starts = [line for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+              for line in block.splitlines()[1:2] or [block]]  # fmt: skip
+
+    assert [line for line in starts if not re.fullmatch(r"\|[ :|-]+\|", line)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_link_leads_to_a_file_and_a_heading_that_exist(document: Path) -> None:
     for target, heading in LINK.findall(document.read_text()):
         file = document.parent / target if target else document

@@ -348,6 +348,10 @@ BAD_PARTS: list[tuple[object, str]] = [
     ([{"type": "input_audio"}], "invalid input_audio format"),
     ([{"type": "input_audio", "input_audio": {}}], "invalid input_audio format: missing data"),
     (
+        [{"type": "input_audio", "input_audio": {"data": "AAAA\ud800"}}],
+        "invalid input_audio base64 data: illegal base64 data at input byte 4",
+    ),
+    (
         [{"type": "input_audio", "input_audio": {"data": PNG}}],
         "input_audio must hold a WAV, MP3, FLAC or Ogg file",
     ),
