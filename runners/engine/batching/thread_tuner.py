@@ -36,6 +36,11 @@ _MAX_SAVED = 30.0
 """Most that is saved of that budget, in steps."""
 _REST = 32
 """Steps between two surveys without a cause."""
+_MAX_DOUBLINGS = 5
+"""Most times that this rest is doubled: once for each survey in a row that the highest count won
+clearly. Only a change of the machine makes that otherwise, and most changes are noticed at once."""
+_CLEAR_COST = 0.3
+"""Steps that such a survey has lost; one that costs less may be repeated as often as before."""
 _FIRST_REST = 48
 """Steps before the first survey: a short answer after a load is not slowed down."""
 _NEWLY_FREE = 0.6
@@ -182,6 +187,8 @@ class _Climb:
         self._direction = -1
         self._alarmed = False
         self._surveyed = False
+        self._n_confirmed = 0
+        """Surveys in a row that the present count won clearly."""
         self._least_free: float | None = None
 
     @property
@@ -257,7 +264,9 @@ class _Climb:
     def _can_begin(self) -> bool:
         if self._alarmed:
             return self._saved > 0
-        return self._rested >= _REST and (self._watches or self.is_reduced)
+        if self.is_reduced:
+            return self._rested >= _REST
+        return self._watches and self._rested >= _REST << min(self._n_confirmed, _MAX_DOUBLINGS)
 
     def _begin(self) -> ThreadSurvey | None:
         candidates = self._around() if self._alarmed else self._neighbour()
@@ -289,18 +298,21 @@ class _Climb:
         )
 
     def _conclude(self, survey: ThreadSurvey) -> bool:
+        lost = 0.0
         for index in survey.candidates:
             self._costs[index] = survey.cost(index)
-            self._saved -= self._costs[index]
+            lost += self._costs[index]
+        self._saved -= lost
         self._survey, self._alarmed, self._rested = None, False, 0
         self._surveyed = True
         winner = survey.best()
         if winner is None:
+            self._n_confirmed = self._n_confirmed + 1 if lost >= _CLEAR_COST else 0
             for reference in self._references.values():
                 reference.accept()
             return False
         self._direction = 1 if winner > self._present else -1
-        self._present = winner
+        self._present, self._n_confirmed = winner, 0
         self._references.clear()
         self._rested = _REST  # what was faster may be so again one further
         return True

@@ -69,6 +69,29 @@ def test_when_nothing_changes_measuring_costs_less_than_one_percent(cores: int) 
     assert machine.run(tuner, 20_000) < 1.01
 
 
+@pytest.mark.parametrize("cores", [2, 8])
+def test_the_first_answers_after_a_load_lose_little_to_measuring(cores: int) -> None:
+    """Where more threads are always faster, that is not asked again every few steps."""
+    machine = Machine(cores, noise=0.02)
+    tuner = ThreadTuner(cores)
+    assert machine.run(tuner, 800) < 1.015
+    assert machine.run(tuner, 3000) < 1.004
+
+
+def test_a_change_that_is_too_small_to_be_noticed_is_found_in_time() -> None:
+    tuner, times = ThreadTuner(2), {1: 1.8, 2: 1.0}
+
+    def run(n_steps: int) -> None:
+        for _ in range(n_steps):
+            tuner.record(1, round(1e6 * times[tuner.choose(1)]))
+
+    run(5000)
+    assert tuner.n_threads == 2
+    times[1] = 0.9
+    run(1200)
+    assert tuner.n_threads == 1
+
+
 @pytest.mark.parametrize(("cores", "taken"), [(2, 1), (4, 1), (8, 1), (8, 4), (64, 50)])
 def test_cores_taken_by_others_are_given_up_soon_and_taken_back(cores: int, taken: int) -> None:
     """Generation does not crawl while another program computes, nor stay slow when it ends."""
