@@ -144,6 +144,11 @@ class LoadedRunner:
         return self.process is not None and self.users == 0 and not self.unloading
 
     @property
+    def is_computing(self) -> bool:
+        """Whether it is loaded and answers; also one that is draining does."""
+        return self.phase is not Phase.LOADING and self.ready is not None and not self.unloading
+
+    @property
     def may_expire(self) -> bool:
         """Whether it is unloaded when its keep-alive time is over: nothing uses it."""
         return self.phase is Phase.READY and self.is_idle and not self.background_users

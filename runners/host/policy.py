@@ -206,7 +206,7 @@ def _options_agree(runner: RunnerView, options: LoadOptions, *, has_gpu: bool) -
 
 def _make_room(state: State, demand: RunnerDemand, now: float) -> Decision:
     """Choose the machine where the model can be soonest: now, after an eviction, or later."""
-    old = list(_of_model(state, demand.key))
+    old = [r for r in _of_model(state, demand.key) if _has_machine(state, r.machine)]
     if old:
         return _replace(state, old, demand)
     queue = _Queue.before(state, demand)
@@ -255,8 +255,13 @@ def _preference(machine: MachineView, demand: RunnerDemand) -> tuple[bool, bool,
     return demand.key not in machine.files, not fits_gpu, -(machine.free or 0)
 
 
+def _has_machine(state: State, name: str) -> bool:
+    """Whether a machine can be used: it was not lost, and is not drained."""
+    return any(machine.name == name for machine in state.machines)
+
+
 def _replace(state: State, old: Sequence[RunnerView], demand: RunnerDemand) -> Decision:
-    """Reload a model whose runner cannot serve `demand`; a model is never loaded twice."""
+    """Reload a model whose runner cannot serve `demand`, in place of that."""
     unsuitable = [r for r in old if r.phase is Phase.READY and not serves(state, r, demand)]
     return Evict(unsuitable[0].id) if unsuitable else Wait()
 

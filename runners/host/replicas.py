@@ -38,8 +38,10 @@ Change: TypeAlias = AddReplica | RemoveReplica
 def scale(state: State, now: float, *, max_replicas: int) -> list[Change]:
     """Return what to change, at most one replica for each model."""
     by_key: dict[ModelKey, list[RunnerView]] = {}
+    usable = {machine.name for machine in state.machines}
     for runner in state.runners:
-        by_key.setdefault(runner.key, []).append(runner)
+        if runner.machine in usable:
+            by_key.setdefault(runner.key, []).append(runner)
     changes = (_change(state, replicas, now, max_replicas) for replicas in by_key.values())
     return [change for change in changes if change is not None]
 

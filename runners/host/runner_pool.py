@@ -132,7 +132,7 @@ class RunnerPool:
 
     async def usage(self, n_pending: int) -> MachineUsage:
         """Return the counters, and what each loaded model takes; asks every runner at once."""
-        runners = [runner for runner in self if runner.phase is Phase.READY]
+        runners = [runner for runner in self if runner.is_computing]
         return MachineUsage(
             n_pending=n_pending,
             counters=replace(self.counters),

@@ -137,8 +137,9 @@ class Cluster:
             if node is None:
                 node = self._nodes[id] = ClusterNode(now)
                 self._begin_session(node)
-            elif node.report != now:
-                # The agent was started anew: its runners ended with it.
+            elif now.port and node.report != now:
+                # The agent was started anew: its runners ended with it. Without a port, Ray alone
+                # has lost it; the session knows better whether it is there.
                 self._end_session(node)
                 node.report = now
                 self._begin_session(node)

@@ -129,6 +129,19 @@ async def test_streams_of_a_lost_machine_end_with_one_error_each(tmp_path: Path)
             assert "the machine node, which computed the answer, was lost" in last["error"]
 
 
+async def test_the_progress_of_requests_on_a_drained_machine_is_told(tmp_path: Path) -> None:
+    async with world(tmp_path) as w:
+        await w.join("node")
+        body = {"model": "base", "prompt": "forever", "raw": True}
+        request = asyncio.create_task(w.server.http.post("/api/generate", json=body))
+        await w.until(lambda running: any(r.get("generated_tokens") for r in running))
+        await w.server.post("/api/cluster/drain", machine="node", drain=True)
+        [running] = (await w.server.http.get("/api/queue")).json()["requests"]
+        assert running["generated_tokens"]
+        await w.server.http.delete(f"/api/requests/{running['id']}")
+        await asyncio.wait_for(request, 60)
+
+
 async def test_requests_that_have_sent_nothing_are_placed_on_another_machine(
     tmp_path: Path,
 ) -> None:

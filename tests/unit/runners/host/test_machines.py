@@ -104,12 +104,14 @@ async def test_requests_of_a_load_that_is_lost_fail_with_its_error() -> None:
             await w.use(model_request("m"))
 
 
-async def test_a_drained_machine_finishes_its_requests_and_loads_nothing() -> None:
+async def test_a_drained_machine_finishes_its_requests_while_new_ones_go_elsewhere() -> None:
     async with world() as w:
         async with w.scheduler.lease(model_request("m")):
             assert w.scheduler.machines.drain("a", is_draining=True)
             await settled()
             assert list(w.replicas()) == ["a"]
+            await w.use(model_request("m"))
+            assert sorted(w.replicas()) == ["a", "b"]
         await settled()
         assert w.a.running == []
         await w.use(model_request("m"))

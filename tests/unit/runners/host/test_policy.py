@@ -103,6 +103,13 @@ CASES = [
     Case("another being loaded", demand("a"), Wait(), (runner(1, "b", LOADING),)),
     Case("draining takes nothing new", demand("a"), Wait(), (runner(1, "a", DRAINING, users=1),)),
     Case(
+        "draining with its machine: loaded on another one",
+        demand("a"),
+        Load("there"),
+        (runner(1, "a", DRAINING, users=1, machine="drained"),),
+        machines=(THERE,),
+    ),
+    Case(
         "full: idle before busy",
         demand("a"),
         Evict(2),

@@ -51,6 +51,18 @@ def test_there_is_none_more(replicas: list[RunnerView]) -> None:
     assert _scale(*replicas, machines=(machine("free"),)) == []
 
 
+def test_one_that_ends_with_its_machine_does_not_count() -> None:
+    ending = replace(replica(2), phase=Phase.DRAINING)
+    state = State(
+        machines=(machine("m1"), machine("free")),
+        runners=(replica(1, waiting=1, since=LONG), ending),
+    )
+
+    [change] = scale(state, NOW, max_replicas=2)
+    assert isinstance(change, AddReplica)
+    assert change.machine == "free"
+
+
 def test_nothing_is_evicted_for_a_replica() -> None:
     other = replace(runner(7, "other", machine="full"), size=60 * GIB)
     full = machine("full", free=4)
