@@ -27,6 +27,8 @@ def connected() -> Iterator[ApiClient]:
     with make_client() as client:
         try:
             yield client
+        except BrokenPipeError:
+            raise  # `| head` has read enough: it is a ConnectionError too, but not to the server
         except ollama.ResponseError as e:
             fail(_reason(e, client))
         except (httpx.TransportError, ConnectionError) as e:

@@ -23,6 +23,11 @@ def export_model(
     store = open_store(read_settings())
     with errors_as_exit():
         model = store.resolve(stored_name(name))
+        # Told before a large model is read, and with the name that the user knows.
+        if not file.absolute().parent.is_dir():
+            fail(f"{file}: there is no such folder")
+        if file.exists():
+            fail(f"{file}: {'is a directory' if file.is_dir() else 'file exists'}")
         part = file.with_name(f".{file.name}.part")
         try:
             with part.open("xb") as target, progress_bar("writing", model.size) as progress:

@@ -6,6 +6,7 @@ import re
 import httpx
 import pytest
 
+from server.client.connection import connected
 from tests.command.conftest import Run
 from tests.support.served import ServedApplication
 
@@ -178,6 +179,27 @@ def test_embeddings_are_one_array_a_line(run: Run) -> None:
     assert [type(json.loads(line)[0]) for line in two] == [float, float]
     assert piped == two
     assert json.loads(of_run) == json.loads(two[0])
+
+
+def test_a_file_may_have_more_lines_than_a_request_may_have_texts(run: Run) -> None:
+    lines = [str(number) for number in range(600)]
+
+    answer = run("embed", "embedder", stdin="\n".join(lines))
+    last = run("embed", "embedder", lines[-1])
+
+    vectors = answer.stdout.splitlines()
+    assert (answer.exit_code, len(vectors)) == (0, len(lines))
+    assert vectors[-1] == last.stdout.rstrip()
+
+
+def test_a_reader_that_has_enough_is_not_a_server_that_has_gone(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `paddock run base | head` does: the error is a ConnectionError too."""
+    monkeypatch.setenv("OLLAMA_HOST", environment["OLLAMA_HOST"])
+
+    with pytest.raises(BrokenPipeError), connected():
+        raise BrokenPipeError
 
 
 def test_without_a_server_elsewhere_a_command_says_how_to_start_one(run: Run) -> None:

@@ -56,6 +56,8 @@ def test_an_export_never_replaces_a_file(root: Path, tmp_path: Path) -> None:
     [
         (("export", "absent", "x.tar"), "model 'absent:latest' not found"),
         (("export", "a b", "x.tar"), "invalid model name"),
+        (("export", "tale", "/nowhere/x.tar"), "/nowhere/x.tar: there is no such folder"),
+        (("export", "tale", "/"), "/: is a directory"),
         (("import", "/nowhere/x.tar"), "/nowhere/x.tar: no such file or directory"),
         (("verify", "absent"), "model 'absent:latest' not found"),
     ],
