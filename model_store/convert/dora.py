@@ -97,10 +97,10 @@ def _merged(
     for first, end in spans(n_out, BLOCK_BYTES // (4 * n_in)):
         rows = quants.dequantize(np.array(stored[first:end]), encoding)
         with np.errstate(over="ignore", invalid="ignore"):
-            rows = rows + b[first:end] @ a
+            rows += b[first:end] @ a
             lengths = np.linalg.norm(rows, axis=1, keepdims=True)
             # A row of zeros has no direction, and stays what it is.
-            rows = rows * (magnitudes[first:end] / np.where(lengths == 0, 1, lengths))
+            rows *= magnitudes[first:end] / np.where(lengths == 0, 1, lengths)
         largest = _LARGEST[tensor.type]
         if not -largest <= rows.min() <= rows.max() <= largest:  # also when one is not a number
             raise CreateError(
