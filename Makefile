@@ -19,6 +19,8 @@ WITH_SCRIPTS := $(CODE) tests $(wildcard benchmarks)
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 export CMAKE_ARGS
+# Containers often set it. The tests start hundreds of Python processes: each would compile all modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets
