@@ -1,9 +1,15 @@
 """What every test may use."""
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+TESTS = Path(__file__).parent
+WAITING_FOLDERS = ("faults", "clients", "command", "conformance", "model", "contract")
+"""Their tests wait for processes, some for seconds; those of the longest waits come first."""
 
 # A slow machine is no failure.
 settings.register_profile(
@@ -21,3 +27,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def anyio_backend() -> str:
     """Async tests run on asyncio, as the server does."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let HTTP clients find no certificates: reading the system's takes longer than most tests."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("SSL_CERT_FILE", raising=False)
+        environment.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what waits first: another worker computes meanwhile, and both end with short tests."""
+    rank = {folder: place for place, folder in enumerate(WAITING_FOLDERS)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(TESTS).parts[0], len(rank)))

@@ -8,6 +8,11 @@ from tests.image.building import build
 from tests.image.commands import Storage, podman
 
 
+@pytest.fixture(scope="session", autouse=True)
+def certificates() -> None:
+    """Let programs that download packages find the certificates of the system."""
+
+
 @pytest.fixture(scope="session")
 def storage() -> Iterator[Storage]:
     """The storage that has the image."""

@@ -128,12 +128,13 @@ def _wait_until_it_answers(server: LiveServer) -> None:
         if server.process.poll() is not None:
             raise RuntimeError(f"the server ended at once:\n{server.log.read_text()}")
         try:
-            return httpx.get(server.url, timeout=5).is_success
+            return http.get(server.url).is_success
         except httpx.TransportError:
             return False
 
-    if not eventually(answers, seconds=START_SECONDS):
-        raise RuntimeError(f"the server does not answer:\n{server.log.read_text()}")
+    with httpx.Client(timeout=5, verify=False) as http:
+        if not eventually(answers, seconds=START_SECONDS):
+            raise RuntimeError(f"the server does not answer:\n{server.log.read_text()}")
 
 
 def _stop(server: LiveServer) -> None:
