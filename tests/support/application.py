@@ -36,7 +36,7 @@ from server.services import make_services, stored_files, stored_responses
 from tests.support.clock import FakeClock
 from tests.support.decoding import inline_decoder
 from tests.support.rendering import InlineJobs
-from tests.support.runners import start_fake_runner
+from tests.support.runners import start_forked_runner
 
 URL = "http://127.0.0.1:11434"
 COUNTERS = frozenset(
@@ -135,10 +135,10 @@ async def serving(
     started: list[RunnerProcess] = []
 
     async def start() -> RunnerProcess:
-        started.append(await start_fake_runner())
+        started.append(await start_forked_runner())
         return started[-1]
 
-    engine = StoreEngine(OfflineJobs(asyncio.get_running_loop(), start_fake_runner))
+    engine = StoreEngine(OfflineJobs(asyncio.get_running_loop(), start_forked_runner))
     tools = Tools(engine=engine, environment=child_environment())
     store, clock = Store(given.models, tools=tools), FakeClock()
     store.prepare()
@@ -177,7 +177,7 @@ async def serving(
 
 @asynccontextmanager
 async def _peers(settings: Settings) -> AsyncIterator[PeerDirectory | None]:
-    """Open the peers, whose later checks are up to the test; each may take a moment only."""
+    """Open the peers, whose later checks are up to the test."""
     if not settings.peers:
         yield None
         return
@@ -186,7 +186,7 @@ async def _peers(settings: Settings) -> AsyncIterator[PeerDirectory | None]:
         settings.peer_key,
         settings.forward_keys,
         check_seconds=3600.0,
-        timeout=1.0,
+        timeout=60.0,
     )
     async with peer_directory(config) as directory:
         yield directory

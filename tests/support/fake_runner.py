@@ -25,7 +25,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -403,12 +403,12 @@ def abort(message: str) -> None:
     os.abort()
 
 
-def main() -> None:
+def main(options: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--fd", type=int, required=True)
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--silent", action="store_true", help="end before saying hello")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(options)
     if arguments.silent:
         sys.exit("ModuleNotFoundError: No module named 'llama_cpp'")
     with socket.socket(fileno=arguments.fd) as sock:

@@ -9,6 +9,7 @@ from runners.host.liveness import DEFAULT_PROBE, ProbeConfig
 from runners.host.process import RunnerProcess
 from runners.host.spawn import Spawn, spawn
 from runners.protocol.load_spec import LoadSpec
+from tests.support.forked_runner import fork_runner
 
 COMMAND = (sys.executable, "-m", "tests.support.fake_runner")
 ROOTS = (Path(runners.__file__).parents[1], Path(__file__).parents[2])
@@ -22,6 +23,11 @@ async def start_fake_runner(
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": paths}
     command = (*COMMAND, *arguments)
     return await RunnerProcess.start(command, env=environment, probe=probe, spawn=spawn)
+
+
+async def start_forked_runner() -> RunnerProcess:
+    """Start `tests.support.fake_runner` sooner, for tests that are not about its start."""
+    return await start_fake_runner(spawn=fork_runner)
 
 
 async def start_fake_gpu_runner() -> RunnerProcess:
