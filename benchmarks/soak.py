@@ -7,6 +7,7 @@ where they were in the first quarter.
 
 import argparse
 import asyncio
+import contextlib
 import random
 import re
 import resource
@@ -40,6 +41,7 @@ MOST_MODELS = 12
 OPEN_FILES = 1024
 """Of the server: fewer than the connections that it takes, so that opening files fails."""
 _SAMPLE_SECONDS = 0.5
+_FILE_KINDS = ("files", "pipes", "sockets", "anon_inodes")
 _UNEXPECTED, _SHOWN_LINES, _SHOWN_TEXT = "unexpected error", 60, 160
 _INTERNAL = "internal server error"
 
@@ -63,11 +65,11 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Resident memory of the server and of all its processes, in MB, and its open files."""
+    """Resident memory of the server and of all its processes, in MB, and its open files by kind."""
 
     server_mb: float
     tree_mb: float
-    n_files: int
+    files: Counter[str]
 
 
 _texts: Counter[str] = Counter()
@@ -198,7 +200,7 @@ async def _watch(process: psutil.Process, tally: Tally, until: float) -> None:
             except psutil.Error:
                 continue
         own = process.memory_info().rss
-        tally.samples.append(Sample(own / 1e6, tree / 1e6, process.num_fds()))
+        tally.samples.append(Sample(own / 1e6, tree / 1e6, _open_files(process.pid)))
         await asyncio.sleep(_SAMPLE_SECONDS)
 
 
@@ -282,6 +284,16 @@ async def _lost(server: LiveServer, tally: Tally) -> list[str]:
     return lost
 
 
+def _open_files(pid: int) -> Counter[str]:
+    """Return how many open files of each kind a process has."""
+    kinds: Counter[str] = Counter()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            target = str(path.readlink())
+            kinds["files" if target.startswith("/") else target.partition(":")[0] + "s"] += 1
+    return kinds
+
+
 def _report(minutes: float, tally: Tally, lost: list[str], damaged: list[str]) -> None:
     total = sum(tally.outcomes.values())
     print(f"\n{minutes:g} minutes, {total} requests, {sum(tally.faults.values())} faults")
@@ -298,19 +310,30 @@ def _report(minutes: float, tally: Tally, lost: list[str], damaged: list[str]) -
     for title, values in (
         ("memory of the server, MB", [s.server_mb for s in tally.samples]),
         ("memory of all processes, MB", [s.tree_mb for s in tally.samples]),
-        ("open files of the server", [float(s.n_files) for s in tally.samples]),
+        ("open files of the server", [float(s.files.total()) for s in tally.samples]),
     ):
         _print_curve(title, values)
+    for kind in _FILE_KINDS:
+        parts = _parts([float(s.files[kind]) for s in tally.samples])
+        print(f"    {kind}: {_curve(parts)}")
 
 
 def _print_curve(title: str, values: list[float]) -> None:
     """Print the medians of eight parts of the time, and that of the last quarter by the first."""
-    if len(values) < 8:
+    parts = _parts(values)
+    if not all(parts):
         return
-    parts = [values[i * len(values) // 8 : (i + 1) * len(values) // 8] for i in range(8)]
     first, last = median(parts[0] + parts[1]), median(parts[6] + parts[7])
-    curve = " ".join(f"{median(part):.0f}" for part in parts)
-    print(f"  {title}: {curve}; last quarter / first: {last / first:.2f} (target: at most 1.1)")
+    ratio = f"last quarter / first: {last / first:.2f} (target: at most 1.1)"
+    print(f"  {title}: {_curve(parts)}; {ratio}")
+
+
+def _parts(values: list[float]) -> list[list[float]]:
+    return [values[i * len(values) // 8 : (i + 1) * len(values) // 8] for i in range(8)]
+
+
+def _curve(parts: list[list[float]]) -> str:
+    return " ".join(f"{median(part):.0f}" for part in parts if part)
 
 
 if __name__ == "__main__":
