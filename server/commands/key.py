@@ -89,16 +89,25 @@ def list_keys(
 def revoke(name: Annotated[str, typer.Argument(help="The key's name.")]) -> None:
     """Revoke a key; its requests are refused from now on."""
     with errors_as_exit():
-        key = revoke_key(api_keys_file(read_settings()), name, time.time())
+        file = api_keys_file(read_settings())
+        key = revoke_key(file, name, time.time())
+        others = read_keys(file)
     typer.echo(f"revoked the key {key.name}")
+    if not any(_state(other) == "valid" for other in others):
+        typer.echo(
+            "no key is valid now, and requests still need one: make one, or delete "
+            f"{file} and restart the server to open it to everybody",
+            err=True,
+        )
+
+
+def _state(key: ApiKey) -> str:
+    if key.revoked_at:
+        return "revoked"
+    return "expired" if key.is_expired(time.time()) else "valid"
 
 
 def _row(key: ApiKey) -> str:
-    state = "valid"
-    if key.revoked_at:
-        state = "revoked"
-    elif key.is_expired(time.time()):
-        state = "expired"
     expires = time.strftime("%Y-%m-%d", time.localtime(key.expires_at)) if key.expires_at else "-"
     models = ",".join(key.models) or "*"
-    return _COLUMNS.format(key.name, ",".join(key.scopes), state, expires, models)
+    return _COLUMNS.format(key.name, ",".join(key.scopes), _state(key), expires, models)

@@ -50,6 +50,19 @@ def test_keys_are_listed_with_what_they_are_for_and_without_their_hash(models: P
     assert "sha256" not in first
 
 
+def test_who_revokes_the_last_valid_key_is_told_what_that_means(models: Path) -> None:
+    """The server stays closed, which nobody expects who only tried keys."""
+    for name in ("one", "two"):
+        run(models, "key", "create", name)
+
+    first, last = (run(models, "key", "revoke", name) for name in ("one", "two"))
+
+    assert (first.stdout, first.stderr) == ("revoked the key one\n", "")
+    assert last.stdout == "revoked the key two\n"
+    assert "no key is valid now, and requests still need one" in last.stderr
+    assert str(file_of(models)) in last.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
