@@ -105,11 +105,8 @@ class FileSources:
             if base is None:
                 raise CreateError("no base model was found")
             yield from self._convert(paths, "converting adapter", base=base)
-            return
-        first = len(self.sources)
-        yield from self._add_gguf(paths, files)
-        if any(source.kind != "adapter" for source in self.sources[first:]):
-            raise CreateError("a file among the adapters is not a LoRA adapter")
+        else:
+            yield from self._add_gguf(paths, files)
 
     def add_draft(self, files: Mapping[str, str]) -> Steps:
         """Append a draft model; raises as above."""

@@ -172,14 +172,6 @@ def test_several_adapters_are_put_on_a_model_in_the_order_of_their_names(
     assert names == [first, second]
 
 
-def test_a_model_is_no_adapter(create: Create, upload: Upload, base: str) -> None:
-    """It would take the place of the base, and answer in its name."""
-    adapters = {"a.gguf": upload(gguf_bytes.model())}
-
-    with pytest.raises(CreateError, match="a file among the adapters is not a LoRA adapter"):
-        create("tuned", parent="base", adapters=adapters)
-
-
 def test_a_file_without_an_ending_is_known_by_its_first_bytes(
     create: Create, upload: Upload, find: Find
 ) -> None:
