@@ -75,7 +75,7 @@ test-cluster: $(STAMPS)/dev ## Test several machines: Ray nodes, and networks th
 
 .PHONY: test-published
 test-published: models $(STAMPS)/dev ## Run the tests with published models
-	@$(BIN)/python -m pytest tests/published
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=2 --dist=worksteal tests/published
 
 .PHONY: fuzz
 fuzz: $(STAMPS)/fuzz ## Fuzz each parser of untrusted input for FUZZ_SECONDS (100)
