@@ -33,13 +33,22 @@ class RayCluster:
     nodes: dict[str, Any] = field(default_factory=dict)
 
     @property
+    def temporary(self) -> Path:
+        """Return the directory for temporary files of all nodes."""
+        (folder := self.directory / "tmp").mkdir(exist_ok=True)
+        return folder
+
+    @property
     def settings(self) -> Mapping[str, str]:
         """The environment of a server that has the cluster."""
         return {"PADDOCK_CLUSTER": self.cluster.address, **LOOPBACK}
 
     def add(self, name: str) -> None:
         """Add a node."""
-        variables = {"OLLAMA_MODELS": str(self.directory / name / "models")}
+        variables = {
+            "OLLAMA_MODELS": str(self.directory / name / "models"),
+            "TMPDIR": str(self.temporary),
+        }
         self.nodes[name] = self.cluster.add_node(
             wait=False, node_name=name, env_vars=variables, **_NODE
         )
@@ -92,6 +101,8 @@ def ray_cluster(directory: Path, *names: str) -> Iterator[RayCluster]:
         yield running
     finally:
         running.cluster.shutdown()
+        for variable in LOOPBACK:
+            os.environ.pop(variable, None)
 
 
 def _command(process: psutil.Process) -> list[str]:
