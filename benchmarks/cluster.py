@@ -1,12 +1,14 @@
 """A runner on a machine of a cluster compared with a runner of the server's own.
 
 The agent is a process on this machine, so the difference is the cost of the way there: TCP instead
-of a socket pair. Ray is not needed, because no prompt and no token passes through it.
+of a socket pair. Ray is not needed, because no prompt and no token passes through it. Then two
+models share a node that has one core, beside two nodes with one core and one of the models each.
 """
 
 import argparse
 import asyncio
 import hashlib
+import os
 import secrets
 import shutil
 import socket
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from benchmarks import models
 from benchmarks.measure import Case, Target, arguments, interleaved, report, run
 from benchmarks.runner import LOAD_TIMEOUT, rate, running, spec
 from runners.host.client import RunnerClient
+from runners.protocol.load_spec import LoadSpec
 from runners.protocol.messages import Generate
 from server.cluster.agent import listen
 from server.cluster.machine import ClusterMachine
@@ -31,6 +34,7 @@ PROMPT = "ba be bi bo bu"
 STREAMS = 8
 MIN_RATE_RATIO = 0.97
 MAX_FIRST_SECONDS = 0.005
+MIN_NODES_RATIO = 1.7
 _AGENT = (
     "import asyncio, pathlib, socket, sys\n"
     "from server.cluster.agent import Agent\n"
@@ -41,15 +45,26 @@ _AGENT = (
 
 
 async def benchmark(options: argparse.Namespace) -> None:
-    """Ask both runners for the same."""
+    """Ask both runners for the same; then one node and two."""
     weights = models.generative()
-    async with running(spec(weights)) as local, _remote(weights) as remote:
+    with tempfile.TemporaryDirectory() as folder:
+        blob = _put(weights, Path(folder, "head"))
+        await _compare_runners(options, weights, blob)
+        await _compare_nodes(options, blob)
+
+
+async def _compare_runners(options: argparse.Namespace, weights: Path, blob: Path) -> None:
+    async with (
+        running(spec(weights)) as local,
+        _node(blob) as machine,
+        _loaded(machine, spec(blob)) as remote,
+    ):
         for n_streams in (1, STREAMS):
             rates = await interleaved(
                 options.rounds,
                 {
-                    "own": _rate(local, n_streams, options.tokens),
-                    "cluster": _rate(remote, n_streams, options.tokens),
+                    "own": _rate([local] * n_streams, options.tokens),
+                    "cluster": _rate([remote] * n_streams, options.tokens),
                 },
             )
             target = Target(least=MIN_RATE_RATIO)
@@ -63,24 +78,58 @@ async def benchmark(options: argparse.Namespace) -> None:
         print(f"  later by {extra:.2f} ms (target: at most {MAX_FIRST_SECONDS * 1e3})")
 
 
+async def _compare_nodes(options: argparse.Namespace, blob: Path) -> None:
+    cores = sorted(os.sched_getaffinity(0))[:2] if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:
+        print("\ntwo nodes with one core each: needs Linux and two cores")
+        return
+    what = spec(blob, n_threads=1)
+    async with (
+        _node(blob, cores[0]) as first,
+        _node(blob, cores[1]) as second,
+        _loaded(first, what) as one,
+        _loaded(first, what) as other,
+        _loaded(second, what) as elsewhere,
+    ):
+        rates = await interleaved(
+            options.rounds,
+            {
+                "one node": _rate([one, other], options.tokens),
+                "two nodes": _rate([one, elsewhere], options.tokens),
+            },
+        )
+    title = "tokens/s of two models, nodes with one core each"
+    report(title, rates, base="one node", targets={"two nodes": Target(least=MIN_NODES_RATIO)})
+
+
 @asynccontextmanager
-async def _remote(weights: Path) -> AsyncIterator[RunnerClient]:
-    """Run an agent, and a runner with the model there."""
+async def _node(blob: Path, core: int | None = None) -> AsyncIterator[ClusterMachine]:
+    """Run an agent, on one core if that is given, until the block ends."""
     secret = secrets.token_bytes(32)
-    with tempfile.TemporaryDirectory() as folder, listen("127.0.0.1") as listener:
-        blob = _put(weights, Path(folder, "head"))
-        with _agent(folder, secret, listener):
-            host, port = listener.getsockname()
-            machine = await ClusterMachine.join(
-                "node", AgentAddress(host, port, secret), server="benchmark", models=blob.parents[1]
-            )
-            runner = await machine.start_runner()
-            await runner.load(spec(blob), stall_timeout=LOAD_TIMEOUT)
-            try:
-                yield runner.client
-            finally:
-                await runner.close()
-                machine.close()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        listen("127.0.0.1") as listener,
+        _agent(folder, secret, listener, core),
+    ):
+        host, port = listener.getsockname()
+        machine = await ClusterMachine.join(
+            "node", AgentAddress(host, port, secret), server="benchmark", models=blob.parents[1]
+        )
+        try:
+            yield machine
+        finally:
+            machine.close()
+
+
+@asynccontextmanager
+async def _loaded(machine: ClusterMachine, what: LoadSpec) -> AsyncIterator[RunnerClient]:
+    """Load a model on a node until the block ends."""
+    runner = await machine.start_runner()
+    try:
+        await runner.load(what, stall_timeout=LOAD_TIMEOUT)
+        yield runner.client
+    finally:
+        await runner.close()
 
 
 def _put(weights: Path, store: Path) -> Path:
@@ -91,11 +140,13 @@ def _put(weights: Path, store: Path) -> Path:
 
 
 @contextmanager
-def _agent(folder: str, secret: bytes, listener: socket.socket) -> Iterator[None]:
+def _agent(folder: str, secret: bytes, listener: socket.socket, core: int | None) -> Iterator[None]:
     process = subprocess.Popen(
         [sys.executable, "-c", _AGENT, folder, secret.hex(), str(listener.fileno())],
         pass_fds=[listener.fileno()],
     )
+    if core is not None:
+        os.sched_setaffinity(process.pid, {core})  # its runners inherit that
     try:
         yield
     finally:
@@ -103,11 +154,11 @@ def _agent(folder: str, secret: bytes, listener: socket.socket) -> Iterator[None
         process.wait()
 
 
-def _rate(client: RunnerClient, n_streams: int, n_tokens: int) -> Case:
+def _rate(clients: Sequence[RunnerClient], n_tokens: int) -> Case:
+    """Return a case that asks all of these clients at once."""
+
     async def measure() -> float:
-        return sum(
-            await asyncio.gather(*(rate(client, PROMPT, n_tokens) for _ in range(n_streams)))
-        )
+        return sum(await asyncio.gather(*(rate(each, PROMPT, n_tokens) for each in clients)))
 
     return measure
 
