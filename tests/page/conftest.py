@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,9 +28,9 @@ IMAGES = FOLDER.parents[1] / "docs" / "images"
 BUNDLED = FOLDER.parents[1] / "model_store" / "bundled"
 NODE = shutil.which("node")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-WEIGHTS = gguf_bytes.model("llama") + bytes(range(256)) * (12 << 10)
-PACE = (64 << 10, 0.08)
-"""Pieces of a download and the pause between them: slow enough to be seen, and to be paused."""
+WEIGHTS = gguf_bytes.model("llama") + bytes(range(256)) * (96 << 10)
+PACE = (8 << 10, 0.08)
+"""Pieces of a connection's download and the pause between them: half a minute for the weights."""
 
 RunScript = Callable[[str], None]
 
@@ -46,12 +47,19 @@ def tools() -> None:
 
 @pytest.fixture(scope="session")
 def registry() -> Iterator[str]:
-    """A registry with the models `teller` and `llama3.2`, which it sends slowly."""
+    """A registry with the models `teller` and `llama3.2`; the first pull of each is slow.
 
-    def slowly(request: Request, reply: Reply) -> Reply:
-        return replace(reply, pace=PACE) if request.is_for_data else reply
+    So it can be paused, however slow the machine is; then its manifest is requested again.
+    """
+    n_pulls: Counter[str] = Counter()
 
-    registry = FakeRegistry(intercept=slowly)
+    def slow_first_pull(request: Request, reply: Reply) -> Reply:
+        model, _, rest = request.path.removeprefix("/v2/library/").partition("/")
+        n_pulls[model] += request.method == "GET" and rest.startswith("manifests/")
+        is_slow = request.is_for_data and n_pulls[model] == 1
+        return replace(reply, pace=PACE) if is_slow else reply
+
+    registry = FakeRegistry(intercept=slow_first_pull)
     for name, weights in (("teller", WEIGHTS), ("llama3.2", WEIGHTS + b"\0")):
         model = PublishedModel((("model", weights), ("license", b"MIT")))
         registry.publish(f"library/{name}", "latest", model)
