@@ -25,13 +25,14 @@ CLIP_DEVIATION = values.array(values.F32, (0.26862954, 0.26130258, 0.27577711))
 class Family:
     """The legacy layout of some architectures.
 
-    `is_legacy` tells the layout from that of llama.cpp by the header, and `is_confirmed`, if it
-    takes more, by the file. `text` are the steps to the text model, `projector` those to the
-    projector, empty when files of the family have none. With `is_projector` they are nothing else.
+    `is_legacy` tells the layout from that of llama.cpp by the header, where llama.cpp has these
+    architectures at all, and `is_confirmed`, if it takes more, by the file. `text` are the steps to
+    the text model, `projector` those to the projector, empty when files of the family have none.
+    With `is_projector` they are nothing else.
     """
 
     architectures: tuple[str, ...]
-    is_legacy: Callable[[GGUFHeader], bool]
+    is_legacy: Callable[[GGUFHeader], bool] = lambda _header: True
     is_confirmed: Callable[[SourceFile], bool] = lambda _source: True
     text: tuple[Step, ...] = ()
     projector: tuple[Step, ...] = ()

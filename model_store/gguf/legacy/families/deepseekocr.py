@@ -12,7 +12,6 @@ Facts, from the reference's converter and model, and llama.cpp's:
 from typing import Final
 
 from model_store.errors import GGUFError
-from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.draft import Draft
 from model_store.gguf.legacy.steps import (
     HALVES,
@@ -38,10 +37,6 @@ _MIN_SAM_LAYERS: Final = 3
 """llama.cpp ends the runner without a layer that attends to the whole image: every third does."""
 
 
-def _is_legacy(_header: GGUFHeader) -> bool:
-    return True  # llama.cpp has no architecture of this name
-
-
 def _measure_experts(draft: Draft) -> None:
     block = f"blk.{draft.source.header.integer(f'{_OLD}.leading_dense_block_count') or 0}"
     width = draft.source.need(f"{block}.ffn_down_exps.weight").shape[0]
@@ -65,7 +60,6 @@ def _check_sam(draft: Draft) -> None:
 
 FAMILY = Family(
     architectures=(_OLD,),
-    is_legacy=_is_legacy,
     text=(
         architecture(_NEW),
         default(f"{_NEW}.attention.layer_norm_rms_epsilon", f32(1e-6)),

@@ -6,16 +6,11 @@ those of the compressed cache, and has the others as `key_length_mla` and `value
 second and third of the tokens that end an answer are those that end a turn and a message.
 """
 
-from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.draft import Draft
 from model_store.gguf.legacy.steps import Family, architecture, default, end_tokens, put
 from model_store.gguf.legacy.values import text, u32
 
 _OLD, _NEW = "glm4moelite", "deepseek2"
-
-
-def _is_legacy(_header: GGUFHeader) -> bool:
-    return True  # llama.cpp has no architecture of this name
 
 
 def _lengths(draft: Draft) -> None:
@@ -31,7 +26,6 @@ def _lengths(draft: Draft) -> None:
 
 FAMILY = Family(
     architectures=(_OLD,),
-    is_legacy=_is_legacy,
     text=(
         architecture(_NEW),
         _lengths,

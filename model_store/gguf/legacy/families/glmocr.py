@@ -8,7 +8,6 @@ llama.cpp's names but for the convolution over two frames.
 
 import re
 
-from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.draft import Draft
 from model_store.gguf.legacy.steps import (
     CLIP_DEVIATION,
@@ -29,10 +28,6 @@ _OLD, _NEW = "glmocr", "glm4"
 _UP = re.compile(r"(blk\.\d+\.)ffn_up\.weight$")
 
 
-def _is_legacy(_header: GGUFHeader) -> bool:
-    return True  # llama.cpp has no architecture of this name
-
-
 def _fuse(draft: Draft) -> None:
     for match in filter(None, map(_UP.match, list(draft.tensors))):
         block = match[1]
@@ -42,7 +37,6 @@ def _fuse(draft: Draft) -> None:
 
 FAMILY = Family(
     architectures=(_OLD,),
-    is_legacy=_is_legacy,
     text=(
         architecture(_NEW),
         four_sections(f"{_OLD}.rope.mrope_section", f"{_NEW}.rope.dimension_sections"),

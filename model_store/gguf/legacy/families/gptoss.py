@@ -6,7 +6,6 @@ width of an expert and the kind of position scaling (YaRN) are not said; the pre
 `default`, but is that of GPT-4o.
 """
 
-from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.steps import (
     Family,
     architecture,
@@ -21,13 +20,8 @@ from model_store.gguf.legacy.values import text
 _WIDTH = "gpt-oss.expert_feed_forward_length"
 
 
-def _is_legacy(_header: GGUFHeader) -> bool:
-    return True  # llama.cpp has no architecture of this name
-
-
 FAMILY = Family(
     architectures=("gptoss",),
-    is_legacy=_is_legacy,
     text=(
         architecture("gpt-oss"),
         only_without(_WIDTH, dimension(_WIDTH, "blk.0.ffn_gate_exps.weight", 1)),

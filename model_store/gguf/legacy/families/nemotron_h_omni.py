@@ -15,7 +15,6 @@ import math
 from typing import Final
 
 from model_store.errors import GGUFError
-from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.draft import Draft, DraftTensor, square_as_f32
 from model_store.gguf.legacy.families import nemotron_h_moe
 from model_store.gguf.legacy.steps import (
@@ -37,10 +36,6 @@ _PATCHES: Final = "v.patch_embd.weight"
 _N_CHANNELS: Final = 3
 _N_FFT_BINS, _N_WINDOW, _SUBSAMPLING = 257, 400, 8
 """What llama.cpp's encoder of audio is built for; it ends the runner for other numbers."""
-
-
-def _is_legacy(_header: GGUFHeader) -> bool:
-    return True  # llama.cpp has no architecture of this name
 
 
 def _name_architecture(draft: Draft) -> None:
@@ -106,7 +101,6 @@ _SUBSAMPLING_LAYERS: Final = (("conv0", 0), ("dw1", 2), ("pw1", 3), ("dw2", 5), 
 
 FAMILY = Family(
     architectures=(_OLD,),
-    is_legacy=_is_legacy,
     text=(_name_architecture, *nemotron_h_moe.TEXT),
     projector=(
         clip("nemotron_v2_vl", _OLD, "projector.scale_factor", "image_mean", "image_std"),

@@ -7,7 +7,6 @@ frames. Which layers attend to the whole image is told by their numbers; llama.c
 distance between them.
 """
 
-from model_store.gguf.header import GGUFHeader
 from model_store.gguf.legacy.draft import Draft
 from model_store.gguf.legacy.steps import (
     CLIP_DEVIATION,
@@ -31,10 +30,6 @@ _DISTANCE = 8
 _IMAGE_SIZE = 560
 
 
-def _is_legacy(_header: GGUFHeader) -> bool:
-    return True  # llama.cpp has no architecture of this name
-
-
 def _full_attention(draft: Draft) -> None:
     layers = draft.source.header.integers("qwen25vl.vision.fullatt_block_indexes")
     draft.put("clip.vision.n_wa_pattern", u32(layers[0] + 1 if layers else _DISTANCE))
@@ -42,7 +37,6 @@ def _full_attention(draft: Draft) -> None:
 
 FAMILY = Family(
     architectures=("qwen25vl",),
-    is_legacy=_is_legacy,
     text=(
         architecture("qwen2vl"),
         four_sections("qwen25vl.rope.mrope_section", _SECTIONS),
