@@ -27,6 +27,11 @@ _PRECISE: Final = re.compile(r"v\.(?:patch|position)_embd\.weight")
 _HALF: Final = re.compile(r"mm\.input_projection\.weight\Z")
 """llama.cpp transposes this one, which it cannot do with bfloat16."""
 _MOST_DIMENSIONS: Final = 4
+PLAIN_LAYER: Final = (
+    "ln1.weight", "ln2.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
+    "attn_out.weight", "ffn_up.weight", "ffn_down.weight",
+)  # fmt: skip
+"""Tensors of a layer whose queries, keys and values are separate, without a gate."""
 
 
 class Projector:

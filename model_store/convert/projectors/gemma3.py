@@ -11,7 +11,7 @@ from typing import ClassVar
 from gguf import GGUFWriter
 
 from model_store.convert.output import OutputTensor
-from model_store.convert.projectors.base import Projector, Rename, square_root
+from model_store.convert.projectors.base import PLAIN_LAYER, Projector, Rename, square_root
 from model_store.convert.tensors import SourceTensor
 
 _ENCODER = r"vision_tower\.vision_model\."
@@ -38,10 +38,7 @@ class Gemma3Projector(Projector):
         (r"multi_modal_projector\.mm_input_projection_weight", "mm.input_projection.weight"),
         (r"multi_modal_projector\.mm_soft_emb_norm\.weight", "mm.soft_emb_norm.weight"),
     )
-    required: ClassVar[tuple[str, ...]] = (
-        "ln1.weight", "ln2.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
-        "attn_out.weight", "ffn_up.weight", "ffn_down.weight",
-    )  # fmt: skip
+    required: ClassVar[tuple[str, ...]] = PLAIN_LAYER
     required_once: ClassVar[tuple[str, ...]] = (
         "v.patch_embd.weight", "v.position_embd.weight", "v.post_ln.weight",
         "mm.input_projection.weight", "mm.soft_emb_norm.weight",

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from gguf import GGUFWriter
 
-from model_store.convert.projectors.base import Projector, Rename
+from model_store.convert.projectors.base import PLAIN_LAYER, Projector, Rename
 
 _ENCODER = r"vision_model\."
 _LAYER = rf"{_ENCODER}model\.layers\.(\d+)\."
@@ -36,10 +36,7 @@ class Llama4Projector(Projector):
         (rf"{_ENCODER}vision_adapter\.mlp\.fc([12])\.weight", r"mm.model.mlp.\1.weight"),
         (r"multi_modal_projector\.linear_1\.weight", "mm.model.fc.weight"),
     )
-    required: ClassVar[tuple[str, ...]] = (
-        "ln1.weight", "ln2.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
-        "attn_out.weight", "ffn_up.weight", "ffn_down.weight",
-    )  # fmt: skip
+    required: ClassVar[tuple[str, ...]] = PLAIN_LAYER
     required_once: ClassVar[tuple[str, ...]] = (
         "v.class_embd", "v.patch_embd.weight", "v.position_embd.weight", "v.pre_ln.weight",
         "v.post_ln.weight", "mm.model.mlp.1.weight", "mm.model.mlp.2.weight", "mm.model.fc.weight",

@@ -16,7 +16,7 @@ from gguf import GGUFWriter
 from model_store.convert.fields import Fields
 from model_store.convert.folder import Folder
 from model_store.convert.output import OutputTensor
-from model_store.convert.projectors.base import Projector, Rename, frames, square_root
+from model_store.convert.projectors.base import PLAIN_LAYER, Projector, Rename, frames, square_root
 from model_store.convert.tensors import SourceTensor, shown
 from model_store.errors import CreateError
 
@@ -51,6 +51,10 @@ class _SplitProjector(_QwenProjector):
 
     mean: ClassVar[tuple[float, ...]] = (0.48145466, 0.4578275, 0.40821073)
     deviation: ClassVar[tuple[float, ...]] = (0.26862954, 0.26130258, 0.27577711)
+    required_once: ClassVar[tuple[str, ...]] = (
+        "v.patch_embd.weight", "v.patch_embd.weight.1", "v.post_ln.weight", "mm.0.weight",
+        "mm.2.weight",
+    )  # fmt: skip
 
     @property
     def image_size(self) -> int:
@@ -83,14 +87,7 @@ class Qwen2VLProjector(_SplitProjector):
         (rf"visual\.merger\.ln_q{_END}", r"v.post_ln.\1"),
         (rf"visual\.merger\.mlp\.([02]){_END}", r"mm.\1.\2"),
     )
-    required: ClassVar[tuple[str, ...]] = (
-        "ln1.weight", "ln2.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
-        "attn_out.weight", "ffn_up.weight", "ffn_down.weight",
-    )  # fmt: skip
-    required_once: ClassVar[tuple[str, ...]] = (
-        "v.patch_embd.weight", "v.patch_embd.weight.1", "v.post_ln.weight", "mm.0.weight",
-        "mm.2.weight",
-    )  # fmt: skip
+    required: ClassVar[tuple[str, ...]] = PLAIN_LAYER
 
     @property
     def width(self) -> int:
@@ -119,10 +116,6 @@ class Qwen25VLProjector(_SplitProjector):
     required: ClassVar[tuple[str, ...]] = (
         "ln1.weight", "ln2.weight", "attn_q.weight", "attn_k.weight", "attn_v.weight",
         "attn_out.weight", "ffn_gate.weight", "ffn_up.weight", "ffn_down.weight",
-    )  # fmt: skip
-    required_once: ClassVar[tuple[str, ...]] = (
-        "v.patch_embd.weight", "v.patch_embd.weight.1", "v.post_ln.weight", "mm.0.weight",
-        "mm.2.weight",
     )  # fmt: skip
 
     def add_metadata(self, writer: GGUFWriter) -> None:
