@@ -5,6 +5,8 @@ The pre-tokenizers are those of published `tokenizer.json` files, by llama.cpp's
 """
 
 import json
+import math
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -123,22 +125,38 @@ def wordpiece() -> Tokenizer:
 
 
 def unigram() -> Tokenizer:
-    """Return Unigram, as XLM-RoBERTa has it, without the table that normalises characters."""
-    tokenizer = Tokenizer(models.Unigram())
+    """Return Unigram, as XLM-RoBERTa has it, without the table that normalises characters.
+
+    Its pieces are counted here: the library's training gives other scores in each process, and in
+    some of them two cuts of a text weigh the same.
+    """
+    special = [(text, 0.0) for text in ("<s>", "<pad>", "</s>", "<unk>")]
+    pieces = _counted_pieces()
+    total = sum(pieces.values())
+    scores = [(text, math.log(count / total)) for text, count in pieces.items()]
+    tokenizer = Tokenizer(models.Unigram([*special, *scores], unk_id=len(special) - 1))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.WhitespaceSplit(),
             pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always"),
         ]
     )
-    trainer = trainers.UnigramTrainer(
-        vocab_size=700,
-        special_tokens=["<s>", "<pad>", "</s>", "<unk>"],
-        unk_token="<unk>",
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(HARD_STRINGS, trainer)
+    tokenizer.add_special_tokens([text for text, _ in special])
     return tokenizer
+
+
+def _counted_pieces() -> dict[str, int]:
+    """Return the frequent parts of words, up to four characters long, with their counts."""
+    words = [SPACE + word for text in HARD_STRINGS for word in text.split()]
+    counts = Counter(
+        word[start : start + length]
+        for word in words
+        for length in range(1, 5)
+        for start in range(len(word) - length + 1)
+    )
+    letters = {text: count for text, count in counts.items() if len(text) == 1}
+    longer = [(text, count) for text, count in counts.most_common() if len(text) > 1 and count > 1]
+    return {**letters, **dict(longer[: max(0, 700 - len(letters))])}
 
 
 def write_vocabulary(path: Path, tokenizer: Tokenizer, pre: str) -> Path:
