@@ -100,10 +100,13 @@ def pieces() -> Tokenizer:
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend(SPACE), normalizers.Replace(" ", SPACE)]
     )
+    letters = Counter(letter for text in HARD_STRINGS for letter in text.replace(" ", SPACE))
+    alphabet = [letter for letter, _ in letters.most_common(120)]
     trainer = trainers.BpeTrainer(
         vocab_size=_SIZE,
         special_tokens=["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))],
-        limit_alphabet=120,
+        initial_alphabet=alphabet,  # else the library picks others of equal counts in each process
+        limit_alphabet=len(alphabet),
         show_progress=False,
     )
     tokenizer.train_from_iterator(HARD_STRINGS, trainer)
@@ -113,14 +116,25 @@ def pieces() -> Tokenizer:
 
 
 def wordpiece() -> Tokenizer:
-    """Return WordPiece with lower case, as BERT has it."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=100))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=_SIZE, special_tokens=list(BERT_TOKENS), show_progress=False
+    """Return WordPiece with lower case, as BERT has it, with counted pieces like `unigram`."""
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    texts = [normalizer.normalize_str(text) for text in HARD_STRINGS]
+    words = [word for text in texts for word, _ in splitter.pre_tokenize_str(text)]
+    counts = Counter(
+        ("##" if start else "") + word[start : start + length]
+        for word in words
+        for length in range(1, 7)
+        for start in range(len(word) - length + 1)
     )
-    tokenizer.train_from_iterator(HARD_STRINGS, trainer)
+    vocabulary = [*BERT_TOKENS, *(text for text, _ in counts.most_common(_SIZE))]
+    numbered = {text: number for number, text in enumerate(vocabulary)}
+    tokenizer = Tokenizer(
+        models.WordPiece(numbered, unk_token="[UNK]", max_input_chars_per_word=100)
+    )
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    tokenizer.add_special_tokens(list(BERT_TOKENS))
     return tokenizer
 
 
