@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from runners.engine.batching.candidates import MAX_REACH, Candidates
 from runners.engine.constraints.fallbacks import AnyMatcher
 from runners.engine.native.context import Context
-from runners.engine.native.llama import Floats, lib, sample
+from runners.engine.native.llama import Floats, accept_token, apply_sampler, lib, sample
 from runners.engine.native.vocab import Vocab
 from runners.protocol.logprobs import TokenAlternative, TokenLogprob
 from runners.protocol.messages import (
@@ -45,7 +46,14 @@ class SamplerChain:
 
     def accept(self, token: int) -> None:
         """Add a token that the chain did not draw to its history."""
-        lib.llama_sampler_accept(self._chain, token)
+        accept_token(self._chain, token)
+
+    def draw_among(self, candidates: Candidates) -> int:
+        """Draw one of the tokens that were selected, and accept it."""
+        apply_sampler(self._chain, candidates.pointer)
+        token = candidates.selected()
+        accept_token(self._chain, token)
+        return token
 
     def draw(self, context: Context, row: int) -> int:
         """Draw a token from the logits of a row, and accept it."""
@@ -72,6 +80,21 @@ class TokenSampler:
         # Without penalties and bias, greedy sampling needs no chain: numpy's argmax is faster.
         self._is_argmax = sampling.temperature <= 0 and not self._penalises and not self._bias
         self._chain = None if self._is_argmax else SamplerChain(self._stages(sampling, vocab))
+        self._candidates = None if self._is_argmax else self._fewer_candidates(sampling, vocab)
+
+    def _fewer_candidates(self, sampling: Sampling, vocab: Vocab) -> Candidates | None:
+        """Return what finds the tokens that `top_k` can leave, None where all have to be sorted.
+
+        A penalty moves tokens of its window below others, so as many more are candidates.
+        """
+        lowers = sampling.repeat_penalty >= 1 and (
+            min(sampling.presence_penalty, sampling.frequency_penalty) >= 0
+        )
+        if self._bias or (self._penalises and not lowers):
+            return None
+        top_k = 1 if self._is_greedy else sampling.top_k
+        reach = top_k + (self._window if self._penalises else 0)
+        return Candidates(min(reach, vocab.size)) if top_k > 0 and reach <= MAX_REACH else None
 
     def _stages(self, sampling: Sampling, vocab: Vocab) -> Iterator[Any]:
         if self._bias:
@@ -138,7 +161,12 @@ class TokenSampler:
 
     def _draw(self, context: Context, row: int) -> int:
         logits = context.logits(row)
-        token = int(logits.argmax()) if self._chain is None else self._chain.draw(context, row)
+        if self._chain is None:
+            token = int(logits.argmax())
+        elif self._candidates is not None and self._candidates.select(logits):
+            token = self._chain.draw_among(self._candidates)
+        else:
+            token = self._chain.draw(context, row)
         # One NaN among weights spreads to all logits, so a look at one of them is enough.
         if isnan(logits[token]):
             raise NaNLogits

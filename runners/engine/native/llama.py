@@ -59,6 +59,10 @@ get_logits.argtypes, get_logits.restype = [ctypes.c_void_p, ctypes.c_int32], cty
 sample = _short.llama_sampler_sample
 sample.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int32]
 sample.restype = ctypes.c_int32
+apply_sampler, accept_token = _short.llama_sampler_apply, _short.llama_sampler_accept
+apply_sampler.argtypes, apply_sampler.restype = [ctypes.c_void_p, ctypes.c_void_p], None
+accept_token.argtypes, accept_token.restype = [ctypes.c_void_p, ctypes.c_int32], None
+TokenData = lib.llama_token_data
 
 # llama.cpp calls the abort callback before every operation of a decode, from its own threads.
 # A Python function would need the GIL each time; strlen of a buffer whose first byte is the flag
