@@ -22,6 +22,7 @@ from server.config.settings import Settings
 from server.config.variables import SettingError
 from server.inference.answer_plan import Planner
 from server.inference.chat import ChatService
+from server.inference.chat_formats import ChatFormats
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
 from server.inference.model_request import model_key
@@ -310,13 +311,16 @@ def make_services(
     files = FileStore(folder)
     remote_images = RemoteImages(is_allowed=settings.remote_images)
     planner = Planner(store, defaults, go_template)
-    chat = ChatService(planner, scheduler, prompts, decoder, settings.long_prompts)
+    formats = ChatFormats()
+    chat = ChatService(
+        planner, scheduler, prompts, decoder, formats, long_prompts=settings.long_prompts
+    )
     return Services(
         store=store,
         scheduler=scheduler,
         library=Library(store, scheduler, go_template=go_template),
         registry=registry,
-        generate=GenerateService(planner, scheduler, prompts, decoder),
+        generate=GenerateService(planner, scheduler, prompts, decoder, formats),
         chat=chat,
         embedding=EmbedService(store, scheduler),
         rerank=RerankService(store, scheduler),

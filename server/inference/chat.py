@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from model_store.model import Model
 from runners.host.scheduler import Lease, Scheduler
-from runners.protocol.tokens import AnyText, SpecialTokens
+from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread, in_thread_if_long
 from server.config.long_prompts import LongPrompts
-from server.formats import Format, renderer_of
+from server.formats import Format
 from server.inference.answer_plan import AnswerPlan, Planner, recorded_lease
 from server.inference.answers import answers
+from server.inference.chat_formats import ChatFormats
 from server.inference.checks import effective_think, require
 from server.inference.conversation import (
     Conversation,
@@ -25,7 +26,7 @@ from server.inference.conversation import (
 from server.inference.generation import Timings, command, context_of, stops_repetition
 from server.inference.growth import Room, grow_context
 from server.inference.media import media_of, with_placeholders
-from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
+from server.inference.prompting import fitted_prompt, without_bos
 from server.inference.retry import retry_call, retry_stream
 from server.inference.text_length import require_countable
 from server.inference.tool_choice import constraint_on, may_call_freely
@@ -100,9 +101,11 @@ class ChatService:
         scheduler: Scheduler,
         prompts: PromptRenderer,
         decoder: MediaDecoder,
+        formats: ChatFormats,
+        *,
         long_prompts: LongPrompts,
     ) -> None:
-        self._planner, self._scheduler = planner, scheduler
+        self._planner, self._scheduler, self._formats = planner, scheduler, formats
         self._prompts, self._decoder = prompts, decoder
         self._long_prompts = long_prompts
 
@@ -178,8 +181,8 @@ class ChatService:
         format, options = plan.format, plan.options
         n_ctx = context_of(options, lease.ready)
         room = Room(lease, n_ctx, conversation, options.num_predict, may_grow=may_grow)
-        tokens = await lease.runner.special_tokens()
-        renderer, special = await in_thread(_renderer_and_special_texts, plan, tokens)
+        found = await self._formats.of_model(plan, lease.runner)
+        renderer, special = found.renderer, found.special
         messages = with_placeholders(_history(conversation, plan.model), lease.ready)
         tools = _offered_tools(conversation)
         fitted = await fitted_prompt(
@@ -206,13 +209,6 @@ class ChatService:
             fitted.tokens,
             special,
         )
-
-
-def _renderer_and_special_texts(
-    plan: AnswerPlan, tokens: SpecialTokens
-) -> tuple[Renderer, SpecialTexts]:
-    renderer = renderer_of(plan.model, plan.format)
-    return renderer, special_texts_of(tokens, renderer, plan.format.output)
 
 
 def _check(conversation: Conversation, model: Model, format: Format) -> Think | None:

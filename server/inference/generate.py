@@ -10,27 +10,20 @@ from typing import Final
 from model_store.model import Model
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease, Scheduler
-from runners.protocol.tokens import AnyText, SpecialTokens
+from runners.protocol.tokens import AnyText
 from server.capabilities import capabilities
 from server.concurrency.threads import in_thread, in_thread_if_long
 from server.errors import BadRequest
-from server.formats import (
-    DEFAULT_TEMPLATE,
-    PLAIN,
-    Format,
-    go_template_of,
-    of_go_template,
-    renderer_of,
-    suffix_template_of,
-)
+from server.formats import PLAIN, Format, go_template_of, suffix_template_of
 from server.inference.answer_plan import AnswerPlan, Planner, recorded_lease
 from server.inference.answers import answers
+from server.inference.chat_formats import ChatFormat, ChatFormats
 from server.inference.checks import effective_think, require
 from server.inference.conversation import Completion, Events, Finish, LoadOutcome, Rendered
 from server.inference.generation import Timings, command, context_of, stops_repetition
 from server.inference.growth import Room, grow_context, require_room
 from server.inference.media import media_of
-from server.inference.prompting import fitted_prompt, special_texts_of, without_bos
+from server.inference.prompting import fitted_prompt, without_bos
 from server.inference.retry import retry_stream
 from server.inference.text_length import (
     max_characters,
@@ -45,7 +38,7 @@ from server.prompt.content_marks import mark_content
 from server.prompt.messages import Message, Think
 from server.prompt.rendered_prompt import RenderedPrompt, with_breaks
 from server.prompt.renderer import Renderer
-from server.prompt.special_tokens import NO_SPECIAL_TEXTS, SpecialTexts
+from server.prompt.special_tokens import SpecialTexts
 from server.prompt.template import GoTemplate, parse_go_template
 from server.rendering.client import PromptRenderer
 from server.request_record import current
@@ -62,8 +55,9 @@ class GenerateService:
         scheduler: Scheduler,
         prompts: PromptRenderer,
         decoder: MediaDecoder,
+        formats: ChatFormats,
     ) -> None:
-        self._planner, self._scheduler = planner, scheduler
+        self._planner, self._scheduler, self._formats = planner, scheduler, formats
         self._prompts, self._decoder = prompts, decoder
 
     @grow_context
@@ -86,8 +80,8 @@ class GenerateService:
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             room = Room(lease, n_ctx, completion, options.num_predict)
-            tokens = await runner.special_tokens()
-            format, renderer, special = await in_thread(_prompt_format, completion, plan, tokens)
+            found = await self._format(completion, plan, runner)
+            format, renderer, special = found.format, found.renderer, found.special
             current().set_format(format.renderer, format.output.name, format.reason)
             prompt = await self._prompt(
                 completion,
@@ -139,6 +133,16 @@ class GenerateService:
                         yield replace(event, context=await _tokens(text + answer, special, runner))
                     else:
                         yield event
+
+    async def _format(
+        self, completion: Completion, plan: AnswerPlan, runner: RunnerClient
+    ) -> ChatFormat:
+        """Return the format that the request needs, which may replace the model's."""
+        if completion.raw or not isinstance(completion.prompt, str):
+            return self._formats.of_raw_prompt()
+        if completion.template:
+            return await self._formats.of_template(completion.template, runner)
+        return await self._formats.of_model(plan, runner)
 
     async def _prompt(
         self,
@@ -238,24 +242,6 @@ def _check(completion: Completion, model: Model, format: Format) -> Think | None
     )
     require(able, model, completion.model, "generate", insert=bool(completion.suffix))
     return think
-
-
-def _prompt_format(
-    completion: Completion, plan: AnswerPlan, tokens: SpecialTokens
-) -> tuple[Format, Renderer, SpecialTexts]:
-    """Return the format that the request needs, which may replace the model's, and its renderer.
-
-    With them come the special texts of a vocabulary with these special `tokens`.
-    """
-    if completion.raw or not isinstance(completion.prompt, str):
-        return PLAIN, parse_go_template(DEFAULT_TEMPLATE), NO_SPECIAL_TEXTS
-    renderer: Renderer
-    if completion.template:
-        format = of_go_template(completion.template)
-        renderer = parse_go_template(completion.template)
-    else:
-        format, renderer = plan.format, renderer_of(plan.model, plan.format)
-    return format, renderer, special_texts_of(tokens, renderer, format.output)
 
 
 def _suffix_template(completion: Completion, model: Model, format: Format) -> GoTemplate:

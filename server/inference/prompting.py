@@ -7,7 +7,6 @@ from typing import Final
 
 from runners.host.scheduler import Lease
 from runners.protocol.messages import Ready
-from runners.protocol.tokens import SpecialTokens
 from server.concurrency.threads import in_thread_if_long
 from server.errors import ContextExceeded, TemplateBudgetExceeded, TemplateError
 from server.inference.growth import Room
@@ -18,7 +17,7 @@ from server.prompt.content_marks import MarkedContent, mark_content, texts_of
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.rendered_prompt import RenderedPrompt
 from server.prompt.renderer import Renderer, markup_of, placing_of
-from server.prompt.special_tokens import NO_SPECIAL_TEXTS, SpecialTexts, special_texts
+from server.prompt.special_tokens import SpecialTexts
 from server.prompt.truncate import Count, Fitted, fit_history, is_instruction
 from server.rendering.client import PromptRenderer
 from server.rendering.messages import RenderInput
@@ -231,18 +230,6 @@ def _newest(messages: Sequence[Message], limit: int) -> Sequence[Message]:
 
 def _n_characters(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
     return sum(map(len, texts_of(messages, tools)))
-
-
-def special_texts_of(
-    tokens: SpecialTokens, renderer: Renderer, output: OutputFormat
-) -> SpecialTexts:
-    """Return the texts that are special tokens in prompts of this format.
-
-    Where a template adds nothing to what a client writes, its text is the prompt, as a raw one is.
-    A large vocabulary takes a while the first time, so this belongs in a thread.
-    """
-    markup = markup_of(renderer)
-    return special_texts(tokens, markup, output.visible_tokens) if markup else NO_SPECIAL_TEXTS
 
 
 def without_bos(prompt: RenderedPrompt, renderer: Renderer, ready: Ready) -> RenderedPrompt:
