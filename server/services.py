@@ -17,6 +17,7 @@ from runners.host.errors import ShuttingDown
 from runners.host.offline_jobs import OfflineJobs
 from runners.host.scheduler import Scheduler
 from server.concurrency.interruption import interruptible
+from server.concurrency.malloc_heap import returning_free_pages
 from server.config.derived import files_folder, registry_config, responses_file, scheduler_config
 from server.config.settings import Settings
 from server.config.variables import SettingError
@@ -148,6 +149,7 @@ async def open_services(
         await asyncio.to_thread(_add_bundled, store)
     async with (
         tidying(store),
+        returning_free_pages(),
         registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
         stored_files(settings) as folder,

@@ -24,7 +24,7 @@ from server.access.keys import Keys
 from server.app import create_app
 from server.client.exit import fail
 from server.commands.environment import check_settings, read_configuration, use_config
-from server.concurrency.malloc_arenas import limit_arenas
+from server.concurrency.malloc_heap import limit_arenas
 from server.config.derived import api_keys_file
 from server.config.settings import VARIABLES, Settings
 from server.config.values import Address
