@@ -21,6 +21,7 @@ import errno
 import os
 import shutil
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from model_store.digests import Digest
@@ -116,7 +117,7 @@ class Layout:
 
     def blob(self, digest: Digest) -> Path:
         """Path of a blob."""
-        return self.blobs / f"sha256-{digest.hex}"
+        return _inside(self.blobs, f"sha256-{digest.hex}")
 
     def partial(self, digest: Digest) -> Path:
         """Path of a blob that is being downloaded; what lies beside it begins with its name."""
@@ -128,7 +129,13 @@ class Layout:
 
     def manifest(self, name: ModelName) -> Path:
         """Path of a manifest."""
-        return self.manifests.joinpath(*name.parts)
+        return _inside(self.manifests, *name.parts)
+
+
+@lru_cache(maxsize=4096)
+def _inside(folder: Path, *parts: str) -> Path:
+    """Join a path; those of the models in use are kept, for joining takes longer than a stat."""
+    return folder.joinpath(*parts)
 
 
 def derived_projector(blob: Path) -> Path:

@@ -9,7 +9,7 @@ from model_store.blobs import LARGEST_TEXT, blob_path, read_blob, read_text
 from model_store.byte_cache import ByteCache
 from model_store.config import ModelConfig, parse_config
 from model_store.digests import Digest
-from model_store.disk import FileVersion, read_errors
+from model_store.disk import FileVersion, is_absent, unreadable
 from model_store.errors import (
     BlobNotFound,
     GGUFError,
@@ -111,10 +111,11 @@ class Model:
         if self.weights is None:
             raise ModelNotFound(self.name.short)
         try:
-            with read_errors(f"the file of model '{self.name.short}'"):
-                return read(self.weights)
-        except FileNotFoundError as e:
-            raise ModelNotFound(self.name.short) from e
+            return read(self.weights)
+        except OSError as e:
+            if is_absent(e):
+                raise ModelNotFound(self.name.short) from e
+            raise unreadable(e, f"the file of model '{self.name.short}'") from e
         except GGUFError as e:
             raise WeightsDamaged(self.name.short, str(e)) from e
 
