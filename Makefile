@@ -16,6 +16,8 @@ JAVASCRIPT := tests/frameworks/javascript
 PAGE := tests/page
 CODE := model_store runners server
 WITH_SCRIPTS := $(CODE) tests $(wildcard benchmarks)
+# One process more than cores, since many tests wait for processes.
+PARALLEL = --numprocesses=$$($(BIN)/python -c 'import os; print(min(4, os.cpu_count() + 1))') --dist=worksteal
 LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
 export CMAKE_ARGS
@@ -35,7 +37,7 @@ run: install ## Start the server on port 11434 (settings: .venv/bin/paddock serv
 
 .PHONY: test
 test: $(STAMPS)/dev ## Run the tests, on up to four cores; the suites below need more
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+	@$(BIN)/python -m pytest $(PARALLEL)
 
 .PHONY: test-hostile
 test-hostile: $(STAMPS)/dev ## Attack a server, and measure how long its other clients wait, so beside nothing else
@@ -86,7 +88,7 @@ fuzz: $(STAMPS)/fuzz ## Fuzz each parser of untrusted input for FUZZ_SECONDS (10
 .PHONY: coverage
 coverage: $(STAMPS)/dev ## Run all tests, report the lines they miss, runners included, and hold a floor
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal
+	@$(BIN)/coverage run -m pytest $(PARALLEL)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
