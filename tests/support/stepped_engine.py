@@ -5,8 +5,6 @@ as exact as it gets: a quantised cache or the fused kernel rounds differently in
 then two tokens that are nearly equally probable may change places.
 """
 
-import gc
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -256,8 +254,7 @@ StartEngine = Callable[..., SteppedEngine]
 
 @contextmanager
 def stepped_engines() -> Iterator[StartEngine]:
-    """Give what makes engines; afterwards they are closed, and the interpreter is as before."""
-    interval = sys.getswitchinterval()
+    """Give what makes engines; afterwards they are closed."""
     engines: list[SteppedEngine] = []
 
     def start(
@@ -282,7 +279,5 @@ def stepped_engines() -> Iterator[StartEngine]:
     try:
         yield start
     finally:
-        sys.setswitchinterval(interval)
-        gc.unfreeze()
         for engine in engines:
             engine.close()

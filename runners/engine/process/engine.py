@@ -1,6 +1,5 @@
 """Engine of a loaded model: generation and embedding take turns on one llama.cpp context."""
 
-import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -38,8 +37,6 @@ from runners.protocol.messages import (
 from runners.protocol.stats import StatsReport
 
 _BATCH_FAILED = "llama.cpp failed to compute a batch"
-_SWITCH_INTERVAL = 0.0005
-"""Seconds that the loop's thread waits at most for the GIL while an intake thread is busy."""
 
 Send = Callable[[Step | Embedded | Failed], None]
 
@@ -117,10 +114,6 @@ class Engine:
             has_draft_model=draft_model is not None,
         )
         self.ready = _ready(spec, model, context, projector)
-        sys.setswitchinterval(_SWITCH_INTERVAL)
-        # What is loaded stays in memory: the garbage collector need not visit it again.
-        gc.collect()
-        gc.freeze()
 
     @property
     def busy(self) -> bool:

@@ -5,6 +5,7 @@ longer needs it.
 """
 
 import argparse
+import gc
 import os
 import queue
 import signal
@@ -73,6 +74,8 @@ from runners.protocol.tokens import (
 _READ_SIZE = 1 << 18
 _PROGRESS_INTERVAL = 0.2
 _N_INTAKE_THREADS = 2
+_SWITCH_INTERVAL = 0.0005
+"""Seconds that the engine's thread waits at most for the GIL while an intake thread is busy."""
 """Two, so that a schema that takes long to compile does not delay every prompt."""
 
 Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens
@@ -279,6 +282,10 @@ class Worker:
             on_pause=self._pause,
         )
         self._engine = engine
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        # What is loaded stays in memory: the garbage collector need not visit it again.
+        gc.collect()
+        gc.freeze()
         self._start_intake(engine.intake, engine.intake.tokenizer)
         return engine.ready
 
