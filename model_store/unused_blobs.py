@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable
 
+from model_store.byte_cache import forget_files
 from model_store.digests import Digest
 from model_store.disk import disk_errors
 from model_store.errors import StorageFailed, StorageUnreadable
@@ -46,7 +47,9 @@ class UnusedBlobs:
             used, leased = self._used(), self._leases.leased()
             self._postponed = (self._postponed | candidates & leased) - used
             unused = candidates - used - leased
-            return sum(self._delete(digest, min_age) for digest in unused)
+            deleted = [digest for digest in unused if self._delete(digest, min_age)]
+            forget_files({self._layout.blob(digest) for digest in deleted})
+            return len(deleted)
 
     def remove_postponed(self) -> None:
         """Delete blobs that were spared because of leases that have ended; logs what fails."""

@@ -10,12 +10,14 @@ import pytest
 
 from model_store.digests import Digest
 from model_store.errors import (
+    GGUFError,
     ModelNotFound,
     StorageFailed,
     StorageMissing,
     StorageUnreadable,
     TooManyOpenFiles,
 )
+from model_store.model import header_of
 from model_store.names import ModelName
 from model_store.store import Store
 from tests.support.file_faults import ERRNOS, file_faults
@@ -233,3 +235,17 @@ def test_a_blob_that_a_lease_has_spared_goes_when_the_lease_has_ended(
 
     store.tidy()
     assert blobs(root) == set()
+
+
+def test_a_deleted_model_leaves_nothing_in_memory(store: Store, base: str, root: Path) -> None:
+    """Servers run for years: what was read from the weights goes with them."""
+    store.resolve(BASE).header()
+    weights = store.resolve(BASE).weights
+    assert weights is not None
+    replaced = weights.read_bytes()
+
+    store.delete(BASE)
+
+    weights.write_bytes(replaced[:4])
+    with pytest.raises(GGUFError):
+        header_of(weights)
