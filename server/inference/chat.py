@@ -181,8 +181,8 @@ class ChatService:
         format, options = plan.format, plan.options
         n_ctx = context_of(options, lease.ready)
         room = Room(lease, n_ctx, conversation, options.num_predict, may_grow=may_grow)
-        found = await self._formats.of_model(plan, lease.runner)
-        renderer, special = found.renderer, found.special
+        chat_format = await self._formats.of_model(plan, lease.runner)
+        renderer, special = chat_format.renderer, chat_format.special
         messages = with_placeholders(_history(conversation, plan.model), lease.ready)
         tools = _offered_tools(conversation)
         fitted = await fitted_prompt(

@@ -17,7 +17,7 @@ from server.prompt.renderer import Renderer, markup_of
 from server.prompt.special_tokens import NO_SPECIAL_TEXTS, SpecialTexts, special_texts
 from server.prompt.template import parse_go_template
 
-_MOST_KEPT: Final = 8
+_MOST_MODELS: Final = 8
 """Models of one runner whose formats are kept: they share its weights and differ in templates."""
 
 
@@ -31,22 +31,24 @@ class ChatFormat:
 
 
 class ChatFormats:
-    """Finds the formats of requests; keeps those of the running runners."""
+    """Finds the formats of requests; remembers those of the running runners."""
 
     def __init__(self) -> None:
-        self._kept: WeakKeyDictionary[RunnerClient, dict[str, ChatFormat]] = WeakKeyDictionary()
+        self._by_runner: WeakKeyDictionary[RunnerClient, dict[str, ChatFormat]] = (
+            WeakKeyDictionary()
+        )
 
     async def of_model(self, plan: AnswerPlan, runner: RunnerClient) -> ChatFormat:
         """Return the format of the model itself; raises TemplateError."""
-        kept = self._kept.setdefault(runner, {})
-        known = kept.get(plan.model.digest)
-        if known is None:
+        by_digest = self._by_runner.setdefault(runner, {})
+        chat_format = by_digest.get(plan.model.digest)
+        if chat_format is None:
             tokens = await runner.special_tokens()
-            known = await in_thread(_of_model, plan, tokens)
-            if len(kept) >= _MOST_KEPT:
-                kept.clear()
-            kept[plan.model.digest] = known
-        return known
+            chat_format = await in_thread(_of_model, plan, tokens)
+            if len(by_digest) >= _MOST_MODELS:
+                by_digest.clear()
+            by_digest[plan.model.digest] = chat_format
+        return chat_format
 
     async def of_template(self, template: str, runner: RunnerClient) -> ChatFormat:
         """Return the format of a Go template that a request brings; raises TemplateError."""

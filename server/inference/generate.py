@@ -80,8 +80,9 @@ class GenerateService:
                 return
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             room = Room(lease, n_ctx, completion, options.num_predict)
-            found = await self._format(completion, plan, runner)
-            format, renderer, special = found.format, found.renderer, found.special
+            chat_format = await self._format(completion, plan, runner)
+            format, renderer = chat_format.format, chat_format.renderer
+            special = chat_format.special
             current().set_format(format.renderer, format.output.name, format.reason)
             prompt = await self._prompt(
                 completion,

@@ -55,9 +55,9 @@ class Candidates:
 
     def _find(self, logits: Floats) -> _Ids | None:
         if self._gap >= _MAX_GAP:
-            allowed = self._allowed(logits)
-            if allowed is not None:
-                return allowed
+            few = self._allowed(logits)
+            if few is not None:
+                return few
             self._gap = _FIRST_GAP
         peak = logits.max()
         while self._gap < _MAX_GAP:
