@@ -25,9 +25,9 @@ def with_template(jinja: str) -> bytes:
     return model("llama", *TOKENS, key("tokenizer.chat_template", STRING, jinja))
 
 
-async def prompt_of(server: Server) -> str:
+async def prompt_of(server: Server, name: str = "new") -> str:
     answer = await server.post(
-        "/api/chat", model="new", messages=CONVERSATION, stream=False, _debug_render_only=True
+        "/api/chat", model=name, messages=CONVERSATION, stream=False, _debug_render_only=True
     )
     return str(answer.json()["_debug_info"]["rendered_template"])
 
@@ -42,6 +42,19 @@ async def test_the_template_of_the_file_is_shown_and_used(server: Server) -> Non
         "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\nHello</s>\n"
         "<|user|>\nBye</s>\n<|assistant|>\n"
     )
+
+
+async def test_models_of_the_same_weights_keep_their_own_templates(server: Server) -> None:
+    """They share a runner, which is asked for its special tokens once; `new` changes meanwhile."""
+    await server.create("new", with_template(FAMILIES["zephyr"]))
+    before = await prompt_of(server)
+    template = {"from": "new", "template": "{{ .Prompt }}?", "stream": False}
+
+    assert (await server.post("/api/create", model="other", **template)).status_code == 200
+    assert await prompt_of(server, "other") == "Hi?HelloBye?"
+    assert await prompt_of(server) == before
+    assert (await server.post("/api/create", model="new", **template)).status_code == 200
+    assert await prompt_of(server) == "Hi?HelloBye?"
 
 
 async def test_a_system_text_reaches_a_model_whose_template_refuses_one(server: Server) -> None:
