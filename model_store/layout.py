@@ -132,7 +132,7 @@ class Layout:
         return _inside(self.manifests, *name.parts)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _inside(folder: Path, *parts: str) -> Path:
     """Join a path; those of the models in use are kept, for joining takes longer than a stat."""
     return folder.joinpath(*parts)
