@@ -25,6 +25,10 @@ add_compile_options(
     "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${CMAKE_SOURCE_DIR}=llama-cpp-python>"
     "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${CMAKE_BINARY_DIR}=build>"
 )
+# The linker's build ID is a hash of symbols too that are stripped later, whose names may be random.
+if(NOT APPLE)
+    add_link_options("LINKER:--build-id=none")
+endif()
 
 # Optimising costs most of the compile time. All that computes is in ggml, at -O3; what builds
 # graphs, loads files and encodes media is called once per step, file or image.
