@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from threading import Event
 from typing import Any
 from uuid import uuid4
 
@@ -85,8 +86,14 @@ class World:
     def running(self) -> list[dict[str, Any]]:
         return list(self.get("/api/queue")["requests"])
 
-    def stream(self, *, id: str = "", **fields: Any) -> list[dict[str, Any]]:
-        """Return all objects of an answer without end; `id` is the request's."""
+    def stream(
+        self, *, id: str = "", begun: Event | None = None, **fields: Any
+    ) -> list[dict[str, Any]]:
+        """Return all objects of an answer without end; `id` is the request's.
+
+        The first object sets `begun`. Before it, an answer may begin again on another machine.
+        """
+        objects = []
         url = f"{self.server.url}/api/generate"
         body = {"model": "slow", "prompt": "Once", "options": ENDLESS, **fields}
         headers = {"x-request-id": id} if id else {}
@@ -94,26 +101,28 @@ class World:
             self.inside(),
             httpx.stream("POST", url, json=body, headers=headers, timeout=120) as answer,
         ):
-            return [json.loads(line) for line in answer.iter_lines()]
+            for line in answer.iter_lines():
+                objects.append(json.loads(line))
+                if begun is not None:
+                    begun.set()
+        return objects
 
     @contextmanager
     def streams(self, count: int = STREAMS, **fields: Any) -> Iterator[list[Stream]]:
-        """Begin answers without end; the block ends them."""
-        ids = [f"stream-{uuid4().hex}" for _ in range(count)]
+        """Begin answers without end, of which all clients have a part; the block ends them."""
+        ids = {f"stream-{uuid4().hex}": Event() for _ in range(count)}
         with ThreadPoolExecutor(count) as threads:
-            streams = [threads.submit(self.stream, id=id, **fields) for id in ids]
+            streams = [
+                threads.submit(self.stream, id=id, begun=begun, **fields)
+                for id, begun in ids.items()
+            ]
             try:
-                assert eventually(lambda: self.have_begun(ids), seconds=60), self.running()
+                assert all(begun.wait(60) for begun in ids.values()), self.running()
                 yield streams
             finally:
                 for id in ids if self.is_alive else ():
                     with self.inside():
                         httpx.delete(f"{self.server.url}/api/requests/{id}", timeout=60)
-
-    def have_begun(self, ids: Sequence[str]) -> bool:
-        """Whether all of these requests are answering."""
-        begun = {each["id"] for each in self.running() if each.get("generated_tokens")}
-        return begun.issuperset(ids)
 
 
 def assert_each_has_one_error(streams: list[Stream], machine: str) -> None:
