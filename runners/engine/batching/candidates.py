@@ -1,8 +1,8 @@
 """Candidates of a top-k draw: the few tokens whose logits reach the k-th largest.
 
-llama.cpp's samplers sort an array with all tokens of the vocabulary for each draw, 262,144 of them
-for Gemma. A look for the logits close below the largest finds the same k tokens in a tenth of the
-time.
+llama.cpp's samplers fill and search an array of all tokens of the vocabulary for each draw. A look
+for the logits close below the largest finds the same k tokens: with the 262,144 tokens of Gemma in
+half of the time, with fewer than 50,000 in about the same.
 """
 
 import ctypes
