@@ -47,9 +47,10 @@ class UnusedBlobs:
             used, leased = self._used(), self._leases.leased()
             self._postponed = (self._postponed | candidates & leased) - used
             unused = candidates - used - leased
-            deleted = [digest for digest in unused if self._delete(digest, min_age)]
-            forget_files({self._layout.blob(digest) for digest in deleted})
-            return len(deleted)
+            try:
+                return sum(self._delete(digest, min_age) for digest in unused)
+            finally:
+                forget_files({self._layout.blob(digest) for digest in unused})
 
     def remove_postponed(self) -> None:
         """Delete blobs that were spared because of leases that have ended; logs what fails."""
