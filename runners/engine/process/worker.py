@@ -74,9 +74,9 @@ from runners.protocol.tokens import (
 _READ_SIZE = 1 << 18
 _PROGRESS_INTERVAL = 0.2
 _N_INTAKE_THREADS = 2
+"""Two, so that a schema that takes long to compile does not delay every prompt."""
 _SWITCH_INTERVAL = 0.0005
 """Seconds that the engine's thread waits at most for the GIL while an intake thread is busy."""
-"""Two, so that a schema that takes long to compile does not delay every prompt."""
 
 Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens
 Answer = Step | Failed | Embedded | Tokens | Text | SpecialTokens
