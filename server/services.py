@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -17,7 +17,8 @@ from runners.host.errors import ShuttingDown
 from runners.host.offline_jobs import OfflineJobs
 from runners.host.scheduler import Scheduler
 from server.concurrency.interruption import interruptible
-from server.concurrency.malloc_heap import returning_free_pages
+from server.concurrency.malloc_heap import return_free_pages
+from server.concurrency.periodic import repeating
 from server.config.derived import files_folder, registry_config, responses_file, scheduler_config
 from server.config.settings import Settings
 from server.config.variables import SettingError
@@ -57,6 +58,7 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _PRESTART_DELAY: Final = 1.0
 _TIDY_SECONDS: Final = 600.0
+_FREE_PAGES_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,8 +150,8 @@ async def open_services(
     if not settings.no_builtin:
         await asyncio.to_thread(_add_bundled, store)
     async with (
-        tidying(store),
-        returning_free_pages(),
+        repeating(store.tidy, _TIDY_SECONDS),
+        repeating(return_free_pages, _FREE_PAGES_SECONDS),
         registry_service(store, settings) as registry,
         stored_responses(settings) as stored,
         stored_files(settings) as folder,
@@ -179,24 +181,6 @@ def _add_bundled(store: Store) -> None:
         store.add_bundled()
     except StorageFailed as e:
         _log.warning("the bundled models are not installed: %s", e)
-
-
-@asynccontextmanager
-async def tidying(store: Store, seconds: float = _TIDY_SECONDS) -> AsyncIterator[None]:
-    """Tidy the store every so many seconds until the block ends."""
-
-    async def repeat() -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(store.tidy)
-
-    task = asyncio.create_task(repeat())
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 @asynccontextmanager

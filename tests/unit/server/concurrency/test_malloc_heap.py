@@ -35,7 +35,8 @@ def test_all_threads_allocate_from_one_arena() -> None:
 
 _BURST = """
 import asyncio, ctypes, os
-from server.concurrency.malloc_heap import returning_free_pages
+from server.concurrency.malloc_heap import return_free_pages
+from server.concurrency.periodic import repeating
 
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
@@ -51,7 +52,7 @@ async def main():
     for block in blocks[:-1]:  # the last stays: without it, the heap would shrink by itself
         libc.free(block)
     before = resident()
-    async with returning_free_pages(0.01):
+    async with repeating(return_free_pages, 0.01):
         for _ in range(500):
             await asyncio.sleep(0.02)
             if before - resident() > 30 << 20:
