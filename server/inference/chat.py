@@ -14,7 +14,7 @@ from server.config.long_prompts import LongPrompts
 from server.formats import Format
 from server.inference.answer_plan import AnswerPlan, Planner, recorded_lease
 from server.inference.answers import answers
-from server.inference.chat_formats import ChatFormats
+from server.inference.chat_formats import ChatFormat, ChatFormats
 from server.inference.checks import effective_think, require
 from server.inference.conversation import (
     Conversation,
@@ -38,8 +38,6 @@ from server.parsing.parser import OutputParser
 from server.prompt import image_tags
 from server.prompt.messages import Message, Think, Tool
 from server.prompt.rendered_prompt import RenderedPrompt
-from server.prompt.renderer import Renderer
-from server.prompt.special_tokens import SpecialTexts
 from server.prompt.thinking_history import strip_old_thinking, strips_old_thinking
 from server.prompt.truncate import is_instruction
 from server.rendering.client import PromptRenderer
@@ -51,18 +49,17 @@ class _Prompt:
     """A rendered prompt with the messages that fit the context, and the format of its answers."""
 
     prompt: RenderedPrompt
-    renderer: Renderer
-    format: Format
+    chat_format: ChatFormat
     messages: Sequence[Message]
     tools: Sequence[Tool]
     think: Think | None
     tokens: tuple[int, ...] | None
-    special: SpecialTexts
 
     async def for_runner(self, lease: Lease) -> AnyText:
         """Return the prompt as the runner tokenises it."""
-        prompt = without_bos(self.prompt, self.renderer, lease.ready)
-        return await in_thread_if_long(len(prompt.text), prompt.for_tokenizer, self.special)
+        prompt = without_bos(self.prompt, self.chat_format.renderer, lease.ready)
+        special = self.chat_format.special
+        return await in_thread_if_long(len(prompt.text), prompt.for_tokenizer, special)
 
     def system_bytes(self, lease: Lease) -> int:
         """Return where the system message ends in the prompt, 0 without one.
@@ -72,12 +69,12 @@ class _Prompt:
         first = self.messages[0]
         if not is_instruction(first):
             return 0
-        prompt = without_bos(self.prompt, self.renderer, lease.ready)
+        prompt = without_bos(self.prompt, self.chat_format.renderer, lease.ready)
         return prompt.bytes_until(first.content.strip())
 
     def parser(self, conversation: Conversation) -> OutputParser:
         """Return a parser for one answer."""
-        output = self.format.output
+        output = self.chat_format.format.output
         start = GenerationStart(
             tools=self.tools,
             last=self.messages[-1],
@@ -178,19 +175,18 @@ class ChatService:
     async def _prompt(
         self, conversation: Conversation, plan: AnswerPlan, lease: Lease, *, may_grow: bool = True
     ) -> _Prompt:
-        format, options = plan.format, plan.options
+        options = plan.options
         n_ctx = context_of(options, lease.ready)
         room = Room(lease, n_ctx, conversation, options.num_predict, may_grow=may_grow)
         chat_format = await self._formats.of_model(plan, lease.runner)
-        renderer, special = chat_format.renderer, chat_format.special
         messages = with_placeholders(_history(conversation, plan.model), lease.ready)
         tools = _offered_tools(conversation)
         fitted = await fitted_prompt(
             self._prompts,
-            renderer,
-            format.output,
+            chat_format.renderer,
+            chat_format.format.output,
             messages,
-            special=special,
+            special=chat_format.special,
             tools=tools,
             think=plan.think,
             lease=lease,
@@ -200,14 +196,7 @@ class ChatService:
             refuse_halved=self._long_prompts.refuses(is_agent=conversation.is_agent),
         )
         return _Prompt(
-            fitted.prompt,
-            renderer,
-            format,
-            fitted.messages,
-            tools,
-            plan.think,
-            fitted.tokens,
-            special,
+            fitted.prompt, chat_format, fitted.messages, tools, plan.think, fitted.tokens
         )
 
 

@@ -37,7 +37,6 @@ from server.parsing.output_format import GenerationStart
 from server.prompt.content_marks import mark_content
 from server.prompt.messages import Message, Think
 from server.prompt.rendered_prompt import RenderedPrompt, with_breaks
-from server.prompt.renderer import Renderer
 from server.prompt.special_tokens import SpecialTexts
 from server.prompt.template import GoTemplate, parse_go_template
 from server.rendering.client import PromptRenderer
@@ -81,20 +80,9 @@ class GenerateService:
             runner, n_ctx = lease.runner, context_of(options, lease.ready)
             room = Room(lease, n_ctx, completion, options.num_predict)
             chat_format = await self._format(completion, plan, runner)
-            format, renderer = chat_format.format, chat_format.renderer
-            special = chat_format.special
+            format, special = chat_format.format, chat_format.special
             current().set_format(format.renderer, format.output.name, format.reason)
-            prompt = await self._prompt(
-                completion,
-                model,
-                format,
-                renderer,
-                plan.think,
-                special=special,
-                lease=lease,
-                room=room,
-                n_predict=options.num_predict,
-            )
+            prompt = await self._prompt(completion, plan, chat_format, lease=lease, room=room)
             await require_room(runner, prompt, room)
             if isinstance(prompt, RenderedPrompt):
                 await require_fit(runner, prompt.text, n_ctx)
@@ -104,7 +92,7 @@ class GenerateService:
             messages = [Message("user", images=completion.images)]
             media = await media_of(self._decoder, messages, (), lease.ready, completion.n)
             if isinstance(prompt, RenderedPrompt):
-                prompt = without_bos(prompt, renderer, lease.ready)
+                prompt = without_bos(prompt, chat_format.renderer, lease.ready)
             text = prompt if isinstance(prompt, RenderedPrompt) else RenderedPrompt("")
             # A completion between prefix and suffix is text: no reasoning, no tool calls.
             output = PASSTHROUGH if completion.suffix else format.output
@@ -148,39 +136,36 @@ class GenerateService:
     async def _prompt(
         self,
         completion: Completion,
-        model: Model,
-        format: Format,
-        renderer: Renderer,
-        think: Think | None,
+        plan: AnswerPlan,
+        chat_format: ChatFormat,
         *,
-        special: SpecialTexts,
         lease: Lease,
         room: Room,
-        n_predict: int | None,
     ) -> RenderedPrompt | tuple[int, ...]:
         if not isinstance(completion.prompt, str):
             return completion.prompt
         if completion.raw:
             return RenderedPrompt(completion.prompt)
+        special = chat_format.special
         if completion.suffix:
             n_characters = len(completion.prompt) + len(completion.suffix)
             if n_characters > max_characters(room.max_n_ctx):
                 raise too_long(n_characters, room.n_ctx)
-            template = await in_thread(_suffix_template, completion, model, format)
+            template = await in_thread(_suffix_template, completion, plan.model, chat_format.format)
             return await self._suffix_prompt(
-                completion, completion.prompt, template, think, special
+                completion, completion.prompt, template, plan.think, special
             )
         require_few_tokens(len(completion.context or ()), room.max_n_ctx)
         fitted = await fitted_prompt(
             self._prompts,
-            renderer,
-            format.output,
-            _messages(completion, completion.prompt, model),
+            chat_format.renderer,
+            chat_format.format.output,
+            _messages(completion, completion.prompt, plan.model),
             special=special,
-            think=think,
+            think=plan.think,
             lease=lease,
             room=room,
-            n_predict=n_predict,
+            n_predict=plan.options.num_predict,
             truncate=completion.truncate,
         )
         if not completion.context:
@@ -188,7 +173,7 @@ class GenerateService:
         earlier = await lease.runner.detokenize(completion.context)
         before = await in_thread(partial(with_breaks, earlier.text, special, real=earlier.special))
         # The earlier prompt has BOS already.
-        return before + fitted.prompt.removeprefix(renderer.bos)
+        return before + fitted.prompt.removeprefix(chat_format.renderer.bos)
 
     async def _suffix_prompt(
         self,
