@@ -16,7 +16,8 @@ from tests.cluster.world import World, assert_each_has_one_error
 from tests.support.live_server import eventually, live_server
 
 SLOTS = 4
-LOSSY = (0.03, 0.03)
+LOSSY = (0.05, 0.05)
+MANY_LOST = 6
 SLOW = (0.02, 0.02)
 LONG = {"temperature": 0, "num_predict": 60}
 
@@ -97,24 +98,27 @@ def _answers(world: World) -> list[str]:
     return [answer.json()["response"] for answer in answers]
 
 
+def _assert_same_while_packets_are_lost(world: World, cable: TunCable, expected: list[str]) -> None:
+    """Few packets carry an answer: answers are repeated until enough of them were lost."""
+    cable.delay, cable.loss, n_lost = SLOW, LOSSY, cable.n_lost
+    while cable.n_lost < n_lost + MANY_LOST:
+        assert _answers(world) == expected
+
+
 def test_peers_answer_the_same_over_a_bad_cable(peers: World, cable: TunCable) -> None:
     assert eventually(lambda: peers.answer().status_code == 200)
     expected = _answers(peers)
-    cable.delay, cable.loss = SLOW, LOSSY
-    assert _answers(peers) == expected
+    _assert_same_while_packets_are_lost(peers, cable, expected)
     pulled = peers.post("/api/pull", model="slow", stream=False)
     assert pulled.json() == {"status": "success"}
-    assert cable.n_lost > 0
 
 
 def test_a_ray_node_answers_the_same_over_a_bad_cable(cluster: World, cable: TunCable) -> None:
     assert cluster.has("node"), cluster.log
     cluster.load("node")
     expected = _answers(cluster)
-    cable.delay, cable.loss, n_lost = SLOW, LOSSY, cable.n_lost
-    assert _answers(cluster) == expected
+    _assert_same_while_packets_are_lost(cluster, cable, expected)
     assert cluster.places() == {"node"}
-    assert cable.n_lost > n_lost
 
 
 @pytest.mark.parametrize(
