@@ -1,13 +1,13 @@
 """Bare llama.cpp loop, the baseline: llama_decode and one sampler chain in a process of its own.
 
-`BareLoop` starts this module as a program once for each setting (load mode, huge pages, spinning of
-waiting threads), tries the numbers of threads, and measures with the fastest: other programs are
-compared with the best that llama.cpp gives on this machine.
+`bare_loops` starts this module as a program once for each setting (load mode, huge pages, spinning
+of waiting threads), and each takes the number of threads that is fastest. Other programs are
+compared with the best setting of this machine over several starts: two processes with the same
+setting differ by some percent, by where their memory lies, and the luckiest of many is no setting.
 """
 
 import asyncio
 import ctypes
-import itertools
 import os
 import sys
 import time
@@ -22,11 +22,11 @@ N_CTX = 4096
 ALL_LAYERS = 999
 LOAD_NONE, LOAD_MMAP = 0, 1
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-SETTINGS: tuple[tuple[int, dict[str, str]], ...] = (
-    (LOAD_MMAP, {}),
-    (LOAD_NONE, HUGE_PAGES),
-    (LOAD_NONE, HUGE_PAGES | {"GOMP_SPINCOUNT": "10000"}),
-)
+SETTINGS: dict[str, tuple[int, dict[str, str]]] = {
+    "bare, mapped": (LOAD_MMAP, {}),
+    "bare, in memory": (LOAD_NONE, HUGE_PAGES),
+    "bare, short spin": (LOAD_NONE, HUGE_PAGES | {"GOMP_SPINCOUNT": "10000"}),
+}
 PROBE_TOKENS = 24
 Tokens = ctypes.Array[ctypes.c_int32]
 
@@ -59,70 +59,66 @@ class Times(msgspec.Struct):
 
 
 class BareLoop:
-    """Bare loops with several settings; each measurement uses the fastest for its purpose."""
+    """A bare loop in a process, with the numbers of threads that are fastest."""
 
-    def __init__(self, processes: list[asyncio.subprocess.Process]) -> None:
-        self._processes = processes
-        counts = {1, -(-(os.cpu_count() or 1) // 2), os.cpu_count() or 1}
-        self._choices = list(itertools.product(processes, sorted(counts)))
-        self._prefill: tuple[asyncio.subprocess.Process, int] | None = None
-        self._decode: tuple[asyncio.subprocess.Process, int] | None = None
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._n_prefill_threads = self._n_decode_threads = 1
 
-    async def choose(self, prompt: str, *, rounds: int = 2) -> None:
-        """Find the fastest settings for prompts and for generating."""
-        prefill, decode = dict.fromkeys(self._choices, 0.0), dict.fromkeys(self._choices, 0.0)
+    async def choose_threads(self, prompt: str, *, rounds: int = 2) -> None:
+        """Find the fastest numbers of threads for prompts and for generating."""
+        n_cores = os.cpu_count() or 1
+        counts = sorted({1, -(-n_cores // 2), n_cores})
+        prefill, decode = dict.fromkeys(counts, 0.0), dict.fromkeys(counts, 0.0)
         for _ in range(rounds):
-            for choice in self._choices:
-                times = await self._run(choice, prompt, PROBE_TOKENS)
-                prefill[choice] = max(prefill[choice], times.prefill_rate)
-                decode[choice] = max(decode[choice], times.decode_rate)
-        self._prefill = max(prefill, key=prefill.__getitem__)
-        self._decode = max(decode, key=decode.__getitem__)
+            for count in counts:
+                times = await self._run(prompt, PROBE_TOKENS, count)
+                prefill[count] = max(prefill[count], times.prefill_rate)
+                decode[count] = max(decode[count], times.decode_rate)
+        self._n_prefill_threads = max(prefill, key=prefill.__getitem__)
+        self._n_decode_threads = max(decode, key=decode.__getitem__)
 
     async def prefill_rate(self, prompt: str) -> float:
         """Return the prompt's tokens per second."""
-        assert self._prefill is not None
-        return (await self._run(self._prefill, prompt, 2)).prefill_rate
+        return (await self._run(prompt, 2, self._n_prefill_threads)).prefill_rate
 
     async def decode_rate(self, prompt: str, n_predict: int) -> float:
         """Return the tokens per second after the first token."""
-        assert self._decode is not None
-        return (await self._run(self._decode, prompt, n_predict)).decode_rate
+        return (await self._run(prompt, n_predict, self._n_decode_threads)).decode_rate
 
-    async def _run(
-        self, choice: tuple[asyncio.subprocess.Process, int], prompt: str, n_predict: int
-    ) -> Times:
-        process, n_threads = choice
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(msgspec.json.encode(Work(prompt, n_predict, n_threads)) + b"\n")
-        return msgspec.json.decode(await process.stdout.readline(), type=Times)
+    async def _run(self, prompt: str, n_predict: int, n_threads: int) -> Times:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        work = Work(prompt, n_predict, n_threads)
+        self._process.stdin.write(msgspec.json.encode(work) + b"\n")
+        return msgspec.json.decode(await self._process.stdout.readline(), type=Times)
 
     async def close(self) -> None:
-        """End the processes."""
-        for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            await process.wait()
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        await self._process.wait()
 
 
 @asynccontextmanager
-async def bare_loop(weights: Path, prompt: str) -> AsyncIterator[BareLoop]:
-    """Run bare loops of a model, with the settings that are fastest for `prompt`."""
-    processes = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.bare", str(weights), str(load_mode),
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            cwd=Path(__file__).parents[1], env={**os.environ, **environment}, limit=1 << 24,
-        )
-        for load_mode, environment in SETTINGS
-    ]  # fmt: skip
-    loop = BareLoop(processes)
+async def bare_loops(weights: Path, prompt: str) -> AsyncIterator[dict[str, BareLoop]]:
+    """Run a bare loop of a model for each setting, by its name, until the block ends."""
+    loops: dict[str, BareLoop] = {}
     try:
-        await loop.choose(prompt)
-        yield loop
+        for name, (load_mode, environment) in SETTINGS.items():
+            loops[name] = BareLoop(
+                await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "benchmarks.bare", str(weights), str(load_mode),
+                    stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                    cwd=Path(__file__).parents[1], env={**os.environ, **environment},
+                    limit=1 << 24,
+                )
+            )  # fmt: skip
+            await loops[name].choose_threads(prompt)
+        yield loops
     finally:
-        await loop.close()
+        for loop in loops.values():
+            await loop.close()
 
 
 class _Loop:

@@ -6,8 +6,8 @@ With a JSON schema too, as a share of free output.
 import argparse
 
 from benchmarks import published
-from benchmarks.bare import bare_loop
-from benchmarks.measure import Target, arguments, interleaved, report, run
+from benchmarks.beside_bare import compare
+from benchmarks.measure import Target, arguments, run
 from benchmarks.published import Published
 from benchmarks.server import Server, serving
 from benchmarks.texts import english
@@ -40,23 +40,21 @@ async def _compare(model: Published, server: Server, options: argparse.Namespace
     async def over_http(**more: object) -> float:
         return (await server.client.generate("bench", prompt, tokens, **more)).rate
 
-    async with bare_loop(model.path, prompt) as bare:
-        cases = {
-            "bare loop": lambda: bare.decode_rate(prompt, tokens),
-            "through HTTP": over_http,
-            "with a schema": lambda: over_http(format=SCHEMA),
-        }
-        await interleaved(1, cases)
-        medians = await interleaved(options.rounds, cases)
-    report(
+    await compare(
         f"{model.name}: tokens per second of one stream",
-        medians,
-        base="bare loop",
+        server,
+        model.path,
+        prompt,
+        bare=lambda loop: loop.decode_rate(prompt, tokens),
+        cases={"through HTTP": over_http, "with a schema": lambda: over_http(format=SCHEMA)},
         targets={"through HTTP": Target(least=0.97), "with a schema": Target(least=0.94)},
+        n_starts=options.starts,
+        n_rounds=options.rounds,
     )
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__, rounds=7, tokens=96)
+    parser = arguments(__doc__, rounds=3, tokens=96)
+    parser.add_argument("--starts", type=int, default=5, help="of all processes; %(default)s")
     published.add_argument(parser)
     run(benchmark, parser)

@@ -6,7 +6,7 @@ machine does meets them alike. Only ratios mean anything beyond the machine and 
 
 import argparse
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -26,28 +26,38 @@ class Target:
 
 async def interleaved(rounds: int, cases: Mapping[str, Case]) -> dict[str, float]:
     """Run every case once per round; return each one's median."""
+    return medians(await turns(rounds, cases))
+
+
+async def turns(rounds: int, cases: Mapping[str, Case]) -> dict[str, list[float]]:
+    """Run every case once per round; return what each gave."""
     values: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds):
         order = list(cases.items())
         for name, case in order if number % 2 == 0 else reversed(order):
             values[name].append(await case())
-    return {name: median(samples) for name, samples in values.items()}
+    return values
+
+
+def medians(samples: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the median of each case."""
+    return {name: median(values) for name, values in samples.items()}
 
 
 def report(
     title: str,
-    medians: Mapping[str, float],
+    values: Mapping[str, float],
     *,
     base: str,
     targets: Mapping[str, Target] | None = None,
 ) -> None:
-    """Print the medians, each as a ratio to that of `base`."""
+    """Print the values, each as a ratio to that of `base`."""
     print(f"\n{title}")
-    width = max(map(len, medians))
-    for name, value in medians.items():
+    width = max(map(len, values))
+    for name, value in values.items():
         line = f"  {name:{width}}  {value:10.4g}"
         if name != base:
-            line += f"   {value / medians[base]:6.3f} of {base}"
+            line += f"   {value / values[base]:6.3f} of {base}"
         if targets and name in targets:
             line += f"   (target: {targets[name]})"
         print(line)

@@ -7,8 +7,8 @@ import argparse
 import itertools
 
 from benchmarks import published
-from benchmarks.bare import bare_loop
-from benchmarks.measure import Target, arguments, interleaved, report, run
+from benchmarks.beside_bare import compare
+from benchmarks.measure import Target, arguments, run
 from benchmarks.published import Published
 from benchmarks.server import Server, serving
 from benchmarks.texts import english
@@ -19,10 +19,12 @@ async def benchmark(options: argparse.Namespace) -> None:
     for model in published.chosen(options.model):
         async with serving(bench=model.path) as server:
             for n_tokens in options.prompt:
-                await _compare(model, server, n_tokens, options.rounds)
+                await _compare(model, server, n_tokens, options)
 
 
-async def _compare(model: Published, server: Server, n_tokens: int, rounds: int) -> None:
+async def _compare(
+    model: Published, server: Server, n_tokens: int, options: argparse.Namespace
+) -> None:
     seeds = itertools.count(1)
 
     async def over_http() -> float:
@@ -36,23 +38,22 @@ async def _compare(model: Published, server: Server, n_tokens: int, rounds: int)
         await server.client.post("/api/generate", {"model": "bench", "stream": False})
         return await over_http()
 
-    async with bare_loop(model.path, english(n_tokens, seed=0)) as bare:
-        cases = {
-            "bare loop": lambda: bare.prefill_rate(english(n_tokens, next(seeds))),
-            "through HTTP": over_http,
-            "first after a load": after_a_load,
-        }
-        await interleaved(1, cases)
-        report(
-            f"{model.name}: tokens per second of a prompt of about {n_tokens} tokens",
-            await interleaved(rounds, cases),
-            base="bare loop",
-            targets={"through HTTP": Target(least=0.97), "first after a load": Target(least=0.97)},
-        )
+    await compare(
+        f"{model.name}: tokens per second of a prompt of about {n_tokens} tokens",
+        server,
+        model.path,
+        english(n_tokens, seed=0),
+        bare=lambda loop: loop.prefill_rate(english(n_tokens, next(seeds))),
+        cases={"through HTTP": over_http, "first after a load": after_a_load},
+        targets={"through HTTP": Target(least=0.97), "first after a load": Target(least=0.97)},
+        n_starts=options.starts,
+        n_rounds=options.rounds,
+    )
 
 
 if __name__ == "__main__":
-    parser = arguments(__doc__, rounds=5)
+    parser = arguments(__doc__, rounds=1)
+    parser.add_argument("--starts", type=int, default=5, help="of all processes; %(default)s")
     parser.add_argument("--prompt", type=int, nargs="+", default=[512, 2048], help="tokens")
     published.add_argument(parser)
     run(benchmark, parser)
