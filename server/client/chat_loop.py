@@ -12,8 +12,8 @@ from server.client.session import Session
 from server.client.slash_commands import EndChat, SlashCommands
 
 
-def chat(client: ApiClient, session: Session, reader: LineReader) -> None:
-    """Hold a conversation.
+def chat(client: ApiClient, session: Session, reader: LineReader) -> bool:
+    """Hold a conversation; return whether every message was answered.
 
     An error of the server ends one answer, not the chat, which goes on after a restart of the
     server too.
@@ -22,12 +22,13 @@ def chat(client: ApiClient, session: Session, reader: LineReader) -> None:
         httpx.TransportError, ConnectionError: the server has gone, and messages come from a pipe.
     """
     commands = SlashCommands(client, session, reader)
+    has_failed = False
     while True:
         try:
             text = reader.read()
         except EOFError:
             typer.echo()
-            return
+            return not has_failed
         except KeyboardInterrupt:
             typer.echo("\nUse Ctrl + d or /bye to exit.")
             continue
@@ -37,12 +38,14 @@ def chat(client: ApiClient, session: Session, reader: LineReader) -> None:
             if not commands.execute(text):
                 _say(client, session, text)
         except EndChat:
-            return
+            return not has_failed
         except (ollama.ResponseError, AttachmentError) as e:
+            has_failed = True
             typer.echo(f"error: {e.error if isinstance(e, ollama.ResponseError) else e}", err=True)
         except (httpx.TransportError, ConnectionError) as e:
             if not reader.is_typed:
                 raise
+            has_failed = True
             typer.echo(f"error: {broken_connection(e, client)}", err=True)
 
 

@@ -33,7 +33,10 @@ def chat(
     ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show timings for response.")] = False,
 ) -> None:
-    """Hold a conversation; each line of a pipe is a message."""
+    """Hold a conversation; each line of a pipe is a message.
+
+    With a pipe the exit status is 1 when a message was not answered.
+    """
     session = Session(model=model, system=system, verbose=verbose, style=AnswerStyle())
     last = conversations.load() if resume else None
     if resume and last is None:
@@ -50,6 +53,8 @@ def chat(
         if reader.is_typed:
             session.load(client)
         try:
-            hold(client, session, reader)
+            is_answered = hold(client, session, reader)
         finally:
             conversations.save(session)
+        if not (is_answered or reader.is_typed):
+            raise typer.Exit(1)

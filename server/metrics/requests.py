@@ -14,6 +14,7 @@ class RequestMetrics:
 
     Series grow with the routes of the API, the installed models and the API keys, never with what
     clients send: a path without a route, and a model that no runner served, have an empty label.
+    Deleted models are to be forgotten: in years their series would be more than the others.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -65,6 +66,10 @@ class RequestMetrics:
         self._accepted = counter(
             "paddock_spec_decode_accepted_tokens", "Drafted tokens that were sampled.", "model"
         )
+        self._of_models = (
+            self._requests, self._queue, self._load, self._first_token, self._token,
+            self._computed, self._cached, self._generated, self._drafted, self._accepted,
+        )  # fmt: skip
 
     def add(self, record: RequestRecord, route: str) -> None:
         """Add a request that has ended; `route` is its path template, "" if it has none."""
@@ -90,3 +95,8 @@ class RequestMetrics:
         if record.n_generated > 1:
             each = record.decode_ns / (record.n_generated - 1)
             self._token.labels(model).observe(each * _NANOSECOND)
+
+    def forget(self, model: str) -> None:
+        """Remove the series of a model that was deleted."""
+        for metric in self._of_models:
+            metric.remove_by_labels({"model": model})

@@ -1,9 +1,10 @@
-"""Access to the services from a request, and whether a web page sent it."""
+"""Access to the services and the metrics from a request, and whether a web page sent it."""
 
 from hashlib import blake2b
 
 from fastapi import Request
 
+from server.metrics.exposition import Metrics
 from server.request_record import current
 from server.services import Services
 
@@ -13,6 +14,13 @@ def services_of(request: Request) -> Services:
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
+
+
+def metrics_of(request: Request) -> Metrics:
+    """Return the metrics of the running server."""
+    metrics = request.app.state.metrics
+    assert isinstance(metrics, Metrics)
+    return metrics
 
 
 def owner_of(request: Request) -> str:

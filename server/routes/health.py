@@ -8,9 +8,8 @@ from starlette.responses import PlainTextResponse, Response
 from model_store.errors import StorageFailed
 from server.http.direct_route import DirectRoute
 from server.http.streaming import json_response
-from server.metrics.exposition import Metrics
 from server.request_record import current
-from server.routes.dependencies import services_of
+from server.routes.dependencies import metrics_of, services_of
 from server.schemas.base import ApiModel
 
 router = APIRouter(route_class=DirectRoute)
@@ -23,11 +22,9 @@ _OK = "ok"
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Return the metrics, in the format of Prometheus or, if it is accepted, OpenMetrics."""
-    registry = request.app.state.metrics
-    assert isinstance(registry, Metrics)
     usage = await services_of(request).scheduler.usage()
     accept = request.headers.get("accept", "")
-    text, content_type = registry.exposition(usage, accept, current().caller)
+    text, content_type = metrics_of(request).exposition(usage, accept, current().caller)
     return Response(text, headers={"content-type": content_type, **_NO_CACHE})
 
 

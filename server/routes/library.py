@@ -16,7 +16,7 @@ from server.library.description import Variation
 from server.model_names import changeable_name, stored_name
 from server.native.model_schemas import CopyRequest, DeleteRequest, ShowRequest
 from server.peers.protocol import PEER_HEADER
-from server.routes.dependencies import services_of
+from server.routes.dependencies import metrics_of, services_of
 from server.text.quoting import quoted
 
 router = APIRouter(prefix="/api", route_class=DirectRoute)
@@ -88,4 +88,5 @@ async def delete(request: Request) -> Response:
     except ModelNotFound:
         raise NotFound(f"model '{text}' not found") from None
     await services.retire_replaced(name)
+    metrics_of(request).requests.forget(name.short)
     return Response()

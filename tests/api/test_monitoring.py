@@ -77,6 +77,18 @@ async def test_what_clients_invent_makes_no_series(server: Server) -> None:
     assert len(after) - before <= 2 * (n_buckets + 4)
 
 
+async def test_a_deleted_model_leaves_no_series(server: Server) -> None:
+    """A server that runs for years sees thousands of models."""
+    await server.post("/api/copy", source="base", destination="other")
+    await server.post("/api/generate", model="other", prompt="two words", stream=False)
+    assert _value(await _samples(server), "paddock_generation_tokens_total", model="other:latest")
+
+    await server.http.request("DELETE", "/api/delete", json={"model": "other"})
+
+    labels = [dict(label) for _, label in await _samples(server)]
+    assert "other:latest" not in {label.get("model") for label in labels}
+
+
 async def test_loaded_models_are_shown_with_their_memory_and_kv_cache(server: Server) -> None:
     await server.post("/api/generate", model="base", prompt="a", stream=False)
 

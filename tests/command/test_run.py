@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import ollama
 import pytest
 
 from server.client.api import ApiClient
@@ -119,6 +120,23 @@ def test_each_line_of_a_pipe_is_a_message_of_one_conversation(run: Run) -> None:
     assert "first" in answer.stdout
     assert "lines" in answer.stdout
     assert "never" not in answer.stdout
+
+
+def test_a_pipe_with_an_unanswered_message_fails(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script has only the status to tell; the messages behind it are answered all the same."""
+    asked: list[str] = []
+
+    def ask(_session: Session, _client: ApiClient, text: str, _files: tuple[bytes, ...]) -> None:
+        asked.append(text)
+        if text == "first":
+            raise ollama.ResponseError("no memory", 500)
+
+    monkeypatch.setattr(Session, "ask", ask)
+
+    answer = run("chat", "base", stdin="first\nsecond\n")
+
+    assert (answer.exit_code, answer.stderr) == (1, "error: no memory\n")
+    assert asked == ["first", "second"]
 
 
 def test_a_conversation_is_continued(run: Run) -> None:
