@@ -30,9 +30,10 @@ class Candidates:
     def __init__(self, reach: int) -> None:
         self._reach = reach
         self._gap = _FIRST_GAP
-        self._entries = np.zeros(_MAX_CANDIDATES, _ENTRY)
+        entries = np.zeros(_MAX_CANDIDATES, _ENTRY)
+        self._ids, self._logits, self._chances = (entries[name] for name in ("id", "logit", "p"))
         self._array = lib.llama_token_data_array()
-        self._array.data = ctypes.cast(self._entries.ctypes.data, ctypes.POINTER(TokenData))
+        self._array.data = ctypes.cast(entries.ctypes.data, ctypes.POINTER(TokenData))
         self.pointer = ctypes.addressof(self._array)
         """Address of the `llama_token_data_array` with the tokens that `select` found."""
 
@@ -44,14 +45,14 @@ class Candidates:
         ids = self._find(logits)
         if ids is None:
             return False
-        entries = self._entries[: len(ids)]
-        entries["id"], entries["logit"], entries["p"] = ids, logits[ids], 0
-        self._array.size, self._array.selected, self._array.sorted = len(ids), -1, False
+        count = len(ids)
+        self._ids[:count], self._logits[:count], self._chances[:count] = ids, logits[ids], 0
+        self._array.size, self._array.selected, self._array.sorted = count, -1, False
         return True
 
     def selected(self) -> int:
         """Return the token that samplers chose among the candidates."""
-        return int(self._entries["id"][self._array.selected])
+        return int(self._ids[self._array.selected])
 
     def _find(self, logits: Floats) -> _Ids | None:
         if self._gap >= _MAX_GAP:
