@@ -40,7 +40,8 @@ _MIN_SHARE = 0.9
 _MIN_TOKENS = 50
 """Fewer tell nothing of the rate."""
 _REST_SECONDS = 0.5
-"""After an attack, so that what it left behind is not counted to the next one."""
+"""After an attack, so that what it left behind is not counted to the next one, and the tokens that
+came meanwhile have been told."""
 
 
 @dataclass(slots=True)
@@ -137,9 +138,9 @@ def _measure(
         begin = time.monotonic()
         attack.run(control)
         end = time.monotonic()
+        time.sleep(_REST_SECONDS)
         rates.n_control += load.n_tokens(begin, end)
         rates.control_seconds += end - begin
-        time.sleep(_REST_SECONDS)
     begin = time.monotonic()
     result = under_attack.measure(attack)
     if load is not None:
