@@ -19,6 +19,7 @@ from server.inference import options, text_length, vectors
 from server.media import audio_decoding, image_headers
 from server.openai import transcriptions
 from server.openai.completions import schemas as completions
+from server.openai.responses import conversations
 from server.rendering import jinja
 from server.schemas import limits
 
@@ -27,6 +28,7 @@ LIMIT = re.compile(r"(MAX|MOST|LARGEST|LONGEST)_\w+")
 MODULES = (
     limits, protocol, decompression, forms, text_length, options, vectors, text_layers, names,
     audio_decoding, image_headers, transcriptions, partial_uploads,
+    conversations,
 )  # fmt: skip
 """Modules whose public limits have to be in the table."""
 ROWS: dict[str, tuple[int | float, ...]] = {
@@ -49,6 +51,7 @@ ROWS: dict[str, tuple[int | float, ...]] = {
     "string that is no text": (limits.MAX_TEXT,),
     "name of a model": (names.MAX_LENGTH,),
     "texts with characters beyond 16 bits": (limits.MAX_WIDE_TEXT,),
+    "items added to a conversation": (conversations.MAX_ITEMS, conversations.MAX_BYTES),
     "multipart form": (transcriptions.MAX_BYTES, forms.MAX_FIELDS),
     "blob uploads that broke off": (partial_uploads.MOST_UPLOADS,),
     "prompts of a `/v1/completions`": (completions.MAX_PROMPTS,),

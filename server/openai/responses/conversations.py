@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import msgspec
 
-from server.errors import BadRequest, NotFound, ServerBusy, Unsupported
+from server.errors import BadRequest, BodyTooLarge, NotFound, ServerBusy, Unsupported
 from server.http.json_encoding import encode
 from server.openai.responses.conversation_store import (
     ConversationMissing,
@@ -21,7 +21,9 @@ from server.openai.responses.pages import PageQuery, page_of
 from server.openai.responses.wire import Conversation, ConversationDeleted, ItemList
 from server.request_record import current
 
-_MAX_ITEMS = 20
+MAX_ITEMS = 20
+MAX_BYTES = 20 << 20
+"""Of the items that are added at a time: they are in memory as read, parsed, stored and listed."""
 
 
 class Conversations:
@@ -35,9 +37,10 @@ class Conversations:
 
         Raises:
             BadRequest: an item is invalid.
+            BodyTooLarge: the items are too large to be added at a time.
             Unsupported: this server stores nothing.
         """
-        first = _stored(_added_items(items))
+        first = _added(_items_of(items))
         self._require_kept()
         with _translated("", ""):
             return _conversation(
@@ -63,9 +66,16 @@ class Conversations:
         return ConversationDeleted(id)
 
     async def add(self, id: str, items: object) -> ItemList:
-        """Add items to a conversation, and return them; raises BadRequest and NotFound."""
-        added = _added_items(items)
-        await self.append(id, added)
+        """Add items to a conversation, and return them.
+
+        Raises:
+            BadRequest: an item is invalid.
+            BodyTooLarge: the items are too large to be added at a time.
+            NotFound: there is no such conversation.
+        """
+        added = _items_of(items)
+        with _translated(id, ""):
+            await self._store_of_caller().append(id, _added(added))
         return page_of(added, PageQuery(limit=max(1, len(added)), newest_first=False))
 
     async def append(self, id: str, items: Sequence[Item]) -> None:
@@ -106,13 +116,21 @@ class Conversations:
             raise Unsupported("this server keeps no conversations, see PADDOCK_KEEP_RESPONSES")
 
 
-def _added_items(value: object) -> list[Item]:
+def _items_of(value: object) -> list[Item]:
     items = input_items(value)
-    if len(items) > _MAX_ITEMS:
-        raise BadRequest(f"at most {_MAX_ITEMS} items can be added at a time")
+    if len(items) > MAX_ITEMS:
+        raise BadRequest(f"at most {MAX_ITEMS} items can be added at a time")
     if any(item["type"] == REFERENCE for item in items):
         raise BadRequest("an item of a conversation must be sent as a whole, not by reference")
     return items
+
+
+def _added(items: Sequence[Item]) -> list[StoredItem]:
+    """Return what is stored of the items of a request; raises BodyTooLarge."""
+    stored = _stored(items)
+    if sum(len(each.item) for each in stored) > MAX_BYTES:
+        raise BodyTooLarge(MAX_BYTES, "list of items")
+    return stored
 
 
 def _stored(items: Sequence[Item]) -> list[StoredItem]:

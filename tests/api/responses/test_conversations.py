@@ -51,6 +51,22 @@ def told(reply: httpx.Response) -> tuple[int, Any]:
     return reply.status_code, reply.json()
 
 
+async def test_items_larger_than_a_server_can_hold_several_times_are_added_in_parts(
+    server: Server,
+) -> None:
+    """They are refused before they are stored; an image of the usual size is not too large."""
+    id = await created(server)
+    items = [{"role": "user", "content": "a" * (11 << 20)}]
+
+    assert (await server.post(f"{PATH}/{id}/items", items=items)).status_code == 200
+    for path in (PATH, f"{PATH}/{id}/items"):
+        reply = await server.post(path, items=items * 2)
+        assert reply.status_code == 413
+        assert "the list of items is larger than" in reply.text
+
+    assert len(await texts(server, id)) == 1
+
+
 @pytest.mark.parametrize("is_object", [True, False])
 @pytest.mark.parametrize("store", [True, False])
 async def test_responses_read_a_conversation_and_add_to_it(
