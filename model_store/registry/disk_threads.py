@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
+from model_store.thread_calls import end_of
+
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
@@ -19,12 +21,7 @@ class DiskThreads:
     async def run(self, call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Return what `call` returns; a caller that is cancelled still waits for it to end."""
         loop = asyncio.get_running_loop()
-        work = loop.run_in_executor(self._pool, partial(call, *args, **kwargs))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            await asyncio.wait([work])
-            raise
+        return await end_of(loop.run_in_executor(self._pool, partial(call, *args, **kwargs)))
 
     def close(self) -> None:
         """Wait for running calls, then end the threads."""

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from model_store.thread_calls import end_of
+
 
 @dataclass(frozen=True, slots=True)
 class TransferProgress:
@@ -97,12 +99,8 @@ class SharedTransfers(Generic[_JobT]):
     async def _end(self, key: Hashable, shared: _Shared[_JobT]) -> None:
         shared.is_ending = True
         shared.task.cancel()
-        ending = asyncio.ensure_future(asyncio.wait([shared.task]))
         try:
-            await asyncio.shield(ending)
-        except asyncio.CancelledError:
-            await asyncio.wait([ending])
-            raise
+            await end_of(asyncio.ensure_future(asyncio.wait([shared.task])))
         finally:
             if self._shared.get(key) is shared:
                 del self._shared[key]

@@ -11,6 +11,7 @@ import msgspec
 
 from model_store.disk import open_regular
 from model_store.registry.transfers import SharedTransfers
+from model_store.thread_calls import end_of
 from runners.host.errors import LoadFailed
 from runners.host.model_request import ModelKey
 from runners.protocol.adapters import Adapters
@@ -150,13 +151,8 @@ class _Upload:
         sock = await self._connect(SendBlob(self._path.name, self.total))
         work = asyncio.ensure_future(asyncio.to_thread(self._send, sock))
         try:
-            await asyncio.shield(work)
+            await end_of(work, on_cancel=lambda: _break(sock))
         finally:
-            if not work.done():
-                with suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-                await asyncio.wait([work])
-                work.exception()
             sock.close()
 
     def _send(self, sock: socket.socket) -> None:
@@ -178,3 +174,9 @@ class _Upload:
         if reply.error:
             raise _Refusal(reply.error)
         return reply.offset
+
+
+def _break(sock: socket.socket) -> None:
+    """End a connection that a thread uses, which then fails."""
+    with suppress(OSError):
+        sock.shutdown(socket.SHUT_RDWR)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from model_store.thread_calls import end_of
+
 _SHORT = 1 << 13
 """Characters that take less time to be read than the change to another thread."""
 _P = ParamSpec("_P")
@@ -16,14 +18,7 @@ async def in_thread(call: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs)
     A cancelled caller waits for the call to end all the same, so that its next line can safely
     close a file or generator that the call uses.
     """
-    work = asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if not work.cancelled():
-            work.exception()  # nobody else looks at it: it would be logged
-        raise
+    return await end_of(asyncio.ensure_future(asyncio.to_thread(call, *args, **kwargs)))
 
 
 async def in_thread_if_long(

@@ -17,6 +17,7 @@ from model_store.registry.download.resume_state import ResumeState
 from model_store.registry.errors import InvalidResponse, NotEnoughSpace, RegistryError
 from model_store.registry.remote_model import BlobDescriptor, RemoteModel
 from model_store.registry.transfers import SharedTransfers
+from model_store.thread_calls import end_of
 
 _PROGRESS_SECONDS = 0.1
 
@@ -130,13 +131,7 @@ class BlobDownloads:
             return self.has(blob) and self._integrity.check(blob.digest, progress) is None
 
         work = asyncio.ensure_future(self._threads.run(check))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            is_cancelled.set()
-            await asyncio.wait([work])
-            work.exception()
-            raise
+        return await end_of(work, on_cancel=is_cancelled.set)
 
     def _download(self, model: RemoteModel, blob: BlobDescriptor) -> Download:
         return Download(self._layout, self._threads, blob.digest, model.source(blob), self._config)

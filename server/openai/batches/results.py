@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from model_store.thread_calls import end_of
 from server.concurrency.sqlite_file import FAILURES
 from server.http.background_requests import BackgroundReply
 from server.openai.batches.batch_store import BatchStore, InputLine, Results, StoredBatch
@@ -176,9 +177,8 @@ class ResultWriter:
         work = asyncio.ensure_future(self._batches.add_results(self._stored, results))
         try:
             # A transaction that has begun is not given up: whether it succeeds has to be known.
-            await asyncio.shield(work)
+            await end_of(work)
         except asyncio.CancelledError:
-            await asyncio.wait([work])
             if work.exception() is None:
                 return True
             raise
