@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from model_store.thread_calls import end_of
+from model_store.thread_calls import wait_for_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ class SharedTransfers(Generic[_JobT]):
         shared.is_ending = True
         shared.task.cancel()
         try:
-            await end_of(asyncio.ensure_future(asyncio.wait([shared.task])))
+            await wait_for_end(shared.task)
         finally:
             if self._shared.get(key) is shared:
                 del self._shared[key]

@@ -18,13 +18,19 @@ class RequestMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._of_models: list[Histogram | Counter] = []
+
         def histogram(
             name: str, about: str, *labels: str, buckets: tuple[float, ...] = _SECONDS
         ) -> Histogram:
-            return Histogram(name, about, labels, buckets=buckets, registry=registry)
+            metric = Histogram(name, about, labels, buckets=buckets, registry=registry)
+            self._of_models += [metric] if "model" in labels else []
+            return metric
 
         def counter(name: str, about: str, *labels: str) -> Counter:
-            return Counter(name, about, labels, registry=registry)
+            metric = Counter(name, about, labels, registry=registry)
+            self._of_models += [metric] if "model" in labels else []
+            return metric
 
         self._requests = counter(
             "paddock_requests",
@@ -66,10 +72,6 @@ class RequestMetrics:
         self._accepted = counter(
             "paddock_spec_decode_accepted_tokens", "Drafted tokens that were sampled.", "model"
         )
-        self._of_models = (
-            self._requests, self._queue, self._load, self._first_token, self._token,
-            self._computed, self._cached, self._generated, self._drafted, self._accepted,
-        )  # fmt: skip
 
     def add(self, record: RequestRecord, route: str) -> None:
         """Add a request that has ended; `route` is its path template, "" if it has none."""
