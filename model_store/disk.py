@@ -92,10 +92,11 @@ def is_regular(path: Path) -> bool:
         StorageUnreadable: the operating system does not tell.
     """
     try:
-        with read_errors():
-            return stat.S_ISREG(path.lstat().st_mode)
-    except FileNotFoundError:
-        return False
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError as e:
+        if is_absent(e):
+            return False
+        raise unreadable(e) from e
 
 
 class FileVersion(NamedTuple):

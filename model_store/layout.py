@@ -46,12 +46,12 @@ class Layout:
     @property
     def blobs(self) -> Path:
         """Directory of the blobs."""
-        return self.root / "blobs"
+        return _inside(self.root, "blobs")
 
     @property
     def manifests(self) -> Path:
         """Directory of the manifests."""
-        return self.root / "manifests"
+        return _inside(self.root, "manifests")
 
     @property
     def projectors(self) -> Path:

@@ -92,6 +92,15 @@ class Model:
         """Return the tokens by which the model fills in the middle, if any; raises as `header`."""
         return self._read(_fill_in_tokens_of)
 
+    def file_versions(self) -> tuple[FileVersion, ...]:
+        """Return the versions of the files of weights and projectors that lie there now.
+
+        Raises:
+            ModelNotFound: one is gone.
+            StorageUnreadable: the operating system does not tell.
+        """
+        return self._read(lambda weights: tuple(map(FileVersion.of, (weights, *self.projectors))))
+
     def licenses(self) -> tuple[str, ...]:
         """Return the texts of the licences, read from the disk each time.
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from model_store.errors import InvalidName
 
@@ -49,6 +50,7 @@ class ModelName:
         return not any(map(_DEVICE.match, self.parts))
 
     @classmethod
+    @lru_cache(maxsize=1024)
     def parse(cls, text: str) -> "ModelName":
         """Read a name from right to left and fill in what it leaves out; the scheme is dropped.
 

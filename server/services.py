@@ -27,6 +27,7 @@ from server.inference.chat import ChatService
 from server.inference.chat_formats import ChatFormats
 from server.inference.embed import EmbedService
 from server.inference.generate import GenerateService
+from server.inference.model_profile import ModelProfiles
 from server.inference.model_request import model_key
 from server.inference.rerank import RerankService
 from server.inference.store_engine import StoreEngine
@@ -296,7 +297,7 @@ def make_services(
     }
     files = FileStore(folder)
     remote_images = RemoteImages(is_allowed=settings.remote_images)
-    planner = Planner(store, defaults, go_template)
+    planner = Planner(store, defaults, ModelProfiles(go_template=go_template))
     formats = ChatFormats()
     chat = ChatService(
         planner, scheduler, prompts, decoder, formats, long_prompts=settings.long_prompts

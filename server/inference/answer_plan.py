@@ -1,6 +1,6 @@
 """What chat and completion decide before they lease a runner, and the lease of every request."""
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -12,13 +12,14 @@ from model_store.options import Options
 from model_store.store import Store
 from runners.host.model_request import ModelKey, ModelRequest
 from runners.host.scheduler import Lease, Scheduler
-from server.formats import Format, choose
+from server.formats import Format
 from server.inference.adapters import adapters_of
 from server.inference.checks import require_reachable
 from server.inference.conversation import GenerationParams
+from server.inference.model_profile import ModelProfiles
 from server.inference.model_request import model_key, model_request
 from server.inference.models import find_model
-from server.inference.options import default_options, merged_options
+from server.inference.options import merged_options
 from server.prompt.messages import Think
 from server.request_record import current
 
@@ -41,38 +42,38 @@ class AnswerPlan:
 class Planner:
     """Decides how requests are answered; it reads files of models, so it belongs in threads.
 
-    `go_template` is the setting OLLAMA_GO_TEMPLATE, `defaults` are the options that no model or
-    request sets.
+    `defaults` are the options that no model or request sets.
     """
 
     store: Store
     defaults: Mapping[str, object]
-    go_template: bool | None
+    profiles: ModelProfiles
 
     def plan(
         self,
         request: _Request,
-        check: Callable[[_Request, Model, Format], Think | None],
+        check: Callable[[_Request, Model, Sequence[str]], Think | None],
         *,
         required: bool = False,
     ) -> AnswerPlan:
-        """Find the model and plan the answer; `check` refuses what the model cannot do.
+        """Find the model and plan the answer; `check` refuses what its capabilities leave out.
 
         Raises:
             BadRequest: the name is invalid, or empty and `required`; or an option is.
             NotFound: no such model is installed.
         """
         model = find_model(self.store, request.model, required=required)
-        format = choose(model, self.go_template)
-        think = check(request, model, format)
-        options = merged_options(self.defaults, default_options(model), request.options)
+        profile = self.profiles.of(model)
+        think = check(request, model, profile.capabilities)
+        options = merged_options(
+            self.defaults, profile.options, model.served_as.options, request.options
+        )
         require_reachable(options, request.constraint)
         adapters = adapters_of(self.store, model, request.adapters, options.adapter_scale)
-        model_to_load = replace(
-            model_request(model, options, request.keep_alive, adapters),
-            least_context=request.least_context,
+        model_to_load = model_request(
+            model, options, request.keep_alive, adapters, least_context=request.least_context
         )
-        return AnswerPlan(model, format, think, options, model_to_load)
+        return AnswerPlan(model, profile.format, think, options, model_to_load)
 
     def key(self, name: str, *, required: bool = False) -> ModelKey:
         """Return the key of the runner that a request for this model would use."""

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from model_store.model import Model
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
-from server.capabilities import capabilities
 from server.concurrency.threads import in_thread, in_thread_if_long
 from server.config.long_prompts import LongPrompts
-from server.formats import Format
 from server.inference.answer_plan import AnswerPlan, Planner, recorded_lease
 from server.inference.answers import answers
 from server.inference.chat_formats import ChatFormat, ChatFormats
@@ -200,8 +198,7 @@ class ChatService:
         )
 
 
-def _check(conversation: Conversation, model: Model, format: Format) -> Think | None:
-    able = capabilities(model, format)
+def _check(conversation: Conversation, model: Model, able: Sequence[str]) -> Think | None:
     think = effective_think(
         conversation.think, able, conversation.model, if_supported=conversation.think_if_supported
     )

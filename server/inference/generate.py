@@ -1,7 +1,7 @@
 """Completion: continue a prompt through a template, between prefix and suffix, or raw."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
@@ -11,7 +11,6 @@ from model_store.model import Model
 from runners.host.client import RunnerClient
 from runners.host.scheduler import Lease, Scheduler
 from runners.protocol.tokens import AnyText
-from server.capabilities import capabilities
 from server.concurrency.threads import in_thread, in_thread_if_long
 from server.errors import BadRequest
 from server.formats import PLAIN, Format, go_template_of, suffix_template_of
@@ -219,10 +218,9 @@ def _blocks(completion: Completion) -> Iterator[str]:
         yield str(prompt[begin : begin + _BLOCK])
 
 
-def _check(completion: Completion, model: Model, format: Format) -> Think | None:
+def _check(completion: Completion, model: Model, able: Sequence[str]) -> Think | None:
     if completion.raw and (completion.template or completion.system or completion.context):
         raise BadRequest("raw mode does not support template, system, or context")
-    able = capabilities(model, format)
     think = effective_think(
         completion.think, able, completion.model, if_supported=completion.think_if_supported
     )

@@ -67,7 +67,12 @@ async def prepare(
 
 
 def model_request(
-    model: Model, options: Options, keep_alive: float | None, adapters: Adapters
+    model: Model,
+    options: Options,
+    keep_alive: float | None,
+    adapters: Adapters,
+    *,
+    least_context: int = 0,
 ) -> ModelRequest:
     """Return the scheduler's request for `model` with these adapters; blocks on the disk.
 
@@ -101,6 +106,7 @@ def model_request(
         keep_alive=served_as.keep_alive if keep_alive is None else keep_alive,
         parallel=served_as.parallel,
         max_context=served_as.max_context,
+        least_context=least_context,
         is_pinned=served_as.is_pinned,
         groups=served_as.groups,
         model=model,
@@ -115,8 +121,8 @@ def files_of(model: Model) -> ModelFiles:
         StorageUnreadable: the operating system does not let us read them.
         WeightsDamaged: they are damaged.
     """
-    model.header()  # raises for damaged weights before they are loaded
-    assert model.weights is not None
+    if model.weights is None:
+        raise ModelNotFound(model.name.short)
     try:
         with read_errors(f"the file of model '{model.name.short}'"):
             return model_files(model.weights, next(iter(model.projectors), None), _draft_of(model))

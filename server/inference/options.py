@@ -27,10 +27,10 @@ MAX_CHARACTERS: Final = 16_384
 """Of all stop strings together: a runner keeps a state for each of their characters."""
 
 
-def default_options(model: Model) -> Mapping[str, object]:
-    """Return the operator's options over the model's, and these over what its GGUF file recommends.
+def recommended_options(model: Model) -> Mapping[str, object]:
+    """Return the options that the GGUF file of a model recommends; raises as `Model.header`.
 
-    Values of the file that no request could set are ignored. Raises as `Model.header`.
+    Values that no request could set are ignored.
     """
     header = model.header()
     recommended: dict[str, object] = {}
@@ -42,7 +42,7 @@ def default_options(model: Model) -> Mapping[str, object]:
             recommended[name] = _checked(name, OPTIONS[name], value)
         except BadRequest:
             _log.debug("%s: its file recommends %s for %s", model.name.short, value, name)
-    return {**recommended, **model.parameters, **model.served_as.options}
+    return recommended
 
 
 def merged_options(*sources: Mapping[str, object]) -> Options:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from model_store.parameters import typed_parameters
 from runners.host.model_request import LoadOptions
 from runners.protocol.messages import Sampling
 from server.errors import BadRequest
-from server.inference.options import default_options, merged_options
+from server.inference.options import merged_options, recommended_options
 from server.openai.request import OPTION_FIELDS
 from server.openai.schemas import GenerationRequest
 from tests.support.gguf_bytes import F32, I32, STRING, U32, key
@@ -254,7 +254,7 @@ def test_as_many_stop_strings_as_any_client_sends_are_allowed() -> None:
 
 
 def test_the_file_of_a_model_recommends_sampling_values(tmp_path: Path) -> None:
-    """Parameters of the model come before them; values that no request could set are ignored."""
+    """Values that no request could set are ignored."""
     keys = (
         key("general.sampling.temp", F32, 0.25),
         key("general.sampling.top_k", U32, 20),
@@ -263,9 +263,6 @@ def test_the_file_of_a_model_recommends_sampling_values(tmp_path: Path) -> None:
         key("general.sampling.penalty_last_n", I32, 128),
         key("general.sampling.penalty_repeat", STRING, "much"),
     )
-    model = replace(installed(tmp_path, *keys), parameters={"top_k": 7})
+    options = recommended_options(installed(tmp_path, *keys))
 
-    defaults = default_options(model)
-
-    assert defaults == {"temperature": 0.25, "top_k": 7, "top_p": 0.5, "repeat_last_n": 128}
-    assert merged_options(defaults, {"temperature": 1.0}).temperature == 1.0
+    assert options == {"temperature": 0.25, "top_k": 20, "top_p": 0.5, "repeat_last_n": 128}
