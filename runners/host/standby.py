@@ -3,6 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from weakref import WeakSet
 
 from runners.host.errors import RunnerError
 from runners.host.process import RunnerProcess
@@ -10,6 +12,8 @@ from runners.host.process import RunnerProcess
 logger = logging.getLogger(__name__)
 
 REFILL_DELAY = 1.0
+MAX_WAIT = 30.0
+"""Seconds after which a standby runner is started although other runners compute."""
 # Not at once, since whatever ended the runner may end the next one too.
 REPLACE_DELAY = 30.0
 
@@ -23,10 +27,13 @@ class Standby:
         *,
         delay: float = REFILL_DELAY,
         replace_delay: float = REPLACE_DELAY,
+        max_wait: float = MAX_WAIT,
     ) -> None:
         self._start_process = start
         self._delay = delay
         self._replace_delay = replace_delay
+        self._max_wait = max_wait
+        self._taken: WeakSet[RunnerProcess] = WeakSet()
         self._ready: RunnerProcess | None = None
         self.can_start = True
         """Whether the latest start succeeded, or there was none yet."""
@@ -34,15 +41,21 @@ class Standby:
         self._starting: asyncio.Task[RunnerProcess] | None = None
 
     def refill(self) -> None:
-        """Start a runner after a short delay if none is ready.
+        """Start a runner if none is ready, after a short delay and once no other computes.
 
-        Called when a load has ended: starting an interpreter during a load would slow it down.
+        Called when a load has ended: starting an interpreter during a load, or during the prompt
+        that waited for it, would slow it down.
         """
         if self._ready is None or self._ready.lost.done():
             self._refill_event.set()
 
     async def take(self) -> RunnerProcess:
         """Return a runner that has sent `Hello`; the caller owns it and closes it."""
+        runner = await self._take()
+        self._taken.add(runner)
+        return runner
+
+    async def _take(self) -> RunnerProcess:
         if self._starting is not None:
             # It is ready sooner than a process started now.
             await asyncio.wait([self._starting])
@@ -70,12 +83,21 @@ class Standby:
                 await self._refill_event.wait()
                 self._refill_event.clear()
                 await asyncio.sleep(delay)
+                await self._quiet()
                 delay = self._delay
                 await self._fill()
         finally:
             if self._ready is not None:
                 await self._ready.close()
                 self._ready = None
+
+    async def _quiet(self) -> None:
+        """Wait until no runner that was taken has a request."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._max_wait):
+                # A look now and then costs less than a word from each request.
+                while any(runner.connection.n_pending for runner in self._taken):  # noqa: ASYNC110
+                    await asyncio.sleep(self._delay)
 
     async def _fill(self) -> None:
         if self._ready is not None:

@@ -60,6 +60,33 @@ async def test_standby_is_handed_out_and_replaced_when_asked() -> None:
     assert not any(psutil.pid_exists(runner.pid) for runner in start.started)
 
 
+async def test_standby_does_not_start_while_another_runner_computes() -> None:
+    """A start takes a second of a core: the first prompt after a load would take longer."""
+    start = Starter()
+    standby = Standby(start, delay=0.01)
+    async with running(standby):
+        runner = await standby.take()
+        request, _ = runner.connection.open_request()
+        standby.refill()
+        await asyncio.sleep(0.1)
+        assert start.started == [runner]
+        runner.connection.close_request(request)
+        await start.has(2)
+        await runner.close()
+
+
+async def test_standby_starts_at_last_beside_a_runner_that_always_computes() -> None:
+    """A server that is always busy loads its next model fast, too."""
+    start = Starter()
+    standby = Standby(start, delay=0.01, max_wait=0.05)
+    async with running(standby):
+        runner = await standby.take()
+        runner.connection.open_request()
+        standby.refill()
+        await start.has(2)
+        await runner.close()
+
+
 async def test_taking_waits_for_a_standby_that_is_being_started() -> None:
     start = Starter()
     standby = Standby(start)
