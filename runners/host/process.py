@@ -83,6 +83,7 @@ class RunnerProcess:
         self._tail = OutputTail()
         self._hung = ""
         self._closing = False
+        self._reads_weights = False
         self._timers: list[asyncio.TimerHandle] = []
         self._setup_events: asyncio.Queue[SetupEvent | None] = asyncio.Queue()
         self._saved: asyncio.Future[None] = loop.create_future()
@@ -167,6 +168,7 @@ class RunnerProcess:
                 cache_type_refused=is_cache_type_refused(event.native),
             )
         assert isinstance(event, Ready)
+        self._reads_weights = False
         self._probe.all_on_gpu = event.n_gpu_layers >= event.n_layers
         return event
 
@@ -270,8 +272,8 @@ class RunnerProcess:
         if self._child.loss:
             return RunnerDied(self._child.loss, can_retry=True, is_machine_lost=True)
         output = self._tail.text
-        # Killed while it loads, it may have taken too much memory and would do so again.
-        can_retry = returncode in _KILL_SIGNALS and not self._probe.is_loading
+        # Killed while it read weights, it may have taken too much memory and would do so again.
+        can_retry = returncode in _KILL_SIGNALS and not self._reads_weights
         return RunnerDied(
             describe_exit(returncode, output),
             out_of_memory=is_out_of_memory(output),
@@ -300,6 +302,7 @@ class RunnerProcess:
                 self._saved.set_result(None)
         elif isinstance(event, Loading):
             self._extend_deadline()
+            self._reads_weights = True
             self._on_loading(event.progress)
         elif isinstance(event, Quantizing):
             self._on_quantizing(event.done, event.total)

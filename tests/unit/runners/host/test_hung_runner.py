@@ -120,6 +120,27 @@ async def test_a_runner_killed_from_outside_allows_a_retry_and_a_crash_does_not(
     assert (killed.value.can_retry, crashed.value.can_retry) == (True, False)
 
 
+async def test_a_load_whose_runner_was_killed_before_it_read_weights_allows_a_retry() -> None:
+    """So does a runner on standby that was killed, and that nobody knows of yet.
+
+    Later, what killed it may be the memory that the model takes.
+    """
+    async with fake_runner(NONE) as runner:
+        load = asyncio.create_task(runner.load(load_spec("/models/stall.gguf"), stall_timeout=600))
+        await asyncio.sleep(0)
+        os.kill(runner.pid, signal.SIGKILL)
+        with pytest.raises(LoadFailed, match="signal 9") as early:
+            await load
+    async with fake_runner(NONE) as runner:
+        with pytest.raises(LoadFailed, match="signal 9") as late:
+            await runner.load(
+                load_spec("/models/slow.gguf"),
+                stall_timeout=600,
+                on_progress=lambda _: os.kill(runner.pid, signal.SIGKILL),
+            )
+    assert (early.value.can_retry, late.value.can_retry) == (True, False)
+
+
 async def test_a_process_that_holds_the_pipes_of_a_dead_runner_does_not_hold_its_requests() -> None:
     async with fake_runner(NONE) as runner:
         await consume(runner, "fork 600")
