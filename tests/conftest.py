@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import logging
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,17 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         environment.delenv("SSL_CERT_FILE", raising=False)
         environment.setenv("SSL_CERT_DIR", str(tmp_path_factory.mktemp("certificates")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    """Undo what a server's start sets up: its lines would go into the output of other tests."""
+    loggers = [logging.getLogger(name) for name in ("", "server.requests", "uvicorn.error")]
+    handlers, levels = loggers[0].handlers[:], [logger.level for logger in loggers]
+    yield
+    loggers[0].handlers[:] = handlers
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
