@@ -12,7 +12,7 @@ from runners.host.process import RunnerProcess
 logger = logging.getLogger(__name__)
 
 REFILL_DELAY = 1.0
-MAX_WAIT = 30.0
+MAX_WAIT = 10.0
 """Seconds after which a standby runner is started although other runners compute."""
 # Not at once, since whatever ended the runner may end the next one too.
 REPLACE_DELAY = 30.0
