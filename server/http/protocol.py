@@ -151,7 +151,8 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as e:
             self._resume_after_upgrade(part[e.args[0] :])
         if self._phase is _Phase.BODY:
-            if phase is _Phase.BODY:
+            # Where a message ended, the rest of the part is the head of the next and its body.
+            if phase is _Phase.BODY and not self._ends_message:
                 self._n_framing += len(part) - (self._n_body - n_body)
             if self._n_framing > _MAX_FRAMING + _MAX_FRAMING_SHARE * self._n_body:
                 raise _Refusal(400, "the body has too many bytes of chunk framing")

@@ -31,11 +31,14 @@ class Application:
         self.go = asyncio.Event()
         self.go.set()
         self.scopes: list[Scope] = []
+        self.called = asyncio.Semaphore(0)
+        """Released by each request."""
         self.n_disconnected = 0
         self.refuses = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scopes.append(scope)
+        self.called.release()
         if self.refuses:
             headers = [(b"content-length", b"3")]
             await send({"type": "http.response.start", "status": 413, "headers": headers})
@@ -184,6 +187,25 @@ async def test_a_large_body_with_a_pipelined_request_is_served() -> None:
         assert await client.chunked_answer() == body + b"."
         assert await client.chunked_answer() == b"."
         assert await client.chunked_answer() == b"."
+
+
+async def test_a_request_behind_a_body_that_nobody_read_is_served() -> None:
+    """A client has sent all of a file when the answer comes early, and goes on with the next.
+
+    The end of the file, the next head and a part of its body then come in one piece.
+    """
+    size = 200_000
+    async with serving() as server:
+        server.app.refuses = True
+        client = await server.connect()
+        await client.send(HEAD + b"Content-Length: %d\r\n\r\n" % size)
+        assert (await client.reader.readuntil(b"no.")).startswith(b"HTTP/1.1 413")
+        await server.app.called.acquire()
+        server.app.refuses = False
+        await client.send(b"x" * size + HEAD + b"Content-Length: 8\r\n\r\nabcd")
+        await server.app.called.acquire()
+        await client.send(b"efgh")
+        assert await client.chunked_answer() == b"abcdefgh."
 
 
 async def test_trailers_are_no_headers() -> None:
