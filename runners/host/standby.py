@@ -33,7 +33,7 @@ class Standby:
         self._delay = delay
         self._replace_delay = replace_delay
         self._max_wait = max_wait
-        self._taken: WeakSet[RunnerProcess] = WeakSet()
+        self._started: WeakSet[RunnerProcess] = WeakSet()
         self._ready: RunnerProcess | None = None
         self.can_start = True
         """Whether the latest start succeeded, or there was none yet."""
@@ -51,11 +51,6 @@ class Standby:
 
     async def take(self) -> RunnerProcess:
         """Return a runner that has sent `Hello`; the caller owns it and closes it."""
-        runner = await self._take()
-        self._taken.add(runner)
-        return runner
-
-    async def _take(self) -> RunnerProcess:
         if self._starting is not None:
             # It is ready sooner than a process started now.
             await asyncio.wait([self._starting])
@@ -73,6 +68,7 @@ class Standby:
             self.can_start = False
             raise
         self.can_start = True
+        self._started.add(process)
         return process
 
     async def run(self) -> None:
@@ -92,11 +88,11 @@ class Standby:
                 self._ready = None
 
     async def _quiet(self) -> None:
-        """Wait until no runner that was taken has a request."""
+        """Wait until no runner has a request."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._max_wait):
                 # A look now and then costs less than a word from each request.
-                while any(runner.connection.n_pending for runner in self._taken):  # noqa: ASYNC110
+                while any(runner.connection.n_pending for runner in self._started):  # noqa: ASYNC110
                     await asyncio.sleep(self._delay)
 
     async def _fill(self) -> None:
