@@ -4,7 +4,7 @@ import contextvars
 import io
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -12,16 +12,6 @@ from server.logs import REQUESTS, LogFormat, set_up_logging
 from server.request_record import RequestRecord, begin
 
 LOG = logging.getLogger("server.test")
-
-
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    root, uvicorn = logging.getLogger(), logging.getLogger("uvicorn.error")
-    before = root.handlers[:], root.level, REQUESTS.level, uvicorn.level
-    yield
-    root.handlers[:] = before[0]
-    for logger, level in zip((root, REQUESTS, uvicorn), before[1:], strict=True):
-        logger.setLevel(level)
 
 
 def written(write: Callable[[], None], format: LogFormat, *, debug: bool = False) -> str:
