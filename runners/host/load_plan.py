@@ -51,9 +51,9 @@ class Limits:
 NO_LIMITS = Limits()
 PROJECTOR_COMPUTE_BYTES = GIB
 DRAFT_RESERVED_CELLS, DRAFT_RESERVED_BATCH = 8192, 512
-CHECKPOINT_SHARE = 16
-"""Checkpoints may take 1/16 of the memory that is available before a load."""
-MAX_CHECKPOINT_BYTES = 2 * GIB
+STATE_SHARE = 16
+"""Checkpoints may take 1/16 of the memory that is available before a load; idle prefixes too."""
+MAX_STATE_BYTES = 2 * GIB
 MAX_COPIED_SHARE = 4
 """A model is copied into memory when it takes at most 1/4 of what is available."""
 
@@ -267,6 +267,7 @@ def _spec(
     request, options, config = inputs.request, inputs.request.options, inputs.config
     # Without a KV cache (encoders) n_cells is no bound, and a batch may exceed the context.
     n_batch = min(shape.n_batch, padded(shape.n_cells))
+    state_bytes = min(inputs.ram_available // STATE_SHARE, MAX_STATE_BYTES)
     return LoadSpec(
         weights=str(request.weights),
         view=request.view,
@@ -282,7 +283,9 @@ def _spec(
         flash_attention=shape.flash_attention,
         cache_type=shape.cache_type,
         prefixes=prefix_storage(request, config) if not request.facts.is_embedding else None,
-        checkpoint_bytes=min(inputs.ram_available // CHECKPOINT_SHARE, MAX_CHECKPOINT_BYTES),
+        checkpoint_bytes=state_bytes,
+        # Idle cells slow down the kernels of a CPU; copies from the memory of a GPU cost more.
+        prefix_bytes=0 if placement.n_gpu_layers else state_bytes,
     )
 
 

@@ -39,8 +39,9 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     runner can tokenise and nothing else; the other numbers mean nothing. With `no_weights` it reads
     all metadata and plans all memory but reads no tensor, so it finds out whether the file can be
     loaded, whatever its size, and must not be asked to compute. `checkpoint_bytes` bounds the
-    copies of recurrent states and sliding windows. Computed prefixes are read from `prefixes`.
-    `view` is read in place of the file at `weights`, of which it is made.
+    copies of recurrent states and sliding windows, `prefix_bytes` those of idle prefixes; where it
+    is 0 these stay in the KV cache. Computed prefixes are read from `prefixes`. `view` is read in
+    place of the file at `weights`, of which it is made.
     """
 
     weights: str
@@ -61,4 +62,5 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     vocab_only: bool = False
     no_weights: bool = False
     checkpoint_bytes: int = 1 << 28
+    prefix_bytes: int = 0
     prefixes: PrefixStorage | None = None

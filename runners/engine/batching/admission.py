@@ -122,7 +122,7 @@ class Admission:
         own = np.frombuffer(sequence.tokens, np.int32)[:-1]
         shared = [common_length(own, np.frombuffer(other.tokens, np.int32)) for other in busy]
         best = int(np.argmax(shared))
-        available = max(self._slots.longest_prefix(sequence).length, busy[best].n_computed)
+        available = max(self._slots.n_reusable(sequence), busy[best].n_computed)
         sequence.n_shared = shared[best]
         if shared[best] < available + _MIN_SHARED:
             return None

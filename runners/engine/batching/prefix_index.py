@@ -52,6 +52,10 @@ class PrefixIndex:
         self._keys.pop(seq_id, None)
         self._last_used.pop(seq_id, None)
 
+    def entry(self, seq_id: int) -> tuple[npt.NDArray[np.int32], Hashable]:
+        """Return a copy of the tokens of `seq_id`, and its key."""
+        return np.array(self._tokens[seq_id], np.int32), self._keys[seq_id]
+
     def longest(self, tokens: TokenIds, key: Hashable = ()) -> tuple[int, int]:
         """Return the sequence of `key` with the longest prefix of `tokens`, and its length.
 

@@ -2,15 +2,18 @@
 
 A slot is one sequence id of llama.cpp. It is running (a sequence or a text owns it), idle (it
 contains the tokens of a finished request, to be reused as a prefix) or free. Slots with a common
-prefix share its cells.
+prefix share its cells. Prefixes in ordinary memory come back to a slot for the prompt that they
+begin.
 """
 
 from bisect import insort
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 from runners.engine.batching.checkpoints import Checkpoint, Checkpoints
 from runners.engine.batching.kv_cells import KVCellUsage
 from runners.engine.batching.prefix_index import PrefixIndex
+from runners.engine.batching.prefix_memory import IdlePrefix, PrefixMemory
 from runners.engine.batching.sequence import NO_SLOT, SequenceState
 from runners.engine.native.context import Context, State
 from runners.engine.native.llama import TokenIds
@@ -18,6 +21,11 @@ from runners.engine.native.model import Model
 
 _TAKEOVER_DIVISOR = 2
 """A prompt that reuses at least 1/2 of an idle slot may take it over and drop the rest."""
+
+_MIN_RECALLED = 16
+"""Fewest tokens for which a prefix comes back from memory."""
+_RECALL_DIVISOR = 64
+"""Nor does one come back for less than 1/64 of its tokens, which is what copying it costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,11 @@ NO_REUSE = Reuse()
 class Slots:
     """Assigns slots with the longest cached prefix of each prompt, and takes them back."""
 
-    def __init__(self, model: Model, context: Context, checkpoints: Checkpoints) -> None:
-        self._context, self._checkpoints = context, checkpoints
+    def __init__(
+        self, model: Model, context: Context, checkpoints: Checkpoints, memory: PrefixMemory
+    ) -> None:
+        self._context, self._checkpoints, self._memory = context, checkpoints, memory
+        self._keeps_all = model.keeps_all
         self._n_swa = model.n_swa
         self._is_recurrent = model.is_recurrent
         self._reset()
@@ -128,13 +139,66 @@ class Slots:
         if self._is_recurrent:
             # A recurrent state cannot be rolled back to an earlier token.
             return slot in self._idle and length == self._lengths[slot]
-        if self._n_swa == 0:
-            return True
-        # Cells before the sliding window of the donor may have been overwritten.
-        return self._context.first_position(slot) <= max(0, position - self._n_swa)
+        return self._n_swa == 0 or self._has_window(self._context.first_position(slot), position)
+
+    def _has_window(self, first_position: int, position: int) -> bool:
+        """Whether the window before `position` is there; cells before it may be overwritten."""
+        return first_position <= max(0, position - self._n_swa)
+
+    # From memory.
+
+    def n_reusable(self, sequence: SequenceState) -> int:
+        """Return how many tokens of a prompt need not be computed, with the prefixes in memory."""
+        return max(self.longest_prefix(sequence).length, self._longest_in_memory(sequence)[1])
+
+    def _longest_in_memory(self, sequence: SequenceState) -> tuple[int, int]:
+        """Return the prefix in memory that saves most of computing a prompt, and its length."""
+        best = NO_SLOT, 0
+        if sequence.scores_prompt:
+            return best
+        limit = len(sequence.tokens) - 1
+        for id, prefix, common in self._memory.matching(sequence.tokens, sequence.prefix_key):
+            length = self._usable(sequence, prefix, sequence.floor(min(common, limit)))
+            best = max(best, (id, length), key=lambda each: each[1])
+        return best
+
+    def _usable(self, sequence: SequenceState, prefix: IdlePrefix, length: int) -> int:
+        """Return how many tokens of a prompt a prefix saves that has `length` in common with it."""
+        is_whole = length == len(prefix.tokens)
+        if self._keeps_all or is_whole:
+            return length
+        position = sequence.position(length)
+        if not self._is_recurrent and self._has_window(prefix.first_position, position):
+            return length
+        checkpoint = self._checkpoints.longest(sequence, length)
+        return checkpoint.length if checkpoint is not None else 0
+
+    def _recall(self, sequence: SequenceState) -> None:
+        """Copy the prefix that saves most of computing a prompt to a slot, if that is worth it.
+
+        Where memory can go back to any token, only what the prompt has in common with it stays.
+        """
+        id, length = self._longest_in_memory(sequence)
+        if length < _MIN_RECALLED:
+            return
+        prefix = self._memory.get(id)
+        n_saved = length - self.longest_prefix(sequence).length
+        if n_saved < max(_MIN_RECALLED, len(prefix.tokens) // _RECALL_DIVISOR):
+            return
+        slot = self.restore(prefix.tokens, prefix.state, prefix.key)
+        if slot == NO_SLOT:
+            return
+        if self._keeps_all and length < len(prefix.tokens):
+            self._truncate(slot, length, sequence.position(length))
+        else:
+            self._memory.remove(id)
+
+    # Assigning.
 
     def assign(self, sequence: SequenceState) -> None:
         """Assign a slot with the longest reusable prefix to `sequence`; one must be vacant."""
+        if self._memory:
+            self._recall(sequence)
         reuse = self.longest_prefix(sequence)
         common = 0
         if self._checkpoints.enabled:
@@ -186,9 +250,10 @@ class Slots:
 
     def drop_idle(self) -> bool:
         """Empty the least recently used idle slot; False when there is none."""
-        if not self._idle:
+        slot = self.least_recent_idle()
+        if slot == NO_SLOT:
             return False
-        self._empty(self._index.least_recent(self._idle))
+        self._empty(slot)
         return True
 
     def _empty(self, slot: int) -> None:
@@ -266,6 +331,14 @@ class Slots:
         slot, sequence.slot, sequence.n_computed = sequence.slot, NO_SLOT, 0
         self._empty(slot)
 
+    def least_recent_idle(self) -> int:
+        """Return the idle slot that `drop_idle` would empty; `NO_SLOT` when there is none."""
+        return self._index.least_recent(self._idle) if self._idle else NO_SLOT
+
+    def contents(self, slot: int) -> tuple[TokenIds, Hashable]:
+        """Return a copy of the tokens of a slot, and the `prefix_key` of who computed them."""
+        return self._index.entry(slot)
+
     def resident(self) -> list[tuple[int, TokenIds]]:
         """Return the slots with computed tokens, and these, the most recently used first.
 
@@ -273,18 +346,21 @@ class Slots:
         """
         return self._index.by_recency()
 
-    def restore(self, tokens: TokenIds, state: State) -> bool:
-        """Make a vacant slot idle with the state after `tokens`; False where there is no room."""
+    def restore(self, tokens: TokenIds, state: State, key: Hashable = ()) -> int:
+        """Make a vacant slot idle with the state after `tokens`; return it, `NO_SLOT` without room.
+
+        `key` is the `prefix_key` of the sequence that computed them.
+        """
         slot = self.borrow(len(tokens))
         if slot == NO_SLOT:
-            return False
+            return NO_SLOT
         if not self._set_state(slot, state, partial=False):
             self.give_back(slot)
-            return False
+            return NO_SLOT
         self._borrowed.remove(slot)
-        self._index.insert(slot, tokens)
+        self._index.insert(slot, tokens, key)
         self._idle.add(slot)
-        return True
+        return slot
 
     def _set_state(self, slot: int, state: State, *, partial: bool) -> bool:
         """Set the state of a slot, for which idle slots are dropped if need be.

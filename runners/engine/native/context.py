@@ -251,13 +251,16 @@ class Context:
         flags = _PARTIAL if partial else _WHOLE
         return int(lib.llama_state_seq_get_size_ext(self.pointer, seq, flags))
 
-    def state(self, seq: int, *, partial: bool) -> State | None:
+    def state(self, seq: int, *, partial: bool, buffer: State | None = None) -> State | None:
         """Return a copy of a sequence's memory; None when llama.cpp cannot make one.
 
         A `partial` one has what `remove` cannot go back in, sliding windows and recurrent states.
+        It is written to `buffer`, if there is one, which has `state_size` bytes.
         """
         flags = _PARTIAL if partial else _WHOLE
-        data = np.empty(self.state_size(seq, partial=partial), np.uint8)
+        data = buffer
+        if data is None:
+            data = np.empty(self.state_size(seq, partial=partial), np.uint8)
         pointer = _pointer(data, ctypes.c_uint8)
         size = lib.llama_state_seq_get_data_ext(self.pointer, pointer, data.nbytes, seq, flags)
         return data if size == data.nbytes else None

@@ -21,6 +21,7 @@ import msgspec
 from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.drafter import NEAR_TIE, Drafter
 from runners.engine.batching.loop import Loop
+from runners.engine.batching.prefix_memory import PrefixMemory
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
 from runners.engine.batching.step_events import StepEvents
@@ -165,7 +166,12 @@ class DeterministicLoop:
         if self._loop is None or self._slots is None:
             model, tuner = self._model, self._tuner
             self._context = context = Context(model, self._spec, n_threads=tuner.n_threads)
-            self._slots = Slots(model, context, Checkpoints(model, context, budget=0))
+            self._slots = Slots(
+                model,
+                context,
+                Checkpoints(model, context, budget=0),
+                PrefixMemory(0, keeps_all=model.keeps_all),
+            )
             self._loop = Loop(
                 model,
                 context,

@@ -10,6 +10,8 @@ from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.drafter import NEAR_TIE, Drafter
 from runners.engine.batching.loop import Loop
 from runners.engine.batching.prefix_folder import PrefixFolder
+from runners.engine.batching.prefix_memory import PrefixMemory
+from runners.engine.batching.prefix_offload import PrefixOffload
 from runners.engine.batching.prefix_saver import PrefixSaver
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.slots import Slots
@@ -74,7 +76,10 @@ class Engine:
         if spec.projector is not None:
             projector = Projector(model, spec, n_threads=fixed or usable_cores())
         self.checkpoints = Checkpoints(model, context, budget=spec.checkpoint_bytes)
-        slots = Slots(model, context, self.checkpoints)
+        is_offloaded = context.has_memory and model.has_attention and not model.pools
+        memory = PrefixMemory(spec.prefix_bytes if is_offloaded else 0, keeps_all=model.keeps_all)
+        slots = Slots(model, context, self.checkpoints, memory)
+        self._offload = PrefixOffload(context, slots, memory)
         self._send, self._context, self._adapters = send, context, model.adapters
         self._events = StepEvents(lambda events: send(Step(events)), interval_ns=stream_interval_ns)
         self._loop = Loop(
@@ -96,7 +101,7 @@ class Engine:
         self._prefixes = None
         if spec.prefixes is not None and context.has_memory and not model.pools:
             folder = PrefixFolder(spec.prefixes, keeps_all=model.keeps_all, n_cells=context.n_cells)
-            self._prefixes = PrefixSaver(folder, context, slots, self.checkpoints)
+            self._prefixes = PrefixSaver(folder, context, slots, self.checkpoints, memory)
         self._deterministic = DeterministicLoop(
             model,
             spec,
@@ -170,6 +175,15 @@ class Engine:
         """Save what is computed to files in at most `seconds`; return how many were written."""
         self._events.flush()
         return self._prefixes.save(seconds) if self._prefixes is not None else 0
+
+    @property
+    def n_bytes_idle(self) -> int:
+        """Bytes of the idle prefix that `offload` would move next, 0 without one."""
+        return self._offload.next_size
+
+    def offload(self, is_due: Callable[[], bool]) -> None:
+        """Move an idle prefix from the KV cache to memory, unless work `is_due` before."""
+        self._offload.offload(is_due)
 
     def stats(self, request_id: int) -> StatsReport:
         """Return the counters as the answer to request `request_id`."""

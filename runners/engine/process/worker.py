@@ -77,6 +77,10 @@ _N_INTAKE_THREADS = 2
 """Two, so that a schema that takes long to compile does not delay every prompt."""
 _SWITCH_INTERVAL = 0.0005
 """Seconds that the engine's thread waits at most for the GIL while an intake thread is busy."""
+_QUICK_OFFLOAD = 1 << 24
+"""Bytes of an idle prefix that are copied in a few milliseconds."""
+_OFFLOAD_DELAY = 0.5
+"""Seconds without work after which larger ones are copied: the next turn may follow at once."""
 
 Request = Generate | Embed | Tokenize | Detokenize | ListSpecialTokens
 Answer = Step | Failed | Embedded | Tokens | Text | SpecialTokens
@@ -215,10 +219,20 @@ class Worker:
         wait = self._engine is None or not self._engine.busy
         if wait:
             self._is_working = False
-            work = self._work.get()
+            work = self._next_work()
             self._is_working = True
             self._accept(work)
         self._accept_arrived()
+
+    def _next_work(self) -> Work:
+        """Block until there is work; meanwhile, idle prefixes leave the KV cache."""
+        while self._engine is not None and (size := self._engine.n_bytes_idle):
+            delay = _OFFLOAD_DELAY if size > _QUICK_OFFLOAD else 0
+            try:
+                return self._work.get(delay > 0, timeout=delay)
+            except queue.Empty:
+                self._engine.offload(lambda: not self._work.empty())
+        return self._work.get()
 
     def _pause(self) -> None:
         """Count a part of a long step, and take the work that has arrived meanwhile."""
