@@ -6,6 +6,10 @@ recompute at some length of a prompt; the cells of layers with full attention ar
 can be used while a slot has them. Checkpoints are taken where a later prompt is likely to part
 from this one: at the ends of turns, where two prompts were seen to part, near the end of the
 prompt, and every few thousand tokens.
+
+A recurrent state is there only when a batch ends at that length. Of sliding windows, the cells stay
+for longer than a batch takes, so those of an earlier length are copied after it, when the first
+token has been sent: a slot that shares the cells up to that length has the window before it.
 """
 
 from collections.abc import Hashable, Iterator
@@ -14,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from runners.engine.batching.prefix_index import PrefixIndex, TokenIds
-from runners.engine.batching.sequence import SequenceState
+from runners.engine.batching.sequence import NO_SLOT, SequenceState
 from runners.engine.native.context import Context, State
 from runners.engine.native.model import Model
 
@@ -48,6 +52,8 @@ class Checkpoints:
         self._context, self._budget = context, budget
         self.enabled = budget > 0 and context.has_memory and not model.keeps_all
         self.needs_cells = model.has_attention
+        self._is_recurrent, self._n_swa = model.is_recurrent, model.n_swa
+        self._due: list[tuple[SequenceState, int, int]] = []
         self._index = PrefixIndex()
         self._entries: dict[int, Checkpoint] = {}
         self._last_id = self._n_prompts = 0
@@ -87,28 +93,57 @@ class Checkpoints:
         candidates = {reused, common, len(sequence.tokens) - _TAIL, *boundaries}
         lengths = {sequence.floor(n) for n in candidates if reused <= n < len(sequence.tokens)}
         sequence.stops = list(_spaced(sorted(lengths), last))
+        sequence.ends_batches = self._is_recurrent
         self.reached(sequence)
 
     def reached(self, sequence: SequenceState) -> None:
         """Take the checkpoint that is due at the present length of a sequence, if one is.
 
-        None is taken while memory has the rows of a draft, which may be dropped.
+        None is taken while memory has the rows of a draft, which may be dropped. Those of sliding
+        windows wait for `take`.
         """
-        stops, length = sequence.stops, sequence.n_computed
-        is_due = length in stops or (length >= sequence.n_prompt and length % _PERIOD == 0)
-        while stops and stops[0] <= length:
-            del stops[0]
-        if is_due and self.enabled and length and not sequence.draft:
-            self._take(sequence)
-
-    def _take(self, sequence: SequenceState) -> None:
-        length, key = sequence.n_computed, sequence.prefix_key
-        if self._context.last_position(sequence.slot) >= sequence.position(length):
-            return  # rows of a draft are behind it
-        tokens = sequence.tokens[:length]
-        if any(each.length == len(tokens) for each in self._matching(tokens, key)):
+        if not self.enabled:
             return
-        slot = sequence.slot
+        stops, length = sequence.stops, sequence.n_computed
+        lengths = []
+        while stops and stops[0] <= length:
+            lengths.append(stops.pop(0))
+        if length >= sequence.n_prompt and length % _PERIOD == 0:
+            lengths.append(length)
+        if sequence.draft or not length:
+            return
+        if not self._is_recurrent:
+            self._due += [(sequence, sequence.slot, each) for each in lengths]
+        elif length in lengths and self._is_last(sequence.slot, sequence.position(length)):
+            self._take(sequence, sequence.slot, length)
+
+    def _is_last(self, slot: int, position: int) -> bool:
+        """Whether no rows of a draft are behind."""
+        return self._context.last_position(slot) < position
+
+    @property
+    def any_due(self) -> bool:
+        """Whether `take` has anything to do."""
+        return bool(self._due)
+
+    def take(self, spare: int) -> None:
+        """Take the checkpoints of sliding windows that this step has reached.
+
+        `spare` is an empty slot, which is empty again afterwards; without one none are taken.
+        """
+        due, self._due = self._due, []
+        for sequence, slot, length in due if spare != NO_SLOT else ():
+            position = sequence.position(length)
+            self._context.copy(slot, spare, position)
+            if self._context.first_position(spare) <= max(0, position - self._n_swa):
+                self._take(sequence, spare, length)
+            self._context.remove(spare, 0)
+
+    def _take(self, sequence: SequenceState, slot: int, length: int) -> None:
+        """Copy the state of a slot, which has the first `length` tokens of a sequence."""
+        tokens, key = sequence.tokens[:length], sequence.prefix_key
+        if any(each.length == length for each in self._matching(tokens, key)):
+            return
         size = self._context.state_size(slot, partial=True)
         if not self._entries and self.needs_cells:
             # Some models have a window in their file that llama.cpp does not use.

@@ -21,15 +21,11 @@ _MEMORY_FACTOR = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IdlePrefix:
-    """The state after `tokens`; `key` is the `prefix_key` of the sequence that computed them.
-
-    In sliding windows, positions before the first are overwritten.
-    """
+    """The state after `tokens`; `key` is the `prefix_key` of the sequence that computed them."""
 
     tokens: TokenIds
     state: State
     key: Hashable = ()
-    first_position: int = 0
 
 
 class PrefixMemory:

@@ -50,8 +50,7 @@ class PrefixOffload:
         if state is None:
             self._refused_at = slots.n_releases
             return
-        first = self._context.first_position(slot)
-        self._memory.add(IdlePrefix(tokens, state, key, first))
+        self._memory.add(IdlePrefix(tokens, state, key))
         slots.drop_idle()
 
 

@@ -51,7 +51,9 @@ class SequenceState:
     boundaries: tuple[int, ...] = ()
     """Lengths of the prompt at which a later one may part from it, such as the ends of turns."""
     stops: list[int] = field(default_factory=list)
-    """Lengths at which a checkpoint is due; no batch goes beyond the next in the prompt."""
+    """Lengths at which a checkpoint is due."""
+    ends_batches: bool = False
+    """Whether no batch goes beyond the next of `stops`."""
     snapshot: Snapshot | None = None
     """A computed prefix from a file, until it is in a slot."""
     encoded: tuple[Span, Floats] | None = None
@@ -132,11 +134,13 @@ class SequenceState:
 
     @property
     def n_text(self) -> int:
-        """Pending tokens before the next medium or checkpoint."""
+        """Pending tokens before the next medium or the end of a batch for a checkpoint."""
         n_text = self.n_pending
         if self.media is not None and (medium := self.next_medium) is not None:
             n_text = max(medium.start - self.n_computed, 0)
-        return min(n_text, self.stops[0] - self.n_computed) if self.stops else n_text
+        if self.stops and self.ends_batches:
+            return min(n_text, self.stops[0] - self.n_computed)
+        return n_text
 
     @property
     def n_ahead(self) -> int:

@@ -139,11 +139,10 @@ class Slots:
         if self._is_recurrent:
             # A recurrent state cannot be rolled back to an earlier token.
             return slot in self._idle and length == self._lengths[slot]
-        return self._n_swa == 0 or self._has_window(self._context.first_position(slot), position)
-
-    def _has_window(self, first_position: int, position: int) -> bool:
-        """Whether the window before `position` is there; cells before it may be overwritten."""
-        return first_position <= max(0, position - self._n_swa)
+        if self._n_swa == 0:
+            return True
+        # Cells before the sliding window of the donor may have been overwritten.
+        return self._context.first_position(slot) <= max(0, position - self._n_swa)
 
     # From memory.
 
@@ -164,11 +163,7 @@ class Slots:
 
     def _usable(self, sequence: SequenceState, prefix: IdlePrefix, length: int) -> int:
         """Return how many tokens of a prompt a prefix saves that has `length` in common with it."""
-        is_whole = length == len(prefix.tokens)
-        if self._keeps_all or is_whole:
-            return length
-        position = sequence.position(length)
-        if not self._is_recurrent and self._has_window(prefix.first_position, position):
+        if self._keeps_all or length == len(prefix.tokens):
             return length
         checkpoint = self._checkpoints.longest(sequence, length)
         return checkpoint.length if checkpoint is not None else 0
@@ -281,6 +276,15 @@ class Slots:
         if self._checkpoints.enabled and sequence.n_computed < length not in sequence.stops:
             insort(sequence.stops, length)
 
+    @property
+    def any_checkpoint_due(self) -> bool:
+        """Whether `take_checkpoints` has anything to do."""
+        return self._checkpoints.any_due
+
+    def take_checkpoints(self) -> None:
+        """Take the checkpoints that the last step has reached; none while all slots are used."""
+        self._checkpoints.take(self._free[-1] if self._free else NO_SLOT)
+
     def _truncate(self, slot: int, length: int, position: int) -> None:
         """Truncate a slot to its first `length` tokens, which are those before `position`."""
         if length < self._lengths[slot]:
@@ -376,6 +380,7 @@ class Slots:
     def clear(self) -> None:
         """Empty every slot, after a failure that leaves the KV cache in an unknown state."""
         self._context.clear()
+        self._checkpoints.take(NO_SLOT)
         n_releases = self.n_releases
         self._reset()
         self.n_releases = n_releases + 1
