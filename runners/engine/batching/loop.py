@@ -287,10 +287,11 @@ class Loop:
 
     def _draw(self, sequence: SequenceState) -> tuple[int, tuple[TokenLogprob, ...]]:
         context, n_top = self._context, sequence.request.logprobs
+        is_alone = len(self._scheduler.running) == 1 and not sequence.draft
         if n_top is None:
-            return sequence.draw(context), ()
+            return sequence.draw(context, is_alone=is_alone), ()
         raw = context.logits(sequence.last_row).copy()
-        token = sequence.draw(context)
+        token = sequence.draw(context, is_alone=is_alone)
         return token, (logprob_of(self._vocab, raw, token, n_top),)
 
     def stats(self, request_id: int) -> StatsReport:

@@ -133,8 +133,13 @@ class TokenSampler:
                 if token >= 0:  # a negative id is a placeholder of a medium
                     self._chain.accept(token)
 
-    def draw(self, context: Context, row: int, matcher: AnyMatcher | None) -> int:
+    def draw(
+        self, context: Context, row: int, matcher: AnyMatcher | None, *, is_alone: bool = False
+    ) -> int:
         """Return the next token, drawn from the logits of `row` and allowed by `matcher`.
+
+        `is_alone`: it is the only draw after a step, which has replaced all code in the processor's
+        caches, so that one call of llama.cpp takes half as long as the look for candidates.
 
         The token is drawn first, and the logits are masked only when the constraint rejects it.
         Penalties would count the rejected token, so with them the mask comes first, or the chain
@@ -146,10 +151,10 @@ class TokenSampler:
             context.logits(row)[self._ends] = -np.inf
             self._n_left -= 1
         if matcher is None:
-            return self._draw(context, row)
+            return self._draw(context, row, is_alone=is_alone)
         if matcher.samples_first or not self._penalises:
             before = self._chain.copy() if self._penalises and self._chain is not None else None
-            token = self._draw(context, row)
+            token = self._draw(context, row, is_alone=is_alone)
             if matcher.allows(token):
                 matcher.accept(token)
                 return token
@@ -159,11 +164,11 @@ class TokenSampler:
         matcher.accept(token)
         return token
 
-    def _draw(self, context: Context, row: int) -> int:
+    def _draw(self, context: Context, row: int, *, is_alone: bool = False) -> int:
         logits = context.logits(row)
         if self._chain is None:
             token = int(logits.argmax())
-        elif self._candidates is not None and self._candidates.select(logits):
+        elif not is_alone and self._candidates is not None and self._candidates.select(logits):
             token = self._chain.draw_among(self._candidates)
         else:
             token = self._chain.draw(context, row)

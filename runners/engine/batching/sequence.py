@@ -161,13 +161,13 @@ class SequenceState:
             self.started_ns = time.perf_counter_ns()
             self.n_reused = n_reused
 
-    def draw(self, context: Context) -> int:
-        """Return the next token, drawn from the logits of the last row.
+    def draw(self, context: Context, *, is_alone: bool) -> int:
+        """Return the next token, drawn from the logits of the last row; see `TokenSampler.draw`.
 
         A constraint that need not hold is dropped when it fails; else raises BadConstraint.
         """
         try:
-            return self.sampler.draw(context, self.last_row, self.matcher)
+            return self.sampler.draw(context, self.last_row, self.matcher, is_alone=is_alone)
         except BadConstraint as e:
             if self.request.must_hold:
                 raise
