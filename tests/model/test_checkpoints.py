@@ -175,6 +175,33 @@ def test_running_answer_is_not_disturbed_by_one_that_reuses_its_prompt(start: St
     assert_same_choices(running, fresh.answer(prompt, n_predict=200, logprobs=2))
 
 
+@pytest.mark.parametrize("kind", ["window", "experts"])
+def test_windows_are_copied_behind_the_first_token_and_split_no_batch(start: Start) -> None:
+    engine = start(n_batch=1024)
+    events, checkpoints = engine.engine._events, engine.engine.checkpoints
+    kept: list[int] = []
+    emit = events._emit
+    events._emit = lambda some: (kept.append(len(checkpoints)), emit(some))
+
+    answer = engine.ask(HISTORY + QUESTION + ANSWER, n_predict=10)
+    engine.run_until(lambda: bool(answer.chunks))
+
+    assert engine.stats.steps == 1
+    assert kept == [0]
+    assert len(checkpoints) > 3
+
+
+@pytest.mark.parametrize("kind", ["window", "experts"])
+def test_without_a_free_slot_windows_are_not_copied(start: Start) -> None:
+    engine, fresh = start(n_seq=1), start(checkpoint_bytes=0)
+
+    answer = engine.answer(HISTORY + QUESTION + ANSWER, n_predict=30, logprobs=2)
+
+    assert len(engine.engine.checkpoints) == 0
+    wanted = fresh.answer(HISTORY + QUESTION + ANSWER, n_predict=30, logprobs=2)
+    assert_same_choices(answer, wanted)
+
+
 def test_copies_stay_within_their_budget_and_the_system_prompt_survives(start: Start) -> None:
     engine = start()
     engine.answer(HISTORY + QUESTION + ANSWER, n_predict=1)
