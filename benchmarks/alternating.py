@@ -60,13 +60,17 @@ async def _rate(client: RunnerClient, seconds: float) -> float:
 
 @asynccontextmanager
 async def _endless_answer(client: RunnerClient) -> AsyncIterator[None]:
-    """Generate until the block ends."""
+    """Generate until the block ends; no count has shorter texts, as answers do not end."""
     request = Generate(
-        id=0, prompt=english(24, 1), sampling=Sampling(seed=1), n_predict=1_000_000, n_ctx=512
+        id=0,
+        prompt=english(24, 1),
+        sampling=Sampling(seed=1, ignore_eos=True),
+        n_predict=1_000_000,
+        n_ctx=512,
     )
 
     async def read() -> None:
-        while True:  # the model may end its answer
+        while True:
             async for _ in client.generate(request):
                 pass
 

@@ -45,18 +45,17 @@ class FreeCores:
 
     def __init__(self) -> None:
         self._read_at = self._idle = self._own = 0.0
-        self._free: float | None = None
 
     def __call__(self) -> float | None:
-        """Return the mean of the last fraction of a second; None when there is no reading yet."""
+        """Return a new mean of the last fraction of a second; None while there is none."""
         now = time.monotonic()
         elapsed = now - self._read_at
-        if elapsed >= self._INTERVAL:
-            before = self._idle, self._own
-            times = psutil.cpu_times()
-            self._idle = times.idle + getattr(times, "iowait", 0.0)
-            self._own = time.process_time()
-            self._read_at = now
-            available = self._idle - before[0] + self._own - before[1]
-            self._free = available / elapsed if elapsed < self._STALE else None
-        return self._free
+        if elapsed < self._INTERVAL:
+            return None
+        before = self._idle, self._own
+        times = psutil.cpu_times()
+        self._idle = times.idle + getattr(times, "iowait", 0.0)
+        self._own = time.process_time()
+        self._read_at = now
+        available = self._idle - before[0] + self._own - before[1]
+        return available / elapsed if elapsed < self._STALE else None

@@ -196,6 +196,69 @@ def test_free_cores_are_used_within_a_few_steps() -> None:
     machine.steps_until(tuner, lambda: tuner.n_threads == 2, most=10)
 
 
+@dataclass
+class SlowToBalance(Machine):
+    """A machine whose system needs some steps to move threads away from each other.
+
+    Until then fewer threads are as slow as the crowded ones before them.
+    """
+
+    settles_in: int = 15
+    n_settled: int = 1000
+
+    def step(self, tuner: ThreadTuner, n_rows: int = 1) -> float:
+        n_threads = tuner.choose(n_rows)
+        crowded = n_threads + self.taken > self.cores
+        self.n_settled = 0 if crowded else self.n_settled + 1
+        time = self.ideal(n_threads)
+        if not crowded and self.n_settled < self.settles_in:
+            time = self.ideal(self.cores)
+        tuner.record(n_rows, round(n_rows * time * self.rng.lognormvariate(0, self.noise)))
+        return time / self.fastest()
+
+
+@pytest.mark.parametrize(("cores", "taken"), [(2, 1), (8, 2), (64, 30)])
+def test_fewer_threads_are_judged_when_the_system_has_moved_them_apart(
+    cores: int, taken: int
+) -> None:
+    """Their first steps after crowded ones say nothing, so taking turns would not tell."""
+    machine = SlowToBalance(cores, noise=0.02)
+    tuner = ThreadTuner(cores, free_cores=lambda: float(cores - machine.taken))
+    machine.run(tuner, 300)
+    machine.taken = taken
+    machine.run(tuner, 60)
+    assert machine.run(tuner, 3000) < 1.25
+
+
+def test_more_threads_than_cores_are_free_are_not_tried() -> None:
+    """One such step takes as long as ten others while other programs compute."""
+    machine = Machine(2, noise=0.05)
+    tuner = ThreadTuner(2, free_cores=lambda: 2.0 - machine.taken)
+    machine.run(tuner, 200)
+    machine.taken = 1
+    machine.steps_until(tuner, lambda: tuner.n_threads == 1, most=20)
+    counts = set()
+    for _ in range(3000):
+        counts.add(tuner.choose(1))
+        tuner.record(1, round(machine.ideal(1)))
+    assert counts == {1}
+
+
+def test_fewer_threads_that_turn_out_slower_are_given_up() -> None:
+    """The others may give way, and the steps have become longer for another reason."""
+    tuner, slowdown = ThreadTuner(2, free_cores=lambda: 1.0), 1.0
+
+    def run(n_steps: int) -> None:
+        for _ in range(n_steps):
+            tuner.record(1, round(1e6 * slowdown * (1.8 if tuner.choose(1) == 1 else 1.0)))
+
+    run(1000)
+    assert tuner.n_threads == 2
+    slowdown = 3.0
+    run(1000)
+    assert tuner.n_threads == 2
+
+
 @pytest.mark.parametrize(("cores", "taken"), [(2, 1), (2, 2), (8, 2), (64, 30)])
 def test_a_machine_that_is_busy_from_the_start_is_noticed_at_once(cores: int, taken: int) -> None:
     """The first answer after a load does not crawl because no faster step was ever seen."""
