@@ -102,15 +102,13 @@ class Checkpoints:
         None is taken while memory has the rows of a draft, which may be dropped. Those of sliding
         windows wait for `take`.
         """
-        if not self.enabled:
-            return
         stops, length = sequence.stops, sequence.n_computed
         lengths = []
         while stops and stops[0] <= length:
             lengths.append(stops.pop(0))
         if length >= sequence.n_prompt and length % _PERIOD == 0:
             lengths.append(length)
-        if sequence.draft or not length:
+        if not self.enabled or sequence.draft or not length:
             return
         if not self._is_recurrent:
             self._due += [(sequence, sequence.slot, each) for each in lengths]

@@ -77,9 +77,19 @@ class PrefixMemory:
         self.n_bytes += prefix.state.nbytes
 
     def matching(self, tokens: AnyTokens, key: Hashable) -> Iterator[tuple[int, IdlePrefix, int]]:
-        """Yield id, prefix and common length of those that begin as `tokens` do."""
-        for id, common in self._index.common_lengths(tokens, key).items():
+        """Yield id, prefix and common length of those that save most of computing `tokens`.
+
+        They are the one with the longest common beginning, and the longest with all of which
+        `tokens` begin, since memory may not be able to go back to the end of the former.
+        """
+        id, common = self._index.longest(tokens, key)
+        if common:
             yield id, self._entries[id], common
+        if not self._keeps_all:
+            whole = self._index.beginnings(tokens, key)
+            id = max(whole, key=lambda each: len(self._entries[each].tokens), default=id)
+            if whole:
+                yield id, self._entries[id], len(self._entries[id].tokens)
 
     def get(self, id: int) -> IdlePrefix:
         """Return a prefix, which counts as a use of it."""

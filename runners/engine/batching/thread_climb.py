@@ -220,12 +220,13 @@ class ThreadClimb:
         """Count a step of a trial; at its end return whether the lower count was better."""
         trial.elapsed_ns += elapsed_ns
         trial.n_steps += 1
-        before = trial.before.get(size_class)
         is_long = trial.elapsed_ns >= _TRIAL_NS and trial.n_steps >= _TRIAL_STEPS
-        if before is None or not is_long or not reference.known:
+        if not is_long or not reference.known:
             return False
         self._trial = None
-        ratio = fmean(reference.recent) / before
+        before = trial.before.get(size_class)
+        # Without steps of this size before, what the others leave free decides.
+        ratio = fmean(reference.recent) / before if before is not None else 0.0
         if ratio <= _BETTER:
             self._direction, self._n_confirmed, self._rested = -1, 0, 0
             return True

@@ -97,3 +97,11 @@ def test_nothing_is_copied_beyond_the_budget_or_while_the_machine_has_no_memory(
     monkeypatch.setattr(psutil, "virtual_memory", Scarce)
 
     assert not memory.has_room(STATE)
+
+
+def test_where_memory_cannot_go_back_a_whole_beginning_is_found_beside_a_longer_one() -> None:
+    memory = memory_of(prefix(1, 2), prefix(1, 2, 3, 4), keeps_all=False)
+
+    found = [(len(each.tokens), common) for _, each, common in memory.matching([1, 2, 3, 9], ())]
+
+    assert found == [(4, 3), (2, 2)]
