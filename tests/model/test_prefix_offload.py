@@ -135,6 +135,22 @@ def test_a_prefix_that_is_larger_than_the_budget_stays_in_the_cache(start: Start
     assert engine.answer(BEGINNING, n_predict=1).done.n_reused == 299
 
 
+def test_a_prefix_for_which_the_system_has_no_memory_stays_in_the_cache(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = start()
+    engine.answer(BEGINNING, n_predict=1)
+
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("runners.engine.batching.prefix_offload.np.empty", refuse)
+    rest(engine)
+    monkeypatch.undo()
+
+    assert engine.answer(BEGINNING, n_predict=1).done.n_reused == 299
+
+
 def test_a_request_that_arrives_meanwhile_goes_first(start: Start) -> None:
     engine = start()
     engine.answer(BEGINNING, n_predict=1)

@@ -39,19 +39,26 @@ class PrefixOffload:
         if self._memory.covers(tokens, key):
             slots.drop_idle()
             return
+        state = self._copy(slot, is_due)
+        if state is not None:
+            self._memory.add(IdlePrefix(tokens, state, key))
+            slots.drop_idle()
+
+    def _copy(self, slot: int, is_due: Callable[[], bool]) -> State | None:
+        """Return a copy of the state of a slot; None without room, or when work is due before."""
         size = self._context.state_size(slot, partial=False)
-        if not self._memory.has_room(size):
-            self._refused_at = slots.n_releases
-            return
-        buffer = _allocate(size, is_due)
-        if buffer is None:
-            return
-        state = self._context.state(slot, partial=False, buffer=buffer)
-        if state is None:
-            self._refused_at = slots.n_releases
-            return
-        self._memory.add(IdlePrefix(tokens, state, key))
-        slots.drop_idle()
+        try:
+            if self._memory.has_room(size):
+                buffer = _allocate(size, is_due)
+                if buffer is None:
+                    return None
+                state = self._context.state(slot, partial=False, buffer=buffer)
+                if state is not None:
+                    return state
+        except MemoryError:
+            pass
+        self._refused_at = self._slots.n_releases
+        return None
 
 
 def _allocate(size: int, is_due: Callable[[], bool]) -> State | None:
