@@ -3,6 +3,7 @@
 The answers are those of an engine that keeps everything in the cache or computes it anew.
 """
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -288,8 +289,9 @@ async def test_a_runner_does_it_by_itself(models: dict[str, Path]) -> None:
         request = Generate(id=0, prompt=prompt_of(100), n_predict=1)
         first = [event async for event in runner.client.generate(request)][-1]
 
-        while (await runner.client.stats()).n_cells_used:
-            pass
+        async with asyncio.timeout(30):
+            while (await runner.client.stats()).n_cells_used:
+                pass
 
         again = [event async for event in runner.client.generate(request)][-1]
     finally:
