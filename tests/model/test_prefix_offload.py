@@ -108,6 +108,26 @@ def test_a_shared_system_prompt_is_taken_from_a_conversation_that_stays_whole(
     assert whole.n_reused == whole.n_prompt - 1
 
 
+def test_conversations_that_come_back_share_their_system_prompt_again(start: Start) -> None:
+    """Eight of them fit the cache together, as they did before they left it."""
+    engine, fresh = start(n_seq=8), start(n_seq=8, prefix_bytes=0)
+    prompts = [f"{BEGINNING} {prompt_of(50, seed=seed)}" for seed in range(8)]
+    for prompt in prompts:
+        engine.answer(prompt, n_predict=1)
+    rest(engine)
+
+    answers = [engine.ask(f"{prompt} one day", n_predict=20, logprobs=2) for prompt in prompts]
+    engine.run_until(lambda: all(answer.chunks for answer in answers))
+
+    assert engine.stats.n_cells_used < 300 + 8 * 80
+    engine.run()
+    assert engine.stats.n_preempted == 0
+    for prompt, answer in zip(prompts, answers, strict=True):
+        assert answer.done.n_reused >= 349
+        wanted = fresh.answer(f"{prompt} one day", n_predict=20, logprobs=2)
+        assert_same_choices(answer, wanted)
+
+
 def test_a_few_words_in_common_bring_nothing_back(start: Start) -> None:
     engine = start()
     engine.answer(f"{prompt_of(10)} {prompt_of(400, seed=1)}", n_predict=1)

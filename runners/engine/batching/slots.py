@@ -171,13 +171,15 @@ class Slots:
     def _recall(self, sequence: SequenceState) -> None:
         """Copy the prefix that saves most of computing a prompt to a slot, if that is worth it.
 
-        Where memory can go back to any token, only what the prompt has in common with it stays.
+        Where memory can go back to any token, only what the prompt has in common with it stays, and
+        what another slot has of that is shared again.
         """
         id, length = self._longest_in_memory(sequence)
         if length < _MIN_RECALLED:
             return
         prefix = self._memory.get(id)
-        n_saved = length - self.longest_prefix(sequence).length
+        resident = self.longest_prefix(sequence)
+        n_saved = length - resident.length
         if n_saved < max(_MIN_RECALLED, len(prefix.tokens) // _RECALL_DIVISOR):
             return
         slot = self.restore(prefix.tokens, prefix.state, prefix.key)
@@ -187,6 +189,20 @@ class Slots:
             self._truncate(slot, length, sequence.position(length))
         else:
             self._memory.remove(id)
+        if self._keeps_all and resident.length:
+            self._share_beginning(resident, slot, sequence.position(resident.length))
+
+    def _share_beginning(self, resident: Reuse, slot: int, position: int) -> None:
+        """Let a slot share the cells of a resident prefix instead of its own copies of them."""
+        length, source = resident.length, resident.slot
+        # The slot may be the one that had the prefix, which was dropped to make room.
+        if source == slot or self._lengths.get(source, 0) < length:
+            return
+        self._context.remove(slot, 0, position)
+        self._context.copy(source, slot, position)
+        self._cells.remove(slot)
+        self._cells.share(source, slot, length)
+        self._cells.extend(slot, self._lengths[slot] - length)
 
     # Assigning.
 
