@@ -163,10 +163,8 @@ class Loop:
                 self._drafter.record(n_rows, elapsed)
             self._collect()
             self._counters.sample_ns += time.perf_counter_ns() - started - elapsed
-            if self._slots.any_checkpoint_due:
-                # The first token goes before: a copy may take as long as a step.
-                self._events.flush()
-                self._slots.take_checkpoints()
+            # The first token goes before: a copy may take as long as a step.
+            self._slots.take_checkpoints(before=self._events.flush)
         elif status == NO_ROOM:
             if not self._drafter.give_up(self._scheduler.running):
                 self._scheduler.evict_one()

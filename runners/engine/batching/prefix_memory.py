@@ -5,16 +5,18 @@ them, so whatever lies idle there slows down every step: by a fifth beside 7,000
 model of 135M parameters. Copying a state back takes a thousandth of the time of computing it.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import psutil
 
+from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.prefix_index import PrefixIndex
-from runners.engine.batching.prefix_index import TokenIds as AnyTokens
+from runners.engine.batching.sequence import SequenceState
 from runners.engine.native.context import State
 from runners.engine.native.llama import TokenIds
 
+NO_PREFIX = -1
 _MEMORY_FACTOR = 2
 """A state is copied when this many times its size is available."""
 
@@ -31,9 +33,12 @@ class IdlePrefix:
 class PrefixMemory:
     """Idle prefixes of one context; the least recently used go when `budget` bytes are used up."""
 
-    def __init__(self, budget: int, *, keeps_all: bool) -> None:
-        """`keeps_all`: a state can be rolled back to any of its tokens; see `Model.keeps_all`."""
-        self._budget, self._keeps_all = budget, keeps_all
+    def __init__(self, budget: int, checkpoints: Checkpoints, *, keeps_all: bool) -> None:
+        """`keeps_all`: a state can be rolled back to any of its tokens; see `Model.keeps_all`.
+
+        Others can be rolled back to a checkpoint.
+        """
+        self._budget, self._checkpoints, self._keeps_all = budget, checkpoints, keeps_all
         self._index = PrefixIndex()
         self._entries: dict[int, IdlePrefix] = {}
         self._last_id = 0
@@ -56,7 +61,7 @@ class PrefixMemory:
             return False
         return bool(size * _MEMORY_FACTOR <= psutil.virtual_memory().available)
 
-    def covers(self, tokens: AnyTokens, key: Hashable) -> bool:
+    def covers(self, tokens: TokenIds, key: Hashable) -> bool:
         """Whether a prefix that is kept can do all that one of `tokens` could; counts as a use."""
         id, common = self._index.longest(tokens, key)
         if common < len(tokens) or not (self._keeps_all or common == len(self._entries[id].tokens)):
@@ -76,20 +81,22 @@ class PrefixMemory:
         self._entries[self._last_id] = prefix
         self.n_bytes += prefix.state.nbytes
 
-    def matching(self, tokens: AnyTokens, key: Hashable) -> Iterator[tuple[int, IdlePrefix, int]]:
-        """Yield id, prefix and common length of those that save most of computing `tokens`.
-
-        They are the one with the longest common beginning, and the longest with all of which
-        `tokens` begin, since memory may not be able to go back to the end of the former.
-        """
+    def longest(self, sequence: SequenceState) -> tuple[int, int]:
+        """Return the prefix that saves most of computing a prompt, and how many of its tokens."""
+        if sequence.scores_prompt:
+            return NO_PREFIX, 0
+        tokens, key = sequence.tokens, sequence.prefix_key
         id, common = self._index.longest(tokens, key)
-        if common:
-            yield id, self._entries[id], common
-        if not self._keeps_all:
-            whole = self._index.beginnings(tokens, key)
-            id = max(whole, key=lambda each: len(self._entries[each].tokens), default=id)
-            if whole:
-                yield id, self._entries[id], len(self._entries[id].tokens)
+        length = sequence.floor(min(common, len(tokens) - 1))
+        if self._keeps_all:
+            return id, length
+        checkpoint = self._checkpoints.longest(sequence, length)
+        best = id, checkpoint.length if checkpoint is not None else 0
+        for whole in self._index.beginnings(tokens, key):
+            n_tokens = len(self._entries[whole].tokens)
+            if best[1] <= n_tokens < len(tokens):
+                best = whole, n_tokens
+        return best
 
     def get(self, id: int) -> IdlePrefix:
         """Return a prefix, which counts as a use of it."""

@@ -7,13 +7,13 @@ begin.
 """
 
 from bisect import insort
-from collections.abc import Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
 
-from runners.engine.batching.checkpoints import Checkpoint, Checkpoints
+from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.kv_cells import KVCellUsage
 from runners.engine.batching.prefix_index import PrefixIndex
-from runners.engine.batching.prefix_memory import IdlePrefix, PrefixMemory
+from runners.engine.batching.prefix_memory import PrefixMemory
+from runners.engine.batching.reuse import NO_REUSE, Reuse
 from runners.engine.batching.sequence import NO_SLOT, SequenceState
 from runners.engine.native.context import Context, State
 from runners.engine.native.llama import TokenIds
@@ -26,22 +26,6 @@ _MIN_RECALLED = 16
 """Fewest tokens for which a prefix comes back from memory."""
 _RECALL_DIVISOR = 64
 """Nor does one come back for less than 1/64 of its tokens, which is what copying it costs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reuse:
-    """The first `length` tokens of a prompt, which need not be computed.
-
-    They are in `slot`, or in a state of a recurrent model if that is `NO_SLOT`. With a checkpoint
-    the slot has the cells of full attention alone, and the checkpoint the rest.
-    """
-
-    slot: int = NO_SLOT
-    length: int = 0
-    checkpoint: Checkpoint | None = None
-
-
-NO_REUSE = Reuse()
 
 
 class Slots:
@@ -147,26 +131,8 @@ class Slots:
     # From memory.
 
     def n_reusable(self, sequence: SequenceState) -> int:
-        """Return how many tokens of a prompt need not be computed, with the prefixes in memory."""
-        return max(self.longest_prefix(sequence).length, self._longest_in_memory(sequence)[1])
-
-    def _longest_in_memory(self, sequence: SequenceState) -> tuple[int, int]:
-        """Return the prefix in memory that saves most of computing a prompt, and its length."""
-        best = NO_SLOT, 0
-        if sequence.scores_prompt:
-            return best
-        limit = len(sequence.tokens) - 1
-        for id, prefix, common in self._memory.matching(sequence.tokens, sequence.prefix_key):
-            length = self._usable(sequence, prefix, sequence.floor(min(common, limit)))
-            best = max(best, (id, length), key=lambda each: each[1])
-        return best
-
-    def _usable(self, sequence: SequenceState, prefix: IdlePrefix, length: int) -> int:
-        """Return how many tokens of a prompt a prefix saves that has `length` in common with it."""
-        if self._keeps_all or length == len(prefix.tokens):
-            return length
-        checkpoint = self._checkpoints.longest(sequence, length)
-        return checkpoint.length if checkpoint is not None else 0
+        """Return how many tokens of a prompt need not be computed, with those in memory."""
+        return max(self.longest_prefix(sequence).length, self._memory.longest(sequence)[1])
 
     def _recall(self, sequence: SequenceState) -> None:
         """Copy the prefix that saves most of computing a prompt to a slot, if that is worth it.
@@ -174,7 +140,7 @@ class Slots:
         Where memory can go back to any token, only what the prompt has in common with it stays, and
         what another slot has of that is shared again.
         """
-        id, length = self._longest_in_memory(sequence)
+        id, length = self._memory.longest(sequence)
         if length < _MIN_RECALLED:
             return
         prefix = self._memory.get(id)
@@ -292,14 +258,11 @@ class Slots:
         if self._checkpoints.enabled and sequence.n_computed < length not in sequence.stops:
             insort(sequence.stops, length)
 
-    @property
-    def any_checkpoint_due(self) -> bool:
-        """Whether `take_checkpoints` has anything to do."""
-        return self._checkpoints.any_due
-
-    def take_checkpoints(self) -> None:
-        """Take the checkpoints that the last step has reached; none while all slots are used."""
-        self._checkpoints.take(self._free[-1] if self._free else NO_SLOT)
+    def take_checkpoints(self, before: Callable[[], None]) -> None:
+        """Call `before` and take the checkpoints that are due, if any are and a slot is free."""
+        if self._checkpoints.any_due:
+            before()
+            self._checkpoints.take(self._free[-1] if self._free else NO_SLOT)
 
     def _truncate(self, slot: int, length: int, position: int) -> None:
         """Truncate a slot to its first `length` tokens, which are those before `position`."""

@@ -166,12 +166,9 @@ class DeterministicLoop:
         if self._loop is None or self._slots is None:
             model, tuner = self._model, self._tuner
             self._context = context = Context(model, self._spec, n_threads=tuner.n_threads)
-            self._slots = Slots(
-                model,
-                context,
-                Checkpoints(model, context, budget=0),
-                PrefixMemory(0, keeps_all=model.keeps_all),
-            )
+            checkpoints = Checkpoints(model, context, budget=0)
+            memory = PrefixMemory(0, checkpoints, keeps_all=model.keeps_all)
+            self._slots = Slots(model, context, checkpoints, memory)
             self._loop = Loop(
                 model,
                 context,

@@ -77,7 +77,9 @@ class Engine:
             projector = Projector(model, spec, n_threads=fixed or usable_cores())
         self.checkpoints = Checkpoints(model, context, budget=spec.checkpoint_bytes)
         is_offloaded = context.has_memory and model.has_attention and not model.pools
-        memory = PrefixMemory(spec.prefix_bytes if is_offloaded else 0, keeps_all=model.keeps_all)
+        memory = PrefixMemory(
+            spec.prefix_bytes if is_offloaded else 0, self.checkpoints, keeps_all=model.keeps_all
+        )
         slots = Slots(model, context, self.checkpoints, memory)
         self._offload = PrefixOffload(context, slots, memory)
         self._send, self._context, self._adapters = send, context, model.adapters

@@ -1,10 +1,15 @@
 """Conversations wait in memory for their next turn; those of longest ago make room for others."""
 
+from dataclasses import dataclass
+from typing import cast
+
 import numpy as np
 import psutil
 import pytest
 
+from runners.engine.batching.checkpoints import Checkpoints
 from runners.engine.batching.prefix_memory import IdlePrefix, PrefixMemory
+from runners.engine.batching.sequence import SequenceState
 
 STATE = 100
 
@@ -13,10 +18,31 @@ def prefix(*tokens: int, size: int = STATE, key: object = ()) -> IdlePrefix:
     return IdlePrefix(np.array(tokens, np.int32), np.zeros(size, np.uint8), key)
 
 
+class NoCheckpoints:
+    def longest(self, sequence: object, limit: int) -> None:
+        """There is none."""
+
+
+@dataclass
+class Prompt:
+    tokens: list[int]
+    prefix_key: object = ()
+    scores_prompt: bool = False
+
+    def floor(self, length: int) -> int:
+        return length
+
+
+def found(memory: PrefixMemory, *tokens: int, key: object = ()) -> tuple[tuple[int, ...], int]:
+    """Return the tokens of the best prefix for a prompt, and how many of them it saves."""
+    id, length = memory.longest(cast(SequenceState, Prompt(list(tokens), key)))
+    return tuple(memory.get(id).tokens.tolist()), length
+
+
 def memory_of(
     *prefixes: IdlePrefix, budget: int = 3 * STATE, keeps_all: bool = True
 ) -> PrefixMemory:
-    memory = PrefixMemory(3 * STATE, keeps_all=keeps_all)
+    memory = PrefixMemory(3 * STATE, cast(Checkpoints, NoCheckpoints()), keeps_all=keeps_all)
     for each in prefixes:
         memory.add(each)
     return memory
@@ -28,8 +54,7 @@ def kept(memory: PrefixMemory) -> list[tuple[int, ...]]:
 
 def test_the_conversation_of_longest_ago_makes_room() -> None:
     memory = memory_of(prefix(1, 2), prefix(3), prefix(4))
-    ((first, _, _),) = memory.matching([1, 2, 9], ())
-    memory.get(first)
+    assert found(memory, 1, 2, 9) == ((1, 2), 2)
 
     memory.add(prefix(5))
 
@@ -79,7 +104,7 @@ def test_what_is_kept_already_is_not_copied_again(
 def test_conversations_with_different_adapters_share_nothing() -> None:
     memory = memory_of(prefix(1, 2), prefix(1, 2, key="adapter"))
 
-    assert [common for _, _, common in memory.matching([1, 2, 3], "adapter")] == [2]
+    assert found(memory, 1, 2, 3, key="adapter") == ((1, 2), 2)
     assert len(memory) == 2
     assert kept(memory) == [(1, 2)], "only these can be saved to files"
 
@@ -102,6 +127,5 @@ def test_nothing_is_copied_beyond_the_budget_or_while_the_machine_has_no_memory(
 def test_where_memory_cannot_go_back_a_whole_beginning_is_found_beside_a_longer_one() -> None:
     memory = memory_of(prefix(1, 2), prefix(1, 2, 3, 4), keeps_all=False)
 
-    found = [(len(each.tokens), common) for _, each, common in memory.matching([1, 2, 3, 9], ())]
-
-    assert found == [(4, 3), (2, 2)]
+    assert found(memory, 1, 2, 3, 9) == ((1, 2), 2)
+    assert found(memory, 1, 2, 3, 4, 9) == ((1, 2, 3, 4), 4)
