@@ -39,9 +39,7 @@ def found(memory: PrefixMemory, *tokens: int, key: object = ()) -> tuple[tuple[i
     return tuple(memory.get(id).tokens.tolist()), length
 
 
-def memory_of(
-    *prefixes: IdlePrefix, budget: int = 3 * STATE, keeps_all: bool = True
-) -> PrefixMemory:
+def memory_of(*prefixes: IdlePrefix, keeps_all: bool = True) -> PrefixMemory:
     memory = PrefixMemory(3 * STATE, cast(Checkpoints, NoCheckpoints()), keeps_all=keeps_all)
     for each in prefixes:
         memory.add(each)
