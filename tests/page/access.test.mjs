@@ -38,6 +38,14 @@ for (const colorScheme of ["light", "dark"]) {
   );
 }
 
+pageTest("the chart has a name before there is anything to draw", async (page) => {
+  const name = await page.evaluate(async () => {
+    const { Chart } = await import(new URL("now/chart.js", document.querySelector("script").src));
+    return new Chart().picture.getAttribute("aria-label");
+  });
+  assert.match(name, /tokens/i);
+});
+
 pageTest("everything is reached by the keyboard, and the focus follows", async (page) => {
   await page.getByRole("button", { name: "How do I pull a model?" }).waitFor();
   await page.locator("#skip").focus();

@@ -33,6 +33,7 @@ export class Chart {
       h("span", null, t("rightNow")),
     );
     this.element = h("div", { class: "chart" }, this.top, this.picture, ends);
+    this.show([], 0); // it has a name from the beginning
   }
 
   /**
