@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from runners.engine.batching.thread_survey import ThreadSurvey
+from runners.engine.batching.thread_survey import BETTER, ThreadSurvey
 
 _RECENT = 8
 _MIN_REFERENCE = 3
@@ -40,8 +40,6 @@ _READINGS = 3
 """Readings of the free cores after steps slowed down that may explain it."""
 _TRIAL_NS, _TRIAL_STEPS = 300_000_000, 12
 """Least time and steps of a trial."""
-_BETTER = 0.97
-"""A trial has succeeded when its steps take at most this share of those before."""
 
 
 class _Reference:
@@ -227,7 +225,7 @@ class ThreadClimb:
         before = trial.before.get(size_class)
         # Without steps of this size before, what the others leave free decides.
         ratio = fmean(reference.recent) / before if before is not None else 0.0
-        if ratio <= _BETTER:
+        if ratio <= BETTER:
             self._direction, self._n_confirmed, self._rested = -1, 0, 0
             return True
         self._saved -= max(0.0, trial.n_steps * (ratio - 1))
@@ -236,7 +234,7 @@ class ThreadClimb:
         return False
 
     def _move(self, index: int) -> None:
-        self._present, self._current = index, None
+        self._present = index
         self._references.clear()
 
     # Surveys.
@@ -258,18 +256,22 @@ class ThreadClimb:
             self._alarmed = False
         return ThreadSurvey(candidates) if candidates else None
 
-    def _is_free(self, index: int) -> bool:
-        """Whether the others leave cores for a count, as far as that is known."""
-        return self._free is None or self._counts[index] <= self._free + _TAKEN
+    def _may_try(self, index: int) -> bool:
+        """Whether there is such a count, and the others leave cores for it if it is a higher one.
+
+        As far as that is known.
+        """
+        if not 0 <= index < len(self._counts):
+            return False
+        is_lower = index < self._present
+        return is_lower or self._free is None or self._counts[index] <= self._free + _TAKEN
 
     def _neighbour(self) -> list[int]:
         """Return a neighbour of the present count, up and down in turn, if it can be afforded."""
         if not 0 <= self._present + self._direction < len(self._counts):
             self._direction = -self._direction
         neighbour = self._present + self._direction
-        if not 0 <= neighbour < len(self._counts) or self._costs.get(neighbour, 1.0) > self._saved:
-            return []
-        if neighbour > self._present and not self._is_free(neighbour):
+        if not self._may_try(neighbour) or self._costs.get(neighbour, 1.0) > self._saved:
             return []
         self._direction = -self._direction
         return [neighbour]
@@ -283,11 +285,7 @@ class ThreadClimb:
         n = self.n_threads
         far = (bisect_right(self._counts, count) - 1 for count in (n // 2, n // 4))
         candidates = {self._present - 1, self._present + 1, *far, len(self._counts) - 1}
-        return sorted(
-            index
-            for index in candidates - {self._present}
-            if 0 <= index < len(self._counts) and (index < self._present or self._is_free(index))
-        )
+        return sorted(filter(self._may_try, candidates - {self._present}))
 
     def _conclude(self, survey: ThreadSurvey) -> bool:
         lost = 0.0

@@ -8,7 +8,7 @@ _MAX_SAMPLES = 12
 """Steps per count; what is not clear after them makes no difference worth having."""
 _MIN_SAMPLES = 3
 """Steps per count before a mean is trusted; obvious cases need two."""
-_BETTER = 0.97
+BETTER = 0.97
 """A candidate wins when its mean is at most this share of the present count's."""
 _FAR_BETTER = 0.5
 _CLEARLY_WORSE = 1.25
@@ -96,9 +96,9 @@ def _verdict(times: list[float], present: list[float]) -> bool | None:
             return False
         return True if _is_far_better(times, present) else None
     margin = _CONFIDENCE * sqrt(_error(times) + _error(present))
-    if mean <= _BETTER * other and other - mean > margin:
+    if mean <= BETTER * other and other - mean > margin:
         return True
-    return False if mean - _BETTER * other > margin or n >= _MAX_SAMPLES else None
+    return False if mean - BETTER * other > margin or n >= _MAX_SAMPLES else None
 
 
 def _error(samples: list[float]) -> float:
