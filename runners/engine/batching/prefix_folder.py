@@ -16,8 +16,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
 from runners.engine.batching import prefix_file
 from runners.engine.batching.prefix_file import (
     DamagedFile,
@@ -26,6 +24,7 @@ from runners.engine.batching.prefix_file import (
     OtherFormat,
     Snapshot,
 )
+from runners.engine.batching.prefix_memory import is_available
 from runners.engine.common_prefix import common_length
 from runners.engine.native.llama import TokenIds
 from runners.protocol.prefixes import SUFFIX, PrefixStorage
@@ -37,8 +36,6 @@ _COVERAGE = 0.9
 _RATE = 400_000_000
 """Bytes per second, a cautious estimate of copying, hashing and writing."""
 _FREE_DISK = 1 << 30
-_MEMORY_FACTOR = 2
-"""A state is copied when this many times its size is available."""
 
 
 @dataclass(slots=True, eq=False)
@@ -138,7 +135,7 @@ class PrefixFolder:
         return (
             size <= self._storage.max_bytes
             and size <= free - _FREE_DISK
-            and size * _MEMORY_FACTOR <= psutil.virtual_memory().available
+            and is_available(size)
             and size / _RATE <= deadline - time.monotonic()
         )
 

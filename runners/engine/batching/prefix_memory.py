@@ -21,6 +21,11 @@ _MEMORY_FACTOR = 2
 """A state is copied when this many times its size is available."""
 
 
+def is_available(size: int) -> bool:
+    """Whether the machine has memory for a copy of `size` bytes."""
+    return bool(size * _MEMORY_FACTOR <= psutil.virtual_memory().available)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class IdlePrefix:
     """The state after `tokens`; `key` is the `prefix_key` of the sequence that computed them."""
@@ -57,9 +62,7 @@ class PrefixMemory:
 
     def has_room(self, size: int) -> bool:
         """Whether a state of `size` bytes may be copied, and others dropped for it."""
-        if size > self._budget:
-            return False
-        return bool(size * _MEMORY_FACTOR <= psutil.virtual_memory().available)
+        return size <= self._budget and is_available(size)
 
     def covers(self, tokens: TokenIds, key: Hashable) -> bool:
         """Whether a prefix that is kept can do all that one of `tokens` could; counts as a use."""

@@ -21,7 +21,6 @@ from runners.engine.native.model import Model
 
 _TAKEOVER_DIVISOR = 2
 """A prompt that reuses at least 1/2 of an idle slot may take it over and drop the rest."""
-
 _MIN_RECALLED = 16
 """Fewest tokens for which a prefix comes back from memory."""
 _RECALL_DIVISOR = 64
