@@ -13,7 +13,12 @@ import pytest
 
 from runners.protocol.prefixes import PrefixStorage
 from tests.support.prompts import prompt_of
-from tests.support.stepped_engine import StartEngine, SteppedEngine, assert_same_choices
+from tests.support.stepped_engine import (
+    StartEngine,
+    SteppedEngine,
+    answer_beside,
+    assert_same_choices,
+)
 from tests.support.tiny_architectures import write_gemma2, write_jamba, write_mamba
 from tests.support.tiny_models import write_llama
 
@@ -220,12 +225,7 @@ def test_directory_that_cannot_be_written_loses_nothing_else(start: Start, direc
 
 def test_running_answers_go_on_while_a_prefix_is_restored(start: Start, saved: Path) -> None:
     engine, fresh = start(), start(prefixes=None)
-    other = prompt_of(50, seed=4)
-    running = engine.ask(other, n_predict=100, logprobs=2)
-    engine.run_until(lambda: len(running.logprobs) > 20)
 
-    answer = engine.ask(BEGINNING, n_predict=30)
-    engine.run()
+    answer = answer_beside(engine, fresh, BEGINNING)
 
     assert answer.done.n_reused == 399
-    assert_same_choices(running, fresh.answer(other, n_predict=100, logprobs=2))

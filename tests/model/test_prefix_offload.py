@@ -16,7 +16,12 @@ from runners.protocol.prefixes import PrefixStorage
 from tests.support.prompts import prompt_of
 from tests.support.runners import load_spec
 from tests.support.seeing import Files, look_through, seeing
-from tests.support.stepped_engine import StartEngine, SteppedEngine, assert_same_choices
+from tests.support.stepped_engine import (
+    StartEngine,
+    SteppedEngine,
+    answer_beside,
+    assert_same_choices,
+)
 from tests.support.tiny_architectures import write_gemma2, write_jamba, write_mamba
 from tests.support.tiny_models import write_llama, write_lora
 from tests.support.tiny_vision import picture
@@ -201,15 +206,10 @@ def test_running_answers_go_on_while_a_prefix_comes_back(start: Start) -> None:
     engine, fresh = start(), start(prefix_bytes=0)
     engine.answer(BEGINNING, n_predict=1)
     rest(engine)
-    other = prompt_of(50, seed=4)
-    running = engine.ask(other, n_predict=100, logprobs=2)
-    engine.run_until(lambda: len(running.logprobs) > 20)
 
-    answer = engine.ask(BEGINNING, n_predict=30)
-    engine.run()
+    answer = answer_beside(engine, fresh, BEGINNING)
 
     assert answer.done.n_reused == 299
-    assert_same_choices(running, fresh.answer(other, n_predict=100, logprobs=2))
 
 
 def test_a_prefix_for_which_running_answers_leave_no_room_is_kept(start: Start) -> None:

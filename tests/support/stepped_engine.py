@@ -37,6 +37,7 @@ from runners.protocol.messages import (
 )
 from runners.protocol.stats import StatsReport
 from runners.protocol.tokens import AnyText
+from tests.support.prompts import prompt_of
 from tests.support.runners import load_spec
 
 GREEDY = Sampling(temperature=0.0)
@@ -247,6 +248,17 @@ def assert_same_choices(found: Answer, wanted: Answer) -> None:
         assert entry.chosen.text == first.text, f"token {n_same}: {found.text!r}, {wanted.text!r}"
         n_same += 1
     assert n_same, "this prompt shows nothing"
+
+
+def answer_beside(engine: SteppedEngine, fresh: SteppedEngine, prompt: str) -> Answer:
+    """Answer a prompt while another answer is generated, which is the one of `fresh`."""
+    other = prompt_of(50, seed=4)
+    running = engine.ask(other, n_predict=100, logprobs=2)
+    engine.run_until(lambda: len(running.logprobs) > 20)
+    answer = engine.ask(prompt, n_predict=30)
+    engine.run()
+    assert_same_choices(running, fresh.answer(other, n_predict=100, logprobs=2))
+    return answer
 
 
 StartEngine = Callable[..., SteppedEngine]
