@@ -13,6 +13,7 @@ _SECONDS = 30
 class CuttingProxy:
     """Forwards connections, and cuts one after each number of bytes in `cuts`, from the client.
 
+    A client sees a break once the server has closed its end: it has then read what arrived.
     `sent` counts the bytes that reached the server. `hidden` is a header that clients do not see.
     """
 
@@ -49,10 +50,11 @@ class CuttingProxy:
                     server.sendall(data)
                     n_bytes += len(data)
                     self.sent += len(data)
-            for end in (server, client):
-                with contextlib.suppress(OSError):
-                    end.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):
+                server.shutdown(socket.SHUT_WR)
             back.join(_SECONDS)
+            with contextlib.suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
 
     def _back(self, server: socket.socket, client: socket.socket) -> None:
         with contextlib.suppress(OSError):
