@@ -1,7 +1,7 @@
 """Choose context size, batch size, number of sequences and of KV cells; pure functions.
 
-All sequences share one pool of KV cells, so their number costs no memory. The size of the pool
-depends on the memory.
+All sequences share one pool of KV cells, so their number costs no memory, unless each has a
+recurrent state. The size of the pool depends on the memory.
 """
 
 from collections.abc import Sequence
@@ -20,6 +20,10 @@ MAX_SEQUENCES = 256
 CPU_SEQUENCES = 16
 GPU_SEQUENCES = 64
 EMBEDDING_SEQUENCES = 32
+LEAST_SEQUENCES = 4
+"""Sequences of a model with recurrent states, which take as much memory as thousands of tokens."""
+ROLLBACKS = (4, 2, 0)
+"""States that may be kept for rejected drafts. More than 4 slow each step down by a twentieth."""
 
 # Clearing KV memory takes 0.3 s per GB of every cold load on a CPU. A large model takes longer to
 # load anyway and more memory per token, so its share grows with its size.
@@ -104,6 +108,28 @@ def choose_sequences(
     if facts.is_embedding:
         return min(EMBEDDING_SEQUENCES, n_batch)
     return min(GPU_SEQUENCES if all_on_gpu else CPU_SEQUENCES, n_batch)
+
+
+def least_states(facts: ModelFacts, config: SchedulerConfig) -> int:
+    """Return how many recurrent states a model has at least, all layers of one counted as one."""
+    if not facts.state_bytes:
+        return 0
+    return min(config.num_parallel, MAX_SEQUENCES) if config.num_parallel > 0 else LEAST_SEQUENCES
+
+
+def share_states(
+    facts: ModelFacts, config: SchedulerConfig, n_seq: int, *, spare_bytes: int
+) -> tuple[int, int]:
+    """Return how many of `n_seq` sequences run at once, and how many states each may roll back.
+
+    `spare_bytes` are there for more than `least_states`.
+    """
+    least = least_states(facts, config)
+    if not least:
+        return n_seq, 0
+    n_states = least + max(0, spare_bytes) // max(1, sum(facts.state_bytes))
+    n_rollback = next((n for n in ROLLBACKS if least * (1 + n) <= n_states), 0)
+    return min(n_seq, n_states // (1 + n_rollback)), n_rollback
 
 
 def min_cells(context: Context, config: SchedulerConfig) -> int:

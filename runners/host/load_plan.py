@@ -10,9 +10,11 @@ from runners.host.context_size import (
     choose_context,
     choose_sequences,
     cpu_pool_bytes,
+    least_states,
     lower_tier,
     min_cells,
     pool_cells,
+    share_states,
 )
 from runners.host.memory_estimate import (
     GIB,
@@ -134,6 +136,11 @@ def make_plan(inputs: PlanInputs) -> LoadPlan:
         n_batch=shape.n_batch,
         all_on_gpu=placement.n_gpu_layers > request.facts.n_layers,
     )
+    n_seq, n_rollback = share_states(
+        request.facts, config, n_seq, spare_bytes=_spare_state_bytes(inputs, shape, placement)
+    )
+    if request.facts.state_bytes:
+        shape = replace(shape, n_states=n_seq * (1 + n_rollback))
     n_cells = pool_cells(
         request.facts,
         shape,
@@ -143,6 +150,7 @@ def make_plan(inputs: PlanInputs) -> LoadPlan:
     )
     shape = replace(shape, n_cells=n_cells)
     spec = _spec(inputs, shape, placement, n_ctx=context.n_ctx, n_seq=n_seq)
+    spec = msgspec.structs.replace(spec, n_rollback=n_rollback)
 
     def ram(*, use_mmap: bool) -> int:
         return ram_bytes(
@@ -190,14 +198,15 @@ def _use_mmap(inputs: PlanInputs, placement: Placement, *, copied_bytes: int) ->
 def smaller_plan(plan: LoadPlan) -> LoadPlan | None:
     """Return the plan to try after `plan` ran out of memory; None when it cannot be reduced.
 
-    Given up in this order: spare KV cells and copied weights, the draft model, an automatic
-    context, the projector on a GPU, layers on GPUs (down to none). What the user set is never
-    changed.
+    Given up in this order: spare KV cells and states and copied weights, the draft model, an
+    automatic context, the projector on a GPU, layers on GPUs (down to none). What the user set is
+    never changed.
     """
     inputs = plan.inputs
     limits = replace(inputs.limits, may_grow_pool=False, may_copy_weights=False)
     is_copied = not plan.spec.use_mmap and _may_map(inputs)
-    if is_copied or (inputs.limits.may_grow_pool and _spare_cells(plan) > 0):
+    has_grown = _spare_cells(plan) > 0 or _spare_states(plan) > 0
+    if is_copied or (inputs.limits.may_grow_pool and has_grown):
         return make_plan(replace(inputs, limits=limits))
     if plan.spec.draft is not None:
         return make_plan(replace(inputs, limits=replace(limits, may_draft=False)))
@@ -220,7 +229,8 @@ def _choose_batch(inputs: PlanInputs, context: Context) -> tuple[Shape, Placemen
     config, candidates = inputs.config, inputs.candidates
     cells = min_cells(context, config)
     choices = batch_choices(inputs.request, config, context, has_gpu=bool(candidates))
-    shape = Shape(cells, choices[-1], _cache_type(inputs), config.flash_attention)
+    n_states = least_states(inputs.request.facts, config)
+    shape = Shape(cells, choices[-1], _cache_type(inputs), config.flash_attention, n_states)
     for n_batch in choices[:-1]:
         larger = replace(shape, n_batch=n_batch)
         placement = _place(inputs, larger)
@@ -267,7 +277,7 @@ def _spec(
     request, options, config = inputs.request, inputs.request.options, inputs.config
     # Without a KV cache (encoders) n_cells is no bound, and a batch may exceed the context.
     n_batch = min(shape.n_batch, padded(shape.n_cells))
-    state_bytes = min(inputs.ram_available // STATE_SHARE, MAX_STATE_BYTES)
+    state_bytes = _state_bytes(inputs)
     return LoadSpec(
         weights=str(request.weights),
         view=request.view,
@@ -315,8 +325,27 @@ def _draft(inputs: PlanInputs, placement: Placement) -> DraftFile | None:
     return DraftFile(str(request.draft), request.draft_view, own)
 
 
+def _state_bytes(inputs: PlanInputs) -> int:
+    """Return the bytes of ordinary memory that copies of states may take."""
+    return min(inputs.ram_available // STATE_SHARE, MAX_STATE_BYTES)
+
+
+def _spare_state_bytes(inputs: PlanInputs, shape: Shape, placement: Placement) -> int:
+    """Return the bytes by which the recurrent states may grow."""
+    if not inputs.limits.may_grow_pool:
+        return 0
+    if placement.n_gpu_layers > inputs.request.facts.n_layers:
+        return _free_vram(inputs, shape, placement) // 4
+    return 0 if placement.n_gpu_layers else _state_bytes(inputs)
+
+
 def _spare_cells(plan: LoadPlan) -> int:
     return plan.spec.n_cells - min_cells(plan.context, plan.inputs.config)
+
+
+def _spare_states(plan: LoadPlan) -> int:
+    n_least = least_states(plan.inputs.request.facts, plan.inputs.config)
+    return plan.spec.n_seq * (1 + plan.spec.n_rollback) - n_least if n_least else 0
 
 
 def _spare_bytes(inputs: PlanInputs, shape: Shape, placement: Placement) -> int:
@@ -329,10 +358,15 @@ def _spare_bytes(inputs: PlanInputs, shape: Shape, placement: Placement) -> int:
     if config.num_parallel > 0 or not inputs.limits.may_grow_pool:
         return 0
     if placement.n_gpu_layers > facts.n_layers:
-        chosen = [gpu for gpu in inputs.candidates if gpu.index in placement.devices]
-        free = sum(max(0, gpu.free - config.gpu_overhead) for gpu in chosen)
-        model = sum(layer_sizes(facts, shape)) + len(chosen) * compute_bytes(facts, shape)
-        return (free - model) // 2
+        return _free_vram(inputs, shape, placement) // 2
     if placement.n_gpu_layers > 0:
         return 0
     return cpu_pool_bytes(facts) - shape.n_cells * sum(kv_cell_bytes(facts, shape.cache_type))
+
+
+def _free_vram(inputs: PlanInputs, shape: Shape, placement: Placement) -> int:
+    """Return the bytes that a model leaves free on the GPUs of its layers."""
+    facts = inputs.request.facts
+    chosen = [gpu for gpu in inputs.candidates if gpu.index in placement.devices]
+    free = sum(max(0, gpu.free - inputs.config.gpu_overhead) for gpu in chosen)
+    return free - sum(layer_sizes(facts, shape)) - len(chosen) * compute_bytes(facts, shape)

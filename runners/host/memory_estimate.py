@@ -35,12 +35,16 @@ CELL_STEP = 256
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The parameters of a context that its memory depends on."""
+    """The parameters of a context that its memory depends on.
+
+    `n_states` counts the recurrent states of all sequences, in models that have some.
+    """
 
     n_cells: int
     n_batch: int
     cache_type: CacheType = CacheType.F16
     flash_attention: FlashAttention = FlashAttention.AUTO
+    n_states: int = 0
 
 
 def fitting_cache_type(
@@ -62,10 +66,14 @@ def kv_cell_bytes(facts: ModelFacts, cache_type: CacheType) -> tuple[int, ...]:
     return tuple(round(heads * per_head) for heads in facts.kv_heads)
 
 
-def kv_bytes(facts: ModelFacts, shape: Shape) -> tuple[int, ...]:
-    """Return the bytes of each layer's KV cache."""
+def memory_bytes(facts: ModelFacts, shape: Shape) -> tuple[int, ...]:
+    """Return the bytes of each layer's KV cache and recurrent states."""
     cells = padded(shape.n_cells)
-    return tuple(cells * size for size in kv_cell_bytes(facts, shape.cache_type))
+    states = facts.state_bytes or (0,) * facts.n_layers
+    return tuple(
+        cells * cell + shape.n_states * state
+        for cell, state in zip(kv_cell_bytes(facts, shape.cache_type), states, strict=True)
+    )
 
 
 def compute_bytes(facts: ModelFacts, shape: Shape) -> int:
@@ -83,9 +91,9 @@ def compute_bytes(facts: ModelFacts, shape: Shape) -> int:
 
 
 def layer_sizes(facts: ModelFacts, shape: Shape) -> tuple[int, ...]:
-    """Return the bytes of weights and KV cache of each layer, the output layer last."""
-    kv = kv_bytes(facts, shape)
-    layers = [weights + cache for weights, cache in zip(facts.layer_bytes, kv, strict=True)]
+    """Return the bytes of weights and memory of each layer, the output layer last."""
+    memory = memory_bytes(facts, shape)
+    layers = [weights + size for weights, size in zip(facts.layer_bytes, memory, strict=True)]
     return (*layers, facts.output_bytes)
 
 
@@ -116,7 +124,7 @@ def ram_bytes(
     mapped, and its compute buffers take about half of its size.
     """
     on_machine = layer_sizes(facts, shape)[: max(0, facts.n_layers + 1 - gpu_layers)]
-    size = sum(on_machine) if not use_mmap else sum(kv_bytes(facts, shape)[: len(on_machine)])
+    size = sum(on_machine) if not use_mmap else sum(memory_bytes(facts, shape)[: len(on_machine)])
     if not use_mmap:
         size += facts.embedding_bytes
     if has_cpu_projector:

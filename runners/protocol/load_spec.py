@@ -38,10 +38,11 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     share, at least `n_ctx`. `n_threads` 0 means measured while running. With `vocab_only` the
     runner can tokenise and nothing else; the other numbers mean nothing. With `no_weights` it reads
     all metadata and plans all memory but reads no tensor, so it finds out whether the file can be
-    loaded, whatever its size, and must not be asked to compute. `checkpoint_bytes` bounds the
-    copies of recurrent states and sliding windows, `prefix_bytes` those of idle prefixes; where it
-    is 0 these stay in the KV cache. Computed prefixes are read from `prefixes`. `view` is read in
-    place of the file at `weights`, of which it is made.
+    loaded, whatever its size, and must not be asked to compute. Of a recurrent state, the last
+    `n_rollback` are kept, so that as many tokens can be removed again. `checkpoint_bytes` bounds
+    the copies of recurrent states and sliding windows, `prefix_bytes` those of idle prefixes; where
+    it is 0 these stay in the KV cache. Computed prefixes are read from `prefixes`. `view` is read
+    in place of the file at `weights`, of which it is made.
     """
 
     weights: str
@@ -54,6 +55,7 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     n_cells: int
     n_seq: int
     n_batch: int
+    n_rollback: int = 0
     placement: Placement = Placement()
     use_mmap: bool = True
     n_threads: int = 0

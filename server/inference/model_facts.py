@@ -3,11 +3,15 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 
 from model_store.gguf import GGUFHeader
 from runners.host.model_request import ModelFacts
+from server.inference import recurrent_state
 
 _LAYER = re.compile(r"blk\.([0-9]{1,9})\.")
+_KEYS = "attn_k."
+"""What the names of the tensors begin with that make the keys of a KV cache, beside a state."""
 # llama.cpp refuses to load more; the number comes from an untrusted file.
 _MOST_LAYERS = 512
 
@@ -16,10 +20,16 @@ def model_facts(header: GGUFHeader) -> ModelFacts:
     """Return the sizes of the tensors of `header` by where they are placed; see `ModelFacts`."""
     arch = header.architecture
     layers: dict[int, int] = defaultdict(int)
+    recurrent, attending = set(), set()
     embedding = output = 0
     for tensor in header.tensors:
         if match := _LAYER.match(tensor.name):
-            layers[int(match[1])] += tensor.size
+            layer, name = int(match[1]), tensor.name[match.end() :]
+            layers[layer] += tensor.size
+            if name.startswith(recurrent_state.TENSORS):
+                recurrent.add(layer)
+            elif name.startswith(_KEYS):
+                attending.add(layer)
         elif tensor.name.startswith("token_embd."):
             embedding += tensor.size
         else:
@@ -37,21 +47,26 @@ def model_facts(header: GGUFHeader) -> ModelFacts:
         n_vocab=_n_vocab(header),
         n_ctx_train=header.integer(f"{arch}.context_length") or 0,
         n_heads=n_heads,
-        kv_heads=_kv_heads(header, n_layers, n_heads),
+        kv_heads=_kv_heads(header, n_layers, n_heads, recurrent - attending),
         head_dim_k=header.integer(f"{arch}.attention.key_length") or head_dim,
         head_dim_v=header.integer(f"{arch}.attention.value_length") or head_dim,
+        state_bytes=recurrent_state.state_bytes(header, [i in recurrent for i in range(n_layers)]),
         is_embedding=header.has(f"{arch}.pooling_type"),
     )
 
 
-def _kv_heads(header: GGUFHeader, n_layers: int, n_heads: int) -> tuple[int, ...]:
+def _kv_heads(
+    header: GGUFHeader, n_layers: int, n_heads: int, without: AbstractSet[int]
+) -> tuple[int, ...]:
+    """Return the KV heads of each layer; where all have one number, that is none for `without`."""
     key = f"{header.architecture}.attention.head_count_kv"
     if header.flag(f"{header.architecture}.attention.causal") is False:
         return (0,) * n_layers
     per_layer: Sequence[int] = header.integers(key)
     if len(per_layer) == n_layers:
         return tuple(per_layer)
-    return ((per_layer[0] if per_layer else n_heads),) * n_layers
+    number = per_layer[0] if per_layer else n_heads
+    return tuple(0 if layer in without else number for layer in range(n_layers))
 
 
 def _n_vocab(header: GGUFHeader) -> int:

@@ -10,7 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model_store.gguf import read_header
 from runners.protocol.messages import StopReason
+from server.inference.model_facts import model_facts
+from tests.support.families.builder import write_family
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import StartEngine, SteppedEngine, assert_same_choices
 from tests.support.tiny_architectures import write_gemma2, write_jamba, write_mamba
@@ -183,3 +186,22 @@ def test_texts_are_embedded_although_the_window_is_full(
         wanted = fresh.embed(prompt_of(100, seed=seed))
         fresh.run()
         assert np.abs(found.vectors - wanted.vectors).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    ["qwen35", "qwen3next", "lfm2", "nemotron_h", "granitehybrid", "falcon-h1", "jamba", "mamba",
+     "mamba2", "kimi-linear", "rwkv6", "rwkv7"],
+)  # fmt: skip
+def test_the_state_of_a_sequence_is_as_large_as_planned(
+    start_engine: StartEngine, tmp_path: Path, architecture: str
+) -> None:
+    """Else a load runs out of memory, or leaves layers on the CPU that had room on a GPU."""
+    path = write_family(tmp_path / "model.gguf", architecture)
+    planned = sum(model_facts(read_header(path)).state_bytes)
+
+    engine = start_engine(path)
+    engine.answer(prompt_of(20), n_predict=2)
+
+    measured = engine.engine._context.state_size(0, partial=True)
+    assert planned <= measured < planned + 1024

@@ -11,6 +11,7 @@ import pytest
 from runners.protocol.constraints import JSONSchema, Regex
 from runners.protocol.messages import Sampling, StopReason
 from runners.protocol.tokens import Tokenize
+from tests.support.families.builder import write_family
 from tests.support.oracle import Oracle
 from tests.support.prompts import prompt_of
 from tests.support.stepped_engine import (
@@ -24,6 +25,7 @@ from tests.support.stepped_engine import (
 from tests.support.tiny_architectures import write_gemma2, write_mamba
 
 N_DRAFT = 8
+ENDLESS = Sampling(temperature=0.0, ignore_eos=True)
 SCHEMA = '{"type": "array", "items": {"enum": ["a", "b"]}, "minItems": 12}'
 
 
@@ -184,8 +186,67 @@ def test_sliding_windows_are_drafted(start_engine: StartEngine, tmp_path: Path) 
     assert_same_choices(drafted, plain)
 
 
-def test_recurrent_states_are_not_drafted(start_engine: StartEngine, tmp_path: Path) -> None:
-    """They cannot drop rejected tokens."""
+@pytest.fixture(params=["qwen35", "lfm2", "nemotron_h"])
+def recurrent(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A model whose recurrent states llama.cpp can roll back."""
+    return write_family(tmp_path / "recurrent.gguf", request.param)
+
+
+@pytest.mark.parametrize("wrong_every", [1, 2, 3])
+def test_recurrent_states_are_rolled_back_to_before_rejected_tokens(
+    start_engine: StartEngine, recurrent: Path, wrong_every: int
+) -> None:
+    """Also at the end of an answer, so that a conversation goes on from there."""
+    engine, fresh = start_engine(recurrent, step_cost=FixedCost()), start_engine(recurrent)
+    for n_predict in (40, 41, 42):
+        prompt = prompt_of(60, seed=n_predict)
+        changes = {"n_predict": n_predict, "logprobs": 2, "return_tokens": True}
+        plain = fresh.answer(prompt, ENDLESS, **changes)
+        oracle = Oracle(plain, wrong_every=wrong_every)
+        drafted = engine.answer(prompt, ENDLESS, n_draft=N_DRAFT, lookup=oracle, **changes)
+        assert_same_choices(drafted, plain)
+        assert drafted.done.n_drafted > 20
+        assert drafted.done.tokens is not None
+        longer = (1, *drafted.done.tokens, 5, 6, 7)
+        again = engine.answer(longer, n_predict=12, logprobs=2)
+        assert again.done.n_reused >= len(drafted.done.tokens)
+        assert_same_choices(again, fresh.answer(longer, n_predict=12, logprobs=2))
+
+
+def test_a_recurrent_state_goes_back_to_a_row_that_is_computed_again(
+    start_engine: StartEngine, recurrent: Path
+) -> None:
+    """Where rounding may decide a choice; the first row of a step stays, whatever it chose."""
+    engine = start_engine(recurrent, step_cost=FixedCost(), near_tie=100.0)
+    plain = engine.answer(prompt_of(60), ENDLESS, n_predict=40, logprobs=2, return_tokens=True)
+    drafted = engine.answer(
+        prompt_of(60), ENDLESS, n_predict=40, logprobs=2, n_draft=N_DRAFT, lookup=Oracle(plain)
+    )
+    assert drafted.done.n_drafted
+    assert not drafted.done.n_accepted
+    assert_same_choices(drafted, plain)
+
+
+def test_recurrent_states_of_requests_in_one_batch_are_rolled_back_apart(
+    start_engine: StartEngine, recurrent: Path
+) -> None:
+    engine = start_engine(recurrent, step_cost=FixedCost())
+    changes = {"n_predict": 40, "logprobs": 2, "return_tokens": True}
+    prompts = [prompt_of(length, seed=length) for length in (30, 60, 90)]
+    plain = [engine.answer(prompt, ENDLESS, **changes) for prompt in prompts]
+    answers = [
+        engine.ask(p, ENDLESS, n_draft=N_DRAFT, lookup=Oracle(known, wrong_every=2 + n), **changes)
+        for n, (p, known) in enumerate(zip(prompts, plain, strict=True))
+    ]
+    engine.run()
+    for drafted, expected in zip(answers, plain, strict=True):
+        assert_same_choices(drafted, expected)
+        assert drafted.done.n_accepted > 10
+
+
+def test_states_that_cannot_be_rolled_back_are_not_drafted(
+    start_engine: StartEngine, tmp_path: Path
+) -> None:
     engine = start_engine(write_mamba(tmp_path / "recurrent.gguf"), step_cost=FixedCost())
     known = engine.answer(prompt_of(60), n_predict=40, return_tokens=True)
     answer = engine.answer(prompt_of(60), n_predict=40, n_draft=N_DRAFT, lookup=Oracle(known))

@@ -5,14 +5,13 @@ from array import array
 from runners.engine.drafting.prompt_lookup import PromptLookup
 from tests.support.stepped_engine import Answer
 
-WRONG_EVERY = 5
-
 
 class Oracle(PromptLookup):
-    """Predicts the tokens of a known answer, every fifth one wrong, and is trusted."""
+    """Predicts the tokens of a known answer, every fifth of a draft wrong, and is trusted."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, *, wrong_every: int = 5) -> None:
         super().__init__()
+        self._wrong_every = wrong_every
         done = answer.done
         assert done.tokens is not None
         self._n_prompt, self._answer = done.n_prompt, done.tokens[-done.n_eval :]
@@ -25,5 +24,6 @@ class Oracle(PromptLookup):
         start = len(tokens) - self._n_prompt
         draft = self._answer[start : start + count]
         return [
-            token + (index % WRONG_EVERY == WRONG_EVERY - 1) for index, token in enumerate(draft)
+            token + (index % self._wrong_every == self._wrong_every - 1)
+            for index, token in enumerate(draft)
         ]

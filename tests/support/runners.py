@@ -37,5 +37,5 @@ async def start_fake_gpu_runner() -> RunnerProcess:
 
 def load_spec(weights: str | Path = "/models/a.gguf", **changes: int) -> LoadSpec:
     """Return a spec of small sizes."""
-    sizes = {"n_ctx": 256, "n_cells": 1024, "n_seq": 8, "n_batch": 64, **changes}
+    sizes = {"n_ctx": 256, "n_cells": 1024, "n_seq": 8, "n_batch": 64, "n_rollback": 4, **changes}
     return LoadSpec(weights=str(weights), **sizes)

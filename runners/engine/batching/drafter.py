@@ -51,11 +51,12 @@ class Drafter:
         cost: StepCost,
         *,
         draft_model: DraftModel | None = None,
+        max_draft: int,
         near_tie: float = NEAR_TIE,
     ) -> None:
         """`near_tie`: difference of two logits that rounding may decide."""
         self._vocab, self._cost, self._near_tie = vocab, cost, near_tie
-        self._model = draft_model
+        self._model, self._max_draft = draft_model, max_draft
         self._n_paused = 0
 
     def plan(self, sequences: Sequence[SequenceState], n_rows: int, n_threads: int = 0) -> int:
@@ -86,7 +87,7 @@ class Drafter:
         if sequence.lookup is None or sequence.is_tied:
             sequence.is_tied = False
             return 0
-        return min(n_rows, sequence.request.n_draft, sequence.n_ahead)
+        return min(n_rows, self._max_draft, sequence.request.n_draft, sequence.n_ahead)
 
     def _look_up(self, sequence: SequenceState, count: int) -> "_Plan | None":
         """Return what the sequence's own text predicts; None for what a draft model does better."""

@@ -68,7 +68,7 @@ class Loop:
         self._vocab, self._context, self._slots = model.vocab, context, slots
         self._tuner, self._drafter, self._on_pause = tuner, drafter, on_pause
         self._events = events
-        self._can_abort = not model.is_recurrent
+        self._is_recurrent = model.is_recurrent
         self._scheduler = BatchScheduler(
             slots,
             events,
@@ -178,7 +178,7 @@ class Loop:
 
     def _largest_share(self, n_rows: int, prompts: Sequence[SequenceState]) -> int:
         """Return the id of the request with most rows of a long step, -1 when there is none."""
-        if self._can_abort and n_rows >= _LONG_STEP_ROWS and prompts:
+        if not self._is_recurrent and n_rows >= _LONG_STEP_ROWS and prompts:
             largest = max(prompts, key=lambda sequence: sequence.n_rows)
             if largest.n_rows > n_rows // 2:
                 return largest.id
@@ -219,14 +219,16 @@ class Loop:
         """Sample row by row until a token differs from the draft, whose other rows are dropped.
 
         Several rows round otherwise than one, so a row with a near tie is computed again without a
-        draft, unless others are in the batch: the greedy choice is that of a run without drafts.
+        draft, unless others are in the batch: the greedy choice is that of a run without drafts. A
+        recurrent state cannot go back to before the first row.
         """
         slot, is_alone = sequence.slot, len(self._scheduler.running) == 1
         n_hits, is_miss = 0, False
         sequence.n_drafted += len(sequence.draft)
         self._counters.n_drafted += len(sequence.draft)
         for index, expected in enumerate((*sequence.draft, None)):
-            if is_alone and self._drafter.is_tied(sequence, self._context):
+            is_removable = index > 0 or not self._is_recurrent
+            if is_alone and is_removable and self._drafter.is_tied(sequence, self._context):
                 break
             self._slots.extend(sequence, 1)
             sequence.n_accepted += index > 0

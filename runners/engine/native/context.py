@@ -76,6 +76,13 @@ class Context:
         self.n_batch: int = min(lib.llama_n_batch(self.pointer), lib.llama_n_ubatch(self.pointer))
         self.n_cells: int = lib.llama_n_ctx(self.pointer)
         self.n_seq = spec.n_seq
+        self.max_draft = self.n_batch
+        """Most tokens of a draft, which `remove` must be able to drop.
+
+        A recurrent state goes back to the rows of the last batch but the first, not to before it.
+        """
+        if model.is_recurrent:
+            self.max_draft = int(lib.llama_n_rs_seq(self.pointer))
         self._n_threads = n_threads
         self.can_shift = bool(
             spec.cache_type in _SHIFTABLE
@@ -94,6 +101,7 @@ class Context:
         params.n_ctx = spec.n_cells
         params.n_batch = params.n_ubatch = max(spec.n_batch, spec.n_seq)
         params.n_seq_max = spec.n_seq
+        params.n_rs_seq = spec.n_rollback
         # Output buffers for every row would cost n_batch times the vocabulary; generation needs
         # one output per sequence.
         params.n_outputs_max = max(self.n_outputs, spec.n_seq)

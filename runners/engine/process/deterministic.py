@@ -19,7 +19,7 @@ from collections.abc import Callable
 import msgspec
 
 from runners.engine.batching.checkpoints import Checkpoints
-from runners.engine.batching.drafter import NEAR_TIE, Drafter
+from runners.engine.batching.drafter import Drafter
 from runners.engine.batching.loop import Loop
 from runners.engine.batching.prefix_memory import PrefixMemory
 from runners.engine.batching.sequence import SequenceState
@@ -59,7 +59,7 @@ def _own_spec(spec: LoadSpec) -> LoadSpec:
     The pieces are so small that any of them may be used to try a number of threads, and that the
     scores of attention, which are in memory without the fused kernel, are small beside the cells.
     """
-    own = msgspec.structs.replace(spec, n_seq=1, n_cells=spec.n_ctx)
+    own = msgspec.structs.replace(spec, n_seq=1, n_cells=spec.n_ctx, n_rollback=0)
     if not _allows_any_threads(spec):
         return own
     is_split = spec.cache_type in _SPLIT_BY_THREADS
@@ -175,7 +175,7 @@ class DeterministicLoop:
                 self._slots,
                 tuner,
                 self._events,
-                drafter=Drafter(model.vocab, StepCost(), near_tie=NEAR_TIE),
+                drafter=Drafter(model.vocab, StepCost(), max_draft=0),
                 projector=self._projector,
                 on_pause=self._on_pause,
             )

@@ -94,6 +94,7 @@ class Engine:
                 model.vocab,
                 step_cost or StepCost(),
                 draft_model=draft_model,
+                max_draft=context.max_draft,
                 near_tie=near_tie,
             ),
             projector=projector,

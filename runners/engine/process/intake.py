@@ -54,7 +54,7 @@ class Intake:
         has_draft_model: bool = False,
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
-        self._can_draft = not model.is_recurrent  # rejected tokens cannot be removed from a state
+        self._can_draft = context.max_draft > 0
         self._has_draft_model = has_draft_model and self._can_draft
         self._default_adapters = model.default_adapters
         self._finds_boundaries = not model.keeps_all

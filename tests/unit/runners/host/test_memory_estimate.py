@@ -10,9 +10,9 @@ from runners.host.memory_estimate import (
     Shape,
     compute_bytes,
     format_bytes,
-    kv_bytes,
     kv_cell_bytes,
     layer_sizes,
+    memory_bytes,
     padded,
     ram_bytes,
 )
@@ -37,7 +37,7 @@ LLAMA_8B = ModelFacts(
 
 def test_kv_cache_of_llama_3_8b_is_what_llama_cpp_reports() -> None:
     # llama.cpp reports "KV self size = 1024.00 MiB" for 8192 cells in f16.
-    assert sum(kv_bytes(LLAMA_8B, Shape(8192, 512))) == 1024 * MIB
+    assert sum(memory_bytes(LLAMA_8B, Shape(8192, 512))) == 1024 * MIB
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def sequence(*tokens: int, n_draft: int = 8, n_ahead: int = 100, drafts: bool = 
 
 @pytest.fixture
 def drafter() -> Drafter:
-    return Drafter(Vocabulary(), FixedCost())  # type: ignore[arg-type]
+    return Drafter(Vocabulary(), FixedCost(), max_draft=64)  # type: ignore[arg-type]
 
 
 def draft(drafter: Drafter, *sequences: Any, n_rows: int = 31) -> list[list[int]]:
