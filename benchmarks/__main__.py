@@ -6,7 +6,7 @@ import sys
 NAMES = (
     "prefill", "decode", "alternating", "load", "concurrency", "prefix", "conversation", "reload",
     "embeddings", "busy_core",
-    "constrained", "speculation", "catalog", "agents", "pull", "templates",
+    "constrained", "speculation", "prediction", "catalog", "agents", "pull", "templates",
 )  # fmt: skip
 
 

@@ -198,9 +198,9 @@ def _use_mmap(inputs: PlanInputs, placement: Placement, *, copied_bytes: int) ->
 def smaller_plan(plan: LoadPlan) -> LoadPlan | None:
     """Return the plan to try after `plan` ran out of memory; None when it cannot be reduced.
 
-    Given up in this order: spare KV cells and states and copied weights, the draft model, an
-    automatic context, the projector on a GPU, layers on GPUs (down to none). What the user set is
-    never changed.
+    Given up in this order: spare KV cells and states and copied weights, the draft model or MTP
+    layers, an automatic context, the projector on a GPU, layers on GPUs (down to none). What the
+    user set is never changed.
     """
     inputs = plan.inputs
     limits = replace(inputs.limits, may_grow_pool=False, may_copy_weights=False)
@@ -208,7 +208,7 @@ def smaller_plan(plan: LoadPlan) -> LoadPlan | None:
     has_grown = _spare_cells(plan) > 0 or _spare_states(plan) > 0
     if is_copied or (inputs.limits.may_grow_pool and has_grown):
         return make_plan(replace(inputs, limits=limits))
-    if plan.spec.draft is not None:
+    if plan.spec.draft is not None or plan.spec.predicts:
         return make_plan(replace(inputs, limits=replace(limits, may_draft=False)))
     if plan.context.automatic and (tier := lower_tier(plan.context.n_ctx)) is not None:
         return make_plan(replace(inputs, limits=replace(limits, max_automatic_context=tier)))
@@ -284,6 +284,7 @@ def _spec(
         adapters=tuple(adapter.path for adapter in request.adapters),
         projector=_projector(inputs, placement),
         draft=_draft(inputs, placement),
+        predicts=_predicts(inputs, placement),
         n_ctx=n_ctx,
         n_cells=shape.n_cells,
         n_seq=n_seq,
@@ -337,6 +338,13 @@ def _spare_state_bytes(inputs: PlanInputs, shape: Shape, placement: Placement) -
     if placement.n_gpu_layers > inputs.request.facts.n_layers:
         return _free_vram(inputs, shape, placement) // 4
     return 0 if placement.n_gpu_layers else _state_bytes(inputs)
+
+
+def _predicts(inputs: PlanInputs, placement: Placement) -> bool:
+    """Return whether MTP layers are loaded: not beside a draft model, or on some GPUs in part."""
+    facts = inputs.request.facts
+    is_whole = placement.n_gpu_layers == 0 or placement.n_gpu_layers > facts.n_layers
+    return facts.predicts and inputs.limits.may_draft and is_whole and not inputs.request.draft
 
 
 def _spare_cells(plan: LoadPlan) -> int:

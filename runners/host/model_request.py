@@ -20,7 +20,8 @@ class ModelFacts:
     which stays on the CPU. `output_bytes` is all that follows the last layer (norm and head; for
     tied embeddings, the copy of them on a device). `kv_heads` has one entry per layer, 0 where a
     layer has no KV cache (encoders, recurrent layers), and `state_bytes` the size of one sequence's
-    recurrent state, () where no layer has one. `n_ctx_train` 0 means unknown. `projector_bytes` is
+    recurrent state, () where no layer has one. `predicts`: some layers are for multi-token
+    prediction (MTP). `n_ctx_train` 0 means unknown. `projector_bytes` is
     the size of the multimodal projector file, 0 without one.
     """
 
@@ -35,6 +36,7 @@ class ModelFacts:
     head_dim_k: int
     head_dim_v: int
     state_bytes: tuple[int, ...] = ()
+    predicts: bool = False
     is_embedding: bool = False
     projector_bytes: int = 0
 

@@ -51,6 +51,8 @@ class LoadSpec(msgspec.Struct, frozen=True, kw_only=True):
     """LoRA adapters that are loaded with the model, for requests that name none."""
     projector: Projector | None = None
     draft: DraftFile | None = None
+    predicts: bool = False
+    """Load the layers of multi-token prediction (MTP) of the file, which draft."""
     n_ctx: int
     n_cells: int
     n_seq: int

@@ -7,11 +7,14 @@ from collections.abc import Set as AbstractSet
 
 from model_store.gguf import GGUFHeader
 from runners.host.model_request import ModelFacts
+from runners.protocol.prediction import PREDICTING
 from server.inference import recurrent_state
 
 _LAYER = re.compile(r"blk\.([0-9]{1,9})\.")
 _KEYS = "attn_k."
 """What the names of the tensors begin with that make the keys of a KV cache, beside a state."""
+_PREDICTION = "nextn.eh_proj."
+"""What the names of a tensor begin with that every MTP layer has."""
 # llama.cpp refuses to load more; the number comes from an untrusted file.
 _MOST_LAYERS = 512
 
@@ -22,6 +25,7 @@ def model_facts(header: GGUFHeader) -> ModelFacts:
     layers: dict[int, int] = defaultdict(int)
     recurrent, attending = set(), set()
     embedding = output = 0
+    predicts = False
     for tensor in header.tensors:
         if match := _LAYER.match(tensor.name):
             layer, name = int(match[1]), tensor.name[match.end() :]
@@ -30,6 +34,7 @@ def model_facts(header: GGUFHeader) -> ModelFacts:
                 recurrent.add(layer)
             elif name.startswith(_KEYS):
                 attending.add(layer)
+            predicts = predicts or name.startswith(_PREDICTION)
         elif tensor.name.startswith("token_embd."):
             embedding += tensor.size
         else:
@@ -51,6 +56,7 @@ def model_facts(header: GGUFHeader) -> ModelFacts:
         head_dim_k=header.integer(f"{arch}.attention.key_length") or head_dim,
         head_dim_v=header.integer(f"{arch}.attention.value_length") or head_dim,
         state_bytes=recurrent_state.state_bytes(header, [i in recurrent for i in range(n_layers)]),
+        predicts=predicts and arch in PREDICTING,
         is_embedding=header.has(f"{arch}.pooling_type"),
     )
 

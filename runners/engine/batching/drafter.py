@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 
+import numpy as np
+
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.drafting.draft_budget import allocate
-from runners.engine.drafting.draft_model import DraftModel, Proposal
 from runners.engine.drafting.draft_rate import is_worth_following
+from runners.engine.drafting.prediction_layers import PredictionLayers
+from runners.engine.drafting.proposer import Proposal, Proposer
 from runners.engine.drafting.step_cost import StepCost
 from runners.engine.native.context import Context
+from runners.engine.native.hidden_states import HiddenRows
 from runners.engine.native.vocab import Vocab
 
 NEAR_TIE = 1.0
@@ -23,7 +27,7 @@ NEAR_TIE = 1.0
 as matrix kernels and fused attention differ for one row and for several."""
 _WATCH = 4
 _SURE = 0.6
-"""Chance from which on a match in the text is followed although there is a draft model."""
+"""Chance from which on a match in the text is followed although there is a proposer."""
 _MOST_PROPOSED = 16
 _PAUSE = 64
 """Steps without drafts after the KV cache had no room for a batch with some."""
@@ -33,7 +37,7 @@ _PAUSE = 64
 class _Plan:
     """A draft, and the chance that all of its first 1, 2, … tokens are accepted.
 
-    `margins` are those of a draft model.
+    `margins` are those of a proposer.
     """
 
     sequence: SequenceState
@@ -50,19 +54,21 @@ class Drafter:
         vocab: Vocab,
         cost: StepCost,
         *,
-        draft_model: DraftModel | None = None,
+        proposer: Proposer | None = None,
         max_draft: int,
         near_tie: float = NEAR_TIE,
     ) -> None:
         """`near_tie`: difference of two logits that rounding may decide."""
         self._vocab, self._cost, self._near_tie = vocab, cost, near_tie
-        self._model, self._max_draft = draft_model, max_draft
+        self._proposer, self._max_draft = proposer, max_draft
+        self._layers = proposer if isinstance(proposer, PredictionLayers) else None
         self._n_paused = 0
+        self._is_whole = False
 
     def plan(self, sequences: Sequence[SequenceState], n_rows: int, n_threads: int = 0) -> int:
         """Set the draft of each generating sequence; return their rows, at most `n_rows`.
 
-        A draft model computes with `n_threads`.
+        A proposer computes with `n_threads`.
         """
         if self._n_paused:
             self._n_paused -= 1
@@ -77,9 +83,9 @@ class Drafter:
                 plans.append(plan)
             elif sequence.draft_rate is not None:
                 others.append((sequence, count))
-        if others and self._model is not None:
-            self._model.set_threads(n_threads)
-            plans += self._propose(self._model, others, len(sequences))
+        if others and self._proposer is not None:
+            self._proposer.set_threads(n_threads)
+            plans += self._propose(self._proposer, others, len(sequences))
         return self._share(plans, len(sequences), n_rows) if plans else 0
 
     def _most(self, sequence: SequenceState, n_rows: int) -> int:
@@ -90,7 +96,7 @@ class Drafter:
         return min(n_rows, self._max_draft, sequence.request.n_draft, sequence.n_ahead)
 
     def _look_up(self, sequence: SequenceState, count: int) -> "_Plan | None":
-        """Return what the sequence's own text predicts; None for what a draft model does better."""
+        """Return what the sequence's own text predicts; None for what a proposer does better."""
         lookup = sequence.lookup
         assert lookup is not None
         draft = self._possible(lookup.predict(sequence.tokens, count))
@@ -102,20 +108,20 @@ class Drafter:
         return _Plan(sequence, draft, chances)
 
     def _propose(
-        self, model: DraftModel, sequences: Iterable[tuple[SequenceState, int]], n_rows: int
+        self, proposer: Proposer, sequences: Iterable[tuple[SequenceState, int]], n_rows: int
     ) -> "list[_Plan]":
-        """Return what the draft model predicts for these sequences, with at most so many tokens."""
+        """Return what is proposed for these sequences, with at most so many tokens."""
         times, wanted = self._cost.times, []
         for sequence, most in sequences:
             rate = sequence.draft_rate
             assert rate is not None
-            count = rate.length(min(most, _MOST_PROPOSED), times, n_rows, model.cost)
-            n_behind = model.n_behind(sequence.slot, sequence.tokens) if count else 0
-            if count and is_worth_following(n_behind, sequence.n_sampled, times[1], model.cost):
+            count = rate.length(min(most, _MOST_PROPOSED), times, n_rows, proposer.cost)
+            n_behind = proposer.n_behind(sequence.slot, sequence.tokens) if count else 0
+            if count and is_worth_following(n_behind, sequence.n_sampled, times[1], proposer.cost):
                 proposal = Proposal(sequence.slot, sequence.tokens, count, rate.min_margin)
                 wanted.append((sequence, rate, proposal))
         if wanted:
-            model.propose([proposal for _, _, proposal in wanted])
+            proposer.propose([proposal for _, _, proposal in wanted])
         plans = []
         for sequence, rate, proposal in wanted:
             draft = self._possible(proposal.drafted)
@@ -141,6 +147,40 @@ class Drafter:
             plan.sequence.draft = plan.draft[:count]
             plan.sequence.margins = plan.margins[:count]
         return sum(counts)
+
+    # Hidden states.
+
+    def keep_hidden(self, sequences: Iterable[SequenceState], context: Context) -> None:
+        """Have the next step keep the hidden states that MTP layers read.
+
+        Those of a whole prompt piece are kept where it is alone in the step, so that their order is
+        that of the rows.
+        """
+        if self._layers is None:
+            return
+        computed = [sequence for sequence in sequences if sequence.n_rows]
+        rows = HiddenRows.NONE
+        if any(map(self._proposes_for, computed)):
+            first = computed[0]
+            is_whole = len(computed) == 1 and 1 < first.n_rows == first.n_pending
+            rows = HiddenRows.ALL if is_whole else HiddenRows.OUTPUTS
+        context.keep_hidden(rows)
+        self._is_whole = rows is HiddenRows.ALL
+
+    def observe(self, sequence: SequenceState, context: Context) -> None:
+        """Hand the hidden states of a step's rows on, before any row is dropped."""
+        if self._layers is None or not self._proposes_for(sequence):
+            return
+        if sequence.n_rows != sequence.n_pending:
+            return  # no row has logits
+        last = sequence.last_row
+        first = last - sequence.n_rows + 1 if self._is_whole else last
+        rows = range(first, last + 1 + len(sequence.draft))
+        index = sequence.n_computed + sequence.n_rows - 1 - (last - first)
+        self._layers.observe(sequence.slot, index, np.stack([context.hidden(row) for row in rows]))
+
+    def _proposes_for(self, sequence: SequenceState) -> bool:
+        return sequence.draft_rate is not None and not sequence.draft_rate.is_off
 
     def learn(self, sequence: SequenceState, n_hits: int, *, is_miss: bool) -> None:
         """Record how many tokens of a draft were sampled, and whether the next one was not."""

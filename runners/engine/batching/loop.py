@@ -149,6 +149,7 @@ class Loop:
             # Streams get their tokens now, because a step with prompts takes long.
             self._events.flush()
         self._context.set_threads(self._tuner.choose(n_rows))
+        self._drafter.keep_hidden(self._scheduler.running, self._context)
         self.interruptible = self._largest_share(n_rows, prompts)
         started = time.perf_counter_ns()
         status = decode()
@@ -197,6 +198,7 @@ class Loop:
                 self._counters.n_prompt_computed += sequence.n_rows
             if sequence.prompt_logprobs is not None and sequence.scores_prompt:
                 self._score_prompt(sequence, sequence.prompt_logprobs)
+            self._drafter.observe(sequence, self._context)
             if sequence.draft:
                 self._verify(sequence)
                 continue

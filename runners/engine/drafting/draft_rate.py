@@ -36,15 +36,30 @@ _SAVED = 0.3
 """Share of a step that a draft is expected to save."""
 
 
-class DraftRate:
-    """Learns from verified drafts; `n_wanted` before each step, `record` after each draft."""
+_FOLLOW_HISTORY = 0.02
 
-    __slots__ = ("_hits", "_mean", "_n_rests", "_rest", "_total")
+
+class DraftHistory:
+    """The mean of the requests so far, from which the next one begins; for all threads."""
 
     def __init__(self) -> None:
+        self.mean = _MEAN
+
+    def record(self, *, hit: bool) -> None:
+        """Record whether a drafted token was the one that was sampled."""
+        self.mean += _FOLLOW_HISTORY * (hit - self.mean)
+
+
+class DraftRate:
+    """Learns from verified drafts; `length` before each step, `record` after each draft."""
+
+    __slots__ = ("_history", "_hits", "_mean", "_n_rests", "_rest", "_total")
+
+    def __init__(self, history: DraftHistory) -> None:
+        self._history = history
         self._hits = [prior * _WEIGHT for prior in _PRIORS]
         self._total = [_WEIGHT] * len(_PRIORS)
-        self._mean = _MEAN
+        self._mean = history.mean
         self._rest = self._n_rests = 0
 
     @property
@@ -72,6 +87,7 @@ class DraftRate:
         self._hits[level] = self._hits[level] * _MEMORY + hit
         self._total[level] = self._total[level] * _MEMORY + 1
         self._mean += _FOLLOW * (hit - self._mean)
+        self._history.record(hit=hit)
 
     def length(self, most: int, times: Times, n_rows: int, cost: DraftCost) -> int:
         """Return how many tokens to draft, up to `most`, in a step of `n_rows` without drafts.

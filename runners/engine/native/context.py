@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from runners.engine.native.hidden_states import HiddenRows, hidden_row, keep_hidden
 from runners.engine.native.llama import (
     Floats,
     LoadError,
@@ -65,9 +66,12 @@ class Context:
         # several times larger. The price is that such models cannot shift in place, and reuse a
         # prefix from a checkpoint when its window has been overwritten.
         params.swa_full = keeps_all
+        native_log.begin_context()
         self.pointer = lib.llama_init_from_model(model.pointer, params)
         if not self.pointer:
             raise LoadError("the context of the model cannot be created")
+        self._hidden_rows = HiddenRows.NONE
+        keep_hidden(self.pointer, self._hidden_rows)
         self._adapters: Adapters = ()
         self._loader = model.adapters
         self.use_adapters(model.default_adapters)
@@ -115,7 +119,7 @@ class Context:
         return params
 
     def _make_batch(self, rows: int) -> None:
-        self._batch = lib.llama_batch_init(rows, 0, 1)
+        self._batch = self._init_batch(rows)
         as_array = np.ctypeslib.as_array
         self._tokens = as_array(self._batch.token, (rows,))
         self._positions = as_array(self._batch.pos, (rows,))
@@ -128,6 +132,9 @@ class Context:
         pointers = ctypes.cast(self._batch.seq_id, ctypes.POINTER(ctypes.c_uint64))
         self._sequences = as_array(pointers, (rows,))
         self._range = np.arange(max(rows, self.n_cells) + rows, dtype=np.int32)
+
+    def _init_batch(self, rows: int) -> Any:
+        return lib.llama_batch_init(rows, 0, 1)
 
     def put_one(self, row: int, token: int, position: int, seq: int) -> None:
         """Set `row` to the next token of a sequence, with logits."""
@@ -208,6 +215,16 @@ class Context:
         if not pointer:
             raise NativeError(native_log.take_error())
         return np.ctypeslib.as_array(pointer, (self.n_embd,))
+
+    def keep_hidden(self, rows: HiddenRows) -> None:
+        """Keep the hidden states of these rows from the next decode on."""
+        if rows is not self._hidden_rows:
+            keep_hidden(self.pointer, rows)
+            self._hidden_rows = rows
+
+    def hidden(self, row: int) -> Floats:
+        """Return the hidden state of a row that kept it, shape (n_embd,)."""
+        return self._vector(hidden_row(self.pointer, row))
 
     def set_embeddings(self, *, enabled: bool) -> None:
         """Return embeddings besides logits from the next decode on, when all rows are outputs."""

@@ -103,6 +103,11 @@ def ggml_function(name: str, result: Any, *arguments: Any) -> Any:
     return function
 
 
+def exported_function(name: str, result: Any, *arguments: Any) -> Any:
+    """Declare a function that not every build exports; None where it is missing."""
+    return ggml_function(name, result, *arguments) if hasattr(lib._lib, name) else None
+
+
 class TypeTraits(ctypes.Structure):
     """`ggml_type_traits`: how a type packs its elements, and what converts them to F32."""
 

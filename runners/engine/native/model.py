@@ -22,6 +22,7 @@ class Model:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = spec.placement.n_gpu_layers
         params.no_alloc = spec.no_weights
+        params.load_mtp = spec.predicts
         # Planned memory has no pages to map a file to.
         mapped = spec.use_mmap and not spec.no_weights
         params.load_mode = LOAD_MAPPED if mapped else LOAD_READ

@@ -39,6 +39,7 @@ class NativeLog:
         self._line = ""
         self._level = 0
         self._sizes: dict[tuple[str, str], int] = defaultdict(int)
+        self._replaceable: dict[tuple[str, str], int] = {}
         self._errors: deque[str] = deque(maxlen=_MAX_ERROR_LINES)
 
     def feed(self, level: int, text: str) -> None:
@@ -61,10 +62,16 @@ class NativeLog:
         elif self.on_quantized and (match := _QUANTIZED.match(line)):
             self.on_quantized(int(match[1]), int(match[2]))
 
+    def begin_context(self) -> None:
+        """Count the compute buffers of the next context beside those of the contexts before."""
+        for key, size in self._replaceable.items():
+            self._sizes[key] += size
+        self._replaceable.clear()
+
     def _add_buffer(self, backend: str, kind: str, size: int) -> None:
-        """Add a buffer to the model's or the cache's; a compute buffer replaces the previous."""
+        """Add a buffer to the model's or the cache's; a context's compute buffer is replaced."""
         if kind in _REALLOCATED:
-            self._sizes[backend, kind] = size
+            self._replaceable[backend, kind] = size
         else:
             self._sizes[backend, kind] += size
 
@@ -81,7 +88,7 @@ class NativeLog:
     def memory(self) -> tuple[MemoryUse, ...]:
         """Return the bytes that each backend reported while loading."""
         devices: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        for (backend, kind), size in self._sizes.items():
+        for (backend, kind), size in (*self._sizes.items(), *self._replaceable.items()):
             devices[_device_of(backend)][_FIELDS[kind]] += size
         return tuple(
             MemoryUse(device=device, is_gpu=device != "CPU", **kinds)

@@ -19,6 +19,8 @@ from runners.engine.batching.step_events import STREAM_INTERVAL_NS, StepEvents
 from runners.engine.batching.thread_tuner import ThreadTuner
 from runners.engine.drafting.draft_cost import DraftCost
 from runners.engine.drafting.draft_model import DraftModel
+from runners.engine.drafting.prediction_layers import PredictionLayers
+from runners.engine.drafting.proposer import Proposer
 from runners.engine.drafting.step_cost import StepCost
 from runners.engine.embedding.embedder import Embedder, EmbedTask
 from runners.engine.media.projector import Projector
@@ -26,6 +28,7 @@ from runners.engine.native.context import Context
 from runners.engine.native.cores import FreeCores, logical_cores, usable_cores
 from runners.engine.native.llama import LoadError, native_log
 from runners.engine.native.model import Model
+from runners.engine.native.prediction_context import PredictionContext
 from runners.engine.process.deterministic import DeterministicLoop
 from runners.engine.process.intake import Intake
 from runners.protocol.load_spec import LoadSpec
@@ -63,15 +66,17 @@ class Engine:
         `on_pause` is called within long steps; it may submit and cancel requests. There is no
         warm-up: the first prompt does the same work.
         """
-        # Before the model, which reports its memory and layers last.
+        # Before the model, which reports its layers last.
         draft = _load_draft(spec)
         model = Model(spec, on_progress)
-        draft_model = _draft_model(spec, draft, model, draft_cost)
+        proposer: Proposer | None = _draft_model(spec, draft, model, draft_cost)
         if model.needs_encoder and not model.pools:
             raise LoadError("models that need an encoder for their prompt are not supported")
         fixed = min(spec.n_threads, logical_cores())
         tuner = ThreadTuner(fixed or usable_cores(), min_threads=fixed or 1, free_cores=FreeCores())
         context = Context(model, spec, n_threads=tuner.n_threads)
+        if spec.predicts and proposer is None and context.max_draft:
+            proposer = _prediction_layers(model, spec, context, draft_cost)
         projector = None
         if spec.projector is not None:
             projector = Projector(model, spec, n_threads=fixed or usable_cores())
@@ -93,7 +98,7 @@ class Engine:
             drafter=Drafter(
                 model.vocab,
                 step_cost or StepCost(),
-                draft_model=draft_model,
+                proposer=proposer,
                 max_draft=context.max_draft,
                 near_tie=near_tie,
             ),
@@ -119,7 +124,7 @@ class Engine:
             projector,
             self._prefixes.folder if self._prefixes is not None else None,
             n_ctx=spec.n_ctx,
-            has_draft_model=draft_model is not None,
+            history=proposer.history if proposer is not None else None,
         )
         self.ready = _ready(spec, model, context, projector)
 
@@ -250,6 +255,18 @@ def _draft_model(
     except LoadError as e:
         _give_up_draft(spec, e)
         return None
+
+
+def _prediction_layers(
+    model: Model, spec: LoadSpec, target: Context, cost: DraftCost | None
+) -> PredictionLayers | None:
+    """Return what drafts with the model's own MTP layers; None where they cannot be used."""
+    try:
+        context = PredictionContext(model, spec, target, n_threads=spec.n_threads or usable_cores())
+    except LoadError as e:
+        print(f"the layers that predict are not used: {e}", file=sys.stderr, flush=True)
+        return None
+    return PredictionLayers(context, cost)
 
 
 def _give_up_draft(spec: LoadSpec, error: LoadError) -> None:

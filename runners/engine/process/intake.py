@@ -13,7 +13,7 @@ from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.text_assembler import TextAssembler
 from runners.engine.constraints.fallbacks import compile_with_fallbacks
 from runners.engine.constraints.matcher import BadConstraint, ConstraintFactory
-from runners.engine.drafting.draft_rate import DraftRate
+from runners.engine.drafting.draft_rate import DraftHistory, DraftRate
 from runners.engine.drafting.prompt_lookup import PromptLookup
 from runners.engine.embedding.embedder import EmbedTask
 from runners.engine.embedding.rerank_input import RerankInput
@@ -51,11 +51,11 @@ class Intake:
         prefixes: PrefixFolder | None = None,
         *,
         n_ctx: int,
-        has_draft_model: bool = False,
+        history: DraftHistory | None = None,
     ) -> None:
         self._vocab, self._pools = model.vocab, model.pools
         self._can_draft = context.max_draft > 0
-        self._has_draft_model = has_draft_model and self._can_draft
+        self._history = history if self._can_draft else None
         self._default_adapters = model.default_adapters
         self._finds_boundaries = not model.keeps_all
         self._projector, self._n_batch = projector, context.n_batch
@@ -123,8 +123,8 @@ class Intake:
             else None,
             prompt_logprobs=self._prompt_logprobs(request, prompt),
             lookup=self._lookup(request),
-            draft_rate=DraftRate()
-            if self._has_draft_model and request.n_draft and media is None
+            draft_rate=DraftRate(self._history)
+            if self._history is not None and request.n_draft and media is None
             else None,
         )
 

@@ -13,7 +13,7 @@ import llama_cpp
 import numpy as np
 from gguf import GGUFWriter, LlamaFileType, TokenType
 
-from tests.support.families.hyperparameters import END_TOKENS, Value, hyperparameters
+from tests.support.families.hyperparameters import END_TOKENS, Keys, Value, hyperparameters
 from tests.support.tiny_models import (
     Array,
     Piece,
@@ -35,26 +35,56 @@ _ONES = ("norm", "rope_freqs", "rope_factors", "layer_out_scale", "layer_output_
 
 
 def write_family(
-    path: Path, architecture: str, *, chat_template: str | None = None, seed: int = 0
+    path: Path,
+    architecture: str,
+    *,
+    chat_template: str | None = None,
+    seed: int = 0,
+    n_predicting: int = 0,
+    keys: Keys | None = None,
+    change: Callable[[str, Array], Array | None] = lambda _, weights: weights,
 ) -> Path:
-    """Write a tiny model of an architecture with random weights; return `path`."""
+    """Write a tiny model of an architecture with random weights; return `path`.
+
+    `n_predicting` MTP layers follow its own. `keys` are instead of those of the tiny model, without
+    the name of the architecture. `change` replaces a tensor, or leaves it out.
+    """
+    others = {f"{architecture}.{name}": value for name, value in (keys or {}).items()}
+    keys = {**hyperparameters(architecture), **others}
+    if n_predicting:
+        keys = _with_predicting_layers(keys, architecture, n_predicting)
     empty = path.with_suffix(".empty")
-    write_file(_metadata(architecture, chat_template), empty)
+    write_file(_metadata(architecture, keys, chat_template), empty)
     shapes = _declared_tensors(empty)
     empty.unlink()
-    writer = _metadata(architecture, chat_template)
+    writer = _metadata(architecture, keys, chat_template)
     draw = normal(seed)
     pieces = pieces_of(architecture)
     for name, shape in shapes.items():
-        writer.add_tensor(name, _weights(name, shape, draw, pieces))
+        weights = change(name, _weights(name, shape, draw, pieces))
+        if weights is not None:
+            writer.add_tensor(name, weights)
     return write_file(writer, path)
 
 
-def _metadata(architecture: str, chat_template: str | None) -> GGUFWriter:
+def _with_predicting_layers(keys: Keys, architecture: str, count: int) -> Keys:
+    """Return the keys of a model with more layers, which are as its last one where a list says."""
+    n_layers = keys[f"{architecture}.block_count"]
+    assert isinstance(n_layers, int)
+    longer = {
+        key: [*value, *value[-1:] * count]
+        for key, value in keys.items()
+        if isinstance(value, list) and len(value) == n_layers and "sections" not in key
+    }
+    added = {"block_count": n_layers + count, "nextn_predict_layers": count}
+    return {**keys, **longer, **{f"{architecture}.{key}": n for key, n in added.items()}}
+
+
+def _metadata(architecture: str, keys: Keys, chat_template: str | None) -> GGUFWriter:
     pieces = pieces_of(architecture)
     writer = GGUFWriter(None, architecture)
     writer.add_name(f"tiny {architecture}")
-    for key, value in hyperparameters(architecture).items():
+    for key, value in keys.items():
         _add(writer, key, value)
     writer.add_file_type(LlamaFileType.ALL_F32)
     if "bert" in architecture:
@@ -120,12 +150,12 @@ def _declared_tensors(metadata: Path) -> dict[str, tuple[int, ...]]:
         name = library.ggml_get_name(tensor).decode()
         shapes[name] = tuple(reversed(ne[: library.ggml_n_dims(tensor)]))
 
+    params = llama_cpp.llama_model_default_params()
+    params.load_mtp = True
     context = library.gguf_init_from_file(str(metadata).encode(), _InitParams(no_alloc=True))
     assert context
     try:
-        model = llama_cpp.llama_model_init_from_user(
-            context, note, None, llama_cpp.llama_model_default_params()
-        )
+        model = llama_cpp.llama_model_init_from_user(context, note, None, params)
         assert model, f"llama.cpp makes no model of {metadata.name}"
         llama_cpp.llama_model_free(model)
     finally:

@@ -100,3 +100,24 @@ def test_states_count_as_memory_of_the_machine() -> None:
     planned = make_plan(inputs(ram=999, num_parallel=8))
     without = make_plan(inputs(replace(HYBRID, state_bytes=()), ram=999, num_parallel=8))
     assert planned.ram_bytes - without.ram_bytes == n_bytes(planned)
+
+
+PREDICTING = replace(HYBRID, predicts=True)
+
+
+@pytest.mark.parametrize(("vram", "expected"), [(0, True), (24, True), (2, False)])
+def test_layers_that_predict_are_loaded_unless_a_gpu_has_no_room_for_all(
+    vram: float, expected: bool
+) -> None:
+    plan = make_plan(inputs(PREDICTING, ram=16, vram=vram))
+    assert plan.spec.predicts == expected
+    assert not make_plan(inputs(ram=16, vram=vram)).spec.predicts
+
+
+def test_layers_that_predict_are_given_up_when_memory_runs_out() -> None:
+    plan = make_plan(inputs(PREDICTING, ram=16))
+    while plan.spec.predicts:
+        smaller = smaller_plan(plan)
+        assert smaller is not None
+        plan = smaller
+    assert plan.spec.n_ctx == 4096

@@ -9,6 +9,7 @@ from model_store.gguf import read_header
 from runners.host.model_request import ModelFacts
 from server.inference.model_facts import model_facts
 from tests.support import gguf_bytes
+from tests.support.families.builder import write_family
 from tests.support.gguf_bytes import BOOL, I32, STRING, U32, array, key
 from tests.support.tiny_models import write_bert, write_llama
 
@@ -178,3 +179,25 @@ def test_a_layer_without_a_sensible_number_counts_as_what_follows_the_layers(
 
     assert facts.n_layers == 1
     assert facts.output_bytes == FLOAT * (8 * 16 + 8 * 8)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "n_predicting", "expected"),
+    [("qwen35", 1, True), ("qwen35", 0, False), ("qwen3next", 1, False)],
+)
+def test_layers_that_predict_are_seen_where_they_can_draft(
+    tmp_path: Path, architecture: str, n_predicting: int, expected: bool
+) -> None:
+    path = write_family(tmp_path / "m.gguf", architecture, n_predicting=n_predicting)
+    assert facts_of(path).predicts == expected
+
+
+def test_only_layers_that_attend_have_cells_and_only_recurrent_ones_a_state(tmp_path: Path) -> None:
+    """One number of heads stands for all layers of Qwen 3.5, three of four of which have none."""
+    facts = facts_of(write_family(tmp_path / "m.gguf", "qwen35"))
+    assert facts.kv_heads == (0, 0, 0, 2)
+    assert [size > 0 for size in facts.state_bytes] == [True, True, True, False]
+    both = facts_of(write_family(tmp_path / "m.gguf", "falcon-h1"))
+    assert both.kv_heads == (2, 2)
+    assert all(both.state_bytes)
+    assert facts_of(write_llama(tmp_path / "m.gguf")).state_bytes == ()

@@ -1,0 +1,105 @@
+"""Proposals of tokens: greedy decoding in a context beside that of the model, for all sequences."""
+
+import time
+from abc import ABC, abstractmethod
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from runners.engine.drafting.draft_cost import DraftCost
+from runners.engine.drafting.draft_rate import DraftHistory
+from runners.engine.native.context import Context
+from runners.engine.native.llama import OK
+
+
+@dataclass(slots=True)
+class Proposal:
+    """Tokens proposed for the sequence in `slot` whose tokens so far are `tokens`, at most `count`.
+
+    `margins` are the differences of the two best logits; it ends before one below `min_margin`. A
+    sequence that is not followed yet gets none in this step.
+    """
+
+    slot: int
+    tokens: "array[int]"
+    count: int
+    min_margin: float
+    drafted: list[int] = field(default_factory=list)
+    margins: list[float] = field(default_factory=list)
+
+
+class Proposer(ABC):
+    """Proposes tokens; it follows a sequence lazily, when it is to propose for it."""
+
+    def __init__(self, context: Context, cost: DraftCost | None) -> None:
+        self._context = context
+        self.cost = cost or DraftCost()
+        self.history = DraftHistory()
+
+    @abstractmethod
+    def n_behind(self, slot: int, tokens: "array[int]") -> int:
+        """Return how many of `tokens` have to be computed before a draft."""
+
+    @abstractmethod
+    def forget(self, slot: int) -> None:
+        """Drop what is computed of a slot."""
+
+    @abstractmethod
+    def _follow(self, proposals: Sequence[Proposal]) -> list[tuple[int, Proposal]]:
+        """Compute what sequences got since their last draft, at most a batch of it.
+
+        Returns those that are complete, with the row of their last token.
+        """
+
+    @abstractmethod
+    def _put_next(self, row: int, proposal: Proposal, before: int) -> None:
+        """Set `row` to the token proposed last, which row `before` of the last batch chose."""
+
+    @abstractmethod
+    def _known(self) -> list[int]:
+        """Return the slots of which something is computed."""
+
+    def set_threads(self, n_threads: int) -> None:
+        """Use so many threads from the next step on."""
+        self._context.set_threads(n_threads)
+
+    def propose(self, proposals: Sequence[Proposal]) -> None:
+        """Fill in the proposals, all in the same steps."""
+        active = self._follow(proposals)
+        while active:
+            going: list[tuple[int, Proposal]] = []
+            for row, proposal in active:
+                token, margin = self._choice(row)
+                if margin < proposal.min_margin:
+                    continue
+                proposal.drafted.append(token)
+                proposal.margins.append(margin)
+                if len(proposal.drafted) < proposal.count:
+                    self._put_next(len(going), proposal, row)
+                    going.append((len(going), proposal))
+            if not going or not self._decode(len(going), [p.slot for _, p in going]):
+                return
+            active = going
+
+    def _decode(self, n_rows: int, slots: Sequence[int]) -> bool:
+        """Compute a step; when it fails, the slots are forgotten, and so are others for room."""
+        started = time.perf_counter_ns()
+        status = self._context.decode(n_rows)
+        if status == OK:
+            self.cost.record(n_rows, time.perf_counter_ns() - started)
+            return True
+        for slot in {*slots, *self._known()}:
+            self.forget(slot)
+        return False
+
+    def _choice(self, row: int) -> tuple[int, float]:
+        """Return the likeliest token of a row, and its margin before the next one."""
+        logits = self._context.logits(row)
+        best = int(logits.argmax())
+        peak = float(logits[best])
+        logits[best] = -np.inf
+        margin = peak - float(logits.max())
+        logits[best] = peak
+        return best, margin
