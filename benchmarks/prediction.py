@@ -10,9 +10,10 @@ from pathlib import Path
 
 from benchmarks.measure import Target, arguments, interleaved, report, run
 from benchmarks.server import serving
+from tests.support.families.hyperparameters import Keys
 from tests.support.predicting_models import write_predicting
 
-HYBRID = {
+HYBRID: Keys = {
     "context_length": 4096,
     "embedding_length": 512,
     "block_count": 8,
