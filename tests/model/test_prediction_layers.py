@@ -302,3 +302,17 @@ def _sizes(engine: SteppedEngine) -> npt.NDArray[np.int64]:
     """Return the bytes of caches and of compute buffers."""
     (use,) = engine.engine.ready.memory
     return np.array([use.kv_cache, use.compute])
+
+
+def test_texts_are_embedded_beside_answers_with_drafts(
+    engine: SteppedEngine, start_engine: StartEngine
+) -> None:
+    fresh = start_engine(Path(engine.spec.weights))
+    alone = fresh.embed("Once upon a time")
+    fresh.run()
+    running = engine.ask(prompt_of(30), ENDLESS, n_predict=60, n_draft=N_DRAFT)
+    engine.run_until(lambda: len(running.text) > 30)
+    beside = engine.embed("Once upon a time")
+    engine.run()
+    np.testing.assert_allclose(beside.vectors, alone.vectors, atol=1e-4)
+    assert running.done.n_accepted > 20
