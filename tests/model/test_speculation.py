@@ -213,6 +213,29 @@ def test_recurrent_states_are_rolled_back_to_before_rejected_tokens(
         assert_same_choices(again, fresh.answer(longer, n_predict=12, logprobs=2))
 
 
+def test_a_state_that_went_back_is_kept_outside_the_cache(
+    start_engine: StartEngine, recurrent: Path
+) -> None:
+    """What is copied of a slot is the state after its last token, not one of a dropped draft."""
+    engine = start_engine(recurrent, step_cost=FixedCost(), prefix_bytes=1 << 24)
+    fresh = start_engine(recurrent)
+    for n_predict in (40, 41, 42, 43):
+        prompt = prompt_of(60, seed=n_predict)
+        plain = fresh.answer(prompt, ENDLESS, n_predict=n_predict, return_tokens=True)
+        oracle = Oracle(plain, wrong_every=2)
+        drafted = engine.answer(
+            prompt, ENDLESS, n_draft=N_DRAFT, lookup=oracle, n_predict=n_predict, return_tokens=True
+        )
+        while engine.engine.n_bytes_idle:
+            engine.engine.offload(lambda: False)
+        assert engine.stats.n_cells_used == 0
+        assert drafted.done.tokens is not None
+        longer = (1, *drafted.done.tokens, 5, 6, 7)
+        again = engine.answer(longer, n_predict=12, logprobs=2)
+        assert again.done.n_reused >= len(drafted.done.tokens)
+        assert_same_choices(again, fresh.answer(longer, n_predict=12, logprobs=2))
+
+
 def test_a_recurrent_state_goes_back_to_a_row_that_is_computed_again(
     start_engine: StartEngine, recurrent: Path
 ) -> None:
