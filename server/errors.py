@@ -307,6 +307,7 @@ EXPLANATIONS: dict[type[Exception], Explain] = {
     registry.ManifestUnavailable: _no_manifest,
     registry.ModelUnsupported: _plain(400),
     registry.NotEnoughSpace: _plain(507),
+    host.CannotStart: _plain(503),
     host.QueueFull: _plain(503),
     host.NoRoom: _plain(503),
     host.ShuttingDown: _plain(503),

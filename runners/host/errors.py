@@ -2,6 +2,7 @@
 
     RunnerError
     ├── RunnerDied       the process exited during a request
+    ├── CannotStart      the system starts no further process
     ├── RequestFailed    the runner refused or aborted one request; others go on
     ├── LoadFailed       the model cannot be loaded
     ├── QuantizeFailed   the model cannot be quantized
@@ -14,7 +15,16 @@
 Every text may be sent to a client: none contains a path or a stack trace.
 """
 
+import errno
+
 from runners.protocol.messages import FailureCode
+
+_EXHAUSTED = {
+    errno.EMFILE: "too many files are open; close idle connections or raise the limit",
+    errno.ENFILE: "too many files are open; close idle connections or raise the limit",
+    errno.EAGAIN: "too many processes are running; end some or raise the limit",
+    errno.ENOMEM: "there is not enough memory for another process",
+}
 
 
 class RunnerError(Exception):
@@ -54,6 +64,14 @@ class RunnerDied(RunnerError):
             can_retry=self.can_retry,
             is_machine_lost=self.is_machine_lost,
         )
+
+
+class CannotStart(RunnerError):
+    """A runner process cannot be started, because the system has no resources for it."""
+
+    def __init__(self, error: OSError) -> None:
+        reason = _EXHAUSTED.get(error.errno or 0, "the server's log says why")
+        super().__init__(f"a model runner cannot be started: {reason}")
 
 
 class RequestFailed(RunnerError):

@@ -60,7 +60,7 @@ async def load_model(
 
     Raises:
         EvictionRequired: another runner has to be evicted first.
-        LoadFailed, LoadTimeout: the model cannot be loaded.
+        CannotStart, LoadFailed, LoadTimeout: the model cannot be loaded.
     """
     runner = await _start(machine)
     try:

@@ -69,7 +69,7 @@ class Machine(Protocol):
         """Return a runner without a model.
 
         Raises:
-            RunnerDied, LoadTimeout: it cannot be started.
+            CannotStart, RunnerDied, LoadTimeout: it cannot be started.
         """
 
     def memory(self) -> MachineMemory:

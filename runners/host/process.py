@@ -10,6 +10,7 @@ from runners.host.client import RunnerClient
 from runners.host.connection import Connection
 from runners.host.environment import child_environment
 from runners.host.errors import (
+    CannotStart,
     LoadFailed,
     LoadTimeout,
     QuantizeFailed,
@@ -104,10 +105,15 @@ class RunnerProcess:
         """Start a runner and wait for its `Hello`.
 
         Raises:
+            CannotStart: the system starts no further process.
             RunnerDied: it exited before it sent `Hello`.
             LoadTimeout: it sent nothing for a minute.
         """
-        child = await spawn(command, child_environment() if env is None else env)
+        try:
+            child = await spawn(command, child_environment() if env is None else env)
+        except OSError as e:
+            logger.warning("a runner cannot be started: %s", e)
+            raise CannotStart(e) from e
         runner = cls(child, probe)
         try:
             await child.connect(runner.connection, runner._output)

@@ -90,6 +90,8 @@ class TokenizerRunners:
             runner = await self._machine.start_runner()
         except RunnerDied as e:
             return LoadFailed.by_death(e)
+        except RunnerError as e:
+            return e
         spec = LoadSpec(
             weights=str(weights),
             view=view,

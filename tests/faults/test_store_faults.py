@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 
 import httpx
@@ -27,11 +28,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def no_descriptors(server: LiveServer) -> Iterator[None]:
-    """Leave the server without a file descriptor until the block ends."""
+def no_descriptors(server: LiveServer, *, but: int = 0) -> Iterator[None]:
+    """Leave the server without file descriptors, `but` so many, until the block ends."""
     limit = resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE)
     taken = {int(path.name) for path in Path(f"/proc/{server.process.pid}/fd").iterdir()}
-    lowest = next(number for number in range(limit[0]) if number not in taken)
+    free = (number for number in range(limit[0]) if number not in taken)
+    lowest = next(islice(free, but, None))
     resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (lowest, limit[1]))
     try:
         yield
@@ -58,6 +60,24 @@ def test_a_server_without_descriptors_deletes_no_weights(tmp_path: Path, weights
         names = [model["name"] for model in http.get("/api/tags").json()["models"]]
         assert sorted(names) == ["keep:latest", "second:latest"]
         assert http.post("/api/generate", json={"model": "keep", "stream": False}).is_success
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits are set from outside on Linux")
+def test_a_server_without_descriptors_for_a_runner_says_so(tmp_path: Path, weights: Path) -> None:
+    request = {"model": "keep", "prompt": "a", "stream": False, "options": {"num_predict": 1}}
+    with live_server(tmp_path) as server, httpx.Client(base_url=server.url, timeout=60) as http:
+        server.create("keep", weights)
+        assert eventually(lambda: len(server.process.children()) > 0), "there is no standby"
+        with no_descriptors(server, but=4):  # enough for the files of the store
+            for runner in server.process.children():
+                runner.kill()
+                runner.wait()
+            refused = http.post("/api/generate", json=request)
+
+        assert refused.status_code == 503
+        reason = "too many files are open; close idle connections or raise the limit"
+        assert refused.json()["error"] == f"a model runner cannot be started: {reason}"
+        assert http.post("/api/generate", json=request).is_success
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits are set from outside on Linux")

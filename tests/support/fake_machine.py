@@ -8,7 +8,7 @@ from typing import cast
 
 from runners.host.client import RunnerClient
 from runners.host.devices import MachineMemory
-from runners.host.errors import LoadFailed, RunnerDied
+from runners.host.errors import LoadFailed, RunnerDied, RunnerError
 from runners.host.model_request import ModelKey
 from runners.protocol.load_spec import LoadSpec
 from runners.protocol.messages import (
@@ -106,7 +106,8 @@ class FakeRunner:
 class FakeMachine:
     """Implements `runners.host.machine.Machine`.
 
-    `failures` are raised by the next loads, None letting one pass. `loads` records every load,
+    `failures` are raised by the next loads, None letting one pass, and `refusals` by the next
+    starts of runners. `loads` records every load,
     `running` the runners that were not closed.
     """
 
@@ -115,6 +116,7 @@ class FakeMachine:
     available: int = 64 * GIB
     vram_of_a_model: int = 4 * GIB
     failures: deque[LoadFailed | None] = field(default_factory=deque)
+    refusals: deque[RunnerError] = field(default_factory=deque)
     loads: list[FakeRunner] = field(default_factory=list)
     running: list[FakeRunner] = field(default_factory=list)
     may_load: asyncio.Event = field(default_factory=asyncio.Event)
@@ -129,6 +131,8 @@ class FakeMachine:
         return key in self.files
 
     async def start_runner(self) -> FakeRunner:
+        if self.refusals:
+            raise self.refusals.popleft()
         runner = FakeRunner(self)
         self.running.append(runner)
         return runner

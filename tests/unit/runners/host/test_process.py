@@ -1,6 +1,7 @@
 """Start, load, death and cleaning up of runner processes, with a scripted runner as the child."""
 
 import asyncio
+import errno
 import gc
 import logging
 import os
@@ -13,8 +14,9 @@ import psutil
 import pytest
 
 from runners.host.environment import runner_environment
-from runners.host.errors import LoadFailed, LoadTimeout, RunnerDied, ShuttingDown
+from runners.host.errors import CannotStart, LoadFailed, LoadTimeout, RunnerDied, ShuttingDown
 from runners.host.process import RunnerProcess
+from runners.host.spawn import Child
 from runners.protocol.messages import Chunk, Generate
 from tests.support.runners import load_spec, start_fake_runner
 
@@ -46,9 +48,27 @@ async def test_runner_that_cannot_start_says_why_without_naming_modules() -> Non
 
 async def test_command_that_does_not_exist_leaves_no_socket_open() -> None:
     before = open_files()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(CannotStart) as refused:
         await RunnerProcess.start(("/no/such/program",))
     assert open_files() == before
+    assert str(refused.value) == "a model runner cannot be started: the server's log says why"
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (errno.EMFILE, "too many files are open; close idle connections or raise the limit"),
+        (errno.ENFILE, "too many files are open; close idle connections or raise the limit"),
+        (errno.EAGAIN, "too many processes are running; end some or raise the limit"),
+        (errno.ENOMEM, "there is not enough memory for another process"),
+    ],
+)
+async def test_a_system_without_resources_for_a_process_is_said(number: int, reason: str) -> None:
+    async def refuse(*_: object) -> Child:
+        raise OSError(number, os.strerror(number))
+
+    with pytest.raises(CannotStart, match=f"^a model runner cannot be started: {reason}$"):
+        await RunnerProcess.start(spawn=refuse)
 
 
 async def test_load_tells_what_the_runner_measured() -> None:

@@ -1,6 +1,7 @@
 """Leases, expiry, eviction, failure and shutdown, with runners and time that the test controls."""
 
 import asyncio
+import errno
 import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.host.errors import LoadFailed, QueueFull, ShuttingDown
+from runners.host.errors import CannotStart, LoadFailed, QueueFull, ShuttingDown
 from runners.host.expiry import SAVE_SECONDS
 from runners.host.model_request import ModelRequest, PrefixSettings, SchedulerConfig
 from runners.host.scheduler import URGENT_SAVE_SECONDS, Lease, Scheduler
@@ -462,6 +463,14 @@ async def test_failed_load_is_told_to_all_who_waited_for_it_and_to_nobody_else()
         machine.may_load.set()
         results = await asyncio.gather(*same, other, return_exceptions=True)
         assert [type(result) for result in results] == [LoadFailed] * 3 + [type(None)]
+        await w.use(model_request("a"))
+
+
+async def test_a_runner_that_cannot_be_started_fails_the_request_and_not_the_next_one() -> None:
+    async with world() as w:
+        w.machine.refusals.append(CannotStart(OSError(errno.EMFILE, "")))
+        with pytest.raises(CannotStart, match="too many files are open"):
+            await w.use(model_request("a"))
         await w.use(model_request("a"))
 
 

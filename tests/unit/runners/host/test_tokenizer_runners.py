@@ -1,6 +1,7 @@
 """Runners that only tokenise: shared, kept for a while, and never left behind."""
 
 import asyncio
+import errno
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runners.host.errors import LoadFailed, ShuttingDown
+from runners.host.errors import CannotStart, LoadFailed, ShuttingDown
 from runners.host.model_request import SchedulerConfig
 from runners.host.scheduler import Scheduler
 from runners.host.tokenizer_runners import IDLE_SECONDS, MAX_IDLE
@@ -134,6 +135,14 @@ async def test_a_failed_load_is_told_to_all_who_wait_and_may_be_tried_again() ->
         outcomes = await asyncio.gather(*tasks, return_exceptions=True)
         assert [str(outcome) for outcome in outcomes] == ["damaged", "damaged"]
 
+        await w.use(A)
+
+
+async def test_one_that_cannot_be_started_may_be_tried_again() -> None:
+    async with world() as w:
+        w.machine.refusals.append(CannotStart(OSError(errno.EAGAIN, "")))
+        with pytest.raises(CannotStart, match="too many processes are running"):
+            await w.use(A)
         await w.use(A)
 
 
