@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -118,7 +119,7 @@ def _print(integration: Integration, connection: Connection) -> None:
 def _write(integration: Integration, connection: Connection, *, yes: bool) -> None:
     file = Path.home() / integration.file
     question = f"Write the settings of {integration.title} for {connection.model} to {file}?"
-    if not yes and not typer.confirm(question, default=True):
+    if not yes and not _agrees(question):
         fail("nothing was written; --print shows the settings")
     try:
         backup = write_settings(file, integration, connection)
@@ -127,6 +128,18 @@ def _write(integration: Integration, connection: Connection, *, yes: bool) -> No
     except OSError as e:
         fail(f"{file}: {(e.strerror or 'cannot be written').lower()}")
     typer.echo(f"wrote {file}" + (f"; the settings before are in {backup}" if backup else ""))
+
+
+def _agrees(question: str) -> bool:
+    try:
+        return typer.confirm(question, default=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise
+        return fail(
+            "nothing was written, as nobody can be asked here; --yes writes the settings, "
+            "--print shows them"
+        )
 
 
 def _start(integration: Integration, variables: dict[str, str], extra: list[str]) -> None:

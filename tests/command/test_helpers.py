@@ -98,6 +98,17 @@ def test_nothing_is_written_without_consent(run: Run, tmp_path: Path) -> None:
     assert not (tmp_path / ".config").exists()
 
 
+def test_without_a_terminal_it_is_said_how_to_consent(run: Run, tmp_path: Path) -> None:
+    answer = run("launch", "opencode", "--model", "base", "--config", stdin="")
+
+    assert answer.exit_code == 1
+    assert answer.stderr.splitlines()[-1] == (
+        "Error: nothing was written, as nobody can be asked here; --yes writes the settings, "
+        "--print shows them"
+    )
+    assert not (tmp_path / ".config").exists()
+
+
 def test_a_model_for_agents_is_chosen_or_asked_for(run: Run) -> None:
     none = run("launch", "claude", "--print")
     unknown = run("launch", "emacs")
