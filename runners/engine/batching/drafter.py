@@ -15,7 +15,7 @@ import numpy as np
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.drafting.draft_budget import allocate
 from runners.engine.drafting.draft_rate import is_worth_following
-from runners.engine.drafting.prediction_layers import PredictionLayers
+from runners.engine.drafting.prediction_layers import MOST_PENDING, PredictionLayers
 from runners.engine.drafting.proposer import Proposal, Proposer
 from runners.engine.drafting.step_cost import StepCost
 from runners.engine.native.context import Context
@@ -174,9 +174,10 @@ class Drafter:
         if sequence.n_rows != sequence.n_pending:
             return  # no row has logits
         last = sequence.last_row
-        first = last - sequence.n_rows + 1 if self._is_whole else last
+        n_kept = min(sequence.n_rows, MOST_PENDING) if self._is_whole else 1
+        first = last - n_kept + 1
         rows = range(first, last + 1 + len(sequence.draft))
-        index = sequence.n_computed + sequence.n_rows - 1 - (last - first)
+        index = sequence.n_computed + sequence.n_rows - n_kept
         self._layers.observe(sequence.slot, index, np.stack([context.hidden(row) for row in rows]))
 
     def _proposes_for(self, sequence: SequenceState) -> bool:

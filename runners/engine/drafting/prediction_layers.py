@@ -58,7 +58,7 @@ class PredictionLayers(Proposer):
         if not 0 <= n_kept <= len(followed.pending):
             self.forget(slot)
             followed.end, n_kept = index + 1, 0
-        followed.pending[n_kept:] = states.copy()
+        followed.pending[n_kept:] = states
         n_dropped = len(followed.pending) - MOST_PENDING
         if n_dropped > 0:
             self._restart(slot, followed.end + n_dropped)
