@@ -22,8 +22,9 @@ GPU_SEQUENCES = 64
 EMBEDDING_SEQUENCES = 32
 LEAST_SEQUENCES = 4
 """Sequences of a model with recurrent states, which take as much memory as thousands of tokens."""
-ROLLBACKS = (4, 2, 0)
-"""States that may be kept for rejected drafts. More than 4 slow each step down by a twentieth."""
+# (states that are kept for rejected drafts, sequences that must have room with them): more than 4
+# states slow each step down by a twentieth.
+ROLLBACKS = ((4, 2 * LEAST_SEQUENCES), (2, LEAST_SEQUENCES))
 
 # Clearing KV memory takes 0.3 s per GB of every cold load on a CPU. A large model takes longer to
 # load anyway and more memory per token, so its share grows with its size.
@@ -128,7 +129,9 @@ def share_states(
     if not least:
         return n_seq, 0
     n_states = least + max(0, spare_bytes) // max(1, sum(facts.state_bytes))
-    n_rollback = next((n for n in ROLLBACKS if least * (1 + n) <= n_states), 0)
+    promised = least if config.num_parallel > 0 else 0
+    fitting = (n for n, wanted in ROLLBACKS if (promised or wanted) * (1 + n) <= n_states)
+    n_rollback = next(fitting, 0)
     return min(n_seq, n_states // (1 + n_rollback)), n_rollback
 
 

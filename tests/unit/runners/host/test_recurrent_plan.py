@@ -52,9 +52,8 @@ def n_bytes(plan: LoadPlan) -> int:
     [
         pytest.param(2, (6, 0), id="2 GiB: no drafts"),
         pytest.param(8, (4, 2), id="8 GiB: short drafts"),
-        pytest.param(16, (4, 4), id="16 GiB"),
-        pytest.param(24, (6, 4), id="24 GiB: more sequences"),
-        pytest.param(999, (8, 4), id="no more than 2 GiB"),
+        pytest.param(16, (8, 2), id="16 GiB: more sequences"),
+        pytest.param(999, (8, 4), id="no more than 2 GiB: longer drafts"),
     ],
 )
 def test_states_take_a_small_part_of_the_memory(ram: float, expected: tuple[int, int]) -> None:
