@@ -166,6 +166,15 @@ def test_models_without_such_layers_are_loaded_as_ever(
     assert engine.answer(prompt_of(20), n_predict=5).done.n_eval
 
 
+def test_a_file_with_several_such_layers_is_loaded_without_drafts_of_theirs(
+    start_engine: StartEngine, tmp_path: Path
+) -> None:
+    path = write_family(tmp_path / "model.gguf", "hy_v3", n_predicting=2)
+    engine = start_engine(path, predicts=True)
+    assert engine.engine._loop._drafter._layers is None
+    assert engine.answer(prompt_of(20), ENDLESS, n_predict=5).done.n_eval == 5
+
+
 class Known:
     """A model with random weights, and what its MTP layer predicts when all is computed at once."""
 
