@@ -41,7 +41,7 @@ async def compare(
             await turns(1, start)
             starts.append(await turns(n_rounds, start))
     rates = {name: _median(starts, name) for name in starts[0]}
-    rates[BEST] = median(chain.from_iterable(map(list, _best(starts))))
+    rates[BEST] = median(_best(starts))
     report(title, rates, base=BEST, targets=targets)
 
 
@@ -49,13 +49,13 @@ def _median(starts: Sequence[Samples], name: str) -> float:
     return median(chain.from_iterable(start[name] for start in starts))
 
 
-def _best(starts: Sequence[Samples]) -> list[Sequence[float]]:
+def _best(starts: Sequence[Samples]) -> list[float]:
     """Return the samples of the best setting; in each start the one that was best in the others.
 
     The best of all starts would be the luckiest one too, as settings differ by less than starts.
     """
-    best = []
+    best: list[float] = []
     for index, start in enumerate(starts):
         others = [*starts[:index], *starts[index + 1 :]] or starts
-        best.append(start[max(SETTINGS, key=lambda name: _median(others, name))])
+        best += start[max(SETTINGS, key=lambda name: _median(others, name))]
     return best

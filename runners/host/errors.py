@@ -19,9 +19,10 @@ import errno
 
 from runners.protocol.messages import FailureCode
 
+_MANY_FILES = "too many files are open; close idle connections or raise the limit"
 _EXHAUSTED = {
-    errno.EMFILE: "too many files are open; close idle connections or raise the limit",
-    errno.ENFILE: "too many files are open; close idle connections or raise the limit",
+    errno.EMFILE: _MANY_FILES,
+    errno.ENFILE: _MANY_FILES,
     errno.EAGAIN: "too many processes are running; end some or raise the limit",
     errno.ENOMEM: "there is not enough memory for another process",
 }

@@ -139,8 +139,7 @@ def make_plan(inputs: PlanInputs) -> LoadPlan:
     n_seq, n_rollback = share_states(
         request.facts, config, n_seq, spare_bytes=_spare_state_bytes(inputs, shape, placement)
     )
-    if request.facts.state_bytes:
-        shape = replace(shape, n_states=n_seq * (1 + n_rollback))
+    shape = replace(shape, n_states=n_seq * (1 + n_rollback))
     n_cells = pool_cells(
         request.facts,
         shape,
@@ -149,8 +148,7 @@ def make_plan(inputs: PlanInputs) -> LoadPlan:
         spare_bytes=_spare_bytes(inputs, shape, placement),
     )
     shape = replace(shape, n_cells=n_cells)
-    spec = _spec(inputs, shape, placement, n_ctx=context.n_ctx, n_seq=n_seq)
-    spec = msgspec.structs.replace(spec, n_rollback=n_rollback)
+    spec = _spec(inputs, shape, placement, n_ctx=context.n_ctx, n_seq=n_seq, n_rollback=n_rollback)
 
     def ram(*, use_mmap: bool) -> int:
         return ram_bytes(
@@ -272,7 +270,13 @@ def _is_vram_limited(inputs: PlanInputs, placement: Placement) -> bool:
 
 
 def _spec(
-    inputs: PlanInputs, shape: Shape, placement: Placement, *, n_ctx: int, n_seq: int
+    inputs: PlanInputs,
+    shape: Shape,
+    placement: Placement,
+    *,
+    n_ctx: int,
+    n_seq: int,
+    n_rollback: int,
 ) -> LoadSpec:
     request, options, config = inputs.request, inputs.request.options, inputs.config
     # Without a KV cache (encoders) n_cells is no bound, and a batch may exceed the context.
@@ -289,6 +293,7 @@ def _spec(
         n_cells=shape.n_cells,
         n_seq=n_seq,
         n_batch=n_batch,
+        n_rollback=n_rollback,
         placement=placement,
         n_threads=max(0, options.num_thread or 0),
         flash_attention=shape.flash_attention,

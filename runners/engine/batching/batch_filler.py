@@ -12,12 +12,8 @@ from runners.engine.batching.drafter import Drafter
 from runners.engine.batching.prefill_budget import PrefillBudget, split_rows
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.batching.thread_tuner import ThreadTuner
-from runners.engine.native.context import Context
+from runners.engine.native.context import ALL_OUTPUTS, LAST_OUTPUT, NO_OUTPUT, Context
 from runners.protocol.adapters import Adapters
-
-_LAST_OUTPUT = slice(-1, None)
-_NO_OUTPUT = slice(0, 0)
-_ALL_OUTPUTS = slice(None)
 
 
 class BatchFiller:
@@ -112,7 +108,7 @@ class BatchFiller:
         self._context.put_one(row, sequence.tokens[index], position, sequence.slot)
         sequence.n_rows, sequence.last_row = 1, row
         if sequence.draft:
-            self._context.put(row + 1, sequence.draft, position + 1, sequence.slot, _ALL_OUTPUTS)
+            self._context.put(row + 1, sequence.draft, position + 1, sequence.slot, ALL_OUTPUTS)
         return row + 1 + len(sequence.draft)
 
     def _add_prompts(self, prompts: Sequence[SequenceState], row: int, budget: int) -> int:
@@ -131,7 +127,7 @@ class BatchFiller:
         sequence.n_rows, sequence.last_row = n_rows, row + n_rows - 1
         if n_rows:
             start = sequence.n_computed
-            outputs = _LAST_OUTPUT if n_rows == sequence.n_pending else _NO_OUTPUT
+            outputs = LAST_OUTPUT if n_rows == sequence.n_pending else NO_OUTPUT
             if sequence.prompt_logprobs is not None and sequence.scores_prompt:
                 outputs = sequence.prompt_logprobs.outputs(start, n_rows)
             tokens = sequence.tokens[start : start + n_rows]

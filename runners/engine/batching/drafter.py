@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 from operator import mul
 
-import numpy as np
-
 from runners.engine.batching.sequence import SequenceState
 from runners.engine.drafting.draft_budget import allocate
 from runners.engine.drafting.draft_rate import is_worth_following
@@ -63,7 +61,6 @@ class Drafter:
         self._proposer, self._max_draft = proposer, max_draft
         self._layers = proposer if isinstance(proposer, PredictionLayers) else None
         self._n_paused = 0
-        self._is_whole = False
 
     def plan(self, sequences: Sequence[SequenceState], n_rows: int, n_threads: int = 0) -> int:
         """Set the draft of each generating sequence; return their rows, at most `n_rows`.
@@ -165,7 +162,6 @@ class Drafter:
             is_whole = len(computed) == 1 and 1 < first.n_rows == first.n_pending
             rows = HiddenRows.ALL if is_whole else HiddenRows.OUTPUTS
         context.keep_hidden(rows)
-        self._is_whole = rows is HiddenRows.ALL
 
     def observe(self, sequence: SequenceState, context: Context) -> None:
         """Hand the hidden states of a step's rows on, before any row is dropped."""
@@ -173,12 +169,14 @@ class Drafter:
             return
         if sequence.n_rows != sequence.n_pending:
             return  # no row has logits
-        last = sequence.last_row
-        n_kept = min(sequence.n_rows, MOST_PENDING) if self._is_whole else 1
-        first = last - n_kept + 1
-        rows = range(first, last + 1 + len(sequence.draft))
+        is_whole = context.hidden_rows is HiddenRows.ALL
+        n_kept = min(sequence.n_rows, MOST_PENDING) if is_whole else 1
+        end = sequence.last_row + 1
+        states = [
+            context.hidden(row).copy() for row in range(end - n_kept, end + len(sequence.draft))
+        ]
         index = sequence.n_computed + sequence.n_rows - n_kept
-        self._layers.observe(sequence.slot, index, np.stack([context.hidden(row) for row in rows]))
+        self._layers.observe(sequence.slot, index, states)
 
     def _proposes_for(self, sequence: SequenceState) -> bool:
         return sequence.draft_rate is not None and not sequence.draft_rate.is_off

@@ -5,7 +5,6 @@ followed lazily: what it got since its last draft is computed together with the 
 """
 
 from array import array
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,7 +15,6 @@ from runners.engine.native.context import Context
 from runners.engine.native.llama import LoadError
 from runners.engine.native.model import Model
 
-_LAST_OUTPUT, _NO_OUTPUT = slice(-1, None), slice(0, 0)
 _COMPARED_EVERY, _COMPARED_LAST = 61, 256
 _MAX_PADDING = 256
 """Unused tokens by which vocabularies of one family differ."""
@@ -40,27 +38,17 @@ class DraftModel(Proposer):
         """Return how many of `tokens` have to be computed before a draft."""
         return len(tokens) - _n_common(self._slots[slot], tokens)
 
-    def _follow(self, proposals: Sequence[Proposal]) -> list[tuple[int, Proposal]]:
-        row, ready, slots = 0, [], []
-        for proposal in proposals:
-            slot, tokens, known = proposal.slot, proposal.tokens, self._slots[proposal.slot]
-            # The last token is computed again, for its logits.
-            n_known = min(_n_common(known, tokens), len(tokens) - 1)
-            if n_known < len(known):
-                self._context.remove(slot, n_known)
-                del known[n_known:]
-            pending = tokens[n_known : n_known + self._context.n_batch - row]
-            if not pending:
-                continue
-            is_complete = n_known + len(pending) == len(tokens)
-            outputs = _LAST_OUTPUT if is_complete else _NO_OUTPUT
-            self._context.put(row, pending, n_known, slot, outputs)
-            known.extend(pending)
-            row += len(pending)
-            slots.append(slot)
-            if is_complete:
-                ready.append((row - 1, proposal))
-        return ready if row and self._decode(row, slots) else []
+    def _resume(self, proposal: Proposal) -> int:
+        slot, tokens, known = proposal.slot, proposal.tokens, self._slots[proposal.slot]
+        # The last token is computed again, for its logits.
+        n_known = min(_n_common(known, tokens), len(tokens) - 1)
+        if n_known < len(known):
+            self._context.remove(slot, n_known)
+            del known[n_known:]
+        return n_known
+
+    def _record(self, row: int, proposal: Proposal, pending: "array[int]") -> None:
+        self._slots[proposal.slot].extend(pending)
 
     def _put_next(self, row: int, proposal: Proposal, before: int) -> None:
         known, token = self._slots[proposal.slot], proposal.drafted[-1]

@@ -7,7 +7,7 @@ prompts cost it nothing: the hidden states tell the rest.
 """
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +19,6 @@ from runners.engine.native.prediction_context import PredictionContext
 
 MOST_PENDING = 256
 """Hidden states that wait for a draft; of a longer text the last ones are enough."""
-_LAST_OUTPUT, _NO_OUTPUT = slice(-1, None), slice(0, 0)
 
 
 @dataclass(slots=True)
@@ -51,8 +50,8 @@ class PredictionLayers(Proposer):
         """Return how many of `tokens` have to be computed before a draft."""
         return len(tokens) - self._slots[slot].end
 
-    def observe(self, slot: int, index: int, states: Floats) -> None:
-        """Take the hidden states of a slot's tokens from `index` on, shape (n, n_embd)."""
+    def observe(self, slot: int, index: int, states: Iterable[Floats]) -> None:
+        """Take the hidden states of a slot's tokens from `index` on, each of shape (n_embd,)."""
         followed = self._slots[slot]
         n_kept = index - (followed.end - 1)
         if not 0 <= n_kept <= len(followed.pending):
@@ -64,30 +63,22 @@ class PredictionLayers(Proposer):
             self._restart(slot, followed.end + n_dropped)
             del followed.pending[:n_dropped]
 
-    def _follow(self, proposals: Sequence[Proposal]) -> list[tuple[int, Proposal]]:
-        row, ready, slots = 0, [], []
-        for proposal in proposals:
-            slot, tokens, followed = proposal.slot, proposal.tokens, self._slots[proposal.slot]
-            start = followed.end
-            n_rows = len(tokens) - start
-            n_now = min(n_rows, self._context.n_batch - row)
-            if n_now <= 0 or n_rows > len(followed.pending):
-                continue
-            if not followed.is_of(tokens):
-                self._restart(slot, start)
-            outputs = _LAST_OUTPUT if n_now == n_rows else _NO_OUTPUT
-            pending = tokens[start : start + n_now]
-            self._context.remove(slot, start)  # what was only proposed
-            self._context.put(row, pending, start, slot, outputs)
-            self._predicting.put_hidden(row, np.stack(followed.pending[:n_now]))
-            del followed.pending[:n_now]
-            followed.tokens.extend(pending)
-            followed.end += n_now
-            row += n_now
-            slots.append(slot)
-            if n_now == n_rows:
-                ready.append((row - 1, proposal))
-        return ready if row and self._decode(row, slots) else []
+    def _resume(self, proposal: Proposal) -> int:
+        slot, tokens, followed = proposal.slot, proposal.tokens, self._slots[proposal.slot]
+        start = followed.end
+        if not 0 < len(tokens) - start <= len(followed.pending):
+            return len(tokens)
+        if not followed.is_of(tokens):
+            self._restart(slot, start)
+        self._context.remove(slot, start)  # what was only proposed
+        return start
+
+    def _record(self, row: int, proposal: Proposal, pending: "array[int]") -> None:
+        followed = self._slots[proposal.slot]
+        self._predicting.put_hidden(row, np.stack(followed.pending[: len(pending)]))
+        del followed.pending[: len(pending)]
+        followed.tokens.extend(pending)
+        followed.end += len(pending)
 
     def _put_next(self, row: int, proposal: Proposal, before: int) -> None:
         position = len(proposal.tokens) + len(proposal.drafted) - 1

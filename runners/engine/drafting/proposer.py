@@ -10,7 +10,7 @@ import numpy as np
 
 from runners.engine.drafting.draft_cost import DraftCost
 from runners.engine.drafting.draft_rate import DraftHistory
-from runners.engine.native.context import Context
+from runners.engine.native.context import LAST_OUTPUT, NO_OUTPUT, Context
 from runners.engine.native.llama import OK
 
 
@@ -47,11 +47,15 @@ class Proposer(ABC):
         """Drop what is computed of a slot."""
 
     @abstractmethod
-    def _follow(self, proposals: Sequence[Proposal]) -> list[tuple[int, Proposal]]:
-        """Compute what sequences got since their last draft, at most a batch of it.
+    def _resume(self, proposal: Proposal) -> int:
+        """Drop what is not of the proposal's sequence; return the index of its next row.
 
-        Returns those that are complete, with the row of their last token.
+        That is the number of its tokens where they cannot be followed.
         """
+
+    @abstractmethod
+    def _record(self, row: int, proposal: Proposal, pending: "array[int]") -> None:
+        """Record that the rows from `row` on have `pending`, the next tokens of a sequence."""
 
     @abstractmethod
     def _put_next(self, row: int, proposal: Proposal, before: int) -> None:
@@ -82,6 +86,27 @@ class Proposer(ABC):
             if not going or not self._decode(len(going), [p.slot for _, p in going]):
                 return
             active = going
+
+    def _follow(self, proposals: Sequence[Proposal]) -> list[tuple[int, Proposal]]:
+        """Compute what sequences got since their last draft, at most a batch of it.
+
+        Returns those that are complete, with the row of their last token.
+        """
+        row, ready, slots = 0, [], []
+        for proposal in proposals:
+            start = self._resume(proposal)
+            pending = proposal.tokens[start : start + self._context.n_batch - row]
+            if not pending:
+                continue
+            is_complete = start + len(pending) == len(proposal.tokens)
+            outputs = LAST_OUTPUT if is_complete else NO_OUTPUT
+            self._context.put(row, pending, start, proposal.slot, outputs)
+            self._record(row, proposal, pending)
+            row += len(pending)
+            slots.append(proposal.slot)
+            if is_complete:
+                ready.append((row - 1, proposal))
+        return ready if row and self._decode(row, slots) else []
 
     def _decode(self, n_rows: int, slots: Sequence[int]) -> bool:
         """Compute a step; when it fails, the slots are forgotten, and so are others for room."""

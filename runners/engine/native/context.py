@@ -43,6 +43,8 @@ _TEXT_OUTPUTS = 32
 _MAX_VIEWS = 1024
 _KEEP_BUFFERS = False
 _WHOLE, _PARTIAL = 0, 1  # llama_state_seq_flags
+LAST_OUTPUT, NO_OUTPUT, ALL_OUTPUTS = slice(-1, None), slice(0, 0), slice(None)
+"""Which of the rows that `Context.put` fills have logits."""
 
 State = npt.NDArray[np.uint8]
 """A copy of the memory of one sequence, in llama.cpp's own format."""
@@ -70,8 +72,9 @@ class Context:
         self.pointer = lib.llama_init_from_model(model.pointer, params)
         if not self.pointer:
             raise LoadError("the context of the model cannot be created")
-        self._hidden_rows = HiddenRows.NONE
-        keep_hidden(self.pointer, self._hidden_rows)
+        self.hidden_rows = HiddenRows.NONE
+        """The rows whose hidden states are kept; see `keep_hidden`."""
+        keep_hidden(self.pointer, self.hidden_rows)
         self._adapters: Adapters = ()
         self._loader = model.adapters
         self.use_adapters(model.default_adapters)
@@ -218,9 +221,9 @@ class Context:
 
     def keep_hidden(self, rows: HiddenRows) -> None:
         """Keep the hidden states of these rows from the next decode on."""
-        if rows is not self._hidden_rows:
+        if rows is not self.hidden_rows:
             keep_hidden(self.pointer, rows)
-            self._hidden_rows = rows
+            self.hidden_rows = rows
 
     def hidden(self, row: int) -> Floats:
         """Return the hidden state of a row that kept it, shape (n_embd,)."""
