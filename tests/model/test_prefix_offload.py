@@ -59,18 +59,12 @@ def start(start_engine: StartEngine, models: dict[str, Path], kind: str) -> Star
     return start
 
 
-def rest(engine: SteppedEngine) -> None:
-    """Do what a runner does while nothing is asked of it."""
-    while engine.engine.n_bytes_idle:
-        engine.engine.offload(lambda: False)
-
-
 @pytest.mark.parametrize("kind", WRITERS)
 def test_the_next_turn_goes_on_from_an_empty_cache(start: Start) -> None:
     engine, fresh = start(), start(prefix_bytes=0)
     before = engine.answer(BEGINNING, n_predict=20, logprobs=2)
     following = BEGINNING + before.text + " she said"
-    rest(engine)
+    engine.rest()
     assert engine.stats.n_cells_used == 0
 
     answer = engine.answer(following, n_predict=20, logprobs=2)
@@ -85,11 +79,11 @@ def test_more_conversations_than_the_cache_has_room_for_take_turns(start: Start)
     prompts = [prompt_of(300, seed=seed) for seed in range(6)]
     for prompt in prompts:
         engine.answer(prompt, n_predict=5)
-        rest(engine)
+        engine.rest()
 
     for prompt in prompts:
         again = engine.answer(prompt + " one day", n_predict=5)
-        rest(engine)
+        engine.rest()
         assert again.done.n_reused >= 290
 
 
@@ -100,7 +94,7 @@ def test_a_shared_system_prompt_is_taken_from_a_conversation_that_stays_whole(
     conversation = f"{BEGINNING} {prompt_of(200, seed=1)}"
     engine.answer(conversation, n_predict=1)
     engine.answer(prompt_of(100, seed=9), n_predict=1)
-    rest(engine)
+    engine.rest()
 
     prompt = BEGINNING + " once upon"
     answer = engine.answer(prompt, n_predict=20, logprobs=2)
@@ -108,7 +102,7 @@ def test_a_shared_system_prompt_is_taken_from_a_conversation_that_stays_whole(
     assert answer.done.n_reused == 300
     assert engine.stats.n_cells_used < 340, "of the conversation only the system prompt is there"
     assert_same_choices(answer, fresh.answer(prompt, n_predict=20, logprobs=2))
-    rest(engine)
+    engine.rest()
     whole = engine.answer(conversation, n_predict=1).done
     assert whole.n_reused == whole.n_prompt - 1
 
@@ -119,7 +113,7 @@ def test_conversations_that_come_back_share_their_system_prompt_again(start: Sta
     prompts = [f"{BEGINNING} {prompt_of(50, seed=seed)}" for seed in range(8)]
     for prompt in prompts:
         engine.answer(prompt, n_predict=1)
-    rest(engine)
+    engine.rest()
 
     answers = [engine.ask(f"{prompt} one day", n_predict=20, logprobs=2) for prompt in prompts]
     engine.run_until(lambda: all(answer.chunks for answer in answers))
@@ -136,7 +130,7 @@ def test_conversations_that_come_back_share_their_system_prompt_again(start: Sta
 def test_a_few_words_in_common_bring_nothing_back(start: Start) -> None:
     engine = start()
     engine.answer(f"{prompt_of(10)} {prompt_of(400, seed=1)}", n_predict=1)
-    rest(engine)
+    engine.rest()
 
     answer = engine.answer(f"{prompt_of(10)} {prompt_of(20, seed=2)}", n_predict=1)
 
@@ -155,7 +149,7 @@ def test_without_a_budget_prefixes_stay_in_the_cache(start: Start) -> None:
 def test_a_prefix_that_is_larger_than_the_budget_stays_in_the_cache(start: Start) -> None:
     engine = start(prefix_bytes=1000)
     engine.answer(BEGINNING, n_predict=1)
-    rest(engine)
+    engine.rest()
 
     assert engine.stats.n_cells_used >= 300
     assert engine.answer(BEGINNING, n_predict=1).done.n_reused == 299
@@ -171,7 +165,7 @@ def test_a_prefix_for_which_the_system_has_no_memory_stays_in_the_cache(
         raise MemoryError
 
     monkeypatch.setattr("runners.engine.batching.prefix_offload.np.empty", refuse)
-    rest(engine)
+    engine.rest()
     monkeypatch.undo()
 
     assert engine.answer(BEGINNING, n_predict=1).done.n_reused == 299
@@ -195,7 +189,7 @@ def test_the_conversation_of_longest_ago_is_computed_again(start: Start) -> None
 
     for prompt in prompts:
         small.answer(prompt, n_predict=1)
-        rest(small)
+        small.rest()
 
     assert small.answer(prompts[2], n_predict=1).done.n_reused == 299
     assert small.answer(prompts[1], n_predict=1).done.n_reused == 299
@@ -205,7 +199,7 @@ def test_the_conversation_of_longest_ago_is_computed_again(start: Start) -> None
 def test_running_answers_go_on_while_a_prefix_comes_back(start: Start) -> None:
     engine, fresh = start(), start(prefix_bytes=0)
     engine.answer(BEGINNING, n_predict=1)
-    rest(engine)
+    engine.rest()
 
     answer = answer_beside(engine, fresh, BEGINNING)
 
@@ -215,13 +209,13 @@ def test_running_answers_go_on_while_a_prefix_comes_back(start: Start) -> None:
 def test_a_prefix_for_which_running_answers_leave_no_room_is_kept(start: Start) -> None:
     engine = start(n_cells=512, n_ctx=512)
     engine.answer(prompt_of(400), n_predict=1)
-    rest(engine)
+    engine.rest()
     running = engine.ask(prompt_of(100, seed=4), n_predict=100)
     engine.run_until(lambda: bool(running.chunks))
 
     engine.ask(prompt_of(300), n_predict=1)
     engine.run()
-    rest(engine)
+    engine.rest()
 
     assert engine.answer(prompt_of(400), n_predict=1).done.n_reused == 399
 
@@ -229,7 +223,7 @@ def test_a_prefix_for_which_running_answers_leave_no_room_is_kept(start: Start) 
 def test_prefixes_survive_a_failure_of_the_cache(start: Start) -> None:
     engine, fresh = start(), start(prefix_bytes=0)
     engine.answer(BEGINNING, n_predict=1)
-    rest(engine)
+    engine.rest()
     failing = engine.ask(prompt_of(50, seed=4), n_predict=100)
     engine.step(3)
     engine.engine._loop.fail_running(FailureCode.COMPUTE, "")
@@ -244,7 +238,7 @@ def test_prefixes_survive_a_failure_of_the_cache(start: Start) -> None:
 def test_a_prompt_whose_tokens_are_scored_computes_all_of_them(start: Start) -> None:
     engine = start()
     engine.answer(BEGINNING, n_predict=1)
-    rest(engine)
+    engine.rest()
 
     answer = engine.answer(BEGINNING, n_predict=1, logprobs=0, prompt_logprobs=True)
 
@@ -258,7 +252,7 @@ def test_what_an_adapter_computed_is_of_use_only_with_it(
     engine, fresh = start(), start(prefix_bytes=0)
     adapters = (Adapter(str(write_lora(tmp_path / "lora.gguf", models["full"], seed=1))),)
     engine.answer(BEGINNING, n_predict=1, adapters=adapters)
-    rest(engine)
+    engine.rest()
 
     for each, n_reused in (((), 0), (adapters, 299)):
         answer = engine.answer(BEGINNING, n_predict=20, logprobs=2, adapters=each)
@@ -277,7 +271,7 @@ def test_a_conversation_about_a_picture_goes_on(
         for size in (BUDGET, 0)
     )
     first = look_through(engine, picture(), prompt=f"{BEGINNING} [img-0] what")
-    rest(engine)
+    engine.rest()
     assert engine.stats.n_cells_used == 0
 
     prompt = f"{BEGINNING} [img-0] what she said"
@@ -292,7 +286,7 @@ def test_prefixes_in_memory_are_saved_to_files_too(start: Start, tmp_path: Path)
     engine = start(prefixes=storage)
     for seed in range(3):
         engine.answer(prompt_of(300, seed=seed), n_predict=1)
-        rest(engine)
+        engine.rest()
 
     assert engine.engine.save_prefixes(60.0) == 3
 

@@ -48,6 +48,15 @@ def both(
     return drafted, plain
 
 
+def assert_goes_on(engine: SteppedEngine, first: Answer, fresh: SteppedEngine) -> None:
+    """A conversation goes on from what is computed as it does where nothing is."""
+    assert first.done.tokens is not None
+    longer = (1, *first.done.tokens, 5, 6, 7)
+    again = engine.answer(longer, n_predict=12, logprobs=2)
+    assert again.done.n_reused >= len(first.done.tokens)
+    assert_same_choices(again, fresh.answer(longer, n_predict=12, logprobs=2))
+
+
 def test_greedy_answers_to_twenty_prompts_are_the_same_in_fewer_steps(
     engine: SteppedEngine,
 ) -> None:
@@ -128,11 +137,7 @@ def test_a_conversation_goes_on_from_the_cells_that_drafts_left(
     other = start_engine(weights)
     for seed in range(5):
         first, _ = both(engine, prompt_of(40, seed=seed), n_predict=45 + seed)
-        assert first.done.tokens is not None
-        longer = (1, *first.done.tokens, 5, 6, 7)
-        again = engine.answer(longer, n_predict=12, logprobs=2)
-        assert again.done.n_reused >= len(first.done.tokens)
-        assert_same_choices(again, other.answer(longer, n_predict=12, logprobs=2))
+        assert_goes_on(engine, first, other)
 
 
 @pytest.mark.parametrize(
@@ -206,11 +211,7 @@ def test_recurrent_states_are_rolled_back_to_before_rejected_tokens(
         drafted = engine.answer(prompt, ENDLESS, n_draft=N_DRAFT, lookup=oracle, **changes)
         assert_same_choices(drafted, plain)
         assert drafted.done.n_drafted > 20
-        assert drafted.done.tokens is not None
-        longer = (1, *drafted.done.tokens, 5, 6, 7)
-        again = engine.answer(longer, n_predict=12, logprobs=2)
-        assert again.done.n_reused >= len(drafted.done.tokens)
-        assert_same_choices(again, fresh.answer(longer, n_predict=12, logprobs=2))
+        assert_goes_on(engine, drafted, fresh)
 
 
 def test_a_state_that_went_back_is_kept_outside_the_cache(
@@ -226,14 +227,9 @@ def test_a_state_that_went_back_is_kept_outside_the_cache(
         drafted = engine.answer(
             prompt, ENDLESS, n_draft=N_DRAFT, lookup=oracle, n_predict=n_predict, return_tokens=True
         )
-        while engine.engine.n_bytes_idle:
-            engine.engine.offload(lambda: False)
+        engine.rest()
         assert engine.stats.n_cells_used == 0
-        assert drafted.done.tokens is not None
-        longer = (1, *drafted.done.tokens, 5, 6, 7)
-        again = engine.answer(longer, n_predict=12, logprobs=2)
-        assert again.done.n_reused >= len(drafted.done.tokens)
-        assert_same_choices(again, fresh.answer(longer, n_predict=12, logprobs=2))
+        assert_goes_on(engine, drafted, fresh)
 
 
 def test_a_recurrent_state_goes_back_to_a_row_that_is_computed_again(

@@ -215,6 +215,11 @@ class SteppedEngine:
             self.step()
         raise AssertionError(f"not reached in {MOST_STEPS} steps: {self.stats}")
 
+    def rest(self) -> None:
+        """Do what a runner does while nothing is asked of it."""
+        while self.engine.n_bytes_idle:
+            self.engine.offload(lambda: False)
+
     def answer(self, prompt: AnyText, sampling: Sampling = GREEDY, **changes: Any) -> Answer:
         """Submit a prompt and compute until everything is answered."""
         answer = self.ask(prompt, sampling, **changes)
